@@ -1,0 +1,128 @@
+"""The settings of a training run: one object per method, checked when it is made, recorded in every result file."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from afl_helpers.errors import UsageError, unknown_name
+
+SCHEDULES = ("cosine", "linear", "constant_with_warmup")
+PRECISIONS = ("auto", "float32", "bf16")
+
+
+class _Config:
+    """Range checks and conversion shared by the configurations."""
+
+    #: field -> (lowest, highest) value allowed
+    _ranges: dict[str, tuple[float, float]] = {}
+    #: field -> allowed values
+    _choices: dict[str, tuple[str, ...]] = {}
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is bool and not isinstance(value, bool):
+                raise UsageError(f"{field.name} is {value!r}; pass True or False")
+            if field.type is str and not isinstance(value, str):
+                raise UsageError(f"{field.name} is {value!r}; pass a string")
+            if field.type in (int, float):
+                self._check_number(field, value)
+            if field.name in self._choices and value not in self._choices[field.name]:
+                raise unknown_name(field.name, value, self._choices[field.name])
+
+    def _check_number(self, field, value) -> None:
+        low, high = self._ranges[field.name]
+        kind = int if field.type is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+            what = "a whole number" if field.type is int else "a number"
+            limit = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+            raise UsageError(f"{field.name} is {value!r}; pass {what} {limit}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]):
+        """The configuration with these fields set; a field that does not exist is an error."""
+        names = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in names:
+                raise unknown_name(f"field of {cls.__name__}:", name, names)
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(_Config):
+    """Fine-tuning. The defaults are the paper's settings where it states them.
+
+    Stated by the paper: BERT, batch 16, learning rate 2e-5, cosine schedule with 500 warm-up steps, up to 100 epochs
+    with early stopping, AdamW. Ours, because it does not say: the maximum length, weight decay, patience, clipping.
+
+    Parameters
+    ----------
+    encoder : a name in ``afl_helpers.encoders.ENCODERS``, a folder, or ``organisation/name@revision``.
+    max_length : tokens kept of a text.
+    epochs : at most so many; training stops after ``patience`` epochs without a better validation average precision.
+    batch_size, accumulation_steps : documents a step, and steps that are added up before the weights move.
+    warmup_steps : of the schedule, but at most ``max_warmup`` of all planned steps, so that a short run keeps the
+        shape of a long one.
+    max_gradient_norm : gradients are clipped to this norm.
+    prior_bias : start the classifier's bias at the log odds of the labels instead of 0.
+    group_by_length : batches of texts of similar length, in an order given by (seed, epoch).
+    precision : ``"auto"`` is bf16 on a GPU that has it, else float32.
+    """
+
+    encoder: str = "bert-base-uncased"
+    max_length: int = 512
+    epochs: int = 100
+    patience: int = 5
+    batch_size: int = 16
+    accumulation_steps: int = 1
+    learning_rate: float = 2e-5
+    weight_decay: float = 0.01
+    schedule: str = "cosine"
+    warmup_steps: int = 500
+    max_warmup: float = 0.1
+    max_gradient_norm: float = 1.0
+    prior_bias: bool = False
+    group_by_length: bool = True
+    precision: str = "auto"
+
+    _ranges = {
+        "max_length": (8, 8192),
+        "epochs": (1, 10_000),
+        "patience": (1, 10_000),
+        "batch_size": (1, 65_536),
+        "accumulation_steps": (1, 65_536),
+        "learning_rate": (0.0, 1.0),
+        "weight_decay": (0.0, 10.0),
+        "warmup_steps": (0, 10_000_000),
+        "max_warmup": (0.0, 1.0),
+        "max_gradient_norm": (1e-6, math.inf),
+    }
+    _choices = {"schedule": SCHEDULES, "precision": PRECISIONS}
+
+
+@dataclass(frozen=True)
+class ProbeConfig(_Config):
+    """A linear head on the frozen encoder's mean-pooled, standardised embeddings.
+
+    Parameters
+    ----------
+    encoder, max_length, epochs, patience, batch_size, learning_rate, weight_decay : as in :class:`TrainingConfig`;
+        the learning rate is constant.
+    prior_bias : start the bias at the log odds of the labels instead of 0.
+    """
+
+    encoder: str = "minilm"
+    max_length: int = 128
+    epochs: int = 200
+    patience: int = 10
+    batch_size: int = 256
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    prior_bias: bool = False
+
+    _ranges = {name: TrainingConfig._ranges[name] for name in (
+        "max_length", "epochs", "patience", "batch_size", "learning_rate", "weight_decay"
+    )}
