@@ -1,0 +1,152 @@
+"""The command line: ``python -m afl_helpers --help``."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from afl_helpers import __version__
+
+
+def _settings(pairs: list[str]) -> dict[str, object]:
+    """NAME=VALUE pairs as a dict; values are JSON where they parse as such."""
+    from afl_helpers.errors import UsageError
+
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"{pair!r} is not NAME=VALUE; write for example learning_rate=3e-5")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings
+
+
+def _data(args: argparse.Namespace) -> None:
+    from afl_helpers.data import load_corpus
+
+    corpus = load_corpus(args.corpus, on_error="skip" if args.skip_malformed else "raise")
+    counts = corpus.label_counts
+    print(f"{corpus.name}: {len(corpus):,} documents, {corpus.n_labels} labels, {counts.sum() / len(corpus):.2f} a document")
+    print(f"source: {corpus.source}\nfingerprint: {corpus.fingerprint}")
+    for name, count in corpus.report.items():
+        print(f"  {name}: {count:,}")
+    print("labels:", ", ".join(f"{name} {count:,}" for name, count in zip(corpus.label_names[: args.top], counts)))
+
+
+def _train(args: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from afl_helpers.config import ProbeConfig
+    from afl_helpers.data import load_corpus
+    from afl_helpers.profiles import PROFILES
+    from afl_helpers.training import fine_tune, probe
+
+    corpus = load_corpus(args.corpus).select_labels(min_count=args.min_count)
+    parts = corpus.split(0.8, 0.1, 0.1, seed=0)
+    config = ProbeConfig() if args.probe else PROFILES[args.settings].config
+    settings = _settings(args.set)
+    config = type(config).from_dict(config.to_dict() | settings) if settings else config
+    options = {} if args.probe else {"checkpoint_dir": args.checkpoints}
+    run = (probe if args.probe else fine_tune)(
+        *parts, loss=args.loss, config=config, seed=args.seed, loss_params=_settings(args.param), **options
+    )
+    for rule, metrics in run.metrics["test"].items():
+        print(f"{rule:20} micro F1 {metrics['f1_micro']:.4f}   macro F1 {metrics['f1_macro']:.4f}")
+    if args.save:
+        print(f"saved to {run.save(args.save)}")
+
+
+def _predict(args: argparse.Namespace) -> None:
+    from afl_helpers.training import load_predictor
+
+    texts = args.text or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    for text, labels in zip(texts, load_predictor(args.model).predict(texts, args.rule)):
+        print(f"{'; '.join(labels) or '(none)'}\t{text}")
+
+
+def _study(args: argparse.Namespace) -> None:
+    from afl_helpers.studies import load_study, run_study
+
+    study = load_study(args.name, args.results)
+    missing = study.missing()
+    print(f"{study.name}: {len(study.runs())} runs, {len(missing)} missing")
+    if args.dry_run:
+        for run in missing:
+            print(f"  {run.name}")
+        return
+    for path in run_study(study):
+        print(path)
+
+
+def _claims(args: argparse.Namespace) -> None:
+    from afl_helpers.claims import CLAIMS
+
+    for claim in CLAIMS:
+        print(f"{claim.id:4} {claim.claim}\n     the paper: {claim.figure} (section {claim.section})\n     {claim.verdict}")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m afl_helpers", description="AFL-BERT, reproduced: data, training, studies and claims."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    data = commands.add_parser("data", help="load a corpus, verify it and show what it holds")
+    data.add_argument("corpus", nargs="?", default="toy", help="a name, a folder, an archive, a .csv or .jsonl")
+    data.add_argument("--top", type=int, default=20, help="show so many labels")
+    data.add_argument("--skip-malformed", action="store_true", help="skip and count malformed lines")
+    data.set_defaults(function=_data)
+
+    train = commands.add_parser("train", help="train on a corpus with one loss")
+    train.add_argument("corpus", nargs="?", default="toy", help="as in data")
+    train.add_argument("--loss", default="afl")
+    train.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the loss")
+    train.add_argument("--settings", choices=("quick", "full"), default="quick", help="of the quick or full profile")
+    train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of the configuration")
+    train.add_argument("--probe", action="store_true", help="train a head on the frozen encoder instead")
+    train.add_argument("--min-count", type=int, default=10, help="keep labels of at least so many documents")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--checkpoints", type=Path, help="folder for checkpoints; a stopped run goes on from there")
+    train.add_argument("--save", type=Path, help="folder for the model")
+    train.set_defaults(function=_train)
+
+    predict = commands.add_parser("predict", help="labels for new texts, one a line on standard input or as arguments")
+    predict.add_argument("model", type=Path, help="a folder that train --save wrote")
+    predict.add_argument("text", nargs="*")
+    predict.add_argument("--rule", default="tuned_common", help="threshold rule")
+    predict.set_defaults(function=_predict)
+
+    study = commands.add_parser("study", help="run what is missing of a study")
+    study.add_argument("name")
+    study.add_argument("--results", type=Path, default=Path("results"))
+    study.add_argument("--dry-run", action="store_true", help="list the missing runs")
+    study.set_defaults(function=_study)
+
+    claims = commands.add_parser("claims", help="the paper's claims and what became of them")
+    claims.set_defaults(function=_claims)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    try:
+        args.function(args)
+    except (ValueError, OSError) as error:
+        from afl_helpers.errors import DataError, MissingFileError, UsageError
+
+        if not isinstance(error, (DataError, MissingFileError, UsageError)):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""The schema of a result file: one run, one JSON file, written whole or not at all."""
+
+import base64
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from afl_helpers.data import Corpus
+from afl_helpers.errors import DataError, MissingFileError
+from afl_helpers.evaluation import (
+    bootstrap_average_precision,
+    bootstrap_f1,
+    frequency_groups,
+    resampling_weights,
+)
+from afl_helpers.training import THRESHOLDS, Run
+
+SCHEMA = 1
+
+KEYS = (
+    "schema", "study", "run", "setting", "data", "encoder", "loss", "seed", "config", "metrics", "labels", "bootstrap",
+    "environment", "time",
+)
+
+_VERSIONS = ("torch", "transformers", "numpy", "scikit-learn", "iterative-stratification")
+
+
+# --- building -------------------------------------------------------------------------------------------------------
+
+
+def describe_data(corpus: Corpus, parts: Mapping[str, Corpus]) -> dict[str, object]:
+    """What a run was measured on: corpus, fingerprint, sizes."""
+    return {
+        "corpus": corpus.name,
+        "source": corpus.source,
+        "fingerprint": corpus.fingerprint,
+        "n_documents": len(corpus),
+        "n_labels": corpus.n_labels,
+        "parts": {name: len(part) for name, part in parts.items()},
+    }
+
+
+def describe_environment() -> dict[str, object]:
+    """Versions, commit and device."""
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in _VERSIONS},
+        "commit": commit,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads",
+    }
+
+
+def pack_decisions(decisions: np.ndarray) -> str:
+    """A boolean (n_documents, n_labels) array as text: bits, deflated, base64."""
+    return base64.b64encode(zlib.compress(np.packbits(decisions).tobytes(), 9)).decode()
+
+
+def unpack_decisions(text: str, shape: tuple[int, int]) -> np.ndarray:
+    """The inverse of :func:`pack_decisions`."""
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
+    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+
+
+def _rounded(values: np.ndarray, digits: int = 5) -> list[float]:
+    return [float(value) for value in np.round(np.asarray(values, float), digits)]
+
+
+def build_result(
+    run: Run, train: Corpus, test: Corpus, *, study: str, name: str, setting: Mapping[str, object],
+    data: Mapping[str, object], n_replicates: int = 1000,
+) -> dict[str, object]:
+    """The content of a result file from a finished run.
+
+    ``bootstrap`` has ``n_replicates`` of the headline metrics on the test set: micro and macro F1 under each
+    threshold rule, average precision macro over all and over the tail labels.
+    """
+    targets = test.labels.toarray() if hasattr(test.labels, "toarray") else test.labels
+    scores = run.scores["test"]
+    decisions = {rule: scores >= run.thresholds[rule] for rule in THRESHOLDS}
+    weights = resampling_weights(len(test), n_replicates)
+    replicates = {
+        f"{metric}@{rule}": values
+        for rule in THRESHOLDS
+        for metric, values in bootstrap_f1(targets, decisions[rule], weights).items()
+    }
+    precision = bootstrap_average_precision(targets, scores, weights)
+    tail = frequency_groups(train.label_counts)["tail"]
+    replicates["average_precision_macro"] = np.nanmean(precision, axis=1)
+    if targets[:, tail].any():
+        replicates["average_precision_macro_tail"] = np.nanmean(precision[:, tail], axis=1)
+    return {
+        "schema": SCHEMA,
+        "study": study,
+        "run": name,
+        "setting": dict(setting),
+        "data": dict(data),
+        "encoder": run.config.encoder,
+        "loss": run.loss,
+        "seed": run.seed,
+        "config": {"method": run.method, **run.config.to_dict()},
+        "metrics": run.metrics,
+        "labels": {
+            "name": test.label_names,
+            "training_count": train.label_counts.tolist(),
+            "support": targets.sum(0).tolist(),
+            "mean_score": _rounded(scores.mean(0)),
+            "average_precision": _rounded(_label_average_precision(targets, scores)),
+            "threshold": {
+                rule: _rounded(np.broadcast_to(value, scores.shape[1])) for rule, value in run.thresholds.items()
+            },
+        },
+        "bootstrap": {
+            "n_replicates": n_replicates,
+            "replicates": {metric: _rounded(values) for metric, values in replicates.items()},
+            "decisions": {rule: pack_decisions(values) for rule, values in decisions.items()},
+        },
+        "environment": describe_environment(),
+        "time": {
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(run.seconds, 2),
+            "documents_per_second": round(len(train) * len(run.history) / run.seconds, 2),
+            "epochs": len(run.history),
+            "best_epoch": run.best_epoch,
+            "converged": run.converged,
+            "history": run.history,
+        },
+    }
+
+
+def _label_average_precision(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    from afl_helpers.evaluation import average_precision_per_label
+
+    return average_precision_per_label(targets.astype(bool), scores)
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON atomically: a reader sees the old file or the new one. NaN becomes null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_without_nan(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def _without_nan(content: object) -> object:
+    if isinstance(content, Mapping):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    if isinstance(content, float) and not np.isfinite(content):
+        return None
+    return content
+
+
+def validate_result(result: object, source: object = "result") -> dict[str, object]:
+    """The result, or a DataError that names the key that is missing, extra or wrong."""
+    if not isinstance(result, dict):
+        raise DataError(f"{source}: holds {type(result).__name__}, not an object; run the study again")
+    if result.get("schema") != SCHEMA:
+        raise DataError(f"{source}: schema is {result.get('schema')!r}, this version reads {SCHEMA}; run the study again")
+    missing, extra = [key for key in KEYS if key not in result], [key for key in result if key not in KEYS]
+    if missing or extra:
+        what = f"misses {', '.join(missing)}" if missing else f"has unknown {', '.join(extra)}"
+        raise DataError(f"{source}: {what}; run the study again")
+    for part in ("validation", "test"):
+        for rule in THRESHOLDS:
+            if rule not in result["metrics"].get(part, {}):
+                raise DataError(f"{source}: metrics.{part} misses {rule}; run the study again")
+    return result
+
+
+def read_result(path: Path) -> dict[str, object]:
+    """Read and validate one result file."""
+    try:
+        return validate_result(json.loads(path.read_text(encoding="utf-8")), path)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); run the study again") from None
+
+
+def read_study(study: str, folder: str | Path = "results") -> list[dict[str, object]]:
+    """All runs of a study, in order of file name."""
+    runs = Path(folder) / study / "runs"
+    if not runs.is_dir():
+        raise MissingFileError(f"{runs} does not exist; run: python -m afl_helpers study {study}")
+    return [read_result(path) for path in sorted(runs.glob("*.json"))]
+
+
+def results_table(results: list[dict[str, object]], rules: tuple[str, ...] = THRESHOLDS) -> pd.DataFrame:
+    """One row per run and threshold rule: corpus, encoder, setting, seed, and every test metric."""
+    return pd.DataFrame(
+        [
+            {
+                "corpus": result["data"]["corpus"],
+                "encoder": result["encoder"],
+                "method": result["config"]["method"],
+                "setting": result["setting"]["name"],
+                "seed": result["seed"],
+                "thresholds": rule,
+                **result["metrics"]["test"][rule],
+            }
+            for result in results
+            for rule in rules
+        ]
+    )
