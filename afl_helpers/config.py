@@ -58,18 +58,17 @@ class TrainingConfig(_Config):
     Stated by the paper: BERT, batch 16, learning rate 2e-5, cosine schedule with 500 warm-up steps, up to 100 epochs
     with early stopping, AdamW. Ours, because it does not say: the maximum length, weight decay, patience, clipping.
 
-    Parameters
-    ----------
-    encoder : a name in ``afl_helpers.encoders.ENCODERS``, a folder, or ``organisation/name@revision``.
-    max_length : tokens kept of a text.
-    epochs : at most so many; training stops after ``patience`` epochs without a better validation average precision.
-    batch_size, accumulation_steps : documents a step, and steps that are added up before the weights move.
-    warmup_steps : of the schedule, but at most ``max_warmup`` of all planned steps, so that a short run keeps the
-        shape of a long one.
-    max_gradient_norm : gradients are clipped to this norm.
-    prior_bias : start the classifier's bias at the log odds of the labels instead of 0.
-    group_by_length : batches of texts of similar length, in an order given by (seed, epoch).
-    precision : ``"auto"`` is bf16 on a GPU that has it, else float32.
+    Args:
+        encoder: a name in ``afl_helpers.encoders.ENCODERS``, a folder, or ``organisation/name@revision``.
+        max_length: tokens kept of a text.
+        epochs: at most so many; training stops after ``patience`` epochs without a better validation average precision.
+        batch_size, accumulation_steps: documents a step, and steps that are added up before the weights move.
+        warmup_steps: of the schedule, but at most ``max_warmup`` of all planned steps, so that a short run keeps the
+            shape of a long one.
+        max_gradient_norm: gradients are clipped to this norm.
+        prior_bias: start the classifier's bias at the log odds of the labels instead of 0.
+        group_by_length: batches of texts of similar length, in an order given by (seed, epoch).
+        precision: ``"auto"`` is bf16 on a GPU that has it, else float32.
     """
 
     encoder: str = "bert-base-uncased"
@@ -107,11 +106,10 @@ class TrainingConfig(_Config):
 class ProbeConfig(_Config):
     """A linear head on the frozen encoder's mean-pooled, standardised embeddings.
 
-    Parameters
-    ----------
-    encoder, max_length, epochs, patience, batch_size, learning_rate, weight_decay : as in :class:`TrainingConfig`;
-        the learning rate is constant.
-    prior_bias : start the bias at the log odds of the labels instead of 0.
+    Args:
+        encoder, max_length, epochs, patience, batch_size, learning_rate, weight_decay: as in :class:`TrainingConfig`;
+            the learning rate is constant.
+        prior_bias: start the bias at the log odds of the labels instead of 0.
     """
 
     encoder: str = "minilm"

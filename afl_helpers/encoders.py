@@ -84,9 +84,8 @@ def find_encoder(name: str) -> tuple[str, str | None]:
 
     ``name`` is one of :data:`ENCODERS`, a folder, or ``"organisation/name@revision"`` on the Hugging Face hub.
 
-    Raises
-    ------
-    UsageError for an unknown name; MissingFileError where the weights are neither here nor to be had.
+    Raises:
+        UsageError: an unknown name; MissingFileError where the weights are neither here nor to be had.
     """
     if name in ("minilm", "tiny"):
         return str(minilm_folder()), None

@@ -63,15 +63,13 @@ def frequency_groups(
 ) -> dict[str, np.ndarray]:
     """Head, medium and tail labels by training count.
 
-    Parameters
-    ----------
-    label_counts : (n_labels,) counts on the training documents.
-    cutoffs : ``"rank"``: thirds of the labels ordered by count (ties by position, the tail gets no more than a
-        third); or (head_from, medium_from): head has at least head_from documents, medium at least medium_from.
+    Args:
+        label_counts: (n_labels,) counts on the training documents.
+        cutoffs: ``"rank"``: thirds of the labels ordered by count (ties by position, the tail gets no more than a
+            third); or (head_from, medium_from): head has at least head_from documents, medium at least medium_from.
 
-    Returns
-    -------
-    ``{"head", "medium", "tail"}``, each (n_labels,) bool; together every label once.
+    Returns:
+        ``{"head", "medium", "tail"}``, each (n_labels,) bool; together every label once.
     """
     counts = np.asarray(label_counts)
     if cutoffs == "rank":
@@ -179,21 +177,19 @@ def evaluate(
 ) -> dict[str, float]:
     """Every measure of a set of scores, at given thresholds.
 
-    Parameters
-    ----------
-    targets : (n_documents, n_labels) of 0 and 1, dense or sparse.
-    scores : (n_documents, n_labels), finite; usually probabilities.
-    thresholds : one number, or (n_labels,); tune them on validation with :func:`tune_thresholds`.
-    label_counts : (n_labels,) counts on the *training* documents; with them every measure is also given for the head,
-        medium and tail labels (:func:`frequency_groups`), with ``_head``, ``_medium``, ``_tail`` appended.
-    cutoffs : of the groups.
+    Args:
+        targets: (n_documents, n_labels) of 0 and 1, dense or sparse.
+        scores: (n_documents, n_labels), finite; usually probabilities.
+        thresholds: one number, or (n_labels,); tune them on validation with :func:`tune_thresholds`.
+        label_counts: (n_labels,) counts on the *training* documents; with them every measure is also given for the head,
+            medium and tail labels (:func:`frequency_groups`), with ``_head``, ``_medium``, ``_tail`` appended.
+        cutoffs: of the groups.
 
-    Returns
-    -------
-    dict of floats: ``subset_accuracy, hamming_accuracy``; ``{precision, recall, f1}_{micro, macro, weighted,
-    samples}``; ``f1_macro_of_means`` (F1 of mean precision and mean recall, the other published macro F1);
-    ``roc_auc_{micro, macro}``, ``average_precision_{micro, macro}`` of scores; ``roc_auc_{micro, macro, weighted,
-    samples}_of_decisions``; ``n_labels_without_positives, n_labels_never_predicted``.
+    Returns:
+        dict of floats: ``subset_accuracy, hamming_accuracy``; ``{precision, recall, f1}_{micro, macro, weighted,
+        samples}``; ``f1_macro_of_means`` (F1 of mean precision and mean recall, the other published macro F1);
+        ``roc_auc_{micro, macro}``, ``average_precision_{micro, macro}`` of scores; ``roc_auc_{micro, macro, weighted,
+        samples}_of_decisions``; ``n_labels_without_positives, n_labels_never_predicted``.
     """
     targets, scores = check_inputs(targets, scores)
     n_labels = targets.shape[1]
@@ -289,20 +285,18 @@ def tune_thresholds(
 ) -> float | np.ndarray:
     """Thresholds from *validation* targets and scores; never call it with test data.
 
-    Parameters
-    ----------
-    targets, scores : (n_documents, n_labels); scores in [0, 1] for ``"per_label"``.
-    rule : ``"common"``: the one threshold that maximises ``metric``. ``"per_label"``: each label's own best F1,
-        drawn towards the common threshold on the logit scale; a label with ``shrinkage`` positives lies half-way, one
-        without any takes the common one. ``"proportional"``: each label is predicted as often as it occurs in
-        training (PCut, Yang, SIGIR 2001); uses the scores only.
-    metric : ``"f1_micro"`` or ``"f1_macro"``, what the common threshold maximises.
-    shrinkage : positives that weigh as much as the common threshold; 0 for none.
-    label_rates : (n_labels,) share of training documents with each label; needed by ``"proportional"`` alone.
+    Args:
+        targets, scores: (n_documents, n_labels); scores in [0, 1] for ``"per_label"``.
+        rule: ``"common"``: the one threshold that maximises ``metric``. ``"per_label"``: each label's own best F1,
+            drawn towards the common threshold on the logit scale; a label with ``shrinkage`` positives lies half-way, one
+            without any takes the common one. ``"proportional"``: each label is predicted as often as it occurs in
+            training (PCut, Yang, SIGIR 2001); uses the scores only.
+        metric: ``"f1_micro"`` or ``"f1_macro"``, what the common threshold maximises.
+        shrinkage: positives that weigh as much as the common threshold; 0 for none.
+        label_rates: (n_labels,) share of training documents with each label; needed by ``"proportional"`` alone.
 
-    Returns
-    -------
-    A float for ``"common"``, else (n_labels,) float64. A threshold lies half-way between the two scores it separates.
+    Returns:
+        A float for ``"common"``, else (n_labels,) float64. A threshold lies half-way between the two scores it separates.
     """
     if rule not in RULES:
         raise unknown_name("rule", rule, RULES)

@@ -48,23 +48,20 @@ def class_gamma(
 ) -> np.ndarray:
     """One focusing parameter per class from how often each class occurs (the paper's Eq. 2).
 
-    Parameters
-    ----------
-    label_counts : (n_labels,) number of training documents that carry each label. A label without any is treated as
-        if it had one, so that its gamma is finite under every reading.
-    n_documents : number of training documents.
-    base_gamma : the paper's ``base_gamma``, at least 0; its value is not stated there.
-    normalization : the reading of "normalised frequency", a key of :data:`NORMALIZATIONS`.
-    bounds : (lowest, highest) gamma, or None for none. ``normalization="documents", bounds=None`` is Eq. 2 to the
-        letter; the default, "mean" within (0.5, 5), is our reading of it.
+    Args:
+        label_counts: (n_labels,) number of training documents that carry each label. A label without any is treated as
+            if it had one, so that its gamma is finite under every reading.
+        n_documents: number of training documents.
+        base_gamma: the paper's ``base_gamma``, at least 0; its value is not stated there.
+        normalization: the reading of "normalised frequency", a key of :data:`NORMALIZATIONS`.
+        bounds: (lowest, highest) gamma, or None for none. ``normalization="documents", bounds=None`` is Eq. 2 to the
+            letter; the default, "mean" within (0.5, 5), is our reading of it.
 
-    Returns
-    -------
-    (n_labels,) float64, larger for rarer labels.
+    Returns:
+        (n_labels,) float64, larger for rarer labels.
 
-    Raises
-    ------
-    UsageError for an unknown reading, counts that cannot be, a negative base or bounds out of order.
+    Raises:
+        UsageError: an unknown reading, counts that cannot be, a negative base or bounds out of order.
     """
     if normalization not in NORMALIZATIONS:
         raise unknown_name("normalization", normalization, NORMALIZATIONS)
@@ -98,16 +95,14 @@ ASSIGNMENTS = ("frequency", "shuffled", "reversed", "mean")
 def assign_gamma(gamma: ArrayLike, assignment: str = "frequency", seed: int = 0) -> np.ndarray:
     """The same gammas handed to the labels in another way; the controls of a study of adaptive gamma.
 
-    Parameters
-    ----------
-    gamma : (n_labels,) as :func:`class_gamma` returns them.
-    assignment : ``"frequency"`` leaves them; ``"shuffled"`` permutes them over the labels; ``"reversed"`` replaces
-        each by max + min - gamma, so that frequent labels get the large ones; ``"mean"`` gives every label their mean.
-    seed : of the permutation.
+    Args:
+        gamma: (n_labels,) as :func:`class_gamma` returns them.
+        assignment: ``"frequency"`` leaves them; ``"shuffled"`` permutes them over the labels; ``"reversed"`` replaces
+            each by max + min - gamma, so that frequent labels get the large ones; ``"mean"`` gives every label their mean.
+        seed: of the permutation.
 
-    Returns
-    -------
-    (n_labels,) float64, a new array.
+    Returns:
+        (n_labels,) float64, a new array.
     """
     gamma = np.array(gamma, dtype=np.float64)
     if assignment == "frequency":

@@ -50,10 +50,9 @@ PROFILES = {
 def active_profile() -> Profile:
     """The profile that ``AFL_PROFILE`` names, after a check that it can run here.
 
-    Raises
-    ------
-    UsageError for an unknown name, and where GPU, data or encoder of the full profile are missing: one sentence that
-    names everything that is.
+    Raises:
+        UsageError: an unknown name, and where GPU, data or encoder of the full profile are missing: one sentence that
+        names everything that is.
     """
     name = os.environ.get("AFL_PROFILE", "quick")
     if name not in PROFILES:

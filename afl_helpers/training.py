@@ -159,9 +159,8 @@ class Run:
 def load_predictor(path: str | os.PathLike) -> Predictor:
     """Read what :meth:`Run.save` wrote.
 
-    Raises
-    ------
-    MissingFileError where the folder holds no saved run.
+    Raises:
+        MissingFileError: the folder holds no saved run.
     """
     path = Path(path)
     if not (path / _DETAILS).is_file():
@@ -410,19 +409,17 @@ def fine_tune(
 ) -> Run:
     """Fine-tune all layers of an encoder with a linear head, one sigmoid per label.
 
-    Parameters
-    ----------
-    train, validation, test : corpora with the same labels. The best epoch and the thresholds come from validation.
-    loss : a name in ``LOSSES`` (built from the training counts, with ``loss_params``) or a loss module.
-    config : the paper's settings by default.
-    seed : of the head's initial weights, dropout and the order of the documents.
-    checkpoint_dir : where checkpoints are kept, one an epoch; a run that was stopped goes on from the last, and ends
-        as if it had not been stopped. None keeps none.
-    progress : show a progress bar.
+    Args:
+        train, validation, test: corpora with the same labels. The best epoch and the thresholds come from validation.
+        loss: a name in ``LOSSES`` (built from the training counts, with ``loss_params``) or a loss module.
+        config: the paper's settings by default.
+        seed: of the head's initial weights, dropout and the order of the documents.
+        checkpoint_dir: where checkpoints are kept, one an epoch; a run that was stopped goes on from the last, and ends
+            as if it had not been stopped. None keeps none.
+        progress: show a progress bar.
 
-    Raises
-    ------
-    UsageError for parts that do not fit, or a ``checkpoint_dir`` that belongs to another run.
+    Raises:
+        UsageError: parts that do not fit, or a ``checkpoint_dir`` that belongs to another run.
     """
     started = time.perf_counter()
     config = config or TrainingConfig()

@@ -20,12 +20,11 @@ PerClass = float | Tensor
 def reduce_loss(elements: Tensor, reduction: str = "mean", mask: Tensor | None = None) -> Tensor:
     """Reduce element losses of shape (batch, n_labels).
 
-    Parameters
-    ----------
-    reduction : ``"mean"`` over the elements that count; ``"sum"``; ``"sum_over_classes"``: sum over the labels, mean
-        over the documents (Eq. 3, averaged over the batch); ``"none"``: shape (batch, n_labels).
-    mask : (batch, n_labels), False or 0 where an element does not count; it then adds neither loss nor gradient. A
-        mean over no element is 0.
+    Args:
+        reduction: ``"mean"`` over the elements that count; ``"sum"``; ``"sum_over_classes"``: sum over the labels, mean
+            over the documents (Eq. 3, averaged over the batch); ``"none"``: shape (batch, n_labels).
+        mask: (batch, n_labels), False or 0 where an element does not count; it then adds neither loss nor gradient. A
+            mean over no element is 0.
     """
     if reduction not in REDUCTIONS:
         raise unknown_name("reduction", reduction, REDUCTIONS)
@@ -81,11 +80,10 @@ def binary_cross_entropy(
 ) -> Tensor:
     """Binary cross-entropy, the loss of the paper's baseline: ``-y log p - (1 - y) log(1 - p)``.
 
-    Parameters
-    ----------
-    logits : (batch, n_labels) floating point.
-    targets : (batch, n_labels) in [0, 1]; soft targets are allowed.
-    mask, reduction : see :func:`reduce_loss`.
+    Args:
+        logits: (batch, n_labels) floating point.
+        targets: (batch, n_labels) in [0, 1]; soft targets are allowed.
+        mask, reduction: see :func:`reduce_loss`.
     """
     logits, targets = prepare(logits, targets)
     elements = -(targets * logsigmoid(logits) + (1 - targets) * logsigmoid(-logits))
@@ -108,17 +106,15 @@ def focal_loss(
     A positive costs ``-alpha (1 - p)^gamma log p``, a negative ``-alpha_negative p^gamma_negative log(1 - p)``. With
     one gamma for each class this is the adaptive focal loss, Eq. 3, before its sum over the classes.
 
-    Parameters
-    ----------
-    logits : (batch, n_labels) floating point.
-    targets : (batch, n_labels) in [0, 1]; a soft target mixes the two costs.
-    gamma, gamma_negative : number or (n_labels,), at least 0; ``gamma_negative`` is ``gamma`` unless given.
-    alpha, alpha_negative : number or (n_labels,) weights of positives and negatives; None is 1.
-    mask, reduction : see :func:`reduce_loss`.
+    Args:
+        logits: (batch, n_labels) floating point.
+        targets: (batch, n_labels) in [0, 1]; a soft target mixes the two costs.
+        gamma, gamma_negative: number or (n_labels,), at least 0; ``gamma_negative`` is ``gamma`` unless given.
+        alpha, alpha_negative: number or (n_labels,) weights of positives and negatives; None is 1.
+        mask, reduction: see :func:`reduce_loss`.
 
-    Raises
-    ------
-    UsageError where shapes do not fit.
+    Raises:
+        UsageError: shapes do not fit.
     """
     logits, targets = prepare(
         logits, targets, gamma=gamma, alpha=alpha, gamma_negative=gamma_negative, alpha_negative=alpha_negative

@@ -89,11 +89,10 @@ class BinaryCrossEntropy(MultiLabelLoss):
 class FocalLoss(MultiLabelLoss):
     """Focal loss, Eq. 1 (Lin et al., ICCV 2017): ``-alpha_t (1 - p_t)^gamma log p_t``.
 
-    Parameters
-    ----------
-    gamma : number or (n_labels,), at least 0; 0 is binary cross-entropy.
-    alpha : number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
-    reduction : see :func:`~afl_helpers.losses.functional.reduce_loss`.
+    Args:
+        gamma: number or (n_labels,), at least 0; 0 is binary cross-entropy.
+        alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
+        reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
     """
 
     def __init__(self, gamma: ArrayLike = 2.0, alpha: ArrayLike | None = None, reduction: str = "mean"):
@@ -114,13 +113,12 @@ class FocalLoss(MultiLabelLoss):
 class AdaptiveFocalLoss(MultiLabelLoss):
     """Adaptive focal loss, Eq. 3: ``-alpha_c (1 - p_t)^gamma_c log p_t`` with a gamma per class.
 
-    Parameters
-    ----------
-    gamma : number or (n_labels,), at least 0; usually from :func:`afl_helpers.gamma.class_gamma`.
-    alpha : number or (n_labels,) in [0, 1], Eq. 3's weight of a class: it multiplies positives and negatives alike.
-        The paper leaves it unstated; None is 1.
-    gamma_negative : as ``gamma``, for the negatives alone; None uses ``gamma`` for both, as Eq. 3 does.
-    reduction : see :func:`~afl_helpers.losses.functional.reduce_loss`; ``"sum_over_classes"`` is Eq. 3 itself.
+    Args:
+        gamma: number or (n_labels,), at least 0; usually from :func:`afl_helpers.gamma.class_gamma`.
+        alpha: number or (n_labels,) in [0, 1], Eq. 3's weight of a class: it multiplies positives and negatives alike.
+            The paper leaves it unstated; None is 1.
+        gamma_negative: as ``gamma``, for the negatives alone; None uses ``gamma`` for both, as Eq. 3 does.
+        reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`; ``"sum_over_classes"`` is Eq. 3 itself.
     """
 
     def __init__(

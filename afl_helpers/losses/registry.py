@@ -83,14 +83,12 @@ def build_loss(
 ) -> MultiLabelLoss:
     """Build a loss by its name in :data:`LOSSES`; every name takes the same arguments.
 
-    Parameters
-    ----------
-    label_counts, n_documents : counts on the training documents; only some losses need them.
-    params : parameters of that loss, see ``LOSSES[name].defaults``.
+    Args:
+        label_counts, n_documents: counts on the training documents; only some losses need them.
+        params: parameters of that loss, see ``LOSSES[name].defaults``.
 
-    Raises
-    ------
-    UsageError for an unknown name or parameter, each with the valid ones, and for missing counts.
+    Raises:
+        UsageError: an unknown name or parameter, each with the valid ones, and for missing counts.
     """
     if name not in LOSSES:
         raise unknown_name("loss", name, LOSSES)
