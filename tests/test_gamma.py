@@ -1,0 +1,94 @@
+"""Eq. 2 under each reading, against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afl_helpers.errors import UsageError
+from afl_helpers.gamma import ASSIGNMENTS, NORMALIZATIONS, assign_gamma, class_gamma
+
+COUNTS, N = [100, 10, 1], 200
+
+# sum 111, max 100, mean 37, median 10; ln(200/100) = .693147, ln 20 = 2.995732, ln 200 = 5.298317, mean 2.995732
+EXPECTED = {
+    "documents": [4.0, 40.0, 400.0],
+    "labels": [2.22, 22.2, 222.0],
+    "max": [2.0, 20.0, 200.0],
+    "mean": [0.74, 7.4, 74.0],
+    "median": [0.2, 2.0, 20.0],
+    "sqrt": [2.0, 6.324555, 20.0],
+    "log10": [2.0, 4.0, 6.0],
+    "information": [0.462756, 2.0, 3.537244],
+}
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_readings_by_hand(normalization):
+    gamma = class_gamma(COUNTS, N, 2.0, normalization, bounds=None)
+    np.testing.assert_allclose(gamma, EXPECTED[normalization], rtol=1e-6)
+    assert gamma.dtype == np.float64
+
+
+def test_default_is_the_mean_within_bounds():
+    np.testing.assert_allclose(class_gamma(COUNTS, N), [0.74, 5.0, 5.0])
+
+
+@given(
+    st.lists(st.integers(0, 1000), min_size=1, max_size=30),
+    st.floats(0, 10),
+    st.sampled_from(sorted(NORMALIZATIONS)),
+    st.booleans(),
+)
+def test_rarer_labels_never_get_a_smaller_gamma(counts, base_gamma, normalization, bounded):
+    bounds = (0.5, 5.0) if bounded else None
+    gamma = class_gamma(counts, 1000, base_gamma, normalization, bounds)
+    assert np.isfinite(gamma).all()
+    assert (np.diff(gamma[np.argsort(counts, kind="stable")]) <= 1e-9 * (1 + gamma.max())).all()
+    if bounded:
+        assert gamma.min() >= 0.5 and gamma.max() <= 5.0
+
+
+def test_gamma_is_proportional_to_the_base():
+    for normalization in NORMALIZATIONS:
+        one, three = (class_gamma(COUNTS, N, base, normalization, None) for base in (1.0, 3.0))
+        np.testing.assert_allclose(three, 3 * one)
+
+
+def test_a_label_without_documents_counts_as_one():
+    np.testing.assert_allclose(class_gamma([100, 0], N, 2.0, "documents", None), [4.0, 400.0])
+
+
+def test_labels_on_every_document():
+    np.testing.assert_allclose(class_gamma([50, 50], 50, 2.0, "information", None), [2.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (([-1, 2], 10), "label_counts"),
+        (([11, 2], 10), "more than n_documents"),
+        (([], 10), "shape"),
+        (([[1, 2]], 10), "shape"),
+        (([1.0, float("nan")], 10), "non-finite"),
+        (([1], 0), "n_documents"),
+        (([1], 10, -1.0), "base_gamma"),
+        (([1], 10, 2.0, "mode"), "choose one of: documents"),
+        (([1], 10, 2.0, "mean", (5, 1)), "bounds"),
+    ],
+)
+def test_errors_name_the_argument(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        class_gamma(*arguments)
+
+
+def test_assignments_are_the_controls_they_claim_to_be():
+    gamma = np.array([0.5, 1.0, 5.0, 5.0])
+    np.testing.assert_allclose(assign_gamma(gamma, "reversed"), [5.0, 4.5, 0.5, 0.5])
+    np.testing.assert_allclose(assign_gamma(gamma, "mean"), [2.875] * 4)
+    shuffled = assign_gamma(np.arange(20.0), "shuffled", seed=3)
+    assert sorted(shuffled) == list(range(20)) and list(shuffled) != list(range(20))
+    np.testing.assert_array_equal(shuffled, assign_gamma(np.arange(20.0), "shuffled", seed=3))
+    assert gamma.tolist() == [0.5, 1.0, 5.0, 5.0]
+    with pytest.raises(UsageError, match=", ".join(sorted(ASSIGNMENTS))):
+        assign_gamma(gamma, "random")
