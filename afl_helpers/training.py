@@ -364,12 +364,12 @@ class _Documents(Dataset):
 class _Trainer(Trainer):
     """Trainer with an order of documents that survives a restart."""
 
+    def __init__(self, *args, train_sampler: Sampler, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._train_sampler = train_sampler
+
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
-        dataset = train_dataset or self.train_dataset
-        batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(
-            dataset.lengths, batch_size, self.args.data_seed, group=self.args.train_sampling_strategy == "group_by_length"
-        )
+        return self._train_sampler
 
 
 class _ProgressBar(TrainerCallback):
@@ -438,10 +438,13 @@ def fine_tune(
         if config.prior_bias:
             with torch.no_grad():
                 head_bias(model).copy_(prior_logits(train.label_counts, len(train)))
+        documents = _Documents(train, tokenizer, config.max_length)
+        batch_size = config.batch_size * config.accumulation_steps
         trainer = _Trainer(
             model=model,
             args=_arguments(config, folder, seed, len(train)),
-            train_dataset=_Documents(train, tokenizer, config.max_length),
+            train_sampler=LengthGroupedSampler(documents.lengths, batch_size, seed, group=config.group_by_length),
+            train_dataset=documents,
             eval_dataset=_Documents(validation, tokenizer, config.max_length, by_length=True),
             data_collator=lambda items: _pad(tokenizer, [ids for ids, _ in items])
             | {"labels": torch.from_numpy(np.stack([row for _, row in items])).float()},
@@ -486,7 +489,6 @@ def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int
         lr_scheduler_type=config.schedule,
         warmup_steps=min(config.warmup_steps, int(config.max_warmup * steps)),
         max_grad_norm=config.max_gradient_norm,
-        train_sampling_strategy="group_by_length" if config.group_by_length else "random",
         bf16=bf16,
         use_cpu=not on_gpu,
         dataloader_pin_memory=on_gpu,
