@@ -54,10 +54,10 @@ def _tiny_config() -> BertConfig:
     )
 
 
-def has_network(host: str = "huggingface.co", timeout: float = 3.0) -> bool:
+def has_network(host: str = "huggingface.co", port: int = 443, timeout: float = 3.0) -> bool:
     """Whether ``host`` accepts a connection within ``timeout`` seconds."""
     try:
-        socket.create_connection((host, 443), timeout).close()
+        socket.create_connection((host, port), timeout).close()
         return True
     except OSError:
         return False

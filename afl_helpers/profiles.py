@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from afl_helpers.config import TrainingConfig
-from afl_helpers.data import Corpus, load_corpus
-from afl_helpers.encoders import ENCODERS, find_encoder
+from afl_helpers.data import Corpus, cmu, load_corpus
+from afl_helpers.data.download import cache_dir, local_data_dir
+from afl_helpers.encoders import ENCODERS, find_encoder, has_network
 from afl_helpers.errors import UsageError, unknown_name
 
 
@@ -68,14 +69,21 @@ def active_profile() -> Profile:
     return profile
 
 
+def _plots_within_reach() -> bool:
+    """Whether the corpus's plots are here, in the cache, or to be had."""
+    data_dir = local_data_dir()
+    places = [] if data_dir is None else [data_dir / "cmu", data_dir]
+    files = [f"{cmu.PLOTS_FILE}", f"{cmu.PLOTS_FILE}.gz", cmu.ARCHIVE, f"{cmu.FOLDER}/{cmu.PLOTS_FILE}"]
+    here = any((place / file).is_file() for place in places for file in files)
+    return here or (cache_dir() / cmu.ARCHIVE).is_file() or has_network("www.cs.cmu.edu", port=80)
+
+
 def _missing(profile: Profile) -> list[str]:
     """What the profile lacks on this machine, each with what to do; found in seconds, without downloading."""
-    from afl_helpers.data.cmu import cmu_available
-
     missing = []
     if not torch.cuda.is_available():
         missing.append("no GPU is visible to torch (install a CUDA build of torch on a machine with a GPU)")
-    if not cmu_available():
+    if not _plots_within_reach():
         missing.append(
             "the CMU plots are neither in AFL_DATA_DIR nor in the cache, and www.cs.cmu.edu cannot be reached "
             "(put plot_summaries.txt into AFL_DATA_DIR/cmu)"

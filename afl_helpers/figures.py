@@ -1,0 +1,301 @@
+"""Every figure of the book, each a function from data to a matplotlib Figure in one style."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from afl_helpers.claims import PAPER_FIGURES
+from afl_helpers.evaluation import label_table
+from afl_helpers.gamma import NORMALIZATIONS, class_gamma
+
+#: Okabe and Ito's palette, which readers of every colour vision can tell apart.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+
+#: The order and names in which settings stand in tables and figures.
+SETTING_TITLES = {
+    "bce": "BCE",
+    "focal-1.5": "focal 1.5",
+    "focal-2.0": "focal 2.0",
+    "focal-2.5": "focal 2.5",
+    "afl": "AFL",
+    "focal-5.0": "focal 5.0",
+    "afl-shuffled": "AFL, shuffled",
+    "afl-reversed": "AFL, reversed",
+    "afl-mean": "AFL, mean gamma",
+    "afl-log10": "AFL, log10",
+    "afl-literal": "AFL, literal",
+}
+
+RULE_TITLES = {
+    "at_0.5": "at 0.5",
+    "tuned_common": "one tuned threshold",
+    "tuned_per_label": "one per label",
+    "tuned_proportional": "proportional cut",
+}
+
+
+def set_style(svg: bool = True) -> None:
+    """The book's style; in a notebook, figures are drawn as SVG."""
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        palette=PALETTE,
+        rc={
+            "figure.figsize": (7.0, 3.8),
+            "figure.constrained_layout.use": True,
+            "figure.dpi": 110,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.color": "#e3e3e3",
+            "font.size": 11,
+            "axes.titlesize": 12,
+            "legend.frameon": False,
+            "svg.hashsalt": "afl",
+        },
+    )
+    if svg:
+        try:
+            from matplotlib_inline.backend_inline import set_matplotlib_formats
+        except ImportError:
+            return
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def title_of(setting: str) -> str:
+    return SETTING_TITLES.get(setting, setting)
+
+
+# --- data -----------------------------------------------------------------------------------------------------------
+
+
+def long_tail(label_counts: Mapping[str, int], n_documents: int, annotate: Sequence[str] = ()) -> Figure:
+    """How many documents carry each label, most frequent first, on logarithmic axes."""
+    names = sorted(label_counts, key=lambda name: -label_counts[name])
+    counts = np.array([label_counts[name] for name in names])
+    figure, axes = plt.subplots()
+    axes.loglog(np.arange(1, len(counts) + 1), counts, ".-", markersize=4)
+    for name in annotate:
+        rank = names.index(name) + 1
+        axes.annotate(
+            f"{name} ({label_counts[name]:,})", (rank, label_counts[name]), xytext=(6, 6), textcoords="offset points",
+            fontsize=9,
+        )
+    axes.set(xlabel="rank of the label", ylabel="documents with the label")
+    axes.set_title(f"{len(counts)} labels, {n_documents:,} documents", loc="left")
+    return figure
+
+
+def cooccurrence(labels: np.ndarray, label_names: Sequence[str], top: int = 15) -> Figure:
+    """P(column | row) among the most frequent labels."""
+    labels = np.asarray(labels[:, :top], dtype=float)
+    names = [name for name in label_names[:top]]
+    given = (labels.T @ labels) / labels.sum(0)[:, None]
+    np.fill_diagonal(given, np.nan)
+    figure, axes = plt.subplots(figsize=(7.0, 5.6))
+    sns.heatmap(
+        given, xticklabels=names, yticklabels=names, cmap="viridis", ax=axes, square=True,
+        cbar_kws={"label": "share of the row's documents", "format": PercentFormatter(1.0, decimals=0)},
+    )
+    axes.grid(False)
+    axes.set(xlabel="also carries", ylabel="documents with")
+    return figure
+
+
+# --- losses and gamma -----------------------------------------------------------------------------------------------
+
+
+def focal_curves(gammas: Sequence[float]) -> Figure:
+    """Loss and size of the gradient of a positive against its probability, one curve a gamma."""
+    import torch
+
+    from afl_helpers.losses import focal_loss
+
+    z = torch.linspace(-6, 6, 400, dtype=torch.float64, requires_grad=True)
+    p = z.sigmoid().detach().numpy()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.6))
+    for gamma, colour in zip(gammas, PALETTE):
+        loss = focal_loss(z[None], torch.ones(1, len(z), dtype=torch.float64), gamma, reduction="none")[0]
+        (slope,) = torch.autograd.grad(loss.sum(), z)
+        left.plot(p, loss.detach().numpy(), color=colour, label=f"{gamma:g}")
+        right.plot(p, slope.abs().numpy(), color=colour)
+    left.set(xlabel="probability $p$ of a positive", ylabel="loss", ylim=(0, 3.5))
+    right.set(xlabel="probability $p$ of a positive", ylabel="|gradient| by the logit", ylim=(0, None))
+    left.legend(title=r"$\gamma$")
+    return figure
+
+
+def gamma_readings(
+    label_counts: np.ndarray, n_documents: int, base_gamma: float = 2.0, bounds: tuple[float, float] | None = None
+) -> Figure:
+    """Gamma of each label under every reading of Eq. 2, against its count."""
+    counts = np.sort(np.asarray(label_counts))[::-1]
+    figure, axes = plt.subplots(figsize=(7.0, 4.2))
+    styles = ["-", "--", "-.", ":"]
+    for i, name in enumerate(NORMALIZATIONS):
+        gamma = class_gamma(counts, n_documents, base_gamma, name, bounds)
+        axes.loglog(counts, gamma, styles[i // 4], color=PALETTE[i % 4], label=name)
+        axes.grid(True, which="major")
+    axes.invert_xaxis()
+    axes.set(xlabel="documents with the label (rarer to the right)", ylabel=r"$\gamma_c$")
+    axes.legend(title="reading", ncols=2, fontsize=9)
+    return figure
+
+
+def gamma_by_label(gamma: Mapping[str, np.ndarray], label_counts: np.ndarray) -> Figure:
+    """Several assignments of gamma to labels, against the labels' counts."""
+    figure, axes = plt.subplots()
+    for (name, values), colour in zip(gamma.items(), PALETTE):
+        axes.semilogx(label_counts, values, ".", color=colour, markersize=5, alpha=0.7, label=name)
+    axes.invert_xaxis()
+    axes.set(xlabel="documents with the label (rarer to the right)", ylabel=r"$\gamma_c$")
+    axes.legend()
+    return figure
+
+
+# --- evaluation -----------------------------------------------------------------------------------------------------
+
+
+def metrics_by_threshold(targets: np.ndarray, scores: np.ndarray, thresholds: np.ndarray | None = None) -> Figure:
+    """Micro and macro precision, recall and F1 as one common threshold moves."""
+    from afl_helpers.evaluation import evaluate
+
+    thresholds = np.linspace(0.02, 0.9, 45) if thresholds is None else thresholds
+    rows = [evaluate(targets, scores, threshold) for threshold in thresholds]
+    figure, panels = plt.subplots(1, 2, figsize=(7.6, 3.6), sharey=True)
+    for axes, average in zip(panels, ("micro", "macro")):
+        for metric, colour in zip(("precision", "recall", "f1"), PALETTE):
+            values = [row[f"{metric}_{average}"] for row in rows]
+            axes.plot(thresholds, values, color=colour, label="F1" if metric == "f1" else metric)
+        axes.axvline(0.5, color=PALETTE[-1], linewidth=1, linestyle=":")
+        axes.set(title=average, xlabel="threshold", ylim=(0, 1))
+    panels[0].legend()
+    return figure
+
+
+def recall_by_frequency(
+    targets: np.ndarray, scores: Mapping[str, np.ndarray], thresholds: Mapping[str, float | np.ndarray],
+    label_counts: np.ndarray,
+) -> Figure:
+    """Recall of each label against its training count, one colour a model."""
+    figure, axes = plt.subplots()
+    for (name, values), colour in zip(scores.items(), PALETTE):
+        table = label_table(targets, values, thresholds[name], label_counts=label_counts)
+        axes.semilogx(table["training_count"], table["recall"], "o", color=colour, markersize=5, alpha=0.7, label=name)
+    axes.invert_xaxis()
+    axes.set(xlabel="training documents with the label (rarer to the right)", ylabel="recall on test", ylim=(-0.03, 1.03))
+    axes.legend()
+    return figure
+
+
+def epochs(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
+    """Validation average precision by epoch, one line a run, the chosen epoch marked."""
+    figure, axes = plt.subplots()
+    for (name, history), colour in zip(histories.items(), PALETTE):
+        frame = pd.DataFrame(history)
+        axes.plot(frame["epoch"], frame["average_precision_micro"], ".-", color=colour, label=name)
+        best = frame.loc[frame["average_precision_micro"].idxmax()]
+        axes.plot(best["epoch"], best["average_precision_micro"], "o", color=colour, markersize=9, fillstyle="none")
+    axes.set(xlabel="epoch", ylabel="validation average precision (micro)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend()
+    return figure
+
+
+# --- results --------------------------------------------------------------------------------------------------------
+
+PAPER_METRICS = {
+    "subset_accuracy": "accuracy",
+    "f1_micro": "F1 (micro)",
+    "roc_auc_micro_of_decisions": "ROC AUC of decisions",
+    "precision_macro": "macro precision",
+    "precision_micro": "micro precision",
+    "recall_macro": "macro recall",
+    "recall_micro": "micro recall",
+}
+
+_PAPER_POINTS = {"f1_micro": "f1", "roc_auc_micro_of_decisions": "roc_auc", "recall_micro": "recall_micro"}
+
+
+def paper_comparison(table: pd.DataFrame, settings: Sequence[str]) -> Figure:
+    """The paper's bar chart for our runs: its metrics at threshold 0.5, the paper's own figures as open diamonds.
+
+    Args:
+        table: rows of :func:`afl_helpers.results.results_table` for one corpus and method.
+        settings: in the order in which they stand; bars are means over seeds, lines the seeds' range.
+    """
+    rows = table[table["thresholds"] == "at_0.5"]
+    figure, axes = plt.subplots(figsize=(7.6, 4.4))
+    width = 0.8 / len(settings)
+    for i, setting in enumerate(settings):
+        runs = rows[rows["setting"] == setting][list(PAPER_METRICS)]
+        x = np.arange(len(PAPER_METRICS)) + (i - (len(settings) - 1) / 2) * width
+        mean = runs.mean()
+        spread = np.abs(np.stack([mean - runs.min(), runs.max() - mean]))
+        axes.bar(x, mean, width * 0.92, yerr=spread, color=PALETTE[i], label=title_of(setting), error_kw={"lw": 1})
+        for metric, name in _PAPER_POINTS.items():
+            if name in PAPER_FIGURES.get(setting, {}):
+                place = x[list(PAPER_METRICS).index(metric)]
+                axes.plot(place, PAPER_FIGURES[setting][name], "D", color="black", markersize=6, fillstyle="none")
+    axes.plot([], [], "D", color="black", fillstyle="none", linestyle="none", label="the paper's figure")
+    axes.set_xticks(np.arange(len(PAPER_METRICS)), [label.replace(" ", "\n", 1) for label in PAPER_METRICS.values()])
+    axes.tick_params(axis="x", labelsize=9)
+    axes.set(ylim=(0, 1), ylabel="test, threshold 0.5")
+    axes.grid(False, axis="x")
+    axes.legend(ncols=3, fontsize=9, loc="upper left")
+    return figure
+
+
+def by_threshold_rule(
+    table: pd.DataFrame, settings: Sequence[str], metric: str = "f1_macro", ylabel: str = "macro F1 on test"
+) -> Figure:
+    """One metric under each threshold rule: points are seeds, the bar their mean."""
+    rules = list(RULE_TITLES)
+    figure, axes = plt.subplots(figsize=(7.6, 4.0))
+    for i, setting in enumerate(settings):
+        for j, rule in enumerate(rules):
+            values = table[(table["setting"] == setting) & (table["thresholds"] == rule)][metric]
+            x = j + (i - (len(settings) - 1) / 2) * 0.8 / len(settings)
+            axes.plot([x] * len(values), values, "o", color=PALETTE[i % len(PALETTE)], markersize=4, alpha=0.8)
+            axes.plot(
+                [x - 0.05, x + 0.05], [values.mean()] * 2, color=PALETTE[i % len(PALETTE)], linewidth=2.5,
+                label=title_of(setting) if j == 0 else None,
+            )
+    axes.set_xticks(range(len(rules)), [RULE_TITLES[rule] for rule in rules])
+    axes.set(ylabel=ylabel, ylim=(0, None))
+    axes.grid(False, axis="x")
+    axes.legend(ncols=3, fontsize=9)
+    return figure
+
+
+def differences(table: pd.DataFrame, xlabel: str, margin: float | None = None) -> Figure:
+    """Paired differences with their intervals, one row a comparison.
+
+    Args:
+        table: columns ``comparison, difference, low, high`` and optionally ``group``, which colours the rows.
+        margin: the smallest difference that matters, drawn as a band around 0.
+    """
+    groups = list(dict.fromkeys(table["group"])) if "group" in table else [None]
+    names = list(dict.fromkeys(table["comparison"]))
+    figure, axes = plt.subplots(figsize=(7.2, 0.9 + 0.42 * len(table)))
+    if margin is not None:
+        axes.axvspan(-margin, margin, color="#eeeeee", zorder=0)
+    axes.axvline(0, color="black", linewidth=1)
+    for i, group in enumerate(groups):
+        rows = table if group is None else table[table["group"] == group]
+        y = np.array([names.index(name) for name in rows["comparison"]]) + (i - (len(groups) - 1) / 2) * 0.25
+        spread = np.stack([rows["difference"] - rows["low"], rows["high"] - rows["difference"]])
+        axes.errorbar(rows["difference"], y, xerr=spread, fmt="o", color=PALETTE[i], label=group, capsize=3)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set(xlabel=xlabel)
+    axes.grid(False, axis="y")
+    if groups != [None]:
+        axes.legend(loc="best", fontsize=9)
+    return figure
