@@ -120,8 +120,8 @@ def require_hub_file(repository: str, revision: str, filename: str = "config.jso
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No report that the fresh head is fresh, and no progress bar for a second of loading."""
+def quiet() -> Iterator[None]:
+    """No report that a fresh head is fresh, no progress bar for a second of loading or saving."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -144,7 +144,7 @@ def load_encoder(name: str) -> PreTrainedModel:
     source, revision = find_encoder(name)
     if name == "tiny":
         return AutoModel.from_config(_tiny_config()).eval()
-    with _quiet():
+    with quiet():
         return AutoModel.from_pretrained(source, revision=revision).eval()
 
 
@@ -163,7 +163,7 @@ def load_classifier(name: str, label_names: Sequence[str]) -> PreTrainedModel:
         config.update(settings)
         return AutoModelForSequenceClassification.from_config(config)
     config = AutoConfig.from_pretrained(source, revision=revision, **settings)
-    with _quiet():
+    with quiet():
         return AutoModelForSequenceClassification.from_pretrained(source, revision=revision, config=config)
 
 

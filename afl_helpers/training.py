@@ -39,7 +39,7 @@ from transformers import (
 from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.data import Corpus
 from afl_helpers.data.download import cache_dir
-from afl_helpers.encoders import default_device, head_bias, load_classifier, load_encoder, load_tokenizer
+from afl_helpers.encoders import default_device, head_bias, load_classifier, load_encoder, load_tokenizer, quiet
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import average_precision_per_label, evaluate, tune_thresholds
 from afl_helpers.losses import MultiLabelLoss, build_loss
@@ -134,7 +134,8 @@ class Run:
             if isinstance(self.model, FrozenEncoder):
                 save_file(self.model.head_state(), folder / _HEAD)
             else:
-                self.model.save_pretrained(folder)
+                with quiet():
+                    self.model.save_pretrained(folder)
             details = {
                 "method": self.method,
                 "loss": self.loss,
@@ -172,7 +173,8 @@ def load_predictor(path: str | os.PathLike) -> Predictor:
         model = FrozenEncoder(load_encoder(config["encoder"]), *state["weight"].shape)
         model.load_head_state(state)
     else:
-        model = AutoModelForSequenceClassification.from_pretrained(path)
+        with quiet():
+            model = AutoModelForSequenceClassification.from_pretrained(path)
     return Predictor(
         label_names=details["label_names"],
         thresholds={
@@ -455,7 +457,8 @@ def fine_tune(
             callbacks=[EarlyStoppingCallback(config.patience), _ProgressBar(description["name"], progress)],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=checkpoint)
+        with quiet():
+            trainer.train(resume_from_checkpoint=checkpoint)
         model = trainer.model.eval()
 
     history = _history(trainer.state.log_history)

@@ -1,8 +1,8 @@
 """Corpora: texts with several labels each, from public sources or files of one's own.
 
-    >>> from afl_helpers.data import load_corpus
-    >>> corpus = load_corpus("toy")
-    >>> train, validation, test = corpus.split(0.8, 0.1, 0.1, seed=0)
+>>> from afl_helpers.data import load_corpus
+>>> corpus = load_corpus("toy")
+>>> train, validation, test = corpus.split(0.8, 0.1, 0.1, seed=0)
 """
 
 import os
@@ -34,11 +34,13 @@ def load_corpus(
     """Load a corpus by its name, or from files of one's own.
 
     Args:
-        name: one of `CORPORA`; or the path of a folder or .tar.gz archive in CMU's layout (movie.metadata.tsv and
-            plot_summaries.txt, each also as .gz), or of a .csv or .jsonl file with the columns text and labels.
-        data_dir: where the public archives lie already; by default what the environment variable AFL_DATA_DIR names.
-            What is not there is downloaded once into the user's cache folder (or AFL_CACHE_DIR).
-        on_error: what to do with a malformed line: "raise" an error that names file and line, or "skip" and count it.
+        name: one of `CORPORA`; or the path of a folder or .tar.gz archive in CMU's layout (movie.metadata.tsv
+            and plot_summaries.txt, each also as .gz), or of a .csv or .jsonl file with the columns text and
+            labels.
+        data_dir: where the public archives lie already; by default what the environment variable AFL_DATA_DIR
+            names. What is not there is downloaded once into the user's cache folder (or AFL_CACHE_DIR).
+        on_error: what to do with a malformed line: "raise" an error that names file and line, or "skip" and
+            count it.
 
     Raises:
         UsageError: the name is unknown.
@@ -84,4 +86,6 @@ def _load_path(name: str | os.PathLike, on_error: OnError) -> Corpus:
         return tables.read_table(path, on_error=on_error)
     if path.is_dir() or path.name.endswith(ARCHIVE_ENDINGS):
         return cmu.load_layout(path, on_error)
-    raise UsageError(f"cannot tell what {path} is by its name; give a folder, a .tar.gz, a .csv or a .jsonl file")
+    raise UsageError(
+        f"cannot tell what {path} is by its name; give a folder, a .tar.gz, a .csv or a .jsonl file"
+    )

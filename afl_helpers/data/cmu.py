@@ -1,8 +1,9 @@
 """The CMU Movie Summary Corpus (Bamman, O'Connor and Smith, ACL 2013), and anything in its file layout.
 
-The layout is two files. `movie.metadata.tsv` has nine columns between tabs, without header or quoting: Wikipedia id,
-Freebase id, title, release date, box office, running time, languages, countries and genres, the last three as JSON
-objects from Freebase id to name. `plot_summaries.txt` has a Wikipedia id, a tab and a plot on each line.
+The layout is two files. `movie.metadata.tsv` has nine columns between tabs, without header or quoting:
+Wikipedia id, Freebase id, title, release date, box office, running time, languages, countries and genres, the
+last three as JSON objects from Freebase id to name. `plot_summaries.txt` has a Wikipedia id, a tab and a plot
+on each line.
 """
 
 import html
@@ -12,8 +13,8 @@ import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from afl_helpers.data import download
 from afl_helpers.data.corpus import Corpus, MalformedLines, OnError, build_corpus
@@ -31,13 +32,10 @@ GIT_BLOB_HASHES = {
     PLOTS_FILE: "626050f66b20018f983dcfec0ca5dd89370d0b8a",
 }
 SOURCE = "CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots and genres from Wikipedia and Freebase"
-WHERE_TO_GET = (
-    f"get {ARCHIVE} from {URL} on a machine with internet, and put it under cmu/ in the folder that AFL_DATA_DIR names"
-)
+WHERE_TO_GET = f"get {ARCHIVE} from {URL} on a machine with internet, and put it under cmu/ in the folder that AFL_DATA_DIR names"
 
 
-@dataclass(frozen=True)
-class Movie:
+class Movie(NamedTuple):
     """A row of the metadata, as far as it is used. `year` is None where the release date has none."""
 
     movie_id: str
@@ -58,9 +56,10 @@ def read_cmu(
 ) -> Corpus:
     """Join plots and genres on the movie id.
 
-    Documents are the plots that have a movie with a genre and a text that is not blank, in the order of the plots.
-    Of a repeated id the first row counts. Genres are told apart by name, because one name can stand under two ids.
-    Leftover wiki and HTML markup is removed from the texts, and runs of white space become one space.
+    Documents are the plots that have a movie with a genre and a text that is not blank, in the order of the
+    plots. Of a repeated id the first row counts. Genres are told apart by name, because one name can stand
+    under two ids. Leftover wiki and HTML markup is removed from the texts, and runs of white space become one
+    space.
 
     Args:
         metadata, plots: the content of the two files, or their paths (also ending in .gz).
@@ -145,7 +144,7 @@ def read_movies(
         if len(columns) != N_COLUMNS:
             bad.reject(file, number, f"expected {N_COLUMNS} columns between tabs, found {len(columns)}")
             continue
-        movie_id, _, title, released, *_, genres = columns
+        movie_id, title, released, genres = columns[0], columns[2], columns[3], columns[8]
         if not _is_id(movie_id):
             bad.reject(file, number, f"expected a number as movie id, found {movie_id[:40]!r}")
             continue
@@ -161,8 +160,8 @@ def read_movies(
         if movie_id in movies:
             report["movies_with_repeated_id"] += 1
             continue
-        year = int(released[:4]) if re.match(r"[0-9]{4}", released) else None
-        movies[movie_id] = Movie(movie_id, title, year, parsed[genres])
+        year = released[:4]
+        movies[movie_id] = Movie(movie_id, title, int(year) if _is_id(year) else None, parsed[genres])
         report["movies_with_genre" if parsed[genres] else "movies_without_genre"] += 1
     report["movies"] = len(movies)
     report["genres_in_metadata"] = len(ids_of_name)
@@ -228,7 +227,9 @@ def find_files(place: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     for name in GIT_BLOB_HASHES:
         candidates = [folder / f"{name}{end}" for folder in (place, place / FOLDER) for end in ("", ".gz")]
         paths.update({name: path for path in candidates[::-1] if path.is_file()})
-    return {name: download.read_file(path) for name, path in paths.items()}, {n: str(p) for n, p in paths.items()}
+    return {name: download.read_file(path) for name, path in paths.items()}, {
+        n: str(p) for n, p in paths.items()
+    }
 
 
 def local_metadata(data_dir: Path | None) -> bytes | None:
@@ -253,7 +254,9 @@ def fetch_archive() -> Path:
         files = download.read_members(archive, GIT_BLOB_HASHES)
     except DataError:
         archive.unlink()
-        raise DataError(f"{archive}, downloaded from {URL}, is not a complete .tar.gz archive; {again}") from None
+        raise DataError(
+            f"{archive}, downloaded from {URL}, is not a complete .tar.gz archive; {again}"
+        ) from None
     for name, expected in GIT_BLOB_HASHES.items():
         found = download.git_blob_hash(files[name]) if name in files else "no such file"
         if found != expected:
@@ -320,58 +323,77 @@ def _string_object(text: str) -> dict[str, str] | None:
     return None
 
 
-# A text without any of these holds no markup that is looked for; most texts have none.
-_MARKUP_SIGNS = ("{{", "}}", "[[", "]]", "<", "&", "''", "==", "http://", "https://")
 _INLINE_TAGS = "b|big|cite|code|del|em|font|i|ins|nowiki|s|small|span|strike|strong|sub|sup|tt|u"
-_BLOCK_TAGS = "blockquote|br|center|dd|div|dl|dt|gallery|h[1-6]|hr|li|ol|p|poem|pre|references|table|td|th|tr|ul"
+_BLOCK_TAGS = (
+    "blockquote|br|center|dd|div|dl|dt|gallery|h[1-6]|hr|li|ol|p|poem|pre|references|table|td|th|tr|ul"
+)
+_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
+# What is removed: a sign, and the patterns that are tried, in this order, on the texts that hold it. Most
+# hold none.
 _MARKUP = [
-    (re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement)
-    for pattern, replacement in (
-        (r"<!--.*?-->", " "),
-        (r"<ref\b[^<>]*/>", " "),
-        (r"<ref\b[^<>{}]*>.*?</ref\s*>", " "),
-        # A reference that lost its end: drop the tag, or as much as the next closing sign delimits.
-        (r"<ref\b[^<>{}]{0,300}(?:>|\}\})", " "),
-        (r"</ref\s*>", " "),
-        (rf"</?(?:{_INLINE_TAGS})(?:\s[^<>]*)?/?>", ""),
-        (rf"</?(?:{_BLOCK_TAGS})(?:\s[^<>]*)?/?>", " "),
-        # An image: its name and layout go, its caption stays.
+    (
+        sign,
+        [(re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement) for pattern, replacement in patterns],
+    )
+    for sign, patterns in (
         (
-            r"\[\[(?:image|file):[^|\[\]]*"
-            r"(?:\|(?:right|left|center|none|thumb|thumbnail|frame|frameless|border|upright|\d+px))*\|?",
-            " ",
+            "<",
+            (
+                (r"<!--.*?-->", " "),
+                (r"<ref\b[^<>]*/>", " "),
+                (r"<ref\b[^<>{}]*>.*?</ref\s*>", " "),
+                # A reference that lost its end: drop the tag, or as much as the next closing sign delimits.
+                (r"<ref\b[^<>{}]{0,300}(?:>|\}\})", " "),
+                (r"</ref\s*>", " "),
+                (rf"</?(?:{_INLINE_TAGS})(?:\s[^<>]*)?/?>", ""),
+                (rf"</?(?:{_BLOCK_TAGS})(?:\s[^<>]*)?/?>", " "),
+            ),
         ),
-        (r"\[\[[^\[\]|]*\|([^\[\]]*)\]\]", r"\1"),
-        (r"\[https?://[^\s\]]*\s*([^\]]*)\]", r"\1"),
-        (r"https?://\S+", " "),
-        # Of a link or template that lost its end only the brackets go: the words may belong to the plot.
-        (r"\[\[|\]\]", ""),
-        (r"'{2,}", ""),
-        (r"={2,}", " "),
+        (
+            "[",
+            (
+                # An image: its name and layout go, its caption stays.
+                (
+                    r"\[\[(?:image|file):[^|\[\]]*"
+                    r"(?:\|(?:right|left|center|none|thumb|thumbnail|frame|frameless|border|upright|\d+px))*\|?",
+                    " ",
+                ),
+                (r"\[\[[^\[\]|]*\|([^\[\]]*)\]\]", r"\1"),
+                (r"\[https?://[^\s\]]*\s*([^\]]*)\]", r"\1"),
+                # Of a link or template that lost its end only the brackets go: the words may belong to the
+                # plot.
+                (r"\[\[", ""),
+            ),
+        ),
+        ("]", ((r"\]\]", ""),)),
+        ("//", ((r"https?://\S+", " "),)),
+        ("{", ((r"\{\{+", " "),)),
+        ("}", ((r"\}\}+", " "),)),
+        ("''", ((r"'{2,}", ""),)),
+        ("=", ((r"={2,}", " "),)),
     )
 ]
-_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
-_STRAY_BRACES = re.compile(r"\{\{+|\}\}+")
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
 
 
 def clean_text(text: str) -> tuple[str, bool]:
     """A plot without leftover markup, its runs of white space as one space; and whether there was markup.
 
-    Words are kept in doubt: of a link its text, of an image its caption, of a broken template all but the braces.
+    Words are kept in doubt: of a link its text, of an image its caption, of a broken template all but the
+    braces.
     """
-    if any(sign in text for sign in _MARKUP_SIGNS):
-        cleaned = _without_markup(text)
-    else:
-        cleaned = text
+    cleaned = _without_templates(text) if "{" in text else text
+    for sign, patterns in _MARKUP:
+        if sign in cleaned:
+            for pattern, replacement in patterns:
+                cleaned = pattern.sub(replacement, cleaned)
+    if "&" in cleaned:
+        cleaned = _ENTITY.sub(lambda match: html.unescape(match[0]), cleaned)
     return " ".join(cleaned.split()), cleaned != text
 
 
-def _without_markup(text: str) -> str:
+def _without_templates(text: str) -> str:
     before = None
     while text != before:  # templates nest; the inner ones go first
         before, text = text, _TEMPLATE.sub(" ", text)
-    for pattern, replacement in _MARKUP:
-        text = pattern.sub(replacement, text)
-    text = _STRAY_BRACES.sub(" ", text)
-    return _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+    return text

@@ -1,9 +1,9 @@
 """CMU's genres on another text: the lead of each movie's English Wikipedia article instead of its plot.
 
-The plots of the CMU corpus are not to be had everywhere; its metadata and a public list of Wikipedia leads are. Leads
-are shorter than plots and often name a genre, so there is a second form with the genre words masked. The movies and
-genres are the corpus' own: a result on either form says how losses compare on a real long tail, and is not a result
-on the CMU plots.
+The plots of the CMU corpus are not to be had everywhere; its metadata and a public list of Wikipedia leads
+are. Leads are shorter than plots and often name a genre, so there is a second form with the genre words
+masked. The movies and genres are the corpus' own: a result on either form says how losses compare on a real
+long tail, and is not a result on the CMU plots.
 """
 
 import gzip
@@ -41,14 +41,17 @@ WIKIPEDIA_SHA256 = {
     "movies-2010s.json": "e218edfdd8453cdd938fcb8b07b6b177474b3b18361e3422fdd6480d7e3bf9f9",
     "movies-2020s.json": "505f0f56ecdca7a2643fb3a811399b885f837e2cbfa9ee95a24b9018073e3eb3",
 }
-SOURCE = "leads of English Wikipedia articles (prust/wikipedia-movie-data), genres of the CMU Movie Summary Corpus"
+SOURCE = (
+    "leads of English Wikipedia articles (prust/wikipedia-movie-data), genres of the CMU Movie Summary Corpus"
+)
 WHERE_TO_GET = (
     "get the files movies-1900s.json to movies-2020s.json of prust/wikipedia-movie-data at commit "
     f"{WIKIPEDIA_COMMIT}, and put them under wikipedia-movies/ in the folder that AFL_DATA_DIR names"
 )
 
 MASK_WORD = "[MASK]"
-# The words of genre names that are no sign of a genre. Single letters (B-movie, Z movie) are not masked either.
+# The words of genre names that are no sign of a genre. Single letters (B-movie, Z movie) are not masked
+# either.
 FUNCTION_WORDS = frozenset({"about", "an", "and", "can", "in", "of", "on", "out", "the", "to", "up"})
 # Forms that the rules of `word_forms` do not make, by the word as it stands in a genre name.
 IRREGULAR_FORMS = {
@@ -187,7 +190,9 @@ def mask_genre_words(texts: Iterable[str], genre_names: Iterable[str]) -> list[s
     count as words. FUNCTION_WORDS and single letters stay.
     """
     words = {word.lower() for name in genre_names for word in _WORD.findall(name)}
-    masked = {form for word in words if len(word) > 1 and word not in FUNCTION_WORDS for form in word_forms(word)}
+    masked = {
+        form for word in words if len(word) > 1 and word not in FUNCTION_WORDS for form in word_forms(word)
+    }
 
     def mask(match: re.Match) -> str:
         return MASK_WORD if match[0].lower() in masked else match[0]
@@ -200,7 +205,11 @@ def word_forms(word: str) -> set[str]:
     singular = _singular(word)
     forms = {word, singular, _plural(singular)}
     if word.endswith("ism"):
-        forms |= {word[:-1] + "t", word[:-1] + "ts", word[:-1] + "tic"}  # realism: realist, realists, realistic
+        forms |= {
+            word[:-1] + "t",
+            word[:-1] + "ts",
+            word[:-1] + "tic",
+        }  # realism: realist, realists, realistic
     for key in (word, singular):
         forms.update(IRREGULAR_FORMS.get(key, "").split())
     return forms
@@ -229,12 +238,14 @@ def _plural(word: str) -> str:
 def build_leads(
     metadata: bytes | str | os.PathLike, wikipedia: Mapping[str, bytes] | str | os.PathLike
 ) -> bytes:
-    """Join the two sources into the content of a `plot_summaries.txt`, rows in ascending order of the movie id.
+    """Join the two sources into the content of a `plot_summaries.txt`, rows in ascending order of the movie
+    id.
 
-    Titles are normalised (`normalised_title`). An entry of the Wikipedia list belongs to the movie with a genre that
-    carries its title and its year, or else the year before, or else the year after. The pair is kept only if it is
-    unique: one movie with that title and year, one entry with its title and year, and no other entry for the movie.
-    Entries without a lead are left out beforehand.
+    Titles are normalised (`normalised_title`). An entry of the Wikipedia list belongs to the movie with a
+    genre that carries its title and its year, or else the year before, or else the year after. The pair is
+    kept only if it is
+    unique: one movie with that title and year, one entry with its title and year, and no other entry for the
+    movie. Entries without a lead are left out beforehand.
 
     Args:
         metadata: the content or path of CMU's `movie.metadata.tsv`.
@@ -263,7 +274,9 @@ def build_leads(
     for (title, year), leads in entries_of.items():
         if len(leads) > 1:
             continue
-        candidates = next((movies_of[title, y] for y in (year, year - 1, year + 1) if (title, y) in movies_of), [])
+        candidates = next(
+            (movies_of[title, y] for y in (year, year - 1, year + 1) if (title, y) in movies_of), []
+        )
         if len(candidates) == 1:
             leads_of[candidates[0]].extend(leads)
     unique = {int(movie_id): leads[0] for movie_id, leads in leads_of.items() if len(leads) == 1}
@@ -300,7 +313,9 @@ def read_wikipedia(place: Path) -> dict[str, bytes]:
 def _verify_list(name: str, content: bytes, place: str, advice: str) -> None:
     found = download.sha256(content)
     if found != WIKIPEDIA_SHA256[name]:
-        raise DataError(f"{name} in {place} has SHA-256 {found} instead of {WIKIPEDIA_SHA256[name]}; {advice}")
+        raise DataError(
+            f"{name} in {place} has SHA-256 {found} instead of {WIKIPEDIA_SHA256[name]}; {advice}"
+        )
 
 
 def _find_or_build(data_dir: Path | None) -> Path:
@@ -313,7 +328,9 @@ def _find_or_build(data_dir: Path | None) -> Path:
         metadata = cmu.local_metadata(data_dir)
         if metadata is None:
             metadata = cmu.find_files(cmu.fetch_archive())[0][cmu.METADATA_FILE]
-        _write_archive(cached, {cmu.METADATA_FILE: metadata, cmu.PLOTS_FILE: build_leads(metadata, wikipedia)})
+        _write_archive(
+            cached, {cmu.METADATA_FILE: metadata, cmu.PLOTS_FILE: build_leads(metadata, wikipedia)}
+        )
     return cached
 
 
@@ -329,7 +346,12 @@ def _wikipedia_lists(data_dir: Path | None) -> dict[str, bytes]:
         path = download.fetch(f"{WIKIPEDIA_URL}/{name}", f"wikipedia-movies/{name}", instead=instead)
         lists[name] = path.read_bytes()
         try:
-            _verify_list(name, lists[name], str(path.parent), f"it has been deleted, so run this again, or {WHERE_TO_GET}")
+            _verify_list(
+                name,
+                lists[name],
+                str(path.parent),
+                f"it has been deleted, so run this again, or {WHERE_TO_GET}",
+            )
         except DataError:
             path.unlink()
             raise

@@ -139,7 +139,9 @@ class Corpus:
             ranked = sorted(range(self.n_labels), key=lambda i: (-self.label_counts[i], self.label_names[i]))
             kept = np.array(sorted(ranked[:top]), dtype=np.int64)
         if kept.size == 0:
-            raise UsageError(f"no label of {self.name!r} is carried by {limit} documents; give a smaller min_count")
+            raise UsageError(
+                f"no label of {self.name!r} is carried by {limit} documents; give a smaller min_count"
+            )
 
         labels = self.labels[:, kept]
         documents = np.flatnonzero(np.asarray(labels.sum(axis=1, dtype=np.int64)).reshape(-1))
@@ -189,7 +191,8 @@ class Corpus:
         together, and every label is kept in train where train is not empty.
 
         Args:
-            train, validation, test: fractions, at least 0 and 1 together. A fraction of 0 gives an empty part.
+            train, validation, test: fractions, at least 0 and 1 together. A fraction of 0 gives an empty
+                part.
             seed: the same seed gives the same parts.
 
         Raises:
@@ -212,7 +215,9 @@ class Corpus:
             UsageError: the corpus has no official split, or fewer training documents than asked for.
         """
         if self.subset is None:
-            raise UsageError(f"the corpus {self.name!r} has no official split; use split(0.8, 0.1, 0.1) instead")
+            raise UsageError(
+                f"the corpus {self.name!r} has no official split; use split(0.8, 0.1, 0.1) instead"
+            )
         is_test = np.array([part == "test" for part in self.subset], dtype=bool)
         official_train = self.select_documents(~is_test)
         held_out = splits.stratified_sample(

@@ -3,17 +3,17 @@
 The corpus holds the stories of ModApte that carry at least one of the 90 topics with a positive story both in
 training and in test: 7,770 + 3,019, with 1.2354 topics a story.
 
-The literature after Yang and Liu (SIGIR 1999) has 7,769 + 3,019. Its version, ApteMod, which NLTK distributes, lacks
-one training story on `trade`: there 485 stories carry that topic, where the attributes of the collection give
-369 + 117 = 486, while the nine other most frequent topics agree (earn 3,964, acq 2,369, money-fx 717, grain 582, crude
-578, interest 478, ship 286, wheat 283, corn 237). Nothing in the files tells which of those 369 was left out. It stays
-in here, because the attributes LEWISSPLIT="TRAIN" and TOPICS="YES" define ModApte.
+The literature after Yang and Liu (SIGIR 1999) has 7,769 + 3,019. Its version, ApteMod, which NLTK
+distributes, lacks one training story on `trade`: there 485 stories carry that topic, where the attributes of
+the collection give 369 + 117 = 486, while the nine other most frequent topics agree (earn 3,964, acq 2,369,
+money-fx 717, grain 582, crude 578, interest 478, ship 286, wheat 283, corn 237). Nothing in the files tells
+which of those 369 was left out. It stays in here, because the attributes LEWISSPLIT="TRAIN" and TOPICS="YES"
+define ModApte.
 """
 
 import html
 import re
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,8 @@ SOURCE = "Reuters-21578, Distribution 1.0, ModApte split (free for research only
 WHERE_TO_GET = (
     f"get {ARCHIVE} from {URL} and put it under reuters21578/ in the folder that AFL_DATA_DIR names"
 )
-# What the published files hold. Public copies of reut2-000.sgm differ by a few bytes, so that these counts are the
-# proof, and a differing hash is only a warning.
+# What the published files hold. Public copies of reut2-000.sgm differ by a few bytes, so that these counts
+# are the proof, and a differing hash is only a warning.
 EXPECTED_COUNTS = {
     "stories": 21_578,
     "modapte_train": 9_603,

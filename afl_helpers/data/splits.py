@@ -13,15 +13,17 @@ from scipy import sparse
 
 from afl_helpers.errors import UsageError
 
-# Stratification needs a dense matrix. Where that would be larger than this (one byte an entry), it looks at as
-# many labels as fit, rarest first: they are the ones that chance alone would spread unevenly.
+# Stratification needs a dense matrix. Where that would be larger than this (one byte an entry), it looks at
+# as many labels as fit, rarest first: they are the ones that chance alone would spread unevenly.
 STRATIFICATION_LIMIT_BYTES = 2**30
 
 
 def text_units(texts: Sequence[str]) -> np.ndarray:
     """A number for each text, int64, equal for texts that differ only in case and white space."""
     numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(" ".join(text.split()).casefold(), len(numbers)) for text in texts], np.int64)
+    return np.array(
+        [numbers.setdefault(" ".join(text.split()).casefold(), len(numbers)) for text in texts], np.int64
+    )
 
 
 def stratified_parts(
@@ -64,7 +66,8 @@ def stratified_sample(
         bool of shape (n_documents,): True for the chosen ones. The others keep every label where possible.
 
     Raises:
-        UsageError: `n_sampled` is negative or leaves no document, or repeated texts make the number impossible.
+        UsageError: `n_sampled` is negative or leaves no document, or repeated texts make the number
+            impossible.
     """
     n_documents = len(texts)
     if not 0 <= n_sampled < max(n_documents, 1):
@@ -96,7 +99,8 @@ def _stratify(unit_labels: sparse.csr_array, shares: np.ndarray, seed: int) -> n
     if n_labels > n_fitting:
         rarest = np.argsort(unit_labels.sum(axis=0), kind="stable")[:n_fitting]
         unit_labels = unit_labels[:, np.sort(rarest)]
-    # The function under the package's splitters: it makes all parts in one pass, and also takes a single label.
+    # The function under the package's splitters: it makes all parts in one pass, and also takes a single
+    # label.
     generator = np.random.RandomState(seed)
     order = generator.permutation(n_units)
     dense = unit_labels.astype(bool).toarray()[order]
@@ -123,7 +127,9 @@ def _adjust_size(sampled: np.ndarray, n_sampled: int, units: np.ndarray, labels:
     surplus = int(sampled.sum()) - n_sampled
     counts = np.asarray(labels.sum(axis=0, dtype=np.int64)).reshape(-1)
     remaining = np.asarray(labels[~sampled].sum(axis=0, dtype=np.int64)).reshape(-1)
-    rows = [labels.indices[start:stop] for start, stop in zip(labels.indptr[:-1], labels.indptr[1:], strict=True)]
+    rows = [
+        labels.indices[start:stop] for start, stop in zip(labels.indptr[:-1], labels.indptr[1:], strict=True)
+    ]
     is_single = np.bincount(units)[units] == 1
     movable = np.flatnonzero((sampled == (surplus > 0)) & is_single)
     for document in sorted(movable, key=lambda i: (-min(counts[rows[i]], default=0), i)):

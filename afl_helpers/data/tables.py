@@ -19,9 +19,9 @@ CELL_LIMIT = 2**27  # characters; the csv module's own limit of 131,072 is too l
 def read_table(path: Path, *, on_error: OnError = "raise") -> Corpus:
     """Read a table with the columns text and labels, and optionally id.
 
-    In a .csv file, with a header, labels are separated by "|" or given as a JSON list; in a .jsonl file each line is
-    an object whose labels are a list of strings. Files are UTF-8. Without ids the rows are numbered from 1. Rows with
-    a blank text, without a label, or with an id that came before are left out and counted.
+    In a .csv file, with a header, labels are separated by "|" or given as a JSON list; in a .jsonl file each
+    line is an object whose labels are a list of strings. Files are UTF-8. Without ids the rows are numbered
+    from 1. Rows with a blank text, without a label, or with an id that came before are left out and counted.
 
     Raises:
         DataError: a row is malformed (the message names file and line), or none is left.
@@ -93,7 +93,9 @@ def _csv_body(reader, header: list[str], bad: MalformedLines, file: str) -> Iter
         if cells["labels"].lstrip().startswith("["):
             labels = _parsed(cells["labels"])
             if not _is_string_list(labels):
-                bad.reject(file, start, f"expected labels as a JSON list of strings, found {cells['labels'][:40]!r}")
+                bad.reject(
+                    file, start, f"expected labels as a JSON list of strings, found {cells['labels'][:40]!r}"
+                )
                 continue
         yield cells.get("id"), cells["text"], labels
 
@@ -104,7 +106,9 @@ def _jsonl_rows(content: bytes, bad: MalformedLines, file: str) -> Iterator[Row]
             continue
         row = _parsed(line)
         if not isinstance(row, dict):
-            bad.reject(file, number, f"expected a JSON object in UTF-8, found {line[:40].decode('latin-1')!r}")
+            bad.reject(
+                file, number, f"expected a JSON object in UTF-8, found {line[:40].decode('latin-1')!r}"
+            )
             continue
         row_id, text, labels = row.get("id"), row.get("text"), row.get("labels")
         if not isinstance(text, str):

@@ -1,0 +1,232 @@
+"""Training with a random two-layer encoder: the loop, resume, saving, and what it refuses."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from afl_helpers import encoders, training
+from afl_helpers.config import ProbeConfig, TrainingConfig
+from afl_helpers.data import Corpus, load_corpus
+from afl_helpers.encoders import head_bias, load_classifier
+from afl_helpers.errors import MissingFileError, UsageError
+from afl_helpers.losses import FocalLoss
+from afl_helpers.training import (
+    THRESHOLDS,
+    LengthGroupedSampler,
+    embed,
+    fine_tune,
+    load_predictor,
+    prior_logits,
+    probe,
+)
+
+SMALL = TrainingConfig(encoder="tiny", max_length=32, epochs=3, patience=3, learning_rate=1e-3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFL_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[Corpus, Corpus, Corpus]:
+    corpus = load_corpus("toy").select_labels(top=4)
+    share = 160 / len(corpus)
+    corpus, _, _ = corpus.split(share, 1 - share, 0.0, seed=0)
+    return corpus.split(0.6, 0.2, 0.2, seed=0)
+
+
+@pytest.fixture(scope="module")
+def run(parts):
+    return fine_tune(*parts, loss="afl", config=SMALL, seed=1, progress=False)
+
+
+def test_run_has_scores_metrics_and_history(run, parts):
+    _, validation, test = parts
+    assert run.scores["test"].shape == (len(test), 4) and run.scores["validation"].shape == (len(validation), 4)
+    assert ((run.scores["test"] > 0) & (run.scores["test"] < 1)).all()
+    assert set(run.metrics) == {"validation", "test"} and set(run.metrics["test"]) == set(THRESHOLDS)
+    assert [row["epoch"] for row in run.history] == [1, 2, 3]
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+    best = max(run.history, key=lambda row: row["average_precision_micro"])
+    assert run.best_epoch == best["epoch"] and run.converged == (best["epoch"] < 3)
+
+
+def test_the_best_epoch_is_the_one_kept(run, parts):
+    found = training.micro_average_precision(parts[1].labels, run.scores["validation"])
+    assert found == pytest.approx(max(row["average_precision_micro"] for row in run.history), abs=1e-6)
+
+
+def test_same_seed_same_scores_and_another_seed_others(run, parts):
+    again = fine_tune(*parts, loss="afl", config=SMALL, seed=1, progress=False)
+    np.testing.assert_array_equal(again.scores["test"], run.scores["test"])
+    other = fine_tune(*parts, loss="afl", config=SMALL, seed=2, progress=False)
+    assert np.abs(other.scores["test"] - run.scores["test"]).max() > 1e-4
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("killed_after", [1, 2])
+def test_a_stopped_run_ends_as_if_it_had_not_been(run, parts, tmp_path, monkeypatch, killed_after):
+    def kill(self, args, state, control, **kwargs):
+        if round(state.epoch) == killed_after:
+            raise _Killed
+
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        patch.setattr(training._ProgressBar, "on_epoch_begin", kill)
+        fine_tune(*parts, loss="afl", config=SMALL, seed=1, checkpoint_dir=tmp_path, progress=False)
+    (tmp_path / "checkpoint-999").mkdir()  # one that was cut off while being written
+    resumed = fine_tune(*parts, loss="afl", config=SMALL, seed=1, checkpoint_dir=tmp_path, progress=False)
+    np.testing.assert_array_equal(resumed.scores["test"], run.scores["test"])
+    assert resumed.history == run.history
+    with pytest.raises(UsageError, match="another run .other loss, seed"):
+        fine_tune(*parts, loss="bce", config=SMALL, seed=2, checkpoint_dir=tmp_path, progress=False)
+
+
+def test_early_stopping_counts_epochs_without_a_better_one(parts):
+    config = TrainingConfig(encoder="tiny", max_length=16, epochs=6, patience=1, learning_rate=0.0)
+    stopped = fine_tune(*parts, loss="bce", config=config, progress=False)
+    assert len(stopped.history) == 2 and stopped.best_epoch == 1 and stopped.converged
+
+
+def test_saved_model_predicts_the_same(run, parts, tmp_path):
+    texts = parts[2].texts[:7]
+    path = run.save(tmp_path / "model")
+    loaded = load_predictor(path)
+    np.testing.assert_allclose(loaded.predict_scores(texts), run.scores["test"][:7], atol=1e-6)
+    assert loaded.predict(texts) == run.predict(texts)
+    assert loaded.label_names == parts[0].label_names
+    plain = AutoModelForSequenceClassification.from_pretrained(path)
+    assert [plain.config.id2label[i] for i in range(4)] == parts[0].label_names
+    details = json.loads((path / "afl_run.json").read_text())
+    assert details["config"]["learning_rate"] == 1e-3 and details["loss"] == {"name": "afl", "params": {}}
+    assert not list(tmp_path.glob(".model-*"))
+    run.save(path)  # replaces its own kind
+    with pytest.raises(UsageError, match="holds no saved run"):
+        run.save(tmp_path)
+    with pytest.raises(MissingFileError, match="afl_run.json"):
+        load_predictor(tmp_path)
+
+
+def test_predict_follows_the_thresholds(run, parts):
+    texts = parts[2].texts[:5]
+    expected = run.scores["test"][:5] >= run.thresholds["tuned_proportional"]
+    found = run.predict(texts, "tuned_proportional")
+    assert [set(row) for row in found] == [
+        {name for name, keep in zip(parts[0].label_names, row) if keep} for row in expected
+    ]
+    with pytest.raises(UsageError, match="tuned_common"):
+        run.predict(texts, "best")
+    with pytest.raises(UsageError, match="one string"):
+        run.predict("a text")
+
+
+def test_prior_bias_starts_at_the_label_rates(parts):
+    train = parts[0]
+    np.testing.assert_allclose(
+        torch.sigmoid(prior_logits(train.label_counts, len(train))), train.label_counts / len(train), atol=0.01
+    )
+    still = TrainingConfig(encoder="tiny", max_length=16, epochs=1, learning_rate=0.0, prior_bias=True)
+    run = fine_tune(*parts, loss="bce", config=still, progress=False)
+    torch.testing.assert_close(head_bias(run.model).cpu(), prior_logits(train.label_counts, len(train)))
+
+
+def test_a_loss_module_can_be_passed(parts):
+    config = TrainingConfig(encoder="tiny", max_length=16, epochs=1)
+    run = fine_tune(*parts, loss=FocalLoss(1.5), config=config, progress=False)
+    assert run.loss["name"] == "FocalLoss" and "1.5" in run.loss["params"]["as"]
+
+
+def test_accumulated_steps_train_like_one_large_batch(parts, monkeypatch):
+    def scores(**settings):
+        config = TrainingConfig(
+            encoder="tiny", max_length=32, epochs=1, learning_rate=1e-3, group_by_length=False, **settings
+        )
+        return fine_tune(*parts, loss="afl", config=config, progress=False).scores["test"]
+
+    config = encoders._tiny_config()
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    monkeypatch.setattr(encoders, "_tiny_config", lambda: config)
+    np.testing.assert_allclose(scores(batch_size=4, accumulation_steps=4), scores(batch_size=16), atol=2e-5)
+
+
+class TestSampler:
+    lengths = np.random.default_rng(0).integers(5, 120, 1003)
+
+    def test_every_document_once_and_the_order_by_seed_and_epoch(self):
+        orders = {}
+        for seed, epoch in [(0, 0), (0, 1), (1, 0)]:
+            sampler = LengthGroupedSampler(self.lengths, 16, seed)
+            sampler.set_epoch(epoch)
+            orders[seed, epoch] = list(sampler)
+            assert sorted(orders[seed, epoch]) == list(range(1003)) and len(sampler) == 1003
+        assert len({tuple(order) for order in orders.values()}) == 3
+        assert list(LengthGroupedSampler(self.lengths, 16, 0)) == orders[0, 0]
+
+    def test_batches_hold_texts_of_similar_length(self):
+        def padding(group):
+            order = list(LengthGroupedSampler(self.lengths, 16, 0, group=group))
+            batches = [self.lengths[order[i : i + 16]] for i in range(0, 992, 16)]
+            return sum(16 * batch.max() - batch.sum() for batch in batches)
+
+        assert padding(True) < padding(False) / 10
+
+
+def test_probe_learns_saves_and_caches(parts, tmp_path, monkeypatch):
+    config = ProbeConfig(encoder="tiny", max_length=32, epochs=30, learning_rate=1e-2)
+    run = probe(*parts, loss="afl", config=config, progress=False)
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+    loaded = load_predictor(run.save(tmp_path / "probe"))
+    # The encoder's weights are random and not saved with the head; "tiny" draws them anew.
+    assert loaded.label_names == parts[0].label_names and loaded.predict_scores(["a text"]).shape == (1, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "load_encoder", lambda name: pytest.fail("embedded again"))
+        texts = [text for part in reversed(parts) for text in part.texts]
+        assert len(embed(texts, "tiny", 32)) == len(set(texts))
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"epochs": 0}, "epochs is 0; pass a whole number from 1 to 10000"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'; pass a number"),
+        ({"prior_bias": 1}, "prior_bias is 1; pass True or False"),
+        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"learing_rate": 0.1}, "did you mean 'learning_rate'"),
+    ],
+)
+def test_configuration_is_checked_when_made(values, words):
+    with pytest.raises(UsageError, match=words):
+        TrainingConfig.from_dict(values)
+
+
+def test_parts_must_fit(parts):
+    train, validation, test = parts
+    with pytest.raises(UsageError, match="test has other labels"):
+        fine_tune(train, validation, test.select_labels(top=2), config=SMALL)
+    with pytest.raises(UsageError, match="validation has no documents"):
+        probe(train, validation.select_documents([]), test)
+    with pytest.raises(UsageError, match="choose one of: afl"):
+        fine_tune(*parts, loss="asl2", config=SMALL)
+    with pytest.raises(UsageError, match="bert-base-uncased, minilm, tiny"):
+        fine_tune(*parts, config=TrainingConfig(encoder="bert-small"))
+
+
+def test_disk_is_left_clean(parts, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    fine_tune(*parts, loss="bce", config=TrainingConfig(encoder="tiny", max_length=16, epochs=1), progress=False)
+    assert os.listdir(tmp_path) == []
+
+
+def test_minilm_is_the_file_it_should_be():
+    model = load_classifier("minilm", ["a", "b"])
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(22.7e6, rel=0.01)
