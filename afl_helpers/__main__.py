@@ -77,7 +77,7 @@ def _study(args: argparse.Namespace) -> None:
         for run in missing:
             print(f"  {run.name}")
         return
-    for path in run_study(study):
+    for path in run_study(study, args.corpus):
         print(path)
 
 
@@ -123,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     study = commands.add_parser("study", help="run what is missing of a study")
     study.add_argument("name")
     study.add_argument("--results", type=Path, default=Path("results"))
+    study.add_argument("--corpus", action="append", help="run only this corpus; may be given several times")
     study.add_argument("--dry-run", action="store_true", help="list the missing runs")
     study.set_defaults(function=_study)
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields
 
 from afl_helpers.errors import UsageError, unknown_name
 
+#: Measures without thresholds by which the best epoch is chosen on validation.
+SELECTION_METRICS = ("average_precision_micro", "average_precision_macro")
 SCHEDULES = ("cosine", "linear", "constant_with_warmup")
 PRECISIONS = ("auto", "float32", "bf16")
 
@@ -61,13 +63,17 @@ class TrainingConfig(_Config):
     Args:
         encoder: a name in ``afl_helpers.encoders.ENCODERS``, a folder, or ``organisation/name@revision``.
         max_length: tokens kept of a text.
-        epochs: at most so many; training stops after ``patience`` epochs without a better validation average precision.
+        epochs: at most so many; training stops after ``patience`` epochs without a better
+            validation ``select_by``.
         batch_size, accumulation_steps: documents a step, and steps that are added up before the weights move.
         warmup_steps: of the schedule, but at most ``max_warmup`` of all planned steps, so that a short run keeps the
             shape of a long one.
         max_gradient_norm: gradients are clipped to this norm.
         prior_bias: start the classifier's bias at the log odds of the labels instead of 0.
         group_by_length: batches of texts of similar length, in an order given by (seed, epoch).
+        select_by: the validation measure that decides which epoch is kept and when to stop. The micro average precision
+            ranks all (document, label) pairs together, so it also asks that scores compare across labels; the macro
+            one does not.
         precision: ``"auto"`` is bf16 on a GPU that has it, else float32.
     """
 
@@ -85,6 +91,7 @@ class TrainingConfig(_Config):
     max_gradient_norm: float = 1.0
     prior_bias: bool = False
     group_by_length: bool = True
+    select_by: str = "average_precision_micro"
     precision: str = "auto"
 
     _ranges = {
@@ -99,7 +106,7 @@ class TrainingConfig(_Config):
         "max_warmup": (0.0, 1.0),
         "max_gradient_norm": (1e-6, math.inf),
     }
-    _choices = {"schedule": SCHEDULES, "precision": PRECISIONS}
+    _choices = {"schedule": SCHEDULES, "precision": PRECISIONS, "select_by": SELECTION_METRICS}
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,8 @@ class ProbeConfig(_Config):
     """A linear head on the frozen encoder's mean-pooled, standardised embeddings.
 
     Args:
-        encoder, max_length, epochs, patience, batch_size, learning_rate, weight_decay: as in :class:`TrainingConfig`;
-            the learning rate is constant.
+        encoder, max_length, epochs, patience, batch_size, learning_rate, weight_decay, select_by: as in
+            :class:`TrainingConfig`; the learning rate is constant.
         prior_bias: start the bias at the log odds of the labels instead of 0.
     """
 
@@ -117,10 +124,12 @@ class ProbeConfig(_Config):
     epochs: int = 200
     patience: int = 10
     batch_size: int = 256
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.01
     prior_bias: bool = False
+    select_by: str = "average_precision_micro"
 
     _ranges = {name: TrainingConfig._ranges[name] for name in (
         "max_length", "epochs", "patience", "batch_size", "learning_rate", "weight_decay"
     )}
+    _choices = {"select_by": SELECTION_METRICS}

@@ -6,7 +6,7 @@ or not at all, so a study that was stopped goes on where it was.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -54,7 +54,7 @@ class Study:
     """A study's file, read and checked.
 
     ``tune`` maps fields of the configuration to the values tried on the first seed, for each corpus and setting
-    alike; the value with the best validation average precision is used for all seeds.
+    alike; the value with the best validation ``select_by`` is used for all seeds.
     """
 
     name: str
@@ -147,9 +147,9 @@ def _grid(tune: Mapping[str, list]) -> Iterator[dict[str, object]]:
         yield dict(zip(tune, values))
 
 
-def run_study(study: Study, progress: bool = True) -> Iterator[Path]:
-    """Run what is missing; yields each result file when it is written."""
-    runs = study.missing()
+def run_study(study: Study, corpora: Iterable[str] | None = None, progress: bool = True) -> Iterator[Path]:
+    """Run what is missing, on the named corpora or all; yields each result file when it is written."""
+    runs = [run for run in study.missing() if corpora is None or run.corpus["name"] in corpora]
     with tqdm(runs, unit="run", desc=study.name, disable=None if progress else True) as bar:
         for planned in bar:
             bar.set_postfix_str(planned.name)
@@ -171,10 +171,10 @@ def _execute(study: Study, planned: PlannedRun) -> Path:
     if planned.seed == study.seeds[0]:
         candidates = [train(replace(base, **values)) for values in _grid(study.tune)]
         tuned = [
-            {**values, "average_precision_micro": max(row["average_precision_micro"] for row in run.history)}
+            {**values, base.select_by: run.metrics["validation"]["at_0.5"][base.select_by]}
             for values, run in zip(_grid(study.tune), candidates)
         ]
-        run = max(candidates, key=lambda run: run.metrics["validation"]["at_0.5"]["average_precision_micro"])
+        run = max(candidates, key=lambda run: run.metrics["validation"]["at_0.5"][base.select_by])
     else:
         first = read_result(study.path(replace(planned, seed=study.seeds[0])))
         run = train(replace(base, **{name: first["config"][name] for name in study.tune}))

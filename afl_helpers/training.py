@@ -1,7 +1,7 @@
 """Training: the whole encoder fine-tuned through transformers' Trainer, or a head on the frozen encoder.
 
 Both return a :class:`Run`: scores, metrics at every threshold rule, the history of the epochs, and a model that
-predicts for new texts. Epochs are chosen by validation average precision (micro), a measure without thresholds;
+predicts for new texts. Epochs are chosen by validation average precision, a measure without thresholds;
 thresholds are tuned on validation alone.
 """
 
@@ -36,7 +36,7 @@ from transformers import (
     set_seed,
 )
 
-from afl_helpers.config import ProbeConfig, TrainingConfig
+from afl_helpers.config import SELECTION_METRICS, ProbeConfig, TrainingConfig
 from afl_helpers.data import Corpus
 from afl_helpers.data.download import cache_dir
 from afl_helpers.encoders import default_device, head_bias, load_classifier, load_encoder, load_tokenizer, quiet
@@ -220,9 +220,15 @@ def prior_logits(label_counts: np.ndarray, n_documents: int) -> Tensor:
     return torch.tensor(np.log((counts + 0.5) / (n_documents - counts + 0.5)), dtype=torch.float32)
 
 
-def micro_average_precision(targets: np.ndarray, scores: np.ndarray) -> float:
-    """What epochs are chosen by: average precision of all (document, label) pairs as one ranking."""
-    return float(average_precision_per_label(targets.reshape(-1, 1).astype(bool), scores.reshape(-1, 1))[0])
+def selection_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """What an epoch can be chosen by: average precision of all (document, label) pairs as one ranking, and its mean
+    over the labels that have a positive."""
+    targets = targets.astype(bool)
+    flat = average_precision_per_label(targets.reshape(-1, 1), scores.reshape(-1, 1))
+    return {
+        "average_precision_micro": float(flat[0]),
+        "average_precision_macro": float(np.nanmean(average_precision_per_label(targets, scores))),
+    }
 
 
 def tuned_thresholds(train: Corpus, validation: Corpus, scores: np.ndarray) -> dict[str, float | np.ndarray]:
@@ -451,9 +457,7 @@ def fine_tune(
             data_collator=lambda items: _pad(tokenizer, [ids for ids, _ in items])
             | {"labels": torch.from_numpy(np.stack([row for _, row in items])).float()},
             compute_loss_func=loss_module.for_trainer(),
-            compute_metrics=lambda result: {
-                "average_precision_micro": micro_average_precision(result.label_ids, result.predictions)
-            },
+            compute_metrics=lambda result: selection_metrics(result.label_ids, result.predictions),
             callbacks=[EarlyStoppingCallback(config.patience), _ProgressBar(description["name"], progress)],
         )
         trainer.remove_callback(PrinterCallback)
@@ -462,7 +466,7 @@ def fine_tune(
         model = trainer.model.eval()
 
     history = _history(trainer.state.log_history)
-    best_epoch = max(history, key=lambda row: (row["average_precision_micro"], -row["epoch"]))["epoch"]
+    best_epoch = max(history, key=lambda row: (row[config.select_by], -row["epoch"]))["epoch"]
     predictor = Predictor(train.label_names, {}, model, tokenizer, config.max_length)
     scores = {
         name: predictor.predict_scores(part.texts) for name, part in (("validation", validation), ("test", test))
@@ -502,7 +506,7 @@ def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int
         logging_strategy="epoch",
         save_total_limit=1,
         load_best_model_at_end=True,
-        metric_for_best_model="average_precision_micro",
+        metric_for_best_model=config.select_by,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         report_to="none",
@@ -540,9 +544,9 @@ def _history(log: list[dict[str, float]]) -> list[dict[str, float]]:
     epochs: dict[int, dict[str, float]] = {}
     for entry in log:
         row = epochs.setdefault(round(entry["epoch"]), {"epoch": round(entry["epoch"])})
-        for source, name in (
-            ("loss", "loss"), ("eval_loss", "validation_loss"), ("eval_average_precision_micro", "average_precision_micro")
-        ):
+        for source, name in [("loss", "loss"), ("eval_loss", "validation_loss")] + [
+            (f"eval_{metric}", metric) for metric in SELECTION_METRICS
+        ]:
             if source in entry:
                 row[name] = float(entry[source])
     return [row for row in epochs.values() if "average_precision_micro" in row]
@@ -667,12 +671,12 @@ def probe(
                 total += value.item() * len(batch)
             with torch.no_grad():
                 logits = head(x_validation).cpu().numpy()
-            ap = micro_average_precision(targets, logits)
-            history.append({"epoch": epoch, "loss": total / len(x), "average_precision_micro": ap})
+            history.append({"epoch": epoch, "loss": total / len(x), **selection_metrics(targets, logits)})
+            value = history[-1][config.select_by]
             bar.update()
-            bar.set_postfix({"validation AP": f"{ap:.3f}"})
-            if ap > best[0]:
-                best = (ap, epoch, {name: value.detach().clone() for name, value in head.state_dict().items()})
+            bar.set_postfix({"validation AP": f"{value:.3f}"})
+            if value > best[0]:
+                best = (value, epoch, {name: value.detach().clone() for name, value in head.state_dict().items()})
             elif epoch - best[1] >= config.patience:
                 break
     head.load_state_dict(best[2])

@@ -31,8 +31,11 @@ GIT_BLOB_HASHES = {
     METADATA_FILE: "3a047d6cd6b5bb551de35ac3e4a003b92a3ea905",
     PLOTS_FILE: "626050f66b20018f983dcfec0ca5dd89370d0b8a",
 }
-SOURCE = "CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots and genres from Wikipedia and Freebase"
-WHERE_TO_GET = f"get {ARCHIVE} from {URL} on a machine with internet, and put it under cmu/ in the folder that AFL_DATA_DIR names"
+SOURCE = "CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots and genres of movies"
+WHERE_TO_GET = (
+    f"get {ARCHIVE} from {URL} on a machine with internet, "
+    "and put it under cmu/ in the folder that AFL_DATA_DIR names"
+)
 
 
 class Movie(NamedTuple):
@@ -201,7 +204,8 @@ def load_layout(path: Path, on_error: OnError = "raise") -> Corpus:
     for wanted in (METADATA_FILE, PLOTS_FILE):
         if wanted not in files:
             raise MissingFileError(
-                f"{path} holds no {wanted} (or {wanted}.gz); a corpus in CMU's layout has {METADATA_FILE} and {PLOTS_FILE}"
+                f"{path} holds no {wanted} (or {wanted}.gz); "
+                f"a corpus in CMU's layout has {METADATA_FILE} and {PLOTS_FILE}"
             )
     return read_cmu(
         files[METADATA_FILE],

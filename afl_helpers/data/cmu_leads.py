@@ -170,7 +170,7 @@ def load_leads(data_dir: Path | None, on_error: OnError = "raise") -> Corpus:
 
 
 def load_masked_leads(data_dir: Path | None, on_error: OnError = "raise") -> Corpus:
-    """The corpus `cmu-leads-masked`: the same documents and labels, with the words of all genre names masked."""
+    """The corpus `cmu-leads-masked`: the same documents and labels, the words of all genre names masked."""
     archive = _find_or_build(data_dir)
     files, _ = cmu.find_files(archive)
     corpus = _read(archive, files, on_error)
@@ -238,14 +238,12 @@ def _plural(word: str) -> str:
 def build_leads(
     metadata: bytes | str | os.PathLike, wikipedia: Mapping[str, bytes] | str | os.PathLike
 ) -> bytes:
-    """Join the two sources into the content of a `plot_summaries.txt`, rows in ascending order of the movie
-    id.
+    """Join the two sources into the content of a `plot_summaries.txt`, in ascending order of the movie id.
 
     Titles are normalised (`normalised_title`). An entry of the Wikipedia list belongs to the movie with a
     genre that carries its title and its year, or else the year before, or else the year after. The pair is
-    kept only if it is
-    unique: one movie with that title and year, one entry with its title and year, and no other entry for the
-    movie. Entries without a lead are left out beforehand.
+    kept only if it is unique: one movie with that title and year, one entry with its title and year, and no
+    other entry for the movie. Entries without a lead are left out beforehand.
 
     Args:
         metadata: the content or path of CMU's `movie.metadata.tsv`.
@@ -374,7 +372,7 @@ def _read(archive: Path, files: Mapping[str, bytes], on_error: OnError) -> Corpu
 
 
 def _write_archive(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a .tar.gz in CMU's layout under a temporary name, then rename it: it is there whole or not at all."""
+    """Write a .tar.gz in CMU's layout under a temporary name, then rename it: it is never half there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:

@@ -64,7 +64,7 @@ class Corpus:
             object.__setattr__(self, "subset", _subset(self.subset, len(self.texts)))
         if len(self.document_ids) != len(self.texts):
             raise UsageError(
-                f"document_ids has {len(self.document_ids)} entries for {len(self.texts)} texts; give one a text"
+                f"document_ids has {len(self.document_ids)} entries for {len(self.texts)} texts"
             )
         expected = (len(self.texts), len(self.label_names))
         if self.labels.shape != expected:

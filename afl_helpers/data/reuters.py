@@ -182,7 +182,7 @@ def read_stories(content: bytes, bad: MalformedLines, file: str) -> Iterator[Sto
 
 
 def _story_text(kind: str | None, content: str) -> str:
-    """Title and body. A brief is a title with filler after it; an unprocessed story is all text, without tags."""
+    """Title and body. A brief is a title with filler after it; an unprocessed story is text without tags."""
     if kind == "UNPROC":
         return _plain(content)
     parts = [part.search(content) for part in (_TITLE, _BODY)]
@@ -212,7 +212,7 @@ def _verify(report: Mapping[str, int], files: Mapping[str, bytes]) -> None:
     differing = sorted(name for name in files if download.sha256(files[name]) != SHA256.get(name))
     if differing:
         warnings.warn(
-            f"{', '.join(differing)}: not the same bytes as the copy this was tested with, but all counts agree",
+            f"{', '.join(differing)}: not the bytes that were expected, but all counts agree",
             stacklevel=2,
         )
 

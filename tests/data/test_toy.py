@@ -1,5 +1,7 @@
-"""The embedded corpus: its bytes, its layout, its label statistics and its texts."""
+"""The embedded corpus: its bytes, its layout, its label statistics and its texts.
+"""
 
+import gzip
 import hashlib
 import json
 import os
@@ -18,15 +20,16 @@ from afl_helpers.data import toy
 from afl_helpers.errors import UsageError
 
 SHA256 = {
-    "movie.metadata.tsv": "",
-    "plot_summaries.txt": "",
+    "movie.metadata.tsv": "24f2a4ad2d8e7176a4e5d7f249d502116a3d22d5f53234d3970d8353cb6c8419",
+    "plot_summaries.txt": "a62f578d818956dd37e2ff48f6cce3175ad4c54ac77d92d8b7875088b4c40e27",
 }
 
 # Inflections of genre names that would give a genre away as well as the name itself.
 NAME_FORMS = {
-    "romantic", "dramatic", "comic", "comedic", "comedies", "criminal", "criminals", "mysterious", "mysteries",
-    "fantastic", "fantasies", "adventurous", "animated", "musicals", "music", "spies", "families", "superheroes", "heroes",
-    "hero", "filmed", "horrible", "documentaries", "scientist", "scientific", "fictional", "slashed", "roads",
+    "romantic", "dramatic", "comic", "comedic", "comedies", "criminal", "criminals", "mysterious",
+    "mysteries", "fantastic", "fantasies", "adventurous", "animated", "musicals", "music", "spies",
+    "families", "superheroes", "heroes", "hero", "filmed", "horrible", "documentaries",
+    "scientist", "scientific", "fictional", "slashed", "roads",
 }  # fmt: skip
 
 
@@ -76,10 +79,14 @@ def test_bytes_of_seed_0_are_pinned(made):
 
 
 def test_bytes_do_not_depend_on_the_process(made):
-    code = "import sys; from afl_helpers.data.toy import toy_files; sys.stdout.buffer.write(b''.join(toy_files().values()))"
+    code = (
+        "import sys; from afl_helpers.data.toy import toy_files; "
+        "sys.stdout.buffer.write(b''.join(toy_files().values()))"
+    )
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONUTF8": "0", "LC_ALL": "C"}
     environment["PYTHONPATH"] = str(Path(toy.__file__).parents[2])
-    again = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True).stdout
+    command = [sys.executable, "-c", code]
+    again = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
     assert again == b"".join(made.values())
 
 
@@ -136,20 +143,19 @@ def test_counts_follow_the_real_ones(documents, table):
     assert spearmanr([counts[name] for name in real], list(real.values())).statistic > 0.99
     assert all(abs(counts[name] - n * scale) <= 4 + 0.1 * n * scale for name, n in real.items())
     every_pair = list(combinations(sorted(real), 2))
-    assert spearmanr([pairs[pair] for pair in every_pair], [real_pairs[pair] for pair in every_pair]).statistic > 0.85
+    ranks = spearmanr([pairs[pair] for pair in every_pair], [real_pairs[pair] for pair in every_pair])
+    assert ranks.statistic > 0.85
     top, real_top = ({pair for pair, _ in tally.most_common(10)} for tally in (pairs, real_pairs))
     assert len(top & real_top) >= 9
 
 
 def test_table_equals_the_real_metadata(table):
-    folder = os.environ.get("AFL_DATA_DIR")
-    if not folder or not (Path(folder) / "cmu" / "movie.metadata.tsv.gz").exists():
+    metadata = Path(os.environ.get("AFL_DATA_DIR", "")) / "cmu" / "movie.metadata.tsv.gz"
+    if not metadata.exists():
         pytest.skip("needs AFL_DATA_DIR with cmu/movie.metadata.tsv.gz")
-    import gzip
-
     names = set(table["genres"].values())
     single, pairs, movies = Counter(), Counter(), 0
-    with gzip.open(Path(folder) / "cmu" / "movie.metadata.tsv.gz", "rt", encoding="utf-8", newline="\n") as lines:
+    with gzip.open(metadata, "rt", encoding="utf-8", newline="\n") as lines:
         for line in lines:
             members = sorted(names & set(json.loads(line.rstrip("\n").split("\t")[8]).values()))
             single.update(members)
@@ -163,8 +169,8 @@ def test_table_equals_the_real_metadata(table):
 def test_texts_hold_no_word_of_a_genre_name(plots, table):
     words = {word.lower() for name in table["genres"].values() for word in name.split()} - {"of"}
     words |= {word + "s" for word in words} | NAME_FORMS
-    found = Counter(word for plot in plots.values() for word in re.findall(r"\w+", plot.lower()) if word in words)
-    assert not found
+    used = {word for plot in plots.values() for word in re.findall(r"\w+", plot.lower())}
+    assert not used & words
 
 
 def test_texts_are_distinct_and_of_a_length(plots):
@@ -175,7 +181,8 @@ def test_texts_are_distinct_and_of_a_length(plots):
 
 def test_texts_are_clean_sentences(plots):
     for plot in plots.values():
-        assert not re.search(r"[\[\]{}|<>]|  |\.\.|[A-Z]{2}|\b(a) [aeio]|\b(an) [^aeiouhAEIO]", plot), plot
+        # No mark left over, no doubled space or full stop, the right article.
+        assert not re.search(r"[\[\]{}|<>]|  |\.\.|[A-Z]{2}|\b[Aa] [aeio]|\b[Aa]n [^aeiouh]", plot), plot
         assert all(sentence[0].isupper() for sentence in plot.rstrip(".").split(". ")), plot
         assert plot.endswith(".")
 
@@ -189,11 +196,10 @@ def test_every_genre_has_every_kind_of_phrase(table):
     assert all(set(group["genres"]) <= known for group in phrases["shared"])
 
 
-def test_themes_tell_genres_apart(plots, documents):
-    """A word of the theme is far more frequent where the genre is: wyvern and dragon in Fantasy, by its phrases."""
-    themes = {"Western": "saloon|cantina|stagecoach|rustlers|ranch", "Documentary": "interviews|archive|campaigner"}
-    for genre, pattern in themes.items():
-        inside = [bool(re.search(pattern, plots[i])) for i, names in documents.items() if genre in names]
-        outside = [bool(re.search(pattern, plots[i])) for i, names in documents.items() if genre not in names]
-        assert sum(inside) / len(inside) > 5 * sum(outside) / len(outside)
-        assert sum(outside) > 0  # label noise
+def test_themes_tell_genres_apart_with_some_noise(plots, documents):
+    theme = re.compile("interview|archive|campaigner|scholars|historian|narrator|statistics|zoologist")
+    shows = {i: bool(theme.search(plots[i])) for i in documents}
+    inside = [shows[i] for i, names in documents.items() if "Documentary" in names]
+    outside = [shows[i] for i, names in documents.items() if "Documentary" not in names]
+    assert 0.4 < sum(inside) / len(inside) < 0.9  # not each genre is expressed
+    assert 0 < sum(outside) / len(outside) < 0.05  # a few documents express a genre that is not theirs

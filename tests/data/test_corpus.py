@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from afl_helpers.data import Corpus
+from afl_helpers.data import corpus as corpus_module
+from afl_helpers.data.corpus import build_corpus
+from afl_helpers.errors import DataError, UsageError
+
+
+def make(**changes) -> Corpus:
+    fields = {
+        "name": "small",
+        "texts": ["a b", "c", "d", "e"],
+        "labels": np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.uint8),
+        "label_names": ["y", "x", "z"],
+        "document_ids": ["1", "2", "3", "4"],
+    }
+    return Corpus(**(fields | changes))
+
+
+def test_counts_and_sizes():
+    corpus = make()
+    assert (len(corpus), corpus.n_documents, corpus.n_labels) == (4, 4, 3)
+    assert corpus.label_counts.tolist() == [2, 2, 1]
+    assert corpus.label_counts.dtype == np.int64
+
+
+def test_counts_do_not_overflow_the_byte_of_a_label():
+    n = 300
+    corpus = make(
+        texts=["t"] * n,
+        labels=np.ones((n, 1), np.uint8),
+        label_names=["x"],
+        document_ids=[str(i) for i in range(n)],
+    )
+    assert corpus.label_counts.tolist() == [300]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"document_ids": ["1", "2", "3"]}, "document_ids has 3 entries for 4 texts"),
+        ({"document_ids": ["1", "2", "3", "1"]}, "document_ids holds '1' 2 times"),
+        ({"label_names": ["y", "x", "y"]}, "label_names holds 'y' 2 times"),
+        ({"label_names": ["y", "x"]}, r"labels has shape \(4, 3\); expected .* \(4, 2\)"),
+        ({"labels": np.zeros((4, 3), np.float32)}, "must be uint8"),
+        ({"labels": np.full((4, 3), 2)}, "0 and 1 only"),
+        ({"labels": np.full((4, 3), -1)}, "0 and 1 only"),
+        ({"labels": np.zeros(4, np.uint8)}, "two dimensions"),
+        ({"labels": [[0, 1, 0]] * 4}, "numpy array or a scipy sparse array"),
+        ({"texts": ["a", "b", "c", None]}, r"texts\[3\] must be a string"),
+        ({"texts": "abcd"}, "not one string"),
+        ({"subset": ["train", "test"]}, "subset has 2 entries"),
+        ({"subset": ["train", "test", "dev", "test"]}, "not 'dev'"),
+    ],
+)
+def test_the_constructor_refuses_what_does_not_fit(changes, message):
+    with pytest.raises(UsageError, match=message):
+        make(**changes)
+
+
+def test_boolean_and_sparse_labels_become_bytes():
+    dense = make().labels
+    assert make(labels=dense.astype(bool)).labels.dtype == np.uint8
+    as_sparse = make(labels=sparse.coo_array(dense.astype(np.int64))).labels
+    assert isinstance(as_sparse, sparse.csr_array) and as_sparse.dtype == np.uint8
+
+
+def test_fingerprint_is_that_of_the_content():
+    # Fixed: it must be the same on every machine and in every later version.
+    expected = "d5d9f959da25b08e1f53885f6965c2fc712c3990a4d8a3f49e71f1bef967069a"
+    dense = make()
+    assert dense.fingerprint == make(labels=sparse.csr_array(dense.labels), name="other").fingerprint
+    assert dense.fingerprint == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"texts": ["a", "bc", "d", "e"]},
+        {"texts": ["a bc", "", "d", "e"]},  # the same characters, divided otherwise
+        {"document_ids": ["1", "2", "3", "5"]},
+        {"label_names": ["y", "x", "w"]},
+        {"labels": np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 1, 1]], np.uint8)},
+    ],
+)
+def test_fingerprint_changes_with_each_part(changes):
+    assert make(**changes).fingerprint != make().fingerprint
+
+
+def test_select_labels_by_count():
+    selected = make(report={"documents": 4}).select_labels(min_count=2)
+    assert selected.label_names == ["y", "x"]
+    assert selected.document_ids == ["1", "2", "3"]
+    assert selected.labels.tolist() == [[1, 1], [1, 0], [0, 1]]
+    assert selected.report == {
+        "documents": 4,
+        "labels_not_selected": 1,
+        "documents_without_selected_label": 1,
+    }
+
+
+def test_select_labels_top_breaks_ties_by_name():
+    selected = make().select_labels(top=1)
+    assert selected.label_names == ["x"]  # as frequent as "y"
+    assert selected.document_ids == ["1", "3"]
+    assert make().select_labels(top=99).label_names == ["y", "x", "z"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"min_count": 1, "top": 1}, {"min_count": 0}, {"top": 0}, {"min_count": 3}]
+)
+def test_select_labels_refuses(arguments):
+    with pytest.raises(UsageError):
+        make().select_labels(**arguments)
+
+
+def test_select_labels_of_a_sparse_corpus():
+    labels = sparse.csr_array(make().labels)
+    assert make(labels=labels).select_labels(top=2).fingerprint == make().select_labels(top=2).fingerprint
+
+
+def test_select_documents_keeps_order_and_subset():
+    corpus = make(subset=["train", "train", "test", "test"])
+    part = corpus.select_documents([3, 0])
+    assert part.texts == ["e", "a b"] and part.subset == ["test", "train"]
+    assert part.labels.tolist() == [[0, 0, 1], [1, 1, 0]]
+    masked = corpus.select_documents(np.array([True, False, False, True]))
+    assert masked.document_ids == ["1", "4"]
+    assert len(corpus.select_documents([])) == 0
+
+
+@pytest.mark.parametrize("indices", [[4], [-1], [0, 0], [0.5], np.array([True])])
+def test_select_documents_refuses(indices):
+    with pytest.raises(UsageError):
+        make().select_documents(indices)
+
+
+def test_to_frame():
+    frame = make().to_frame()
+    assert list(frame.columns) == ["id", "text", "labels"]
+    assert frame["labels"].tolist() == [["y", "x"], ["y"], ["x"], ["z"]]
+
+
+def test_to_dataset():
+    dataset = make().to_dataset()
+    assert dataset.column_names == ["id", "text", "labels"]
+    assert dataset.features["labels"].feature.dtype == "float32"
+    assert dataset[0] == {"id": "1", "text": "a b", "labels": [1.0, 1.0, 0.0]}
+    assert make(labels=sparse.csr_array(make().labels)).to_dataset()["labels"][3] == [0.0, 0.0, 1.0]
+
+
+def test_build_corpus_orders_labels_by_count_then_name():
+    corpus = build_corpus(
+        "b", ["s", "t", "u"], [["b", "c"], ["a", "c"], ["c"]], ["1", "2", "3"], report={}, source="s"
+    )
+    assert corpus.label_names == ["c", "a", "b"]
+    assert corpus.labels.tolist() == [[1, 0, 1], [1, 1, 0], [1, 0, 0]]
+    assert corpus.report == {"documents": 3, "labels": 3}
+
+
+def test_build_corpus_keeps_large_matrices_sparse(monkeypatch):
+    arguments = ("b", ["s", "t"], [["b"], ["a", "b"]], ["1", "2"])
+    dense = build_corpus(*arguments, report={}, source="s")
+    monkeypatch.setattr(corpus_module, "DENSE_LIMIT_BYTES", 3)
+    large = build_corpus(*arguments, report={}, source="s")
+    assert sparse.issparse(large.labels) and not sparse.issparse(dense.labels)
+    assert large.fingerprint == dense.fingerprint
+
+
+def test_an_empty_corpus_is_no_result():
+    with pytest.raises(DataError, match="no document"):
+        build_corpus("b", [], [], [], report={"texts_blank": 2}, source="the file x")

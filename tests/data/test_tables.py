@@ -1,0 +1,130 @@
+import gzip
+import json
+
+import pytest
+
+from afl_helpers.data import load_corpus
+from afl_helpers.errors import DataError
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+CSV = (
+    "id,text,labels\n"
+    'a,"One, ""two""\nthree",x|y\n'
+    'b,Four,"[""x|z"", ""y""]"\n'
+    "c,,x\n"
+    "d,Five, | \n"
+    "a,Six,x\n"
+    "\n"
+    "e,Seven, x | x \n"
+)
+EXPECTED = {
+    "rows": 6,
+    "rows_with_repeated_id": 1,
+    "rows_without_label": 1,
+    "texts_blank": 1,
+    "malformed_lines_skipped": 0,
+    "documents": 3,
+    "labels": 3,
+}
+
+
+def test_csv(tmp_path):
+    corpus = load_corpus(write(tmp_path / "mine.csv", CSV))
+    assert corpus.name == "mine"
+    assert corpus.document_ids == ["a", "b", "e"]
+    assert corpus.texts == ['One, "two" three', "Four", "Seven"]
+    assert corpus.label_names == ["x", "y", "x|z"]
+    assert corpus.labels.tolist() == [[1, 1, 0], [0, 1, 1], [1, 0, 0]]
+    assert corpus.report == EXPECTED
+
+
+def test_jsonl_gives_the_same(tmp_path):
+    rows = [
+        {"id": "a", "text": 'One, "two"\nthree', "labels": ["x", "y"]},
+        {"id": "b", "text": "Four", "labels": ["x|z", "y"]},
+        {"id": "c", "text": " ", "labels": ["x"]},
+        {"id": "d", "text": "Five", "labels": []},
+        {"id": "a", "text": "Six", "labels": ["x"]},
+        {"id": "e", "text": "Seven", "labels": ["x", "x"]},
+    ]
+    path = write(tmp_path / "mine.jsonl", "\n".join(map(json.dumps, rows)))
+    corpus = load_corpus(str(path))
+    assert corpus.report == EXPECTED
+    assert corpus.fingerprint == load_corpus(write(tmp_path / "mine.csv", CSV)).fingerprint
+
+
+def test_rows_without_id_are_numbered(tmp_path):
+    corpus = load_corpus(write(tmp_path / "mine.csv", b"\xef\xbb\xbftext,labels\r\nA,x\r\n,x\r\nB,y\r\n"))
+    assert corpus.document_ids == ["1", "3"]
+
+
+def test_long_cells_are_read(tmp_path):
+    corpus = load_corpus(write(tmp_path / "mine.csv", "text,labels\n" + "a" * 200_000 + ",x\n"))
+    assert len(corpus.texts[0]) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line", "problem"),
+    [
+        ("t.csv", b'text,labels\n"two\nlines",y\nA,x,z\n', 4, "expected 2 columns, found 3"),
+        ("t.csv", b'text,labels\nB,y\nA,"[""x"", 3]"\n', 3, "expected labels as a JSON list of strings"),
+        ("t.csv", b"text,labels\nB,y\ncaf\xe9,x\n", 3, "not UTF-8"),
+        ("t.jsonl", b'{"text": "B", "labels": ["y"]}\n\nnothing\n', 3, "expected a JSON object"),
+        ("t.jsonl", b'{"text": "B", "labels": ["y"]}\n[1]\n', 2, "expected a JSON object"),
+        (
+            "t.jsonl",
+            b'{"text": "B", "labels": ["y"]}\n{"text": 1, "labels": ["x"]}\n',
+            2,
+            'string under "text"',
+        ),
+        ("t.jsonl", b'{"text": "B", "labels": ["y"]}\n{"text": "a", "labels": "x"}\n', 2, 'under "labels"'),
+        (
+            "t.jsonl",
+            b'{"text": "B", "labels": ["y"]}\n{"id": [], "text": "a", "labels": ["x"]}\n',
+            2,
+            'under "id"',
+        ),
+        ("t.jsonl", b'{"text": "B", "labels": ["y"]}\n{"text": "caf\xe9", "labels": ["x"]}\n', 2, "UTF-8"),
+        (
+            "t.jsonl",
+            b'{"text": "B", "labels": ["y"]}\n{"text": "\\ud800", "labels": ["x"]}\n',
+            2,
+            "surrogate",
+        ),
+    ],
+)
+def test_a_malformed_row_is_named_or_skipped(tmp_path, name, content, line, problem):
+    path = write(tmp_path / name, content)
+    with pytest.raises(DataError) as error:
+        load_corpus(path)
+    assert f"{name}, line {line}: " in str(error.value) and problem in str(error.value)
+    corpus = load_corpus(path, on_error="skip")
+    assert corpus.report["malformed_lines_skipped"] == 1
+    assert "y" in corpus.label_names
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("txt,labels\nA,x\n", "line 1: expected a header with one column named 'text'"),
+        ("text,label\nA,x\n", "column named 'labels'"),
+        ("", "line 1: expected a header"),
+        ('text,labels\nA,x\n"open,x\n', "line 3: .*quoting"),
+        ("text,labels\n,x\n", "no document"),
+    ],
+)
+def test_tables_that_cannot_be_read(tmp_path, content, problem):
+    with pytest.raises(DataError, match=problem):
+        load_corpus(write(tmp_path / "t.csv", content), on_error="skip")
+
+
+def test_other_endings_are_refused(tmp_path):
+    path = tmp_path / "mine.csv.gz"
+    path.write_bytes(gzip.compress(CSV.encode()))
+    with pytest.raises(ValueError, match="cannot tell what"):
+        load_corpus(path)
