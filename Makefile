@@ -1,0 +1,57 @@
+# `make` alone lists the targets. Each one sets up .venv first where it is missing or out of date.
+
+PYTHON ?= python3
+PORT ?= 8000
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NOTEBOOKS := $(wildcard book/*.ipynb)
+
+export TOKENIZERS_PARALLELISM = false
+# Building and testing in the quick profile fetch nothing from the hub.
+OFFLINE := $(if $(filter full,$(AFL_PROFILE)),,HF_HUB_OFFLINE=1)
+BUILD := $(OFFLINE) $(BIN)/python tools/build_book.py
+# One thread a process: several run side by side.
+PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+.DEFAULT_GOAL := help
+.PHONY: help book serve lab test test-fast test-slow study bench lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) tools/make_environment.py $(VENV)
+
+book: $(READY) ## execute every chapter and render the book into _build/html
+	@$(BUILD)
+
+serve: $(READY) ## show the built book on localhost, compressed (PORT=8000)
+	@$(BIN)/python tools/serve.py --port $(PORT)
+
+lab: $(READY) ## open the chapters in JupyterLab
+	@cd book && ../$(BIN)/jupyter lab
+
+test: $(READY) ## run every test that needs at most minutes: the build, the package, the chapters
+	@$(BUILD)
+	$(PYTEST) -m "not slow"
+	$(PYTEST) --dist loadfile --nbval-lax --nbval-cell-timeout 300 $(NOTEBOOKS)
+
+test-fast: $(READY) ## run the unit tests (under 3 minutes)
+	$(PYTEST) -m "not slow and not packaging and not book"
+
+test-slow: $(READY) ## run the tests that take long and are in no other target
+	$(PYTEST) -m slow
+
+study: $(READY) ## run a study, or go on with it (STUDY=name; without it the studies are listed)
+	@$(BIN)/python -m afl_helpers study $(STUDY)
+
+bench: $(READY) ## run every benchmark: a table of ratios against a named peer each
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+lock: $(READY) ## write requirements.lock from pyproject.toml (UPGRADE=1 takes newer versions)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
+
+clean: ## remove the built book and its cache, and the environment
+	rm -rf _build $(VENV) *.egg-info

@@ -1,0 +1,122 @@
+"""The built book: every page, nothing unresolved, no failed cell, nothing fetched from elsewhere."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup, Tag
+
+pytestmark = pytest.mark.book
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+HTML = BUILD / "html"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+LOADED = {"stylesheet", "preload", "icon", "shortcut icon", "modulepreload", "prefetch", "preconnect"}
+FOREIGN_STYLE = re.compile(r"(?:@import|url\()\s*[\"']?(?:https?:)?//[^\"')]+")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> None:
+    """The build treats a warning as an error, and leaves this mark only where there was none."""
+    if not HTML.exists():
+        pytest.skip("the book is not built; run `make book` first")
+    assert (BUILD / "passed").exists(), "the last build of the book failed or had warnings; run `make book`"
+
+
+def parse(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def page(request: pytest.FixtureRequest) -> tuple[Path, BeautifulSoup, Tag]:
+    """A page's file, its document and its article."""
+    path = HTML / f"{request.param}.html"
+    document = parse(path)
+    return path, document, document.find("article")
+
+
+def test_the_page_has_a_title_and_text(page) -> None:
+    _, document, article = page
+    assert document.title.text.strip()
+    assert article.find("h1").text.strip()
+    assert len(article.get_text(" ", strip=True)) > 200
+
+
+def test_nothing_is_unresolved(page) -> None:
+    _, _, article = page
+    assert article.select(".problematic, .system-message") == []
+    assert [mark for mark in article.select(".xref") if mark.find_parent("a") is None] == []
+    assert "[?]" not in article.text and "??" not in article.text
+
+
+def test_no_cell_failed(page) -> None:
+    _, _, article = page
+    failed = [
+        output.text[:200]
+        for output in article.select(".cell_output")
+        if "Traceback (most recent call last)" in output.text
+        and "tag_raises-exception" not in output.find_parent(class_="cell")["class"]
+    ]
+    assert failed == []
+
+
+def test_every_picture_has_a_text(page) -> None:
+    _, _, article = page
+    for image in article.find_all("img"):
+        text = image.get("alt", "").strip()
+        assert text and not re.search(r"\.(png|svg|jpe?g)$", text), (
+            f"a picture has no alt text: {str(image)[:200]}"
+        )
+    for chart in article.select(".vega-chart"):
+        assert chart.get("aria-label", "").strip()
+
+
+def test_links_within_the_book_lead_somewhere(page) -> None:
+    path, document, article = page
+    for link in article.find_all("a", href=True):
+        parts = urlsplit(link["href"])
+        if parts.scheme or parts.netloc:
+            continue
+        target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+        assert target.exists(), link["href"]
+        if parts.fragment and target.suffix == ".html":
+            there = document if target == path else parse(target)
+            assert there.find(id=unquote(parts.fragment)) or there.find(attrs={"name": parts.fragment}), link[
+                "href"
+            ]
+
+
+def test_nothing_is_loaded_from_another_host(page) -> None:
+    path, document, _ = page
+    loaded = [element["src"] for element in document.find_all(src=True)]
+    loaded += [
+        link["href"] for link in document.find_all("link", href=True) if LOADED & set(link.get("rel", []))
+    ]
+    for address in loaded:
+        parts = urlsplit(address)
+        assert parts.scheme in ("", "data") and not parts.netloc, address
+        if not parts.scheme:
+            assert (path.parent / unquote(parts.path)).exists(), address
+    assert FOREIGN_STYLE.findall("".join(style.text for style in document.find_all("style"))) == []
+
+
+def test_charts_have_their_script_and_other_pages_do_not_carry_it(page) -> None:
+    _, document, article = page
+    scripts = {Path(urlsplit(script["src"]).path).name for script in document.find_all("script", src=True)}
+    assert bool(article.select(".vega-chart")) == ({"vega-bundle.js", "vega-charts.js"} <= scripts)
+
+
+def test_the_front_page_leads_to_the_book() -> None:
+    assert f"{TOC['root']}.html" in (HTML / "index.html").read_text()
+
+
+def test_no_stylesheet_loads_from_another_host() -> None:
+    found = {}
+    for sheet in (HTML / "_static").rglob("*.css"):
+        if foreign := FOREIGN_STYLE.findall(sheet.read_text(encoding="utf-8")):
+            found[sheet.name] = foreign
+    assert found == {}

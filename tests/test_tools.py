@@ -1,0 +1,129 @@
+"""The scripts behind make: set-up, build key, server, lock."""
+
+import functools
+import gzip
+import sys
+import threading
+import urllib.request
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import build_book
+import lock
+import make_environment
+import pytest
+import serve
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A repository in small: one module, one result."""
+    for name in ("afl_helpers/gamma.py", "results/probe/runs/a.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    return tmp_path
+
+
+def key(tree: Path, profile: str = "quick", torch: str = "2") -> str:
+    return build_book.cache_key(tree, {"AFL_PROFILE": profile}, {"torch": torch})
+
+
+def test_the_key_stays_while_nothing_changes(tree: Path) -> None:
+    before = key(tree)
+    (tree / "afl_helpers" / "__pycache__").mkdir()
+    (tree / "afl_helpers" / "__pycache__" / "gamma.pyc").write_text("x")
+    (tree / "tests").mkdir()
+    (tree / "tests" / "test_gamma.py").write_text("x")
+    assert key(tree) == before
+
+
+@pytest.mark.parametrize("name", ["afl_helpers/gamma.py", "results/probe/runs/a.json", "results/new.json"])
+def test_the_key_changes_with_the_package_and_the_results(tree: Path, name: str) -> None:
+    before = key(tree)
+    (tree / name).write_text("2")
+    assert key(tree) != before
+
+
+def test_the_key_changes_with_a_renamed_file_the_profile_and_a_library(tree: Path) -> None:
+    before = key(tree)
+    assert key(tree, profile="full") != before
+    assert key(tree, torch="3") != before
+    (tree / "afl_helpers/gamma.py").rename(tree / "afl_helpers/gammas.py")
+    assert key(tree) != before
+
+
+def test_stale_outputs_are_dropped_and_fresh_ones_kept(tmp_path: Path) -> None:
+    outputs = tmp_path / ".jupyter_cache" / "record"
+    assert build_book.drop_stale_outputs(tmp_path, "one")
+    outputs.mkdir(parents=True)
+    assert not build_book.drop_stale_outputs(tmp_path, "one")
+    assert outputs.exists()
+    assert build_book.drop_stale_outputs(tmp_path, "two")
+    assert not outputs.exists()
+
+
+def test_a_profile_that_cannot_run_ends_the_build_with_its_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> str:
+        raise ValueError("AFL_PROFILE=full needs a GPU, and there is none; use AFL_PROFILE=quick")
+
+    monkeypatch.setattr(build_book, "active_profile", refuse)
+    assert build_book.main() == 1
+    assert (
+        capsys.readouterr().err == "AFL_PROFILE=full needs a GPU, and there is none; use AFL_PROFILE=quick\n"
+    )
+
+
+def test_an_old_python_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+    assert make_environment.main(str(tmp_path / "venv")) == 1
+    assert "needs Python 3.11 or newer" in capsys.readouterr().err
+    assert not (tmp_path / "venv").exists()
+
+
+def test_the_lock_drops_torch_and_the_gpu_libraries_with_their_hashes() -> None:
+    entries = "numpy==2.0 \\\n    --hash=sha256:aa\n    # via torch\n{}tqdm==4.0 \\\n    --hash=sha256:dd\n"
+    gpu = "nvidia-nccl==1 ; os_name == 'nt' \\\n    --hash=sha256:bb\ntorch==2.0 \\\n    --hash=sha256:cc\n"
+    assert lock.without_torch(entries.format(gpu)) == entries.format("")
+
+
+@pytest.fixture
+def address(tmp_path: Path):
+    """The address of a server over a folder with one page, one script and one picture."""
+    (tmp_path / "index.html").write_text("<p>page</p>" * 100)
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(serve.Handler, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def get(url: str, encoding: str = "gzip"):
+    return urllib.request.urlopen(urllib.request.Request(url, headers={"Accept-Encoding": encoding}))
+
+
+def test_pages_are_served_compressed(address: str, tmp_path: Path) -> None:
+    for url in (f"{address}/", f"{address}/index.html?v=1"):
+        with get(url) as answer:
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert answer.headers["Content-Type"] == "text/html"
+            assert gzip.decompress(answer.read()) == (tmp_path / "index.html").read_bytes()
+
+
+def test_a_picture_and_a_plain_client_get_plain_bytes(address: str, tmp_path: Path) -> None:
+    with get(f"{address}/picture.png") as answer:
+        assert answer.headers["Content-Encoding"] is None
+        assert answer.read() == b"\x89PNG"
+    with get(f"{address}/index.html", encoding="identity") as answer:
+        assert answer.read() == (tmp_path / "index.html").read_bytes()
+
+
+def test_what_is_not_there_is_404_and_nothing_outside_is_served(address: str, tmp_path: Path) -> None:
+    (tmp_path.parent / "secret.html").write_text("secret")
+    for path in ("/none.html", "/../secret.html", "/%2e%2e/secret.html"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            get(address + path)

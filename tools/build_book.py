@@ -1,0 +1,108 @@
+"""Execute the chapters and render the book into _build/html; the exit code is not 0 where anything is wrong.
+
+jupyter-book runs a chapter again when the chapter's own code changed. A chapter also depends on the package,
+the result files, the profile and the versions of the libraries that do the work: when one of these changed,
+the cached outputs are dropped first.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from afl_helpers.profiles import active_profile
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+HTML = BUILD / "html" / "index.html"
+CACHED = (".jupyter_cache", ".doctrees", "jupyter_execute", "passed")
+DEPENDENCIES = ("afl_helpers", "results")
+LIBRARIES = ("torch", "transformers", "scikit-learn", "pandas", "numpy", "matplotlib", "altair")
+# Each kernel says so on the local machine too; nothing is wrong.
+KERNEL_NOTICE = "Kernel is running over TCP without encryption"
+SETTINGS = ("AFL_PROFILE", "AFL_DATA_DIR")
+
+
+def dependency_files(root: Path) -> Iterable[Path]:
+    """The files beside the chapters that a chapter's outputs depend on, in a fixed order."""
+    for folder in DEPENDENCIES:
+        for path in sorted((root / folder).rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                yield path
+
+
+def cache_key(root: Path, settings: dict[str, str], versions: dict[str, str]) -> str:
+    """A hash of all that a chapter's outputs depend on apart from the chapter itself."""
+    key = hashlib.sha256(json.dumps([settings, versions], sort_keys=True).encode())
+    for path in dependency_files(root):
+        key.update(str(path.relative_to(root)).encode() + b"\0")
+        key.update(hashlib.sha256(path.read_bytes()).digest())
+    return key.hexdigest()
+
+
+def drop_stale_outputs(build: Path, key: str) -> bool:
+    """Remove the cached outputs that belong to another key, and note the new one; True where they did."""
+    noted = build / "cache-key"
+    stale = not noted.exists() or noted.read_text() != key
+    if stale:
+        for name in CACHED:
+            shutil.rmtree(build / name, ignore_errors=True)
+        build.mkdir(exist_ok=True)
+        noted.write_text(key)
+    return stale
+
+
+def report_times(build: Path, seconds: float) -> str:
+    """A table of the seconds each chapter took to run when it last ran."""
+    runtimes = json.loads((build / "execution.json").read_text())
+    rows = [f"  {name:28s} {runtime:6.1f} s" for name, runtime in sorted(runtimes.items())]
+    total = f"  {'all chapters':28s} {sum(runtimes.values()):6.1f} s; this build took {seconds:.0f} s"
+    return "\n".join(["Time to run each chapter, when it last ran:", *rows, total])
+
+
+def run_quietly(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command at the root and show what it says, less the kernels' notice; return its exit code."""
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout:
+            if KERNEL_NOTICE not in line:
+                print(line, end="", flush=True)
+    return process.returncode
+
+
+def main() -> int:
+    try:
+        active_profile()
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    settings = {name: os.environ.get(name, "") for name in SETTINGS}
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    if drop_stale_outputs(BUILD, cache_key(ROOT, settings, versions)):
+        print("Every chapter runs: package, results, profile or a library changed since the last build.")
+    environment = os.environ | {"AFL_BOOK": "1"}
+    started = time.monotonic()
+    passed = BUILD / "passed"
+    if not passed.exists():
+        # Sphinx repeats no warning about a page it has read before, so a failed build starts afresh.
+        shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
+    passed.unlink(missing_ok=True)
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "--keep-going"]
+    if run_quietly(command, environment):
+        print("The book was not built: the errors and warnings above say where.", file=sys.stderr)
+        return 1
+    passed.touch()
+    print(report_times(BUILD, time.monotonic() - started))
+    print(f"Open {HTML}, or run `make serve`.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
