@@ -1,5 +1,7 @@
 """Every figure of the book, each a function from data to a matplotlib Figure in one style."""
 
+import html
+import json
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -8,6 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from afl_helpers.claims import PAPER_FIGURES
 from afl_helpers.evaluation import label_table
@@ -108,6 +111,42 @@ def cooccurrence(labels: np.ndarray, label_names: Sequence[str], top: int = 15) 
     return figure
 
 
+def text_lengths(lengths: Sequence[int], limit: int = 512) -> Figure:
+    """How many texts have how many tokens, with the most that an encoder reads."""
+    lengths = np.asarray(lengths)
+    figure, axes = plt.subplots()
+    axes.hist(lengths, bins=np.linspace(0, max(lengths.max(), limit) * 1.05, 80), color=PALETTE[0])
+    axes.axvline(limit, color=PALETTE[1], linestyle="--")
+    axes.annotate(
+        f"{limit} tokens", (limit, 0.95), xycoords=("data", "axes fraction"), xytext=(-6, 0),
+        textcoords="offset points", ha="right", va="top", color=PALETTE[1],
+    )
+    axes.set(xlabel="tokens in the text", ylabel="documents")
+    axes.set_title(f"{len(lengths):,} documents", loc="left")
+    axes.grid(False, axis="x")
+    return figure
+
+
+def split_shares(shares: Mapping[str, np.ndarray], label_counts: np.ndarray, fraction: float) -> Figure:
+    """The share of each label's documents that falls into a part, one panel a way of splitting.
+
+    Args:
+        shares: way of splitting -> (n_splits, n_labels).
+        label_counts: (n_labels,) on the whole corpus.
+        fraction: of all documents that the part should hold, drawn as a line.
+    """
+    figure, panels = plt.subplots(1, len(shares), figsize=(7.6, 3.6), sharey=True, squeeze=False)
+    for axes, (name, values), colour in zip(panels[0], shares.items(), PALETTE):
+        counts = np.broadcast_to(label_counts, values.shape)
+        axes.semilogx(counts.ravel(), values.ravel(), ".", color=colour, markersize=4, alpha=0.4)
+        axes.axhline(fraction, color=PALETTE[-1], linewidth=1, linestyle=":")
+        axes.invert_xaxis()
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set(title=name, xlabel="documents with the label (rarer to the right)")
+    panels[0][0].set(ylabel="of them in the test part")
+    return figure
+
+
 # --- losses and gamma -----------------------------------------------------------------------------------------------
 
 
@@ -159,6 +198,141 @@ def gamma_by_label(gamma: Mapping[str, np.ndarray], label_counts: np.ndarray) ->
     return figure
 
 
+def curves(
+    x: np.ndarray, lines: Mapping[str, np.ndarray], xlabel: str, ylabel: str, legend: str | None = None,
+    levels: Mapping[str, float] | None = None, marks: Sequence[float] = (), **axes_settings,
+) -> Figure:
+    """Several named curves over one x.
+
+    Args:
+        legend: the legend's title.
+        levels: named horizontal lines, written at the right-hand end.
+        marks: values of x, each a tick at the lower edge.
+        axes_settings: passed to ``Axes.set``, e.g. ``xscale="log"``.
+    """
+    figure, axes = plt.subplots()
+    styles = ["-", "--", "-.", ":"]
+    for i, (name, y) in enumerate(lines.items()):
+        axes.plot(x, y, styles[i // len(PALETTE)], color=PALETTE[i % len(PALETTE)], label=name)
+    axes.set(xlabel=xlabel, ylabel=ylabel, **axes_settings)
+    for name, level in (levels or {}).items():
+        axes.axhline(level, color=PALETTE[-1], linewidth=1, linestyle=":")
+        axes.annotate(
+            name, (1, level), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
+            ha="right", fontsize=9, color=PALETTE[-1],
+        )
+    if len(marks):
+        axes.plot(marks, np.zeros(len(marks)), "|", transform=axes.get_xaxis_transform(), color="black", markersize=12,
+                  alpha=0.4, clip_on=False)
+    if len(lines) > 1:
+        axes.legend(title=legend)
+    plt.close(figure)
+    return figure
+
+
+#: Where JupyterLab and a page without a kernel each find an Altair chart.
+_VEGA_LITE = "application/vnd.vegalite.v6+json"
+
+
+class InteractiveChart:
+    """An Altair chart that works in JupyterLab and, without a kernel or a network, on a page of the built book.
+
+    Args:
+        chart: an ``altair.Chart``.
+        alt: what is seen, for those who do not see it.
+    """
+
+    def __init__(self, chart, alt: str):
+        self.specification = chart.to_dict()
+        self.alt = alt
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, object]:
+        # "</" would end the script element.
+        text = json.dumps(self.specification).replace("</", "<\\/")
+        page = (
+            f'<div class="vega-chart" role="figure" aria-label="{html.escape(self.alt)}">'
+            f'<script type="application/json">{text}</script></div>'
+        )
+        return {_VEGA_LITE: self.specification, "text/html": page}
+
+
+def gamma_slider(label_counts: Mapping[str, int], bounds: tuple[float, float] = (0.5, 5.0)) -> InteractiveChart:
+    """Gamma of each label, base * mean n / n within bounds, with a slider for the base."""
+    import altair as alt
+
+    counts = pd.DataFrame({"label": list(label_counts), "documents": list(label_counts.values())})
+    base = alt.param(name="base", value=2.0, bind=alt.binding_range(min=0.0, max=5.0, step=0.1, name="base gamma "))
+    low, high = bounds
+    chart = (
+        alt.Chart(counts)
+        .mark_circle(size=40, color=PALETTE[0], opacity=0.7)
+        .transform_calculate(gamma=f"clamp(base * {counts['documents'].mean()} / datum.documents, {low}, {high})")
+        .encode(
+            x=alt.X("documents:Q", title="documents with the label (rarer to the right)")
+            .scale(type="log", reverse=True).axis(values=[1, 10, 100, 1000, 10_000], format=",d"),
+            y=alt.Y("gamma:Q", title="gamma of the label").scale(domain=[0, high]),
+            tooltip=[
+                alt.Tooltip("label:N"), alt.Tooltip("documents:Q", format=","), alt.Tooltip("gamma:Q", format=".2f"),
+            ],
+        )
+        .add_params(base)
+        .properties(width="container", height=260)
+    )
+    return InteractiveChart(
+        chart, "Each label as a point, gamma against its number of documents; a slider moves the base gamma."
+    )
+
+
+# --- the model ------------------------------------------------------------------------------------------------------
+
+
+def architecture(width: int, n_layers: int, n_labels: int) -> Figure:
+    """The path of one text through the classifier, from tokens to decisions; the loss beside it."""
+    steps = [
+        ("text", "a plot summary", PALETTE[6]),
+        ("tokeniser", "[CLS] token ids [SEP], attention mask", PALETTE[6]),
+        (f"encoder, {n_layers} layers", f"one vector of {width} numbers a token", PALETTE[0]),
+        ("[CLS] vector", f"{width} numbers for the whole text", PALETTE[0]),
+        ("linear head", f"{n_labels} logits, one a label", PALETTE[1]),
+        ("sigmoid", f"{n_labels} scores in (0, 1)", PALETTE[2]),
+        ("thresholds", "the labels decided on", PALETTE[2]),
+    ]
+    figure, axes = plt.subplots(figsize=(7.0, 5.6))
+    axes.set(xlim=(0, 10), ylim=(-0.6, len(steps) - 0.4))
+    axes.axis("off")
+    arrow = {"arrowstyle": "-|>", "color": "#333333", "linewidth": 1.2}
+    box = {"boxstyle": "round,pad=0.45", "linewidth": 1.6, "facecolor": "white"}
+    heights = len(steps) - 1 - np.arange(len(steps))
+    for y, (name, gives, colour) in zip(heights, steps):
+        axes.text(2.0, y, name, ha="center", va="center", bbox=box | {"edgecolor": colour}, fontsize=11)
+        axes.text(4.0, y, gives, ha="left", va="center", fontsize=10, color="#333333")
+    for y in heights[:-1]:
+        axes.annotate("", (2.0, y - 0.72), (2.0, y - 0.28), arrowprops=arrow)
+    y = heights[4]
+    axes.text(8.4, y, "loss", ha="center", va="center", bbox=box | {"edgecolor": PALETTE[3]}, fontsize=11)
+    axes.text(8.4, y + 1, "targets, 0 or 1", ha="center", va="center", fontsize=10, color="#333333")
+    axes.annotate("", (8.4, y + 0.28), (8.4, y + 0.78), arrowprops=arrow)
+    axes.annotate("", (7.8, y), (6.9, y), arrowprops=arrow)
+    axes.text(8.4, y - 0.62, "its gradient trains\nhead and encoder", ha="center", va="center", fontsize=9,
+              color="#333333")
+    plt.close(figure)
+    return figure
+
+
+def expected_bce(rates: Sequence[float]) -> Figure:
+    """Expected binary cross-entropy of one constant probability, a curve a label rate, its minimum marked."""
+    p = np.geomspace(1e-4, 0.99, 400)
+    figure, axes = plt.subplots()
+    for rate, colour in zip(rates, PALETTE):
+        loss = -rate * np.log(p) - (1 - rate) * np.log1p(-p)
+        axes.semilogx(p, loss, color=colour, label=f"{rate:.2g}")
+        axes.plot(rate, -rate * np.log(rate) - (1 - rate) * np.log1p(-rate), "o", color=colour)
+    axes.axvline(0.5, color=PALETTE[-1], linewidth=1, linestyle=":")
+    axes.set(xlabel="probability given to every document", ylabel="expected loss", ylim=(0, 2))
+    axes.legend(title="share of documents\nwith the label")
+    return figure
+
+
 # --- evaluation -----------------------------------------------------------------------------------------------------
 
 
@@ -205,6 +379,36 @@ def epochs(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
     axes.set(xlabel="epoch", ylabel="validation average precision (micro)")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
+    return figure
+
+
+def roc_of_decisions(targets: np.ndarray, scores: np.ndarray, threshold: float = 0.5) -> Figure:
+    """The ROC curve of all scores as one ranking, and what is left of it once they are thresholded."""
+    targets, scores = np.asarray(targets).ravel().astype(bool), np.asarray(scores).ravel()
+    decisions = scores >= threshold
+    figure, axes = plt.subplots(figsize=(5.2, 4.6))
+    for name, values, style in (("scores", scores, "-"), ("decisions", decisions.astype(float), "o--")):
+        false_positive_rate, recall, _ = roc_curve(targets, values)
+        area = roc_auc_score(targets, values)
+        axes.plot(false_positive_rate, recall, style, markersize=5, label=f"of {name}: area {area:.3f}")
+    axes.plot([0, 1], [0, 1], color=PALETTE[-1], linewidth=1, linestyle=":")
+    axes.set(xlabel="false positive rate (1 - specificity)", ylabel="recall", aspect="equal")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def thresholds_by_rule(thresholds: Mapping[str, float | np.ndarray], label_counts: np.ndarray) -> Figure:
+    """The threshold of each label under several rules, against its training count."""
+    figure, axes = plt.subplots()
+    counts = np.asarray(label_counts)
+    for (name, values), colour, marker in zip(thresholds.items(), PALETTE, "_os^v"):
+        axes.semilogx(
+            counts, np.broadcast_to(values, counts.shape), marker, color=colour, markersize=6, alpha=0.8,
+            label=RULE_TITLES.get(name, name),
+        )
+    axes.invert_xaxis()
+    axes.set(xlabel="training documents with the label (rarer to the right)", ylabel="threshold", ylim=(0, 1))
+    axes.legend(ncols=2, fontsize=9)
     return figure
 
 

@@ -19,6 +19,7 @@ import torch
 from afl_helpers.data import Corpus
 from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.evaluation import (
+    average_precision_per_label,
     bootstrap_average_precision,
     bootstrap_f1,
     frequency_groups,
@@ -102,9 +103,8 @@ def build_result(
     }
     precision = bootstrap_average_precision(targets, scores, weights)
     tail = frequency_groups(train.label_counts)["tail"]
-    replicates["average_precision_macro"] = np.nanmean(precision, axis=1)
-    if targets[:, tail].any():
-        replicates["average_precision_macro_tail"] = np.nanmean(precision[:, tail], axis=1)
+    for name, labels in (("average_precision_macro", slice(None)), ("average_precision_macro_tail", tail)):
+        replicates[name] = _row_means(precision[:, labels])
     return {
         "schema": SCHEMA,
         "study": study,
@@ -121,7 +121,7 @@ def build_result(
             "training_count": train.label_counts.tolist(),
             "support": targets.sum(0).tolist(),
             "mean_score": _rounded(scores.mean(0)),
-            "average_precision": _rounded(_label_average_precision(targets, scores)),
+            "average_precision": _rounded(average_precision_per_label(targets.astype(bool), scores)),
             "threshold": {
                 rule: _rounded(np.broadcast_to(value, scores.shape[1])) for rule, value in run.thresholds.items()
             },
@@ -144,10 +144,10 @@ def build_result(
     }
 
 
-def _label_average_precision(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    from afl_helpers.evaluation import average_precision_per_label
-
-    return average_precision_per_label(targets.astype(bool), scores)
+def _row_means(values: np.ndarray) -> np.ndarray:
+    """Mean of the defined values of each row; NaN where a row has none."""
+    defined = (~np.isnan(values)).sum(1)
+    return np.divide(np.nansum(values, 1), defined, out=np.full(len(values), np.nan), where=defined > 0)
 
 
 # --- files ----------------------------------------------------------------------------------------------------------

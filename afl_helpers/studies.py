@@ -26,6 +26,9 @@ METHODS = {"fine_tune": (fine_tune, TrainingConfig), "probe": (probe, ProbeConfi
 _FIELDS = {"question", "primary", "note", "method", "config", "tune", "corpora", "split_seed", "seeds", "settings"}
 
 
+_CORPUS_OPTIONS = ("name", "min_count", "top", "n_documents", "official_split")
+
+
 @dataclass(frozen=True)
 class Setting:
     """One row of a study's tables: a loss and its parameters under a short name."""
@@ -109,6 +112,9 @@ def _parse(name: str, folder: Path, content: Mapping[str, object]) -> Study:
             raise unknown_name("field", key, _FIELDS)
     if content["method"] not in METHODS:
         raise unknown_name("method", content["method"], METHODS)
+    for option in itertools.chain(*content["corpora"]):
+        if option not in _CORPUS_OPTIONS:
+            raise unknown_name("option of a corpus", option, _CORPUS_OPTIONS)
     config = METHODS[content["method"]][1].from_dict(content.get("config", {}))
     settings = [Setting(**setting) for setting in content["settings"]]
     for setting in settings:

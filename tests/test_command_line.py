@@ -1,0 +1,91 @@
+"""The command line and the profiles, as a user meets them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from afl_helpers.__main__ import main
+from afl_helpers.claims import CLAIMS, claims_table
+from afl_helpers.errors import UsageError
+from afl_helpers.profiles import PROFILES, active_profile
+
+
+def test_data_shows_counts_and_fingerprint(capsys):
+    assert main(["data", "toy", "--top", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "2,400 documents, 28 labels" in out and "movies_without_genre" in out and "Drama 1,117, Comedy 546" in out
+
+
+def test_train_save_predict(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("AFL_CACHE_DIR", str(tmp_path / "cache"))
+    table = tmp_path / "mine.csv"
+    rows = [f'"{word} number {i}",{label}' for i in range(30) for word, label in (("a ship", "sea"), ("a horse", "land"))]
+    table.write_text("text,labels\n" + "\n".join(rows) + "\n")
+    settings = ["--set", "encoder=tiny", "--set", "max_length=16", "--set", "epochs=2", "--set", "learning_rate=0.01"]
+    assert main(["train", str(table), "--loss", "focal", "--param", "gamma=1.5", *settings, "--save", str(tmp_path / "m")]) == 0
+    assert "tuned_common" in capsys.readouterr().out
+    assert main(["predict", str(tmp_path / "m"), "a ship number 7"]) == 0
+    labels, text = capsys.readouterr().out.strip().split("\t")
+    assert text == "a ship number 7" and set(labels.split("; ")) <= {"sea", "land", "(none)"}
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["data", "imdb"], "cmu-leads-masked"),
+        (["train", "toy", "--loss", "afll"], "did you mean 'afl'"),
+        (["train", "toy", "--set", "epochs"], "NAME=VALUE"),
+        (["train", "toy", "--set", "epoch=3"], "did you mean 'epochs'"),
+        (["predict", "nowhere", "text"], "afl_run.json"),
+        (["study", "nowhere"], "study.yaml does not exist"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(arguments, words, capsys):
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and words in error and error.count("\n") == 1
+
+
+def test_claims_are_printed_with_their_verdicts(capsys):
+    assert main(["claims"]) == 0
+    out = capsys.readouterr().out
+    assert all(claim.id in out for claim in CLAIMS) and len(claims_table()) == 12
+
+
+def test_module_runs_as_a_program():
+    done = subprocess.run([sys.executable, "-m", "afl_helpers", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("data", "train", "predict", "study", "claims"))
+
+
+def test_quick_is_the_default_profile(monkeypatch):
+    monkeypatch.delenv("AFL_PROFILE", raising=False)
+    assert active_profile() is PROFILES["quick"]
+
+
+def test_unknown_profile_lists_the_valid_ones(monkeypatch):
+    monkeypatch.setenv("AFL_PROFILE", "fast")
+    with pytest.raises(UsageError, match="choose one of: full, quick"):
+        active_profile()
+
+
+def test_full_profile_says_at_once_what_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("AFL_PROFILE", "full")
+    monkeypatch.setenv("AFL_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("AFL_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("afl_helpers.profiles.has_network", lambda *args, **kwargs: False)
+    monkeypatch.setattr("afl_helpers.encoders.has_network", lambda *args, **kwargs: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UsageError) as raised:
+        active_profile()
+    message = str(raised.value)
+    assert all(word in message for word in ("no GPU", "CMU plots", "bert-base-uncased", "AFL_PROFILE=quick"))
+    assert "\n" not in message
+
+
+def test_full_profile_has_the_settings_that_the_paper_states():
+    config = PROFILES["full"].config
+    assert (config.encoder, config.batch_size, config.learning_rate) == ("bert-base-uncased", 16, 2e-5)
+    assert (config.schedule, config.warmup_steps, config.epochs) == ("cosine", 500, 100)
