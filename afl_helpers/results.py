@@ -34,6 +34,9 @@ KEYS = (
     "environment", "time",
 )
 
+#: The threshold rules with replicates and stored decisions.
+TUNED = tuple(rule for rule in THRESHOLDS if rule.startswith("tuned"))
+
 _VERSIONS = ("torch", "transformers", "numpy", "scikit-learn", "iterative-stratification")
 
 
@@ -83,22 +86,32 @@ def _rounded(values: np.ndarray, digits: int = 5) -> list[float]:
     return [float(value) for value in np.round(np.asarray(values, float), digits)]
 
 
+def _significant(content: object, digits: int = 6) -> object:
+    """Every float of a nested result at so many significant digits: enough to compare, short to store."""
+    if isinstance(content, Mapping):
+        return {key: _significant(value, digits) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_significant(value, digits) for value in content]
+    return float(f"{content:.{digits}g}") if isinstance(content, float) else content
+
+
 def build_result(
     run: Run, train: Corpus, test: Corpus, *, study: str, name: str, setting: Mapping[str, object],
     data: Mapping[str, object], n_replicates: int = 1000,
 ) -> dict[str, object]:
     """The content of a result file from a finished run.
 
-    ``bootstrap`` has ``n_replicates`` of the headline metrics on the test set: micro and macro F1 under each
-    threshold rule, average precision macro over all and over the tail labels.
+    ``bootstrap`` has ``n_replicates`` of the headline metrics on the test set: micro and macro F1 under each tuned
+    threshold rule, average precision macro over all and over the tail labels. Figures are kept to 6 digits,
+    replicates to 4 decimals.
     """
     targets = test.labels.toarray() if hasattr(test.labels, "toarray") else test.labels
     scores = run.scores["test"]
-    decisions = {rule: scores >= run.thresholds[rule] for rule in THRESHOLDS}
+    decisions = {rule: scores >= run.thresholds[rule] for rule in TUNED}
     weights = resampling_weights(len(test), n_replicates)
     replicates = {
         f"{metric}@{rule}": values
-        for rule in THRESHOLDS
+        for rule in TUNED
         for metric, values in bootstrap_f1(targets, decisions[rule], weights).items()
     }
     precision = bootstrap_average_precision(targets, scores, weights)
@@ -115,7 +128,7 @@ def build_result(
         "loss": run.loss,
         "seed": run.seed,
         "config": {"method": run.method, **run.config.to_dict()},
-        "metrics": run.metrics,
+        "metrics": _significant(run.metrics),
         "labels": {
             "name": test.label_names,
             "training_count": train.label_counts.tolist(),
@@ -128,7 +141,7 @@ def build_result(
         },
         "bootstrap": {
             "n_replicates": n_replicates,
-            "replicates": {metric: _rounded(values) for metric, values in replicates.items()},
+            "replicates": {metric: _rounded(values, 4) for metric, values in replicates.items()},
             "decisions": {rule: pack_decisions(values) for rule, values in decisions.items()},
         },
         "environment": describe_environment(),
@@ -139,7 +152,7 @@ def build_result(
             "epochs": len(run.history),
             "best_epoch": run.best_epoch,
             "converged": run.converged,
-            "history": run.history,
+            "history": _significant(run.history),
         },
     }
 
