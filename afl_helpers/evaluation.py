@@ -8,7 +8,7 @@ A label is predicted where ``score >= threshold``. Rules for what is undefined, 
 - a mean over nothing is NaN.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,6 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.special import expit, logit
-from scipy.stats import rankdata
 
 from afl_helpers.errors import UsageError, unknown_name
 
@@ -106,26 +105,33 @@ def _mean(values: np.ndarray, weights: np.ndarray | None = None) -> float:
 def roc_auc_per_label(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """ROC AUC of each column, (n_labels,); ties count half; NaN without both a positive and a negative."""
     n = len(targets)
-    positives = targets.sum(0)
-    rank_sum = np.where(targets, rankdata(scores, axis=0), 0.0).sum(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (rank_sum - positives * (positives + 1) / 2) / (positives * (n - positives))
+    result = np.full(targets.shape[1], np.nan)
+    for label, own, ranked in _ranked_labels(targets, scores):
+        if len(own) < n:
+            # The mean of the ranks that share a score, counted from 1 at the lowest.
+            ranks = (np.searchsorted(ranked, own, "left") + np.searchsorted(ranked, own, "right") + 1) / 2
+            result[label] = (ranks.sum() - len(own) * (len(own) + 1) / 2) / (len(own) * (n - len(own)))
+    return result
 
 
 def average_precision_per_label(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Average precision of each column, (n_labels,), documents of one score as one step; NaN without a positive."""
     n = len(targets)
-    order = np.argsort(-scores, axis=0, kind="stable")
-    hits = np.take_along_axis(targets, order, 0)
-    ranked = np.take_along_axis(scores, order, 0)
-    last_of_tie = np.ones(ranked.shape, dtype=bool)
-    last_of_tie[:-1] = ranked[:-1] != ranked[1:]
-    # Each document is judged at the last rank that shares its score.
-    rank = np.where(last_of_tie, np.arange(n)[:, None], n - 1)
-    rank = np.minimum.accumulate(rank[::-1], 0)[::-1]
-    precision = np.take_along_axis(hits.cumsum(0), rank, 0) / (rank + 1)
-    with np.errstate(invalid="ignore"):
-        return np.where(hits, precision, 0.0).sum(0) / hits.sum(0)
+    result = np.full(targets.shape[1], np.nan)
+    for label, own, ranked in _ranked_labels(targets, scores):
+        at_least = n - np.searchsorted(ranked, own, "left")
+        hits = len(own) - np.searchsorted(own, own, "left")
+        result[label] = (hits / at_least).mean()
+    return result
+
+
+def _ranked_labels(targets: np.ndarray, scores: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Each label that has a positive: its column, the scores of its positives and all its scores, both ascending."""
+    by_label = np.ascontiguousarray(targets.T, dtype=bool)
+    scores = np.ascontiguousarray(scores.T)
+    ranked = np.sort(scores, axis=1)
+    for label in np.flatnonzero(by_label.any(1)):
+        yield label, np.sort(scores[label, by_label[label]]), ranked[label]
 
 
 def _decision_metrics(targets: np.ndarray, decisions: np.ndarray) -> dict[str, float]:

@@ -124,6 +124,7 @@ def text_lengths(lengths: Sequence[int], limit: int = 512) -> Figure:
     axes.set(xlabel="tokens in the text", ylabel="documents")
     axes.set_title(f"{len(lengths):,} documents", loc="left")
     axes.grid(False, axis="x")
+    plt.close(figure)
     return figure
 
 
@@ -142,8 +143,10 @@ def split_shares(shares: Mapping[str, np.ndarray], label_counts: np.ndarray, fra
         axes.axhline(fraction, color=PALETTE[-1], linewidth=1, linestyle=":")
         axes.invert_xaxis()
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.set(title=name, xlabel="documents with the label (rarer to the right)")
+        axes.set(title=name)
     panels[0][0].set(ylabel="of them in the test part")
+    figure.supxlabel("documents with the label (rarer to the right)", fontsize="medium")
+    plt.close(figure)
     return figure
 
 
@@ -330,6 +333,7 @@ def expected_bce(rates: Sequence[float]) -> Figure:
     axes.axvline(0.5, color=PALETTE[-1], linewidth=1, linestyle=":")
     axes.set(xlabel="probability given to every document", ylabel="expected loss", ylim=(0, 2))
     axes.legend(title="share of documents\nwith the label")
+    plt.close(figure)
     return figure
 
 
@@ -394,6 +398,7 @@ def roc_of_decisions(targets: np.ndarray, scores: np.ndarray, threshold: float =
     axes.plot([0, 1], [0, 1], color=PALETTE[-1], linewidth=1, linestyle=":")
     axes.set(xlabel="false positive rate (1 - specificity)", ylabel="recall", aspect="equal")
     axes.legend(loc="lower right")
+    plt.close(figure)
     return figure
 
 
@@ -409,6 +414,7 @@ def thresholds_by_rule(thresholds: Mapping[str, float | np.ndarray], label_count
     axes.invert_xaxis()
     axes.set(xlabel="training documents with the label (rarer to the right)", ylabel="threshold", ylim=(0, 1))
     axes.legend(ncols=2, fontsize=9)
+    plt.close(figure)
     return figure
 
 

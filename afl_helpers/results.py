@@ -1,13 +1,14 @@
 """The schema of a result file: one run, one JSON file, written whole or not at all."""
 
 import base64
+import itertools
 import json
 import os
 import platform
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,7 @@ from afl_helpers.evaluation import (
     bootstrap_average_precision,
     bootstrap_f1,
     frequency_groups,
+    paired_difference,
     resampling_weights,
 )
 from afl_helpers.training import THRESHOLDS, Run
@@ -213,9 +215,18 @@ def read_result(path: Path) -> dict[str, object]:
         raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); run the study again") from None
 
 
-def read_study(study: str, folder: str | Path = "results") -> list[dict[str, object]]:
-    """All runs of a study, in order of file name."""
-    runs = Path(folder) / study / "runs"
+def find_results() -> Path:
+    """The nearest folder ``results`` in this folder or above it; chapters lie one folder below it."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "results").is_dir():
+            return folder / "results"
+    raise MissingFileError(f"there is no folder 'results' in {here} or above it; pass the folder of the results")
+
+
+def read_study(study: str, folder: str | Path | None = None) -> list[dict[str, object]]:
+    """All runs of a study, in order of file name; ``folder`` is :func:`find_results` unless given."""
+    runs = (find_results() if folder is None else Path(folder)) / study / "runs"
     if not runs.is_dir():
         raise MissingFileError(f"{runs} does not exist; run: python -m afl_helpers study {study}")
     return [read_result(path) for path in sorted(runs.glob("*.json"))]
@@ -238,3 +249,41 @@ def results_table(results: list[dict[str, object]], rules: tuple[str, ...] = THR
             for rule in rules
         ]
     )
+
+
+def _replicates(results: list[dict[str, object]], corpus: str, setting: str, metric: str) -> np.ndarray:
+    """Bootstrap replicates of one setting on one corpus, averaged over its seeds, (n_replicates,)."""
+    chosen = [
+        result["bootstrap"]["replicates"][metric]
+        for result in results
+        if result["data"]["corpus"] == corpus and result["setting"]["name"] == setting
+    ]
+    if not chosen:
+        raise DataError(f"no run of setting {setting!r} on corpus {corpus!r} in this study; run what is missing")
+    return np.array(chosen, dtype=float).mean(0)
+
+
+def paired_differences(
+    results: list[dict[str, object]], setting: str, against: Sequence[str], metrics: Sequence[str]
+) -> pd.DataFrame:
+    """How much better one setting is than others, with simultaneous 95 % intervals.
+
+    The mean over seeds of ``setting`` minus that of each other setting, on the same resampled test documents. The
+    intervals are widened for the number of comparisons (Bonferroni: each at 1 - 0.05 / rows).
+
+    Args:
+        results: the runs of one study.
+        setting, against: names of settings.
+        metrics: names of stored replicates, such as ``"f1_macro@tuned_common"``.
+
+    Returns:
+        One row per corpus, metric and comparison: ``corpus, metric, comparison, difference, low, high``.
+    """
+    corpora = list(dict.fromkeys(result["data"]["corpus"] for result in results))
+    keys = list(itertools.product(corpora, metrics, against))
+    rows = []
+    for corpus, metric, other in keys:
+        first, second = (_replicates(results, corpus, name, metric) for name in (setting, other))
+        found = paired_difference(first, second, level=1 - 0.05 / len(keys))
+        rows.append({"corpus": corpus, "metric": metric, "comparison": other, **found})
+    return pd.DataFrame(rows)

@@ -1,0 +1,49 @@
+"""What a chapter shows besides figures: findings whose numbers are computed, and small tables."""
+
+import html
+from importlib import metadata
+
+import pandas as pd
+from IPython.display import HTML
+
+
+def we_find(text: str) -> HTML:
+    """A box titled "We find" around a sentence whose numbers were computed in the cell."""
+    return HTML(
+        '<div class="admonition we-find"><p class="admonition-title">We find</p>'
+        f"<p>{html.escape(text, quote=False)}</p></div>"
+    )
+
+
+def runs_table(results: list[dict[str, object]]) -> pd.DataFrame:
+    """What the runs of a study were measured on and how, one row a corpus."""
+    rows = {}
+    for result in results:
+        data, config = result["data"], result["config"]
+        row = rows.setdefault(
+            data["corpus"],
+            {
+                "corpus": data["corpus"],
+                "texts": data["source"].split(",")[0].split(" (")[0],
+                "labels": data["n_labels"],
+                "documents (train / validation / test)": " / ".join(f"{n:,}" for n in data["parts"].values()),
+                "method": config["method"].replace("_", "-"),
+                "encoder": result["encoder"],
+                "tokens": config["max_length"],
+                "device": result["environment"]["device"].split(",")[0],
+                "runs": 0,
+                "seeds": set(),
+                "not converged": 0,
+            },
+        )
+        row["runs"] += 1
+        row["seeds"].add(result["seed"])
+        row["not converged"] += not result["time"]["converged"]
+    table = pd.DataFrame(rows.values())
+    return table.assign(seeds=table["seeds"].map(len)).set_index("corpus").T
+
+
+def versions() -> pd.DataFrame:
+    """The versions of the libraries that a page was built with."""
+    names = ("afl-helpers", "torch", "transformers", "scikit-learn", "numpy", "jupyter-book")
+    return pd.DataFrame({"version": {name: metadata.version(name) for name in names}})
