@@ -29,7 +29,9 @@ def _data(args: argparse.Namespace) -> None:
 
     corpus = load_corpus(args.corpus, on_error="skip" if args.skip_malformed else "raise")
     counts = corpus.label_counts
-    print(f"{corpus.name}: {len(corpus):,} documents, {corpus.n_labels} labels, {counts.sum() / len(corpus):.2f} a document")
+    print(
+        f"{corpus.name}: {len(corpus):,} documents, {corpus.n_labels} labels, {counts.sum() / len(corpus):.2f} a document"
+    )
     print(f"source: {corpus.source}\nfingerprint: {corpus.fingerprint}")
     for name, count in corpus.report.items():
         print(f"  {name}: {count:,}")
@@ -37,8 +39,6 @@ def _data(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from dataclasses import replace
-
     from afl_helpers.config import ProbeConfig
     from afl_helpers.data import load_corpus
     from afl_helpers.profiles import PROFILES
@@ -85,7 +85,9 @@ def _claims(args: argparse.Namespace) -> None:
     from afl_helpers.claims import CLAIMS
 
     for claim in CLAIMS:
-        print(f"{claim.id:4} {claim.claim}\n     the paper: {claim.figure} (section {claim.section})\n     {claim.verdict}")
+        print(
+            f"{claim.id:4} {claim.claim}\n     the paper: {claim.figure} (section {claim.section})\n     {claim.verdict}"
+        )
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -129,7 +129,8 @@ class ProbeConfig(_Config):
     prior_bias: bool = False
     select_by: str = "average_precision_micro"
 
-    _ranges = {name: TrainingConfig._ranges[name] for name in (
-        "max_length", "epochs", "patience", "batch_size", "learning_rate", "weight_decay"
-    )}
+    _ranges = {
+        name: TrainingConfig._ranges[name]
+        for name in ("max_length", "epochs", "patience", "batch_size", "learning_rate", "weight_decay")
+    }
     _choices = {"select_by": SELECTION_METRICS}

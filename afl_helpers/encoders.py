@@ -44,7 +44,9 @@ ENCODERS = {
         "google-bert/bert-base-uncased",
         "86b5e0934494bd15c9632b12f734a8a67f723594",
     ),
-    "tiny": Encoder("a BERT of 2 layers of width 128 with random weights and MiniLM's vocabulary; for tests and timings"),
+    "tiny": Encoder(
+        "a BERT of 2 layers of width 128 with random weights and MiniLM's vocabulary; for tests and timings"
+    ),
 }
 
 

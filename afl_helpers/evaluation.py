@@ -373,9 +373,7 @@ def _proportional_thresholds(scores: np.ndarray, label_rates: ArrayLike | None) 
     ranked = -np.sort(-scores, axis=0)
     predicted = np.rint(rates * n).astype(int)
     above_all = np.nextafter(ranked[0], np.inf)
-    return np.array(
-        [_cut_below(ranked[:, c], k - 1) if k else above_all[c] for c, k in enumerate(predicted)]
-    )
+    return np.array([_cut_below(ranked[:, c], k - 1) if k else above_all[c] for c, k in enumerate(predicted)])
 
 
 # --- bootstrap ------------------------------------------------------------------------------------------------------
@@ -394,8 +392,7 @@ def bootstrap_f1(targets: ArrayLike, decisions: ArrayLike, weights: np.ndarray) 
     """Replicates of micro and macro F1, each (n_replicates,), from the sufficient statistics of every sample."""
     targets, decisions = np.asarray(targets, bool), np.asarray(decisions, bool)
     tp, size = (
-        weights @ values.astype(np.float32)
-        for values in (targets & decisions, targets.astype(np.int8) + decisions)
+        weights @ values.astype(np.float32) for values in (targets & decisions, targets.astype(np.int8) + decisions)
     )
     return {"f1_micro": _ratio(2 * tp.sum(1), size.sum(1)), "f1_macro": _ratio(2 * tp, size).mean(1)}
 

@@ -87,7 +87,10 @@ def long_tail(label_counts: Mapping[str, int], n_documents: int, annotate: Seque
     for name in annotate:
         rank = names.index(name) + 1
         axes.annotate(
-            f"{name} ({label_counts[name]:,})", (rank, label_counts[name]), xytext=(6, 6), textcoords="offset points",
+            f"{name} ({label_counts[name]:,})",
+            (rank, label_counts[name]),
+            xytext=(6, 6),
+            textcoords="offset points",
             fontsize=9,
         )
     axes.set(xlabel="rank of the label", ylabel="documents with the label")
@@ -103,7 +106,12 @@ def cooccurrence(labels: np.ndarray, label_names: Sequence[str], top: int = 15) 
     np.fill_diagonal(given, np.nan)
     figure, axes = plt.subplots(figsize=(7.0, 5.6))
     sns.heatmap(
-        given, xticklabels=names, yticklabels=names, cmap="viridis", ax=axes, square=True,
+        given,
+        xticklabels=names,
+        yticklabels=names,
+        cmap="viridis",
+        ax=axes,
+        square=True,
         cbar_kws={"label": "share of the row's documents", "format": PercentFormatter(1.0, decimals=0)},
     )
     axes.grid(False)
@@ -118,8 +126,14 @@ def text_lengths(lengths: Sequence[int], limit: int = 512) -> Figure:
     axes.hist(lengths, bins=np.linspace(0, max(lengths.max(), limit) * 1.05, 80), color=PALETTE[0])
     axes.axvline(limit, color=PALETTE[1], linestyle="--")
     axes.annotate(
-        f"{limit} tokens", (limit, 0.95), xycoords=("data", "axes fraction"), xytext=(-6, 0),
-        textcoords="offset points", ha="right", va="top", color=PALETTE[1],
+        f"{limit} tokens",
+        (limit, 0.95),
+        xycoords=("data", "axes fraction"),
+        xytext=(-6, 0),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        color=PALETTE[1],
     )
     axes.set(xlabel="tokens in the text", ylabel="documents")
     axes.set_title(f"{len(lengths):,} documents", loc="left")
@@ -202,8 +216,14 @@ def gamma_by_label(gamma: Mapping[str, np.ndarray], label_counts: np.ndarray) ->
 
 
 def curves(
-    x: np.ndarray, lines: Mapping[str, np.ndarray], xlabel: str, ylabel: str, legend: str | None = None,
-    levels: Mapping[str, float] | None = None, marks: Sequence[float] = (), **axes_settings,
+    x: np.ndarray,
+    lines: Mapping[str, np.ndarray],
+    xlabel: str,
+    ylabel: str,
+    legend: str | None = None,
+    levels: Mapping[str, float] | None = None,
+    marks: Sequence[float] = (),
+    **axes_settings,
 ) -> Figure:
     """Several named curves over one x.
 
@@ -221,12 +241,26 @@ def curves(
     for name, level in (levels or {}).items():
         axes.axhline(level, color=PALETTE[-1], linewidth=1, linestyle=":")
         axes.annotate(
-            name, (1, level), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
-            ha="right", fontsize=9, color=PALETTE[-1],
+            name,
+            (1, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
+            color=PALETTE[-1],
         )
     if len(marks):
-        axes.plot(marks, np.zeros(len(marks)), "|", transform=axes.get_xaxis_transform(), color="black", markersize=12,
-                  alpha=0.4, clip_on=False)
+        axes.plot(
+            marks,
+            np.zeros(len(marks)),
+            "|",
+            transform=axes.get_xaxis_transform(),
+            color="black",
+            markersize=12,
+            alpha=0.4,
+            clip_on=False,
+        )
     if len(lines) > 1:
         axes.legend(title=legend)
     plt.close(figure)
@@ -272,10 +306,13 @@ def gamma_slider(label_counts: Mapping[str, int], bounds: tuple[float, float] = 
         .transform_calculate(gamma=f"clamp(base * {counts['documents'].mean()} / datum.documents, {low}, {high})")
         .encode(
             x=alt.X("documents:Q", title="documents with the label (rarer to the right)")
-            .scale(type="log", reverse=True).axis(values=[1, 10, 100, 1000, 10_000], format=",d"),
+            .scale(type="log", reverse=True)
+            .axis(values=[1, 10, 100, 1000, 10_000], format=",d"),
             y=alt.Y("gamma:Q", title="gamma of the label").scale(domain=[0, high]),
             tooltip=[
-                alt.Tooltip("label:N"), alt.Tooltip("documents:Q", format=","), alt.Tooltip("gamma:Q", format=".2f"),
+                alt.Tooltip("label:N"),
+                alt.Tooltip("documents:Q", format=","),
+                alt.Tooltip("gamma:Q", format=".2f"),
             ],
         )
         .add_params(base)
@@ -316,8 +353,9 @@ def architecture(width: int, n_layers: int, n_labels: int) -> Figure:
     axes.text(8.4, y + 1, "targets, 0 or 1", ha="center", va="center", fontsize=10, color="#333333")
     axes.annotate("", (8.4, y + 0.28), (8.4, y + 0.78), arrowprops=arrow)
     axes.annotate("", (7.8, y), (6.9, y), arrowprops=arrow)
-    axes.text(8.4, y - 0.62, "its gradient trains\nhead and encoder", ha="center", va="center", fontsize=9,
-              color="#333333")
+    axes.text(
+        8.4, y - 0.62, "its gradient trains\nhead and encoder", ha="center", va="center", fontsize=9, color="#333333"
+    )
     plt.close(figure)
     return figure
 
@@ -358,7 +396,9 @@ def metrics_by_threshold(targets: np.ndarray, scores: np.ndarray, thresholds: np
 
 
 def recall_by_frequency(
-    targets: np.ndarray, scores: Mapping[str, np.ndarray], thresholds: Mapping[str, float | np.ndarray],
+    targets: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    thresholds: Mapping[str, float | np.ndarray],
     label_counts: np.ndarray,
 ) -> Figure:
     """Recall of each label against its training count, one colour a model."""
@@ -367,7 +407,9 @@ def recall_by_frequency(
         table = label_table(targets, values, thresholds[name], label_counts=label_counts)
         axes.semilogx(table["training_count"], table["recall"], "o", color=colour, markersize=5, alpha=0.7, label=name)
     axes.invert_xaxis()
-    axes.set(xlabel="training documents with the label (rarer to the right)", ylabel="recall on test", ylim=(-0.03, 1.03))
+    axes.set(
+        xlabel="training documents with the label (rarer to the right)", ylabel="recall on test", ylim=(-0.03, 1.03)
+    )
     axes.legend()
     return figure
 
@@ -408,7 +450,12 @@ def thresholds_by_rule(thresholds: Mapping[str, float | np.ndarray], label_count
     counts = np.asarray(label_counts)
     for (name, values), colour, marker in zip(thresholds.items(), PALETTE, "_os^v"):
         axes.semilogx(
-            counts, np.broadcast_to(values, counts.shape), marker, color=colour, markersize=6, alpha=0.8,
+            counts,
+            np.broadcast_to(values, counts.shape),
+            marker,
+            color=colour,
+            markersize=6,
+            alpha=0.8,
             label=RULE_TITLES.get(name, name),
         )
     axes.invert_xaxis()
@@ -474,7 +521,10 @@ def by_threshold_rule(
             x = j + (i - (len(settings) - 1) / 2) * 0.8 / len(settings)
             axes.plot([x] * len(values), values, "o", color=PALETTE[i % len(PALETTE)], markersize=4, alpha=0.8)
             axes.plot(
-                [x - 0.05, x + 0.05], [values.mean()] * 2, color=PALETTE[i % len(PALETTE)], linewidth=2.5,
+                [x - 0.05, x + 0.05],
+                [values.mean()] * 2,
+                color=PALETTE[i % len(PALETTE)],
+                linewidth=2.5,
                 label=title_of(setting) if j == 0 else None,
             )
     axes.set_xticks(range(len(rules)), [RULE_TITLES[rule] for rule in rules])

@@ -81,8 +81,13 @@ def class_gamma(
     elif normalization == "log10":
         relative = 1.0 + np.log10(n.max() / n)
     else:
-        reference = {"documents": float(n_documents), "labels": n.sum(), "max": n.max(), "mean": n.mean(),
-                     "median": np.median(n)}[normalization]
+        reference = {
+            "documents": float(n_documents),
+            "labels": n.sum(),
+            "max": n.max(),
+            "mean": n.mean(),
+            "median": np.median(n),
+        }[normalization]
         relative = reference / n
     gamma = base_gamma * relative
     return gamma if bounds is None else np.clip(gamma, *bounds)

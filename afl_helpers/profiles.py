@@ -41,7 +41,10 @@ class Profile:
 
 PROFILES = {
     "quick": Profile(
-        "quick", "toy", 10, 1200,
+        "quick",
+        "toy",
+        10,
+        1200,
         TrainingConfig(encoder="minilm", max_length=64, epochs=2, learning_rate=3e-4),
     ),
     "full": Profile("full", "cmu", 10, None, TrainingConfig()),

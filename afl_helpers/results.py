@@ -32,8 +32,20 @@ from afl_helpers.training import THRESHOLDS, Run
 SCHEMA = 1
 
 KEYS = (
-    "schema", "study", "run", "setting", "data", "encoder", "loss", "seed", "config", "metrics", "labels", "bootstrap",
-    "environment", "time",
+    "schema",
+    "study",
+    "run",
+    "setting",
+    "data",
+    "encoder",
+    "loss",
+    "seed",
+    "config",
+    "metrics",
+    "labels",
+    "bootstrap",
+    "environment",
+    "time",
 )
 
 #: The threshold rules with replicates and stored decisions.
@@ -69,7 +81,9 @@ def describe_environment() -> dict[str, object]:
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in _VERSIONS},
         "commit": commit,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU, {torch.get_num_threads()} threads",
     }
 
 
@@ -98,8 +112,15 @@ def _significant(content: object, digits: int = 6) -> object:
 
 
 def build_result(
-    run: Run, train: Corpus, test: Corpus, *, study: str, name: str, setting: Mapping[str, object],
-    data: Mapping[str, object], n_replicates: int = 1000,
+    run: Run,
+    train: Corpus,
+    test: Corpus,
+    *,
+    study: str,
+    name: str,
+    setting: Mapping[str, object],
+    data: Mapping[str, object],
+    n_replicates: int = 1000,
 ) -> dict[str, object]:
     """The content of a result file from a finished run.
 
@@ -195,7 +216,9 @@ def validate_result(result: object, source: object = "result") -> dict[str, obje
     if not isinstance(result, dict):
         raise DataError(f"{source}: holds {type(result).__name__}, not an object; run the study again")
     if result.get("schema") != SCHEMA:
-        raise DataError(f"{source}: schema is {result.get('schema')!r}, this version reads {SCHEMA}; run the study again")
+        raise DataError(
+            f"{source}: schema is {result.get('schema')!r}, this version reads {SCHEMA}; run the study again"
+        )
     missing, extra = [key for key in KEYS if key not in result], [key for key in result if key not in KEYS]
     if missing or extra:
         what = f"misses {', '.join(missing)}" if missing else f"has unknown {', '.join(extra)}"

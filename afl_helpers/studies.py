@@ -125,9 +125,16 @@ def _parse(name: str, folder: Path, content: Mapping[str, object]) -> Study:
     if len(set(names)) != len(names):
         raise UsageError("two settings have the same name; give each its own")
     return Study(
-        name=name, folder=folder, question=content["question"], method=content["method"], config=config,
-        tune=content.get("tune", {}), corpora=content["corpora"], split_seed=content.get("split_seed", 0),
-        seeds=content["seeds"], settings=settings,
+        name=name,
+        folder=folder,
+        question=content["question"],
+        method=content["method"],
+        config=config,
+        tune=content.get("tune", {}),
+        corpora=content["corpora"],
+        split_seed=content.get("split_seed", 0),
+        seeds=content["seeds"],
+        settings=settings,
     )
 
 
@@ -169,8 +176,12 @@ def _execute(study: Study, planned: PlannedRun) -> Path:
 
     def train(config) -> Run:
         return function(
-            *parts, loss=planned.setting.loss, config=config, seed=planned.seed,
-            loss_params=planned.setting.params, progress=False,
+            *parts,
+            loss=planned.setting.loss,
+            config=config,
+            seed=planned.seed,
+            loss_params=planned.setting.params,
+            progress=False,
         )
 
     tuned: list[dict[str, object]] = []
@@ -187,7 +198,11 @@ def _execute(study: Study, planned: PlannedRun) -> Path:
 
     train_part, validation, test = parts
     result = build_result(
-        run, train_part, test, study=study.name, name=planned.name,
+        run,
+        train_part,
+        test,
+        study=study.name,
+        name=planned.name,
         setting={"name": planned.setting.name, "tuned": tuned},
         data=describe_data(whole, {"train": train_part, "validation": validation, "test": test})
         | {"options": dict(planned.corpus), "split_seed": study.split_seed},

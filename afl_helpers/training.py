@@ -165,7 +165,9 @@ def load_predictor(path: str | os.PathLike) -> Predictor:
     """
     path = Path(path)
     if not (path / _DETAILS).is_file():
-        raise MissingFileError(f"{path} holds no saved run ({_DETAILS} is missing); pass a folder that run.save(...) wrote")
+        raise MissingFileError(
+            f"{path} holds no saved run ({_DETAILS} is missing); pass a folder that run.save(...) wrote"
+        )
     details = json.loads((path / _DETAILS).read_text(encoding="utf-8"))
     config = details["config"]
     if details["method"] == "probe":
@@ -263,8 +265,13 @@ def _finish(
         for name, part in (("validation", validation), ("test", test))
     }
     return Run(
-        method=method, scores=scores, metrics=metrics, thresholds=predictor.thresholds, predictor=predictor,
-        seconds=time.perf_counter() - started, **details,
+        method=method,
+        scores=scores,
+        metrics=metrics,
+        thresholds=predictor.thresholds,
+        predictor=predictor,
+        seconds=time.perf_counter() - started,
+        **details,
     )
 
 
@@ -388,7 +395,11 @@ class _ProgressBar(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.bar = tqdm(
-            total=state.max_steps, initial=state.global_step, desc=self.title, unit="step", leave=False,
+            total=state.max_steps,
+            initial=state.global_step,
+            desc=self.title,
+            unit="step",
+            leave=False,
             disable=not (self.show and state.is_world_process_zero) or None,
         )
 
@@ -435,8 +446,11 @@ def fine_tune(
     loss_module, description = _resolve_loss(loss, loss_params, train)
     tokenizer = load_tokenizer(config.encoder)
     identity = {
-        "train": train.fingerprint, "validation": validation.fingerprint, "loss": description,
-        "config": config.to_dict(), "seed": seed,
+        "train": train.fingerprint,
+        "validation": validation.fingerprint,
+        "loss": description,
+        "config": config.to_dict(),
+        "seed": seed,
     }
     with tempfile.TemporaryDirectory(prefix="afl-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch if checkpoint_dir is None else checkpoint_dir)
@@ -454,8 +468,10 @@ def fine_tune(
             train_sampler=LengthGroupedSampler(documents.lengths, batch_size, seed, group=config.group_by_length),
             train_dataset=documents,
             eval_dataset=_Documents(validation, tokenizer, config.max_length, by_length=True),
-            data_collator=lambda items: _pad(tokenizer, [ids for ids, _ in items])
-            | {"labels": torch.from_numpy(np.stack([row for _, row in items])).float()},
+            data_collator=lambda items: (
+                _pad(tokenizer, [ids for ids, _ in items])
+                | {"labels": torch.from_numpy(np.stack([row for _, row in items])).float()}
+            ),
             compute_loss_func=loss_module.for_trainer(),
             compute_metrics=lambda result: selection_metrics(result.label_ids, result.predictions),
             callbacks=[EarlyStoppingCallback(config.patience), _ProgressBar(description["name"], progress)],
@@ -468,12 +484,18 @@ def fine_tune(
     history = _history(trainer.state.log_history)
     best_epoch = max(history, key=lambda row: (row[config.select_by], -row["epoch"]))["epoch"]
     predictor = Predictor(train.label_names, {}, model, tokenizer, config.max_length)
-    scores = {
-        name: predictor.predict_scores(part.texts) for name, part in (("validation", validation), ("test", test))
-    }
+    scores = {name: predictor.predict_scores(part.texts) for name, part in (("validation", validation), ("test", test))}
     return _finish(
-        "fine_tune", (train, validation, test), predictor, scores, started,
-        loss=description, config=config, seed=seed, history=history, best_epoch=best_epoch,
+        "fine_tune",
+        (train, validation, test),
+        predictor,
+        scores,
+        started,
+        loss=description,
+        config=config,
+        seed=seed,
+        history=history,
+        best_epoch=best_epoch,
     )
 
 
@@ -690,8 +712,18 @@ def probe(
     model.load_head_state(
         {name: value.cpu() for name, value in (head.state_dict() | {"mean": mean, "scale": scale}).items()}
     )
-    predictor = Predictor(train.label_names, {}, model.to(device).eval(), load_tokenizer(config.encoder), config.max_length)
+    predictor = Predictor(
+        train.label_names, {}, model.to(device).eval(), load_tokenizer(config.encoder), config.max_length
+    )
     return _finish(
-        "probe", parts, predictor, scores, started,
-        loss=description, config=config, seed=seed, history=history, best_epoch=best[1],
+        "probe",
+        parts,
+        predictor,
+        scores,
+        started,
+        loss=description,
+        config=config,
+        seed=seed,
+        history=history,
+        best_epoch=best[1],
     )

@@ -121,8 +121,7 @@ def main() -> None:
 
     print(f"{N_MOVIES:,} movies, {N_PLOTS:,} plots of {WORDS} words ({made_of}); ratios to {plain['way']}")
     print(
-        f"{'way':<15}{'seconds':>9}{'CPU s':>8}{'ratio':>7}{'peak MiB':>10}{'ratio':>7}"
-        f"{'documents':>11}{'labels':>8}"
+        f"{'way':<15}{'seconds':>9}{'CPU s':>8}{'ratio':>7}{'peak MiB':>10}{'ratio':>7}{'documents':>11}{'labels':>8}"
     )
     for row in rows:
         print(

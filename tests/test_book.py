@@ -68,9 +68,7 @@ def test_every_picture_has_a_text(page) -> None:
     _, _, article = page
     for image in article.find_all("img"):
         text = image.get("alt", "").strip()
-        assert text and not re.search(r"\.(png|svg|jpe?g)$", text), (
-            f"a picture has no alt text: {str(image)[:200]}"
-        )
+        assert text and not re.search(r"\.(png|svg|jpe?g)$", text), f"a picture has no alt text: {str(image)[:200]}"
     for chart in article.select(".vega-chart"):
         assert chart.get("aria-label", "").strip()
 
@@ -85,17 +83,13 @@ def test_links_within_the_book_lead_somewhere(page) -> None:
         assert target.exists(), link["href"]
         if parts.fragment and target.suffix == ".html":
             there = document if target == path else parse(target)
-            assert there.find(id=unquote(parts.fragment)) or there.find(attrs={"name": parts.fragment}), link[
-                "href"
-            ]
+            assert there.find(id=unquote(parts.fragment)) or there.find(attrs={"name": parts.fragment}), link["href"]
 
 
 def test_nothing_is_loaded_from_another_host(page) -> None:
     path, document, _ = page
     loaded = [element["src"] for element in document.find_all(src=True)]
-    loaded += [
-        link["href"] for link in document.find_all("link", href=True) if LOADED & set(link.get("rel", []))
-    ]
+    loaded += [link["href"] for link in document.find_all("link", href=True) if LOADED & set(link.get("rel", []))]
     for address in loaded:
         parts = urlsplit(address)
         assert parts.scheme in ("", "data") and not parts.netloc, address

@@ -20,10 +20,15 @@ def test_data_shows_counts_and_fingerprint(capsys):
 def test_train_save_predict(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("AFL_CACHE_DIR", str(tmp_path / "cache"))
     table = tmp_path / "mine.csv"
-    rows = [f'"{word} number {i}",{label}' for i in range(30) for word, label in (("a ship", "sea"), ("a horse", "land"))]
+    rows = [
+        f'"{word} number {i}",{label}' for i in range(30) for word, label in (("a ship", "sea"), ("a horse", "land"))
+    ]
     table.write_text("text,labels\n" + "\n".join(rows) + "\n")
     settings = ["--set", "encoder=tiny", "--set", "max_length=16", "--set", "epochs=2", "--set", "learning_rate=0.01"]
-    assert main(["train", str(table), "--loss", "focal", "--param", "gamma=1.5", *settings, "--save", str(tmp_path / "m")]) == 0
+    assert (
+        main(["train", str(table), "--loss", "focal", "--param", "gamma=1.5", *settings, "--save", str(tmp_path / "m")])
+        == 0
+    )
     assert "tuned_common" in capsys.readouterr().out
     assert main(["predict", str(tmp_path / "m"), "a ship number 7"]) == 0
     labels, text = capsys.readouterr().out.strip().split("\t")

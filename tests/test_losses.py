@@ -208,7 +208,10 @@ def test_from_counts_is_class_gamma():
         (lambda: BinaryCrossEntropy(reduction="avg"), "choose one of: mean, none, sum, sum_over_classes"),
         (lambda: BinaryCrossEntropy(reduction="none").for_trainer(), "reduction"),
         (lambda: FocalLoss()(torch.zeros(2, 3), torch.zeros(2, 4)), r"targets has shape \(2, 4\)"),
-        (lambda: AdaptiveFocalLoss([1.0, 2.0])(torch.zeros(2, 3), torch.zeros(2, 3)), r"gamma has shape \(2,\).*3 labels"),
+        (
+            lambda: AdaptiveFocalLoss([1.0, 2.0])(torch.zeros(2, 3), torch.zeros(2, 3)),
+            r"gamma has shape \(2,\).*3 labels",
+        ),
         (lambda: FocalLoss()(torch.zeros(2, 3).long(), torch.zeros(2, 3)), "logits are torch.int64"),
         (lambda: FocalLoss()(torch.zeros(2, 3), torch.zeros(2, 3), mask=torch.ones(3)), "mask has shape"),
     ],
@@ -225,6 +228,8 @@ def test_trainer_hook_adds_up_over_micro_batches(reduction):
     loss = FocalLoss(2.0, reduction=reduction)
     whole = torch.autograd.grad(loss(z, y), z)[0]
     hook = loss.for_trainer()
-    halves = sum(hook({"logits": z[rows]}, y[rows], num_items_in_batch=y.numel()) for rows in (slice(0, 3), slice(3, 8)))
+    halves = sum(
+        hook({"logits": z[rows]}, y[rows], num_items_in_batch=y.numel()) for rows in (slice(0, 3), slice(3, 8))
+    )
     torch.testing.assert_close(torch.autograd.grad(halves, z)[0], whole)
     torch.testing.assert_close(hook({"logits": z}, y), loss(z, y))

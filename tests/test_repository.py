@@ -72,16 +72,12 @@ def test_the_lock_pins_every_declared_package_within_its_bounds() -> None:
         if name in NOT_IN_LOCK:
             continue
         assert name in pins, f"{name} is in pyproject.toml but not in requirements.lock: run `make lock`"
-        assert requirement.specifier.contains(pins[name], prereleases=True), (
-            f"{name} {pins[name]}: run `make lock`"
-        )
+        assert requirement.specifier.contains(pins[name], prereleases=True), f"{name} {pins[name]}: run `make lock`"
 
 
 def test_the_lock_leaves_torch_to_the_machine() -> None:
     pins = locked()
-    assert not [
-        n for n in pins if n.startswith(("torch", "nvidia-", "cuda-", "triton", "sentence-transformers"))
-    ]
+    assert not [n for n in pins if n.startswith(("torch", "nvidia-", "cuda-", "triton", "sentence-transformers"))]
     torch = next(Requirement(d) for d in PROJECT["project"]["dependencies"] if Requirement(d).name == "torch")
     assert torch.specifier.contains(PROJECT["tool"]["afl"]["torch"])
 
@@ -116,9 +112,7 @@ def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
     for cell in notebook["cells"]:
         if cell["cell_type"] != "code" or "nbval-check-output" in cell["metadata"].get("tags", []):
             continue
-        assert cell["outputs"] == [] and cell["execution_count"] is None, (
-            f"{path.name}, cell {cell.get('id')}"
-        )
+        assert cell["outputs"] == [] and cell["execution_count"] is None, f"{path.name}, cell {cell.get('id')}"
     assert "widgets" not in notebook["metadata"]
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
 
@@ -133,9 +127,7 @@ def test_every_page_of_the_table_of_contents_has_a_file_and_the_reverse() -> Non
 def test_make_alone_lists_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.search(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE).group(1).split())
-    shown = subprocess.run(
-        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert {line.split()[1] for line in shown.stdout.splitlines()} == targets
     assert {"book", "serve", "lab", "test", "test-fast", "test-slow", "study", "bench", "clean"} <= targets
 

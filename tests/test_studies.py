@@ -169,4 +169,3 @@ def test_seeds_share_the_split():
     first, second = (studies._parts.__wrapped__(options, 0) for _ in range(2))
     assert [part.fingerprint for part in first[1]] == [part.fingerprint for part in second[1]]
     assert len(first[0]) == len(load_corpus("toy").select_labels(top=6))
-

@@ -70,9 +70,7 @@ def test_a_profile_that_cannot_run_ends_the_build_with_its_sentence(
 
     monkeypatch.setattr(build_book, "active_profile", refuse)
     assert build_book.main() == 1
-    assert (
-        capsys.readouterr().err == "AFL_PROFILE=full needs a GPU, and there is none; use AFL_PROFILE=quick\n"
-    )
+    assert capsys.readouterr().err == "AFL_PROFILE=full needs a GPU, and there is none; use AFL_PROFILE=quick\n"
 
 
 def test_an_old_python_is_refused_in_one_sentence(

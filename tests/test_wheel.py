@@ -38,18 +38,14 @@ print(afl_helpers.__file__)
 def run(*command: object, cwd: Path, clean: bool = False) -> subprocess.CompletedProcess[str]:
     """Run a command; `clean` keeps this repository and this environment out of Python's path."""
     environment = {k: v for k, v in os.environ.items() if not (clean and k.startswith(("PYTHON", "VIRTUAL")))}
-    return subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    return subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy so that no build folder is left in the repository."""
     source = tmp_path_factory.mktemp("source")
-    shutil.copytree(
-        ROOT / "afl_helpers", source / "afl_helpers", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(ROOT / "afl_helpers", source / "afl_helpers", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     built = run(sys.executable, "-m", "build", "--wheel", "--no-isolation", ".", cwd=source)
@@ -72,9 +68,7 @@ def test_the_wheel_alone_trains_on_a_batch(wheel: Path, tmp_path: Path) -> None:
     environment = tmp_path / "environment"
     python = environment / "bin" / "python"
     constraints = tmp_path / "constraints.txt"
-    lines = re.findall(
-        r"^[A-Za-z0-9._-]+==[^\\\n]+", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE
-    )
+    lines = re.findall(r"^[A-Za-z0-9._-]+==[^\\\n]+", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE)
     constraints.write_text("\n".join(lines) + "\n")
     torch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["afl"]["torch"]
     assert run(sys.executable, "-m", "venv", environment, cwd=tmp_path).returncode == 0

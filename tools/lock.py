@@ -29,9 +29,7 @@ def main() -> None:
         "--fork-strategy", "fewest", "--generate-hashes", "--no-header", "--quiet", "--constraints", "-",
         "--output-file", str(LOCK), *sys.argv[1:],
     ]  # fmt: skip
-    subprocess.run(
-        command, cwd=ROOT, input=f"torch=={torch}\n", text=True, check=True, stdout=subprocess.DEVNULL
-    )
+    subprocess.run(command, cwd=ROOT, input=f"torch=={torch}\n", text=True, check=True, stdout=subprocess.DEVNULL)
     LOCK.write_text(HEADER + without_torch(LOCK.read_text()))
 
 

@@ -86,6 +86,4 @@ def _load_path(name: str | os.PathLike, on_error: OnError) -> Corpus:
         return tables.read_table(path, on_error=on_error)
     if path.is_dir() or path.name.endswith(ARCHIVE_ENDINGS):
         return cmu.load_layout(path, on_error)
-    raise UsageError(
-        f"cannot tell what {path} is by its name; give a folder, a .tar.gz, a .csv or a .jsonl file"
-    )
+    raise UsageError(f"cannot tell what {path} is by its name; give a folder, a .tar.gz, a .csv or a .jsonl file")

@@ -33,8 +33,7 @@ GIT_BLOB_HASHES = {
 }
 SOURCE = "CMU Movie Summary Corpus (Bamman, O'Connor and Smith, 2013): plots and genres of movies"
 WHERE_TO_GET = (
-    f"get {ARCHIVE} from {URL} on a machine with internet, "
-    "and put it under cmu/ in the folder that AFL_DATA_DIR names"
+    f"get {ARCHIVE} from {URL} on a machine with internet, and put it under cmu/ in the folder that AFL_DATA_DIR names"
 )
 
 
@@ -134,9 +133,7 @@ PLOT_COUNTS = (
 )
 
 
-def read_movies(
-    metadata: bytes, bad: MalformedLines, report: Counter[str], file: str = METADATA_FILE
-) -> list[Movie]:
+def read_movies(metadata: bytes, bad: MalformedLines, report: Counter[str], file: str = METADATA_FILE) -> list[Movie]:
     """The rows of the metadata, the first of each id. Counts go into `report`, malformed lines to `bad`."""
     report.update(dict.fromkeys(METADATA_COUNTS, 0))
     movies: dict[str, Movie] = {}
@@ -231,9 +228,7 @@ def find_files(place: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     for name in GIT_BLOB_HASHES:
         candidates = [folder / f"{name}{end}" for folder in (place, place / FOLDER) for end in ("", ".gz")]
         paths.update({name: path for path in candidates[::-1] if path.is_file()})
-    return {name: download.read_file(path) for name, path in paths.items()}, {
-        n: str(p) for n, p in paths.items()
-    }
+    return {name: download.read_file(path) for name, path in paths.items()}, {n: str(p) for n, p in paths.items()}
 
 
 def local_metadata(data_dir: Path | None) -> bytes | None:
@@ -258,9 +253,7 @@ def fetch_archive() -> Path:
         files = download.read_members(archive, GIT_BLOB_HASHES)
     except DataError:
         archive.unlink()
-        raise DataError(
-            f"{archive}, downloaded from {URL}, is not a complete .tar.gz archive; {again}"
-        ) from None
+        raise DataError(f"{archive}, downloaded from {URL}, is not a complete .tar.gz archive; {again}") from None
     for name, expected in GIT_BLOB_HASHES.items():
         found = download.git_blob_hash(files[name]) if name in files else "no such file"
         if found != expected:
@@ -282,9 +275,7 @@ def _local_places(data_dir: Path | None) -> list[Path]:
     return [place for place in places if place.exists()]
 
 
-def _read_plots(
-    plots: bytes, bad: MalformedLines, report: Counter[str], file: str
-) -> Iterator[tuple[str, str]]:
+def _read_plots(plots: bytes, bad: MalformedLines, report: Counter[str], file: str) -> Iterator[tuple[str, str]]:
     for number, line in _lines(plots, bad, report, "plot_lines", file):
         movie_id, tab, text = line.partition("\t")
         if not tab:
@@ -328,9 +319,7 @@ def _string_object(text: str) -> dict[str, str] | None:
 
 
 _INLINE_TAGS = "b|big|cite|code|del|em|font|i|ins|nowiki|s|small|span|strike|strong|sub|sup|tt|u"
-_BLOCK_TAGS = (
-    "blockquote|br|center|dd|div|dl|dt|gallery|h[1-6]|hr|li|ol|p|poem|pre|references|table|td|th|tr|ul"
-)
+_BLOCK_TAGS = "blockquote|br|center|dd|div|dl|dt|gallery|h[1-6]|hr|li|ol|p|poem|pre|references|table|td|th|tr|ul"
 _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
 # What is removed: a sign, and the patterns that are tried, in this order, on the texts that hold it. Most

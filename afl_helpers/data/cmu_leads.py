@@ -41,9 +41,7 @@ WIKIPEDIA_SHA256 = {
     "movies-2010s.json": "e218edfdd8453cdd938fcb8b07b6b177474b3b18361e3422fdd6480d7e3bf9f9",
     "movies-2020s.json": "505f0f56ecdca7a2643fb3a811399b885f837e2cbfa9ee95a24b9018073e3eb3",
 }
-SOURCE = (
-    "leads of English Wikipedia articles (prust/wikipedia-movie-data), genres of the CMU Movie Summary Corpus"
-)
+SOURCE = "leads of English Wikipedia articles (prust/wikipedia-movie-data), genres of the CMU Movie Summary Corpus"
 WHERE_TO_GET = (
     "get the files movies-1900s.json to movies-2020s.json of prust/wikipedia-movie-data at commit "
     f"{WIKIPEDIA_COMMIT}, and put them under wikipedia-movies/ in the folder that AFL_DATA_DIR names"
@@ -178,9 +176,7 @@ def load_masked_leads(data_dir: Path | None, on_error: OnError = "raise") -> Cor
     genre_names = {genre for movie in movies for genre in movie.genres}
     texts = mask_genre_words(corpus.texts, genre_names)
     report = corpus.report | {"words_masked": sum(text.count(MASK_WORD) for text in texts)}
-    return replace(
-        corpus, name="cmu-leads-masked", texts=texts, report=report, source=f"{SOURCE}; genre words masked"
-    )
+    return replace(corpus, name="cmu-leads-masked", texts=texts, report=report, source=f"{SOURCE}; genre words masked")
 
 
 def mask_genre_words(texts: Iterable[str], genre_names: Iterable[str]) -> list[str]:
@@ -190,9 +186,7 @@ def mask_genre_words(texts: Iterable[str], genre_names: Iterable[str]) -> list[s
     count as words. FUNCTION_WORDS and single letters stay.
     """
     words = {word.lower() for name in genre_names for word in _WORD.findall(name)}
-    masked = {
-        form for word in words if len(word) > 1 and word not in FUNCTION_WORDS for form in word_forms(word)
-    }
+    masked = {form for word in words if len(word) > 1 and word not in FUNCTION_WORDS for form in word_forms(word)}
 
     def mask(match: re.Match) -> str:
         return MASK_WORD if match[0].lower() in masked else match[0]
@@ -235,9 +229,7 @@ def _plural(word: str) -> str:
     return word + "s"
 
 
-def build_leads(
-    metadata: bytes | str | os.PathLike, wikipedia: Mapping[str, bytes] | str | os.PathLike
-) -> bytes:
+def build_leads(metadata: bytes | str | os.PathLike, wikipedia: Mapping[str, bytes] | str | os.PathLike) -> bytes:
     """Join the two sources into the content of a `plot_summaries.txt`, in ascending order of the movie id.
 
     Titles are normalised (`normalised_title`). An entry of the Wikipedia list belongs to the movie with a
@@ -272,9 +264,7 @@ def build_leads(
     for (title, year), leads in entries_of.items():
         if len(leads) > 1:
             continue
-        candidates = next(
-            (movies_of[title, y] for y in (year, year - 1, year + 1) if (title, y) in movies_of), []
-        )
+        candidates = next((movies_of[title, y] for y in (year, year - 1, year + 1) if (title, y) in movies_of), [])
         if len(candidates) == 1:
             leads_of[candidates[0]].extend(leads)
     unique = {int(movie_id): leads[0] for movie_id, leads in leads_of.items() if len(leads) == 1}
@@ -311,9 +301,7 @@ def read_wikipedia(place: Path) -> dict[str, bytes]:
 def _verify_list(name: str, content: bytes, place: str, advice: str) -> None:
     found = download.sha256(content)
     if found != WIKIPEDIA_SHA256[name]:
-        raise DataError(
-            f"{name} in {place} has SHA-256 {found} instead of {WIKIPEDIA_SHA256[name]}; {advice}"
-        )
+        raise DataError(f"{name} in {place} has SHA-256 {found} instead of {WIKIPEDIA_SHA256[name]}; {advice}")
 
 
 def _find_or_build(data_dir: Path | None) -> Path:
@@ -326,9 +314,7 @@ def _find_or_build(data_dir: Path | None) -> Path:
         metadata = cmu.local_metadata(data_dir)
         if metadata is None:
             metadata = cmu.find_files(cmu.fetch_archive())[0][cmu.METADATA_FILE]
-        _write_archive(
-            cached, {cmu.METADATA_FILE: metadata, cmu.PLOTS_FILE: build_leads(metadata, wikipedia)}
-        )
+        _write_archive(cached, {cmu.METADATA_FILE: metadata, cmu.PLOTS_FILE: build_leads(metadata, wikipedia)})
     return cached
 
 

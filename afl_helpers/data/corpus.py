@@ -63,9 +63,7 @@ class Corpus:
         if self.subset is not None:
             object.__setattr__(self, "subset", _subset(self.subset, len(self.texts)))
         if len(self.document_ids) != len(self.texts):
-            raise UsageError(
-                f"document_ids has {len(self.document_ids)} entries for {len(self.texts)} texts"
-            )
+            raise UsageError(f"document_ids has {len(self.document_ids)} entries for {len(self.texts)} texts")
         expected = (len(self.texts), len(self.label_names))
         if self.labels.shape != expected:
             raise UsageError(
@@ -139,18 +137,14 @@ class Corpus:
             ranked = sorted(range(self.n_labels), key=lambda i: (-self.label_counts[i], self.label_names[i]))
             kept = np.array(sorted(ranked[:top]), dtype=np.int64)
         if kept.size == 0:
-            raise UsageError(
-                f"no label of {self.name!r} is carried by {limit} documents; give a smaller min_count"
-            )
+            raise UsageError(f"no label of {self.name!r} is carried by {limit} documents; give a smaller min_count")
 
         labels = self.labels[:, kept]
         documents = np.flatnonzero(np.asarray(labels.sum(axis=1, dtype=np.int64)).reshape(-1))
         report = Counter(self.report)
         report["labels_not_selected"] += self.n_labels - kept.size
         report["documents_without_selected_label"] += self.n_documents - documents.size
-        narrowed = replace(
-            self, labels=labels, label_names=[self.label_names[i] for i in kept], report=dict(report)
-        )
+        narrowed = replace(self, labels=labels, label_names=[self.label_names[i] for i in kept], report=dict(report))
         return narrowed.select_documents(documents)
 
     def select_documents(self, indices: Sequence[int] | np.ndarray) -> "Corpus":
@@ -170,7 +164,7 @@ class Corpus:
         if indices.size and not np.issubdtype(indices.dtype, np.integer):
             raise UsageError(f"indices must be whole numbers or booleans, not {indices.dtype}")
         indices = indices.astype(np.int64).reshape(-1)
-        if indices.size and not (0 <= indices.min() and indices.max() < self.n_documents):
+        if indices.size and not (indices.min() >= 0 and indices.max() < self.n_documents):
             raise UsageError(f"indices must lie between 0 and {self.n_documents - 1}")
         if np.unique(indices).size != indices.size:
             raise UsageError("indices must name each document at most once")
@@ -215,14 +209,10 @@ class Corpus:
             UsageError: the corpus has no official split, or fewer training documents than asked for.
         """
         if self.subset is None:
-            raise UsageError(
-                f"the corpus {self.name!r} has no official split; use split(0.8, 0.1, 0.1) instead"
-            )
+            raise UsageError(f"the corpus {self.name!r} has no official split; use split(0.8, 0.1, 0.1) instead")
         is_test = np.array([part == "test" for part in self.subset], dtype=bool)
         official_train = self.select_documents(~is_test)
-        held_out = splits.stratified_sample(
-            official_train.texts, official_train.labels, validation, seed=seed
-        )
+        held_out = splits.stratified_sample(official_train.texts, official_train.labels, validation, seed=seed)
         return (
             official_train.select_documents(~held_out),
             official_train.select_documents(held_out),

@@ -33,9 +33,7 @@ def local_data_dir(data_dir: str | os.PathLike | None = None) -> Path | None:
     folder = Path(chosen).expanduser()
     if not folder.is_dir():
         origin = DATA_DIR_VARIABLE if data_dir is None else "data_dir"
-        raise MissingFileError(
-            f"{origin} names {folder}, which is not a folder; correct it or leave it unset"
-        )
+        raise MissingFileError(f"{origin} names {folder}, which is not a folder; correct it or leave it unset")
     return folder
 
 
@@ -83,9 +81,7 @@ def read_file(path: Path) -> bytes:
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(f"{path} is not a complete gzip file; get it again") from None
     except OSError as error:
-        raise MissingFileError(
-            f"cannot read {path} ({_reason(error)}); check its name and permissions"
-        ) from None
+        raise MissingFileError(f"cannot read {path} ({_reason(error)}); check its name and permissions") from None
 
 
 def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
@@ -116,9 +112,7 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(f"{archive} is not a complete .tar.gz archive; get it again") from None
     except OSError as error:
-        raise MissingFileError(
-            f"cannot read {archive} ({_reason(error)}); check its name and permissions"
-        ) from None
+        raise MissingFileError(f"cannot read {archive} ({_reason(error)}); check its name and permissions") from None
     return found
 
 

@@ -25,9 +25,7 @@ from afl_helpers.errors import DataError, MissingFileError
 URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/reuters21578-mld/reuters21578.tar.gz"
 ARCHIVE = "reuters21578.tar.gz"
 SOURCE = "Reuters-21578, Distribution 1.0, ModApte split (free for research only)"
-WHERE_TO_GET = (
-    f"get {ARCHIVE} from {URL} and put it under reuters21578/ in the folder that AFL_DATA_DIR names"
-)
+WHERE_TO_GET = f"get {ARCHIVE} from {URL} and put it under reuters21578/ in the folder that AFL_DATA_DIR names"
 # What the published files hold. Public copies of reut2-000.sgm differ by a few bytes, so that these counts
 # are the proof, and a differing hash is only a warning.
 EXPECTED_COUNTS = {

@@ -21,9 +21,7 @@ STRATIFICATION_LIMIT_BYTES = 2**30
 def text_units(texts: Sequence[str]) -> np.ndarray:
     """A number for each text, int64, equal for texts that differ only in case and white space."""
     numbers: dict[str, int] = {}
-    return np.array(
-        [numbers.setdefault(" ".join(text.split()).casefold(), len(numbers)) for text in texts], np.int64
-    )
+    return np.array([numbers.setdefault(" ".join(text.split()).casefold(), len(numbers)) for text in texts], np.int64)
 
 
 def stratified_parts(
@@ -127,9 +125,7 @@ def _adjust_size(sampled: np.ndarray, n_sampled: int, units: np.ndarray, labels:
     surplus = int(sampled.sum()) - n_sampled
     counts = np.asarray(labels.sum(axis=0, dtype=np.int64)).reshape(-1)
     remaining = np.asarray(labels[~sampled].sum(axis=0, dtype=np.int64)).reshape(-1)
-    rows = [
-        labels.indices[start:stop] for start, stop in zip(labels.indptr[:-1], labels.indptr[1:], strict=True)
-    ]
+    rows = [labels.indices[start:stop] for start, stop in zip(labels.indptr[:-1], labels.indptr[1:], strict=True)]
     is_single = np.bincount(units)[units] == 1
     movable = np.flatnonzero((sampled == (surplus > 0)) & is_single)
     for document in sorted(movable, key=lambda i: (-min(counts[rows[i]], default=0), i)):

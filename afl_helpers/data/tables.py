@@ -93,9 +93,7 @@ def _csv_body(reader, header: list[str], bad: MalformedLines, file: str) -> Iter
         if cells["labels"].lstrip().startswith("["):
             labels = _parsed(cells["labels"])
             if not _is_string_list(labels):
-                bad.reject(
-                    file, start, f"expected labels as a JSON list of strings, found {cells['labels'][:40]!r}"
-                )
+                bad.reject(file, start, f"expected labels as a JSON list of strings, found {cells['labels'][:40]!r}")
                 continue
         yield cells.get("id"), cells["text"], labels
 
@@ -106,9 +104,7 @@ def _jsonl_rows(content: bytes, bad: MalformedLines, file: str) -> Iterator[Row]
             continue
         row = _parsed(line)
         if not isinstance(row, dict):
-            bad.reject(
-                file, number, f"expected a JSON object in UTF-8, found {line[:40].decode('latin-1')!r}"
-            )
+            bad.reject(file, number, f"expected a JSON object in UTF-8, found {line[:40].decode('latin-1')!r}")
             continue
         row_id, text, labels = row.get("id"), row.get("text"), row.get("labels")
         if not isinstance(text, str):

@@ -187,9 +187,7 @@ def _draw_sets(rng: random.Random, n: int) -> list[tuple[int, ...]]:
     return drawn
 
 
-def _assign_genres(
-    rng: random.Random, genres: tuple[int, ...], documents: list[tuple[int, ...]]
-) -> list[int | None]:
+def _assign_genres(rng: random.Random, genres: tuple[int, ...], documents: list[tuple[int, ...]]) -> list[int | None]:
     """The genre that each slot of a plot is about, None where it is neutral."""
     shown = [genre for genre in genres if rng.random() < EXPRESSED]
     _shuffle(rng, shown)
@@ -248,8 +246,7 @@ def _draft(rng: random.Random, genres: tuple[int, ...], documents: list[tuple[in
     used: list[str] = []
     who, place, goal, first, second, end = [_phrase(rng, slot, genre, used) for slot, genre in drawn]
     sentences = [
-        pattern.replace("WHO", who).replace("PLACE", place).replace("GOAL", goal)
-        for pattern in _choose(rng, OPENINGS)
+        pattern.replace("WHO", who).replace("PLACE", place).replace("GOAL", goal) for pattern in _choose(rng, OPENINGS)
     ]
     sentences.append(f"{_choose(rng, BEFORE_FIRST_EVENT)}{first}.")
     if rng.random() < REMARK:

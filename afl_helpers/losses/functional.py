@@ -47,8 +47,7 @@ def check_shape(name: str, tensor: Tensor, logits: Tensor) -> None:
     """An error unless ``tensor`` has the logits' shape: broadcasting here is always a mistake."""
     if tensor.shape != logits.shape:
         raise UsageError(
-            f"{name} has shape {tuple(tensor.shape)}, logits have {tuple(logits.shape)}; "
-            "both must be (batch, n_labels)"
+            f"{name} has shape {tuple(tensor.shape)}, logits have {tuple(logits.shape)}; both must be (batch, n_labels)"
         )
 
 

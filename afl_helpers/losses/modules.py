@@ -102,9 +102,7 @@ class FocalLoss(MultiLabelLoss):
 
     def elements(self, logits: Tensor, targets: Tensor) -> Tensor:
         negative = None if self.alpha is None else 1 - self.alpha
-        return focal_loss(
-            logits, targets, self.gamma, self.alpha, alpha_negative=negative, reduction="none"
-        )
+        return focal_loss(logits, targets, self.gamma, self.alpha, alpha_negative=negative, reduction="none")
 
     def extra_repr(self) -> str:
         return f"gamma={self.gamma.tolist()}, alpha={None if self.alpha is None else self.alpha.tolist()}"
@@ -147,9 +145,7 @@ class AdaptiveFocalLoss(MultiLabelLoss):
         return cls(class_gamma(label_counts, n_documents, base_gamma, normalization, bounds), **params)
 
     def elements(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return focal_loss(
-            logits, targets, self.gamma, self.alpha, self.gamma_negative, self.alpha, reduction="none"
-        )
+        return focal_loss(logits, targets, self.gamma, self.alpha, self.gamma_negative, self.alpha, reduction="none")
 
     def extra_repr(self) -> str:
         low, high = self.gamma.min().item(), self.gamma.max().item()

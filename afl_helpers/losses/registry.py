@@ -31,8 +31,16 @@ class LossInfo:
 
 
 def _adaptive(
-    label_counts, n_documents, base_gamma=2.0, normalization="mean", bounds=(0.5, 5.0), assignment="frequency",
-    assignment_seed=0, alpha=None, gamma_negative=None, reduction="mean",
+    label_counts,
+    n_documents,
+    base_gamma=2.0,
+    normalization="mean",
+    bounds=(0.5, 5.0),
+    assignment="frequency",
+    assignment_seed=0,
+    alpha=None,
+    gamma_negative=None,
+    reduction="mean",
 ):
     gamma = class_gamma(label_counts, n_documents, base_gamma, normalization, bounds)
     return AdaptiveFocalLoss(assign_gamma(gamma, assignment, assignment_seed), alpha, gamma_negative, reduction)

@@ -12,9 +12,7 @@ from afl_helpers.data import cmu, download, load_corpus
 from afl_helpers.data.corpus import MalformedLines
 from afl_helpers.errors import DataError, MissingFileError, UsageError
 
-needs_data = pytest.mark.skipif(
-    "AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR names no folder of real data"
-)
+needs_data = pytest.mark.skipif("AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR names no folder of real data")
 
 
 def row(movie_id: str, genres: str, title: str = "T", released: str = "2001-08-24") -> str:
@@ -104,8 +102,7 @@ MALFORMED_PLOTS = [
 
 @pytest.mark.parametrize(
     ("file", "line", "problem"),
-    [(cmu.METADATA_FILE, *case) for case in MALFORMED_METADATA]
-    + [(cmu.PLOTS_FILE, *case) for case in MALFORMED_PLOTS],
+    [(cmu.METADATA_FILE, *case) for case in MALFORMED_METADATA] + [(cmu.PLOTS_FILE, *case) for case in MALFORMED_PLOTS],
 )
 def test_a_malformed_line_is_named_or_skipped(file, line, problem):
     contents = {cmu.METADATA_FILE: GOOD_METADATA.encode(), cmu.PLOTS_FILE: GOOD_PLOT.encode()}

@@ -11,9 +11,7 @@ import pytest
 from afl_helpers.data import cmu, cmu_leads, download, load_corpus
 from afl_helpers.errors import DataError, MissingFileError
 
-needs_data = pytest.mark.skipif(
-    "AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR names no folder of real data"
-)
+needs_data = pytest.mark.skipif("AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR names no folder of real data")
 
 
 @pytest.mark.parametrize(
@@ -165,9 +163,7 @@ def test_masked_leads_hold_no_genre_word(leads):
     assert masked.document_ids == leads.document_ids and masked.label_names == leads.label_names
     assert np.array_equal(masked.labels, leads.labels)
     genre_words = {word for name in leads.label_names for word in re.findall("[a-z]{2,}", name.lower())}
-    genre_words |= set(
-        "comedies comedic dramas dramatic westerns romantic musicals documentaries criminal".split()
-    )
+    genre_words |= set("comedies comedic dramas dramatic westerns romantic musicals documentaries criminal".split())
     genre_words -= cmu_leads.FUNCTION_WORDS
     left = genre_words & {word for text in masked.texts for word in re.findall(r"[^\W\d_]+", text.lower())}
     assert left == set()

@@ -108,9 +108,7 @@ def test_select_labels_top_breaks_ties_by_name():
     assert make().select_labels(top=99).label_names == ["y", "x", "z"]
 
 
-@pytest.mark.parametrize(
-    "arguments", [{}, {"min_count": 1, "top": 1}, {"min_count": 0}, {"top": 0}, {"min_count": 3}]
-)
+@pytest.mark.parametrize("arguments", [{}, {"min_count": 1, "top": 1}, {"min_count": 0}, {"top": 0}, {"min_count": 3}])
 def test_select_labels_refuses(arguments):
     with pytest.raises(UsageError):
         make().select_labels(**arguments)
@@ -152,9 +150,7 @@ def test_to_dataset():
 
 
 def test_build_corpus_orders_labels_by_count_then_name():
-    corpus = build_corpus(
-        "b", ["s", "t", "u"], [["b", "c"], ["a", "c"], ["c"]], ["1", "2", "3"], report={}, source="s"
-    )
+    corpus = build_corpus("b", ["s", "t", "u"], [["b", "c"], ["a", "c"], ["c"]], ["1", "2", "3"], report={}, source="s")
     assert corpus.label_names == ["c", "a", "b"]
     assert corpus.labels.tolist() == [[1, 0, 1], [1, 1, 0], [1, 0, 0]]
     assert corpus.report == {"documents": 3, "labels": 3}

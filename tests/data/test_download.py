@@ -118,9 +118,7 @@ def test_a_missing_page_is_one_sentence(small_cmu, tmp_path):
 def test_metadata_without_plots_says_what_is_missing(small_cmu, tmp_path):
     (tmp_path / "data" / "cmu").mkdir(parents=True)
     (tmp_path / "data" / "cmu" / cmu.METADATA_FILE).write_bytes(METADATA)
-    with pytest.raises(
-        MissingFileError, match="the plots of the CMU corpus are missing: get MovieSummaries.tar.gz"
-    ):
+    with pytest.raises(MissingFileError, match="the plots of the CMU corpus are missing: get MovieSummaries.tar.gz"):
         load_corpus("cmu", data_dir=tmp_path / "data")
 
 

@@ -8,9 +8,7 @@ import pytest
 from afl_helpers.data import load_corpus, reuters
 from afl_helpers.errors import DataError, MissingFileError
 
-needs_data = pytest.mark.skipif(
-    "AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR names no folder of real data"
-)
+needs_data = pytest.mark.skipif("AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR names no folder of real data")
 
 
 def story(number: int, split: str, topics: list[str], text: str, *, has_topics: str = "YES") -> str:

@@ -25,9 +25,7 @@ def corpora(draw) -> Corpus:
     )
 
 
-fractions = st.sampled_from(
-    [(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.6, 0.0, 0.4), (0.1, 0.1, 0.8), (1.0, 0.0, 0.0)]
-)
+fractions = st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.6, 0.0, 0.4), (0.1, 0.1, 0.8), (1.0, 0.0, 0.0)])
 
 
 @settings(deadline=None, max_examples=150)
@@ -42,9 +40,7 @@ def test_split_properties(corpus, shares, seed):
     for part, share in zip(parts, shares, strict=True):
         assert part.label_names == corpus.label_names
         assert share > 0 or len(part) == 0
-    assert [part.fingerprint for part in corpus.split(*shares, seed=seed)] == [
-        part.fingerprint for part in parts
-    ]
+    assert [part.fingerprint for part in corpus.split(*shares, seed=seed)] == [part.fingerprint for part in parts]
 
 
 @settings(deadline=None, max_examples=100)
@@ -94,9 +90,7 @@ def test_seeds_differ_and_repeat():
 
 def test_sparse_labels_split_alike():
     corpus = regular()
-    as_sparse = Corpus(
-        "s", corpus.texts, sparse.csr_array(corpus.labels), corpus.label_names, corpus.document_ids
-    )
+    as_sparse = Corpus("s", corpus.texts, sparse.csr_array(corpus.labels), corpus.label_names, corpus.document_ids)
     assert as_sparse.split(seed=3)[1].document_ids == corpus.split(seed=3)[1].document_ids
 
 
@@ -124,9 +118,7 @@ def test_official_split_takes_exactly_what_is_asked_for():
 
 def test_official_split_keeps_the_only_document_of_a_label():
     labels = np.eye(3, dtype=np.uint8)
-    corpus = Corpus(
-        "eye", ["s", "t", "u"], labels, list("abc"), list("123"), subset=["train", "train", "test"]
-    )
+    corpus = Corpus("eye", ["s", "t", "u"], labels, list("abc"), list("123"), subset=["train", "train", "test"])
     with pytest.raises(UsageError, match="no split holds exactly 1 validation document"):
         corpus.official_split(1)
 

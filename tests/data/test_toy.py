@@ -1,5 +1,4 @@
-"""The embedded corpus: its bytes, its layout, its label statistics and its texts.
-"""
+"""The embedded corpus: its bytes, its layout, its label statistics and its texts."""
 
 import gzip
 import hashlib
@@ -176,7 +175,7 @@ def test_texts_hold_no_word_of_a_genre_name(plots, table):
 def test_texts_are_distinct_and_of_a_length(plots):
     assert len(set(plots.values())) >= 0.99 * len(plots)
     lengths = [len(plot.split()) for plot in plots.values()]
-    assert 30 <= min(lengths) and max(lengths) <= 48
+    assert min(lengths) >= 30 and max(lengths) <= 48
 
 
 def test_texts_are_clean_sentences(plots):
