@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -71,6 +72,13 @@ def set_style(svg: bool = True) -> None:
         set_matplotlib_formats("svg", metadata={"Date": None})
 
 
+def _subplots(*args, **kwargs) -> tuple[Figure, Axes]:
+    """As plt.subplots, but known to nobody else: a notebook shows the figure once, where a cell ends with it."""
+    figure, axes = plt.subplots(*args, **kwargs)
+    plt.close(figure)
+    return figure, axes
+
+
 def title_of(setting: str) -> str:
     return SETTING_TITLES.get(setting, setting)
 
@@ -82,7 +90,7 @@ def long_tail(label_counts: Mapping[str, int], n_documents: int, annotate: Seque
     """How many documents carry each label, most frequent first, on logarithmic axes."""
     names = sorted(label_counts, key=lambda name: -label_counts[name])
     counts = np.array([label_counts[name] for name in names])
-    figure, axes = plt.subplots()
+    figure, axes = _subplots()
     axes.loglog(np.arange(1, len(counts) + 1), counts, ".-", markersize=4)
     for name in annotate:
         rank = names.index(name) + 1
@@ -104,7 +112,7 @@ def cooccurrence(labels: np.ndarray, label_names: Sequence[str], top: int = 15) 
     names = [name for name in label_names[:top]]
     given = (labels.T @ labels) / labels.sum(0)[:, None]
     np.fill_diagonal(given, np.nan)
-    figure, axes = plt.subplots(figsize=(7.0, 5.6))
+    figure, axes = _subplots(figsize=(7.0, 5.6))
     sns.heatmap(
         given,
         xticklabels=names,
@@ -122,7 +130,7 @@ def cooccurrence(labels: np.ndarray, label_names: Sequence[str], top: int = 15) 
 def text_lengths(lengths: Sequence[int], limit: int = 512) -> Figure:
     """How many texts have how many tokens, with the most that an encoder reads."""
     lengths = np.asarray(lengths)
-    figure, axes = plt.subplots()
+    figure, axes = _subplots()
     axes.hist(lengths, bins=np.linspace(0, max(lengths.max(), limit) * 1.05, 80), color=PALETTE[0])
     axes.axvline(limit, color=PALETTE[1], linestyle="--")
     axes.annotate(
@@ -138,7 +146,6 @@ def text_lengths(lengths: Sequence[int], limit: int = 512) -> Figure:
     axes.set(xlabel="tokens in the text", ylabel="documents")
     axes.set_title(f"{len(lengths):,} documents", loc="left")
     axes.grid(False, axis="x")
-    plt.close(figure)
     return figure
 
 
@@ -150,7 +157,7 @@ def split_shares(shares: Mapping[str, np.ndarray], label_counts: np.ndarray, fra
         label_counts: (n_labels,) on the whole corpus.
         fraction: of all documents that the part should hold, drawn as a line.
     """
-    figure, panels = plt.subplots(1, len(shares), figsize=(7.6, 3.6), sharey=True, squeeze=False)
+    figure, panels = _subplots(1, len(shares), figsize=(7.6, 3.6), sharey=True, squeeze=False)
     for axes, (name, values), colour in zip(panels[0], shares.items(), PALETTE):
         counts = np.broadcast_to(label_counts, values.shape)
         axes.semilogx(counts.ravel(), values.ravel(), ".", color=colour, markersize=4, alpha=0.4)
@@ -160,7 +167,6 @@ def split_shares(shares: Mapping[str, np.ndarray], label_counts: np.ndarray, fra
         axes.set(title=name)
     panels[0][0].set(ylabel="of them in the test part")
     figure.supxlabel("documents with the label (rarer to the right)", fontsize="medium")
-    plt.close(figure)
     return figure
 
 
@@ -175,7 +181,7 @@ def focal_curves(gammas: Sequence[float]) -> Figure:
 
     z = torch.linspace(-6, 6, 400, dtype=torch.float64, requires_grad=True)
     p = z.sigmoid().detach().numpy()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.6))
+    figure, (left, right) = _subplots(1, 2, figsize=(7.6, 3.6))
     for gamma, colour in zip(gammas, PALETTE):
         loss = focal_loss(z[None], torch.ones(1, len(z), dtype=torch.float64), gamma, reduction="none")[0]
         (slope,) = torch.autograd.grad(loss.sum(), z)
@@ -192,7 +198,7 @@ def gamma_readings(
 ) -> Figure:
     """Gamma of each label under every reading of Eq. 2, against its count."""
     counts = np.sort(np.asarray(label_counts))[::-1]
-    figure, axes = plt.subplots(figsize=(7.0, 4.2))
+    figure, axes = _subplots(figsize=(7.0, 4.2))
     styles = ["-", "--", "-.", ":"]
     for i, name in enumerate(NORMALIZATIONS):
         gamma = class_gamma(counts, n_documents, base_gamma, name, bounds)
@@ -206,7 +212,7 @@ def gamma_readings(
 
 def gamma_by_label(gamma: Mapping[str, np.ndarray], label_counts: np.ndarray) -> Figure:
     """Several assignments of gamma to labels, against the labels' counts."""
-    figure, axes = plt.subplots()
+    figure, axes = _subplots()
     for (name, values), colour in zip(gamma.items(), PALETTE):
         axes.semilogx(label_counts, values, ".", color=colour, markersize=5, alpha=0.7, label=name)
     axes.invert_xaxis()
@@ -233,7 +239,7 @@ def curves(
         marks: values of x, each a tick at the lower edge.
         axes_settings: passed to ``Axes.set``, e.g. ``xscale="log"``.
     """
-    figure, axes = plt.subplots()
+    figure, axes = _subplots()
     styles = ["-", "--", "-.", ":"]
     for i, (name, y) in enumerate(lines.items()):
         axes.plot(x, y, styles[i // len(PALETTE)], color=PALETTE[i % len(PALETTE)], label=name)
@@ -263,7 +269,6 @@ def curves(
         )
     if len(lines) > 1:
         axes.legend(title=legend)
-    plt.close(figure)
     return figure
 
 
@@ -337,7 +342,7 @@ def architecture(width: int, n_layers: int, n_labels: int) -> Figure:
         ("sigmoid", f"{n_labels} scores in (0, 1)", PALETTE[2]),
         ("thresholds", "the labels decided on", PALETTE[2]),
     ]
-    figure, axes = plt.subplots(figsize=(7.0, 5.6))
+    figure, axes = _subplots(figsize=(7.0, 5.6))
     axes.set(xlim=(0, 10), ylim=(-0.6, len(steps) - 0.4))
     axes.axis("off")
     arrow = {"arrowstyle": "-|>", "color": "#333333", "linewidth": 1.2}
@@ -356,14 +361,13 @@ def architecture(width: int, n_layers: int, n_labels: int) -> Figure:
     axes.text(
         8.4, y - 0.62, "its gradient trains\nhead and encoder", ha="center", va="center", fontsize=9, color="#333333"
     )
-    plt.close(figure)
     return figure
 
 
 def expected_bce(rates: Sequence[float]) -> Figure:
     """Expected binary cross-entropy of one constant probability, a curve a label rate, its minimum marked."""
     p = np.geomspace(1e-4, 0.99, 400)
-    figure, axes = plt.subplots()
+    figure, axes = _subplots()
     for rate, colour in zip(rates, PALETTE):
         loss = -rate * np.log(p) - (1 - rate) * np.log1p(-p)
         axes.semilogx(p, loss, color=colour, label=f"{rate:.2g}")
@@ -371,7 +375,6 @@ def expected_bce(rates: Sequence[float]) -> Figure:
     axes.axvline(0.5, color=PALETTE[-1], linewidth=1, linestyle=":")
     axes.set(xlabel="probability given to every document", ylabel="expected loss", ylim=(0, 2))
     axes.legend(title="share of documents\nwith the label")
-    plt.close(figure)
     return figure
 
 
@@ -384,7 +387,7 @@ def metrics_by_threshold(targets: np.ndarray, scores: np.ndarray, thresholds: np
 
     thresholds = np.linspace(0.02, 0.9, 45) if thresholds is None else thresholds
     rows = [evaluate(targets, scores, threshold) for threshold in thresholds]
-    figure, panels = plt.subplots(1, 2, figsize=(7.6, 3.6), sharey=True)
+    figure, panels = _subplots(1, 2, figsize=(7.6, 3.6), sharey=True)
     for axes, average in zip(panels, ("micro", "macro")):
         for metric, colour in zip(("precision", "recall", "f1"), PALETTE):
             values = [row[f"{metric}_{average}"] for row in rows]
@@ -402,7 +405,7 @@ def recall_by_frequency(
     label_counts: np.ndarray,
 ) -> Figure:
     """Recall of each label against its training count, one colour a model."""
-    figure, axes = plt.subplots()
+    figure, axes = _subplots()
     for (name, values), colour in zip(scores.items(), PALETTE):
         table = label_table(targets, values, thresholds[name], label_counts=label_counts)
         axes.semilogx(table["training_count"], table["recall"], "o", color=colour, markersize=5, alpha=0.7, label=name)
@@ -416,7 +419,7 @@ def recall_by_frequency(
 
 def epochs(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
     """Validation average precision by epoch, one line a run, the chosen epoch marked."""
-    figure, axes = plt.subplots()
+    figure, axes = _subplots()
     for (name, history), colour in zip(histories.items(), PALETTE):
         frame = pd.DataFrame(history)
         axes.plot(frame["epoch"], frame["average_precision_micro"], ".-", color=colour, label=name)
@@ -432,7 +435,7 @@ def roc_of_decisions(targets: np.ndarray, scores: np.ndarray, threshold: float =
     """The ROC curve of all scores as one ranking, and what is left of it once they are thresholded."""
     targets, scores = np.asarray(targets).ravel().astype(bool), np.asarray(scores).ravel()
     decisions = scores >= threshold
-    figure, axes = plt.subplots(figsize=(5.2, 4.6))
+    figure, axes = _subplots(figsize=(5.2, 4.6))
     for name, values, style in (("scores", scores, "-"), ("decisions", decisions.astype(float), "o--")):
         false_positive_rate, recall, _ = roc_curve(targets, values)
         area = roc_auc_score(targets, values)
@@ -440,13 +443,12 @@ def roc_of_decisions(targets: np.ndarray, scores: np.ndarray, threshold: float =
     axes.plot([0, 1], [0, 1], color=PALETTE[-1], linewidth=1, linestyle=":")
     axes.set(xlabel="false positive rate (1 - specificity)", ylabel="recall", aspect="equal")
     axes.legend(loc="lower right")
-    plt.close(figure)
     return figure
 
 
 def thresholds_by_rule(thresholds: Mapping[str, float | np.ndarray], label_counts: np.ndarray) -> Figure:
     """The threshold of each label under several rules, against its training count."""
-    figure, axes = plt.subplots()
+    figure, axes = _subplots()
     counts = np.asarray(label_counts)
     for (name, values), colour, marker in zip(thresholds.items(), PALETTE, "_os^v"):
         axes.semilogx(
@@ -461,7 +463,6 @@ def thresholds_by_rule(thresholds: Mapping[str, float | np.ndarray], label_count
     axes.invert_xaxis()
     axes.set(xlabel="training documents with the label (rarer to the right)", ylabel="threshold", ylim=(0, 1))
     axes.legend(ncols=2, fontsize=9)
-    plt.close(figure)
     return figure
 
 
@@ -488,7 +489,7 @@ def paper_comparison(table: pd.DataFrame, settings: Sequence[str]) -> Figure:
         settings: in the order in which they stand; bars are means over seeds, lines the seeds' range.
     """
     rows = table[table["thresholds"] == "at_0.5"]
-    figure, axes = plt.subplots(figsize=(7.6, 4.4))
+    figure, axes = _subplots(figsize=(7.6, 4.4))
     width = 0.8 / len(settings)
     for i, setting in enumerate(settings):
         runs = rows[rows["setting"] == setting][list(PAPER_METRICS)]
@@ -514,7 +515,7 @@ def by_threshold_rule(
 ) -> Figure:
     """One metric under each threshold rule: points are seeds, the bar their mean."""
     rules = list(RULE_TITLES)
-    figure, axes = plt.subplots(figsize=(7.6, 4.0))
+    figure, axes = _subplots(figsize=(7.6, 4.0))
     for i, setting in enumerate(settings):
         for j, rule in enumerate(rules):
             values = table[(table["setting"] == setting) & (table["thresholds"] == rule)][metric]
@@ -543,7 +544,7 @@ def differences(table: pd.DataFrame, xlabel: str, margin: float | None = None) -
     """
     groups = list(dict.fromkeys(table["group"])) if "group" in table else [None]
     names = list(dict.fromkeys(table["comparison"]))
-    figure, axes = plt.subplots(figsize=(7.2, 0.9 + 0.42 * len(table)))
+    figure, axes = _subplots(figsize=(7.2, 0.9 + 0.42 * len(table)))
     if margin is not None:
         axes.axvspan(-margin, margin, color="#eeeeee", zorder=0)
     axes.axvline(0, color="black", linewidth=1)

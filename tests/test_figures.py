@@ -1,0 +1,116 @@
+"""Each figure draws what it is given: points in the data, names on the axes, one style."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from afl_helpers import figures
+from afl_helpers.display import we_find
+from afl_helpers.gamma import class_gamma
+
+matplotlib.use("Agg")
+
+COUNTS = {"Drama": 60, "Comedy": 30, "Western": 6, "Heist": 1}
+RNG = np.random.default_rng(0)
+TARGETS = (RNG.random((50, 4)) < [0.6, 0.3, 0.1, 0.05]).astype(np.uint8)
+SCORES = RNG.random((50, 4))
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Runs of two settings, two seeds, under each threshold rule."""
+    rows = []
+    for setting, level in (("bce", 0.2), ("afl", 0.4)):
+        for seed in (0, 1):
+            for rule in figures.RULE_TITLES:
+                row = {name: level + 0.02 * seed for name in figures.PAPER_METRICS}
+                rows.append(
+                    {"setting": setting, "seed": seed, "thresholds": rule, "f1_macro": level + seed / 100, **row}
+                )
+    return pd.DataFrame(rows)
+
+
+def test_long_tail_is_sorted_and_named():
+    figure = figures.long_tail(dict(reversed(COUNTS.items())), 70, annotate=["Heist"])
+    axes = figure.axes[0]
+    assert axes.lines[0].get_ydata().tolist() == [60, 30, 6, 1]
+    assert axes.texts[0].get_text() == "Heist (1)" and "4 labels, 70 documents" in axes.get_title(loc="left")
+
+
+def test_cooccurrence_is_conditional_on_the_row():
+    labels = np.array([[1, 1], [1, 0], [1, 0], [0, 1]])
+    mesh = figures.cooccurrence(labels, ["a", "b"]).axes[0].collections[0]
+    values = np.ma.filled(mesh.get_array(), np.nan).reshape(2, 2)
+    assert values[0, 1] == pytest.approx(1 / 3) and values[1, 0] == pytest.approx(1 / 2) and np.isnan(values[0, 0])
+
+
+def test_focal_curves_show_the_loss_and_its_gradient():
+    left, right = figures.focal_curves([0, 2]).axes
+    p, loss = left.lines[1].get_data()
+    np.testing.assert_allclose(loss, -((1 - p) ** 2) * np.log(p), rtol=1e-9)
+    np.testing.assert_allclose(right.lines[0].get_ydata(), 1 - p, rtol=1e-9)
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["0", "2"]
+
+
+def test_gamma_readings_draws_every_reading():
+    counts = np.array(list(COUNTS.values()))
+    axes = figures.gamma_readings(counts, 70).axes[0]
+    drawn = {line.get_label(): line.get_ydata() for line in axes.lines}
+    np.testing.assert_allclose(drawn["mean"], class_gamma(counts, 70, normalization="mean", bounds=None))
+    assert len(drawn) == 8 and axes.xaxis_inverted()
+
+
+def test_paper_comparison_marks_the_papers_figures(table):
+    axes = figures.paper_comparison(table, ["bce", "afl"]).axes[0]
+    heights = [patch.get_height() for patch in axes.patches]
+    assert heights == pytest.approx([0.21] * 7 + [0.41] * 7)
+    diamonds = sorted(line.get_ydata()[0] for line in axes.lines if line.get_marker() == "D" and len(line.get_ydata()))
+    assert diamonds == [0.4707, 0.5, 0.5282, 0.7118, 0.79]
+
+
+def test_by_threshold_rule_draws_seeds_and_means(table):
+    axes = figures.by_threshold_rule(table, ["bce", "afl"]).axes[0]
+    means = sorted({round(line.get_ydata()[0], 6) for line in axes.lines if line.get_marker() == "None"})
+    assert means == [0.205, 0.405]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(figures.RULE_TITLES.values())
+
+
+def test_differences_draws_intervals_around_zero():
+    rows = pd.DataFrame({"comparison": ["a", "b"], "difference": [0.1, -0.1], "low": [0.05, -0.3], "high": [0.2, 0.1]})
+    axes = figures.differences(rows, "difference", margin=0.02).axes[0]
+    segments = axes.collections[-1].get_segments()
+    assert sorted(segment[:, 0].tolist() for segment in segments) == [[-0.3, 0.1], [0.05, 0.2]]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: figures.metrics_by_threshold(TARGETS, SCORES),
+        lambda: figures.recall_by_frequency(TARGETS, {"BCE": SCORES}, {"BCE": 0.5}, np.array([60, 30, 6, 1])),
+        lambda: figures.gamma_by_label({"AFL": np.array([1.0, 2.0, 3.0, 4.0])}, np.array([60, 30, 6, 1])),
+        lambda: figures.epochs({"BCE": [{"epoch": 1, "average_precision_micro": 0.2}]}),
+    ],
+)
+def test_every_axis_has_a_name_and_colours_come_from_the_palette(draw):
+    figures.set_style()
+    figure = draw()
+    assert isinstance(figure, Figure)
+    for axes in figure.axes:
+        assert axes.get_xlabel()
+        for line in axes.lines:
+            assert to_hex(line.get_color()).upper() in {to_hex(colour).upper() for colour in figures.PALETTE}
+
+
+def test_figures_do_not_stay_open():
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    figures.long_tail(COUNTS, 70)
+    assert plt.get_fignums() == before
+
+
+def test_a_finding_is_escaped():
+    assert "a &lt; b" in we_find("a < b").data and 'class="admonition we-find"' in we_find("x").data
