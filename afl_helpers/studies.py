@@ -12,12 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import yaml
-from tqdm import tqdm
 
 from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
 from afl_helpers.losses import LOSSES
+from afl_helpers.progress import progress_bar
 from afl_helpers.results import build_result, describe_data, read_result, write_json
 from afl_helpers.training import Run, fine_tune, probe
 
@@ -163,7 +163,7 @@ def _grid(tune: Mapping[str, list]) -> Iterator[dict[str, object]]:
 def run_study(study: Study, corpora: Iterable[str] | None = None, progress: bool = True) -> Iterator[Path]:
     """Run what is missing, on the named corpora or all; yields each result file when it is written."""
     runs = [run for run in study.missing() if corpora is None or run.corpus["name"] in corpora]
-    with tqdm(runs, unit="run", desc=study.name, disable=None if progress else True) as bar:
+    with progress_bar(runs, unit="run", desc=study.name, show=progress) as bar:
         for planned in bar:
             bar.set_postfix_str(planned.name)
             yield _execute(study, planned)

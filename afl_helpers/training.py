@@ -22,7 +22,6 @@ from safetensors.torch import load_file, save_file
 from scipy import sparse
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
-from tqdm import tqdm
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -43,6 +42,7 @@ from afl_helpers.encoders import default_device, head_bias, load_classifier, loa
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import average_precision_per_label, evaluate, tune_thresholds
 from afl_helpers.losses import MultiLabelLoss, build_loss
+from afl_helpers.progress import progress_bar
 
 #: Threshold rules that every run is reported under; all but the first are tuned on validation.
 THRESHOLDS = ("at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional")
@@ -295,7 +295,7 @@ def _forward(
     encoded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"] if len(texts) else []
     batches = list(_length_batches([len(ids) for ids in encoded], 32 * max_length))
     outputs, positions = [], []
-    with tqdm(total=len(texts), unit="text", leave=False, disable=not progress) as bar:
+    with progress_bar(total=len(texts), desc="embedding", unit="text", show=progress) as bar:
         for batch in batches:
             padded = _pad(tokenizer, [encoded[i] for i in batch])
             output = model(**{name: value.to(device) for name, value in padded.items()})
@@ -394,13 +394,12 @@ class _ProgressBar(TrainerCallback):
         self.title, self.show, self.bar = title, show, None
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.bar = tqdm(
+        self.bar = progress_bar(
             total=state.max_steps,
             initial=state.global_step,
             desc=self.title,
             unit="step",
-            leave=False,
-            disable=not (self.show and state.is_world_process_zero) or None,
+            show=self.show and state.is_world_process_zero,
         )
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -680,9 +679,7 @@ def probe(
     optimizer = torch.optim.AdamW(head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     generator = torch.Generator().manual_seed(seed)
     history, best = [], (-1.0, 0, {})
-    with tqdm(
-        total=config.epochs, desc=description["name"], unit="epoch", leave=False, disable=None if progress else True
-    ) as bar:
+    with progress_bar(total=config.epochs, desc=description["name"], unit="epoch", show=progress) as bar:
         for epoch in range(1, config.epochs + 1):
             total = 0.0
             for batch in torch.randperm(len(x), generator=generator).split(config.batch_size):
