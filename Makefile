@@ -36,7 +36,7 @@ lab: $(READY) ## open the chapters in JupyterLab
 test: $(READY) ## run every test that needs at most minutes: the build, the package, the chapters
 	@$(BUILD)
 	$(PYTEST) -m "not slow"
-	$(PYTEST) --dist loadfile --nbval-lax --nbval-cell-timeout 300 $(NOTEBOOKS)
+	$(PYTEST) --dist loadfile --nbval-lax --nbval-cell-timeout 600 $(NOTEBOOKS)
 
 test-fast: $(READY) ## run the unit tests (under 3 minutes)
 	$(PYTEST) -m "not slow and not packaging and not book"

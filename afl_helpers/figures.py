@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -295,7 +296,9 @@ class InteractiveChart:
             f'<div class="vega-chart" role="figure" aria-label="{html.escape(self.alt)}">'
             f'<script type="application/json">{text}</script></div>'
         )
-        return {_VEGA_LITE: self.specification, "text/html": page}
+        # The build of the book sets AFL_BOOK, and Sphinx warns of a type that it cannot show.
+        in_book = bool(os.environ.get("AFL_BOOK"))
+        return {"text/html": page} if in_book else {"text/html": page, _VEGA_LITE: self.specification}
 
 
 def gamma_slider(label_counts: Mapping[str, int], bounds: tuple[float, float] = (0.5, 5.0)) -> InteractiveChart:
@@ -532,6 +535,29 @@ def by_threshold_rule(
     axes.set(ylabel=ylabel, ylim=(0, None))
     axes.grid(False, axis="x")
     axes.legend(ncols=3, fontsize=9)
+    return figure
+
+
+def by_selection_and_rule(
+    tables: Mapping[str, pd.DataFrame],
+    settings: Sequence[str],
+    rules: Sequence[str] = ("tuned_common", "tuned_proportional"),
+    metric: str = "f1_macro",
+    ylabel: str = "macro F1 on test",
+) -> Figure:
+    """One metric under two threshold rules, one panel for each way of choosing the epoch; points are seeds."""
+    figure, panels = _subplots(1, len(tables), figsize=(7.6, 3.8), sharey=True, squeeze=False)
+    for axes, (title, table) in zip(panels[0], tables.items()):
+        for rule, colour, marker in zip(rules, PALETTE, "os"):
+            for x, setting in enumerate(settings):
+                values = table[(table["setting"] == setting) & (table["thresholds"] == rule)][metric]
+                axes.plot([x] * len(values), values, marker, color=colour, markersize=5, alpha=0.8)
+            axes.plot([], [], marker, color=colour, linestyle="none", label=RULE_TITLES[rule])
+        axes.set_xticks(range(len(settings)), [title_of(setting) for setting in settings], rotation=35, ha="right")
+        axes.set_title(title)
+        axes.set(ylim=(0, None), xlim=(-0.5, len(settings) - 0.5))
+    panels[0][0].set_ylabel(ylabel)
+    panels[0][-1].legend(loc="lower right", fontsize=9)
     return figure
 
 

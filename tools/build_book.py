@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
+
 from afl_helpers.profiles import active_profile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,9 +79,20 @@ def run_quietly(command: list[str], environment: dict[str, str]) -> int:
     return process.returncode
 
 
+def configuration(profile_name: str) -> list[str]:
+    """The options that make a chapter's cells run as long as they need at full scale."""
+    if profile_name != "full":
+        return []
+    content = yaml.safe_load((ROOT / "_config.yml").read_text())
+    content["execute"]["timeout"] = -1
+    path = BUILD / "_config.yml"
+    path.write_text(yaml.safe_dump(content))
+    return ["--config", str(path)]
+
+
 def main() -> int:
     try:
-        active_profile()
+        profile = active_profile()
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -95,6 +108,7 @@ def main() -> int:
         shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
     passed.unlink(missing_ok=True)
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "--keep-going"]
+    command += configuration(profile.name)
     if run_quietly(command, environment):
         print("The book was not built: the errors and warnings above say where.", file=sys.stderr)
         return 1
