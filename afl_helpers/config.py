@@ -134,3 +134,11 @@ class ProbeConfig(_Config):
         for name in ("max_length", "epochs", "patience", "batch_size", "learning_rate", "weight_decay")
     }
     _choices = {"select_by": SELECTION_METRICS}
+
+    @classmethod
+    def of(cls, config: "ProbeConfig | TrainingConfig | None") -> "ProbeConfig":
+        """The configuration itself, the defaults for None, or the fields that a :class:`TrainingConfig` shares."""
+        if config is None:
+            return cls()
+        names = [field.name for field in fields(cls)]
+        return config if isinstance(config, cls) else cls(**{name: getattr(config, name) for name in names})

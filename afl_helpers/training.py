@@ -646,7 +646,7 @@ def probe(
     validation: Corpus,
     test: Corpus,
     loss: str | MultiLabelLoss = "afl",
-    config: ProbeConfig | None = None,
+    config: ProbeConfig | TrainingConfig | None = None,
     seed: int = 0,
     *,
     loss_params: dict[str, object] | None = None,
@@ -655,10 +655,10 @@ def probe(
     """Train a linear head on the frozen encoder; seconds once the texts are embedded.
 
     Parameters and errors as in :func:`fine_tune`; ``seed`` decides the order of the documents (the head starts at
-    zero weights).
+    zero weights). Of a :class:`TrainingConfig` the fields that a probe has are used, its learning rate too.
     """
     started = time.perf_counter()
-    config = config or ProbeConfig()
+    config = ProbeConfig.of(config)
     parts = (train, validation, test)
     _check_parts(*parts)
     loss_module, description = _resolve_loss(loss, loss_params, train)

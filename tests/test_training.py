@@ -209,6 +209,14 @@ def test_configuration_is_checked_when_made(values, words):
         TrainingConfig.from_dict(values)
 
 
+def test_a_probe_takes_what_it_shares_with_a_training_configuration():
+    config = ProbeConfig.of(TrainingConfig(encoder="tiny", max_length=32, learning_rate=0.01))
+    assert config == ProbeConfig(
+        encoder="tiny", max_length=32, learning_rate=0.01, epochs=100, patience=5, batch_size=16
+    )
+    assert ProbeConfig.of(None) == ProbeConfig() and ProbeConfig.of(config) is config
+
+
 def test_parts_must_fit(parts):
     train, validation, test = parts
     with pytest.raises(UsageError, match="test has other labels"):
