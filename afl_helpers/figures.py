@@ -73,6 +73,11 @@ def set_style(svg: bool = True) -> None:
         set_matplotlib_formats("svg", metadata={"Date": None})
 
 
+def colour_of(setting: str) -> str:
+    """One colour a setting in every figure, as far as the palette reaches."""
+    return PALETTE[list(SETTING_TITLES).index(setting) % len(PALETTE)]
+
+
 def _subplots(*args, **kwargs) -> tuple[Figure, Axes]:
     """As plt.subplots, but known to nobody else: a notebook shows the figure once, where a cell ends with it."""
     figure, axes = plt.subplots(*args, **kwargs)
@@ -499,7 +504,8 @@ def paper_comparison(table: pd.DataFrame, settings: Sequence[str]) -> Figure:
         x = np.arange(len(PAPER_METRICS)) + (i - (len(settings) - 1) / 2) * width
         mean = runs.mean()
         spread = np.abs(np.stack([mean - runs.min(), runs.max() - mean]))
-        axes.bar(x, mean, width * 0.92, yerr=spread, color=PALETTE[i], label=title_of(setting), error_kw={"lw": 1})
+        colour = colour_of(setting)
+        axes.bar(x, mean, width * 0.92, yerr=spread, color=colour, label=title_of(setting), error_kw={"lw": 1})
         for metric, name in _PAPER_POINTS.items():
             if name in PAPER_FIGURES.get(setting, {}):
                 place = x[list(PAPER_METRICS).index(metric)]
