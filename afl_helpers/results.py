@@ -139,8 +139,8 @@ def build_result(
     }
     precision = bootstrap_average_precision(targets, scores, weights)
     tail = frequency_groups(train.label_counts)["tail"]
-    for name, labels in (("average_precision_macro", slice(None)), ("average_precision_macro_tail", tail)):
-        replicates[name] = _row_means(precision[:, labels])
+    replicates["average_precision_macro"] = _row_means(precision)
+    replicates["average_precision_macro_tail"] = _row_means(precision[:, tail])
     return {
         "schema": SCHEMA,
         "study": study,

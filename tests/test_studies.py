@@ -54,6 +54,7 @@ def test_a_run_file_has_the_schema(folder):
     assert [tuple(result) for result in results] == [KEYS] * 4
     result = results[0]
     assert result["loss"] == {"name": "afl", "params": {"assignment": "shuffled"}}
+    assert result["run"] == "toy--afl-shuffled--seed0" and result["study"] == "small"
     assert result["setting"]["name"] == "afl-shuffled" and result["encoder"] == "tiny"
     assert [row["learning_rate"] for row in result["setting"]["tuned"]] == [0.001, 0.01]
     assert set(result["metrics"]["test"]) == {"at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional"}
