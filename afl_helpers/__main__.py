@@ -42,8 +42,10 @@ def _train(args: argparse.Namespace) -> None:
     from afl_helpers.config import ProbeConfig
     from afl_helpers.data import load_corpus
     from afl_helpers.profiles import PROFILES
-    from afl_helpers.training import fine_tune, probe
+    from afl_helpers.training import check_save_folder, fine_tune, probe
 
+    if args.save:
+        check_save_folder(args.save)  # before hours of training, not after
     corpus = load_corpus(args.corpus).select_labels(min_count=args.min_count)
     parts = corpus.split(0.8, 0.1, 0.1, seed=0)
     config = ProbeConfig() if args.probe else PROFILES[args.settings].config
@@ -70,8 +72,13 @@ def _predict(args: argparse.Namespace) -> None:
 def _study(args: argparse.Namespace) -> None:
     from afl_helpers.studies import load_study, run_study
 
+    if args.name is None:
+        for path in sorted(args.results.glob("*/study.yaml")):
+            study = load_study(path.parent.name, args.results)
+            print(f"{study.name}: {len(study.runs())} runs, {len(study.missing())} missing\n    {study.question}")
+        return
     study = load_study(args.name, args.results)
-    missing = study.missing()
+    missing = study.missing(args.corpus)
     print(f"{study.name}: {len(study.runs())} runs, {len(missing)} missing")
     if args.dry_run:
         for run in missing:
@@ -123,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     predict.set_defaults(function=_predict)
 
     study = commands.add_parser("study", help="run what is missing of a study")
-    study.add_argument("name")
+    study.add_argument("name", nargs="?", help="a folder of results/ with a study.yaml; without it they are listed")
     study.add_argument("--results", type=Path, default=Path("results"))
     study.add_argument("--corpus", action="append", help="run only this corpus; may be given several times")
     study.add_argument("--dry-run", action="store_true", help="list the missing runs")
@@ -146,7 +153,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
+        print(
+            "stopped; a study goes on with the same command, training with the same --checkpoints folder",
+            file=sys.stderr,
+        )
         return 130
     return 0
 

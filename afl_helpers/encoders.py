@@ -145,7 +145,9 @@ def load_encoder(name: str) -> PreTrainedModel:
     """The encoder without a head, in evaluation mode."""
     source, revision = find_encoder(name)
     if name == "tiny":
-        return AutoModel.from_config(_tiny_config()).eval()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # random weights, but the same ones each time
+            return AutoModel.from_config(_tiny_config()).eval()
     with quiet():
         return AutoModel.from_pretrained(source, revision=revision).eval()
 

@@ -24,6 +24,8 @@ NORMALIZATIONS = {
 
 def check_counts(label_counts: ArrayLike, n_documents: int) -> np.ndarray:
     """The counts as float64 of shape (n_labels,), or an error that names what is wrong with them."""
+    if hasattr(label_counts, "cpu"):  # a tensor, perhaps on a GPU
+        label_counts = label_counts.cpu()
     counts = np.asarray(label_counts, dtype=np.float64)
     if counts.ndim != 1 or counts.size == 0:
         raise UsageError(f"label_counts has shape {counts.shape}; pass one count per label, shape (n_labels,)")

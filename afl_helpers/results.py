@@ -3,10 +3,8 @@
 import base64
 import itertools
 import json
-import os
 import platform
 import subprocess
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -159,7 +157,8 @@ def build_result(
             "mean_score": _rounded(scores.mean(0)),
             "average_precision": _rounded(average_precision_per_label(targets.astype(bool), scores)),
             "threshold": {
-                rule: _rounded(np.broadcast_to(value, scores.shape[1])) for rule, value in run.thresholds.items()
+                rule: _significant(np.broadcast_to(value, scores.shape[1]).tolist())
+                for rule, value in run.thresholds.items()
             },
         },
         "bootstrap": {
@@ -187,28 +186,6 @@ def _row_means(values: np.ndarray) -> np.ndarray:
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON atomically: a reader sees the old file or the new one. NaN becomes null."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_without_nan(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-
-
-def _without_nan(content: object) -> object:
-    if isinstance(content, Mapping):
-        return {key: _without_nan(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
-    if isinstance(content, float) and not np.isfinite(content):
-        return None
-    return content
 
 
 def validate_result(result: object, source: object = "result") -> dict[str, object]:
@@ -274,16 +251,24 @@ def results_table(results: list[dict[str, object]], rules: tuple[str, ...] = THR
     )
 
 
-def _replicates(results: list[dict[str, object]], corpus: str, setting: str, metric: str) -> np.ndarray:
-    """Bootstrap replicates of one setting on one corpus, averaged over its seeds, (n_replicates,)."""
-    chosen = [
-        result["bootstrap"]["replicates"][metric]
+def _seeds(results: list[dict[str, object]], corpus: str, setting: str) -> dict[int, dict[str, object]]:
+    """The runs of one setting on one corpus, by seed."""
+    runs = {
+        result["seed"]: result
         for result in results
         if result["data"]["corpus"] == corpus and result["setting"]["name"] == setting
-    ]
-    if not chosen:
+    }
+    if not runs:
         raise DataError(f"no run of setting {setting!r} on corpus {corpus!r} in this study; run what is missing")
-    return np.array(chosen, dtype=float).mean(0)
+    return runs
+
+
+def _mean_over_seeds(runs: Mapping[int, dict[str, object]], metric: str) -> tuple[float, np.ndarray]:
+    """A metric on test and its bootstrap replicates, (n_replicates,), both averaged over seeds."""
+    name, _, rule = metric.partition("@")
+    observed = [run["metrics"]["test"][rule or "at_0.5"][name] for run in runs.values()]
+    replicates = [run["bootstrap"]["replicates"][metric] for run in runs.values()]
+    return float(np.mean(observed)), np.array(replicates, dtype=float).mean(0)
 
 
 def paired_differences(
@@ -306,7 +291,16 @@ def paired_differences(
     keys = list(itertools.product(corpora, metrics, against))
     rows = []
     for corpus, metric, other in keys:
-        first, second = (_replicates(results, corpus, name, metric) for name in (setting, other))
-        found = paired_difference(first, second, level=1 - 0.05 / len(keys))
+        ours, theirs = (_seeds(results, corpus, name) for name in (setting, other))
+        if set(ours) != set(theirs):
+            raise DataError(
+                f"on corpus {corpus!r}, {setting!r} has seeds {sorted(ours)} and {other!r} {sorted(theirs)}; "
+                "run what is missing"
+            )
+        (first, first_replicates), (second, second_replicates) = (
+            _mean_over_seeds(runs, metric) for runs in (ours, theirs)
+        )
+        found = paired_difference(first_replicates, second_replicates, level=1 - 0.05 / len(keys))
+        found["difference"] = first - second
         rows.append({"corpus": corpus, "metric": metric, "comparison": other, **found})
     return pd.DataFrame(rows)

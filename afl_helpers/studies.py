@@ -16,9 +16,10 @@ import yaml
 from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
+from afl_helpers.files import write_json
 from afl_helpers.losses import LOSSES
 from afl_helpers.progress import progress_bar
-from afl_helpers.results import build_result, describe_data, read_result, write_json
+from afl_helpers.results import build_result, describe_data, read_result
 from afl_helpers.training import Run, fine_tune, probe
 
 METHODS = {"fine_tune": (fine_tune, TrainingConfig), "probe": (probe, ProbeConfig)}
@@ -81,9 +82,14 @@ class Study:
     def path(self, run: PlannedRun) -> Path:
         return self.folder / "runs" / f"{run.name}.json"
 
-    def missing(self) -> list[PlannedRun]:
-        """The runs that have no result file yet."""
-        return [run for run in self.runs() if not self.path(run).is_file()]
+    def missing(self, corpora: Iterable[str] | None = None) -> list[PlannedRun]:
+        """The runs, of the named corpora or all, that have no result file yet."""
+        names = {corpus["name"] for corpus in self.corpora}
+        for name in corpora or ():
+            if name not in names:
+                raise unknown_name("corpus of this study:", name, names)
+        wanted = names if corpora is None else set(corpora)
+        return [run for run in self.runs() if run.corpus["name"] in wanted and not self.path(run).is_file()]
 
 
 def load_study(name: str, folder: str | Path = "results") -> Study:
@@ -121,10 +127,15 @@ def _parse(name: str, folder: Path, content: Mapping[str, object]) -> Study:
         if setting.loss not in LOSSES:
             raise unknown_name("loss", setting.loss, LOSSES)
         replace(config, **setting.config)
+        for parameter in setting.params:
+            if parameter not in LOSSES[setting.loss].defaults:
+                raise unknown_name(f"parameter of loss {setting.loss!r}:", parameter, LOSSES[setting.loss].defaults)
+    for values in _grid(content.get("tune", {})):
+        type(config).from_dict(config.to_dict() | values)
     names = [setting.name for setting in settings]
     if len(set(names)) != len(names):
         raise UsageError("two settings have the same name; give each its own")
-    return Study(
+    study = Study(
         name=name,
         folder=folder,
         question=content["question"],
@@ -136,6 +147,13 @@ def _parse(name: str, folder: Path, content: Mapping[str, object]) -> Study:
         seeds=content["seeds"],
         settings=settings,
     )
+    planned = [run.name for run in study.runs()]
+    for run in planned:
+        if "/" in run or planned.count(run) > 1:
+            raise UsageError(
+                f"run {run!r} has a '/' in its name or stands twice; a run is named by corpus, setting and seed"
+            )
+    return study
 
 
 @lru_cache(maxsize=2)
@@ -162,7 +180,7 @@ def _grid(tune: Mapping[str, list]) -> Iterator[dict[str, object]]:
 
 def run_study(study: Study, corpora: Iterable[str] | None = None, progress: bool = True) -> Iterator[Path]:
     """Run what is missing, on the named corpora or all; yields each result file when it is written."""
-    runs = [run for run in study.missing() if corpora is None or run.corpus["name"] in corpora]
+    runs = study.missing(corpora)
     with progress_bar(runs, unit="run", desc=study.name, show=progress) as bar:
         for planned in bar:
             bar.set_postfix_str(planned.name)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -41,6 +42,7 @@ from afl_helpers.data.download import cache_dir
 from afl_helpers.encoders import default_device, head_bias, load_classifier, load_encoder, load_tokenizer, quiet
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import average_precision_per_label, evaluate, tune_thresholds
+from afl_helpers.files import write_json
 from afl_helpers.losses import MultiLabelLoss, build_loss
 from afl_helpers.progress import progress_bar
 
@@ -68,6 +70,8 @@ class Predictor:
         """Probability of each label, (n_texts, n_labels) float64."""
         if isinstance(texts, str):
             raise UsageError("texts is one string; pass a list of strings")
+        if not len(texts):
+            return np.empty((0, len(self.label_names)))
         return torch.sigmoid(_forward(self.model, self.tokenizer, texts, self.max_length).double()).numpy()
 
     def predict(self, texts: Sequence[str], rule: str = "tuned_common") -> list[list[str]]:
@@ -124,9 +128,7 @@ class Run:
 
         The folder appears whole or not at all. One that holds an earlier run is replaced; any other is refused.
         """
-        path = Path(path)
-        if path.exists() and not (path / _DETAILS).is_file() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(f"{path} exists and holds no saved run; choose another folder")
+        path = check_save_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
@@ -146,7 +148,7 @@ class Run:
                 "thresholds": {rule: np.asarray(value).tolist() for rule, value in self.thresholds.items()},
                 "metrics": self.metrics,
             }
-            (folder / _DETAILS).write_text(json.dumps(details, indent=1), encoding="utf-8")
+            write_json(folder / _DETAILS, details)
             folder.chmod(0o755)
             if path.exists():
                 shutil.rmtree(path)
@@ -155,6 +157,14 @@ class Run:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return path
+
+
+def check_save_folder(path: str | os.PathLike) -> Path:
+    """The folder, or a UsageError where it holds something that is not a saved run."""
+    path = Path(path)
+    if path.exists() and not (path / _DETAILS).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} exists and holds no saved run; choose another folder")
+    return path
 
 
 def load_predictor(path: str | os.PathLike) -> Predictor:
@@ -199,8 +209,12 @@ def _resolve_loss(
     if isinstance(loss, MultiLabelLoss):
         if loss_params:
             raise UsageError("loss_params goes with a loss name; the loss passed is already built")
-        return loss, {"name": type(loss).__name__, "params": {"as": repr(loss)}}
-    params = dict(loss_params or {})
+        state = {name: value.tolist() for name, value in loss.state_dict().items()}
+        return loss, {"name": type(loss).__name__, "params": {"reduction": loss.reduction} | state}
+    params = {
+        name: value.tolist() if isinstance(value, np.ndarray | np.generic | Tensor) else value
+        for name, value in (loss_params or {}).items()
+    }
     return build_loss(loss, train.label_counts, len(train), **params), {"name": loss, "params": params}
 
 
@@ -210,6 +224,14 @@ def _check_parts(train: Corpus, validation: Corpus, test: Corpus) -> None:
             raise UsageError(f"{name} has no documents; split the corpus so that every part has some")
         if part.label_names != train.label_names:
             raise UsageError(f"{name} has other labels than train; select labels before splitting")
+    if not validation.label_counts.any():
+        raise UsageError("no document of validation carries a label; the best epoch cannot be chosen on it")
+
+
+def _check_length(max_length: int, model: PreTrainedModel) -> None:
+    limit = getattr(model.config, "max_position_embeddings", max_length)
+    if max_length > limit:
+        raise UsageError(f"max_length is {max_length}, but the encoder takes at most {limit} tokens; pass at most that")
 
 
 def _dense(labels) -> np.ndarray:
@@ -292,7 +314,7 @@ def _forward(
     """Output of ``model`` for each text in order, (n_texts, width) float32 on the CPU."""
     model.eval()
     device = next(model.parameters()).device
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"] if len(texts) else []
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
     batches = list(_length_batches([len(ids) for ids in encoded], 32 * max_length))
     outputs, positions = [], []
     with progress_bar(total=len(texts), desc="embedding", unit="text", show=progress) as bar:
@@ -302,8 +324,6 @@ def _forward(
             outputs.append((output if isinstance(output, Tensor) else output.logits).float().cpu())
             positions.append(batch)
             bar.update(len(batch))
-    if not outputs:
-        return torch.empty(0, model.config.num_labels)
     result = torch.cat(outputs)
     return result[torch.from_numpy(np.argsort(np.concatenate(positions)))]
 
@@ -456,6 +476,7 @@ def fine_tune(
         checkpoint = _last_checkpoint(folder, identity)
         set_seed(seed)
         model = load_classifier(config.encoder, train.label_names)
+        _check_length(config.max_length, model)
         if config.prior_bias:
             with torch.no_grad():
                 head_bias(model).copy_(prior_logits(train.label_counts, len(train)))
@@ -501,7 +522,9 @@ def fine_tune(
 def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int) -> TrainingArguments:
     on_gpu = torch.cuda.is_available()
     steps = config.epochs * math.ceil(n_documents / (config.batch_size * config.accumulation_steps))
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported())
+    bf16 = config.precision == "bf16" or (
+        config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    )
     if bf16 and not on_gpu:
         raise UsageError('precision is "bf16" but there is no GPU; use "auto" or "float32" (bf16 is slower on a CPU)')
     return TrainingArguments(
@@ -540,6 +563,7 @@ def _last_checkpoint(folder: Path, identity: dict[str, object]) -> str | None:
     """The newest whole checkpoint in ``folder``, which from now on belongs to this run."""
     folder.mkdir(parents=True, exist_ok=True)
     owner = folder / "run.json"
+    checkpoints = [path for path in folder.iterdir() if re.fullmatch(r"checkpoint-\d+", path.name)]
     if owner.is_file():
         found = json.loads(owner.read_text(encoding="utf-8"))
         differs = [name for name in identity if found.get(name) != json.loads(json.dumps(identity[name]))]
@@ -548,10 +572,14 @@ def _last_checkpoint(folder: Path, identity: dict[str, object]) -> str | None:
                 f"{folder} holds the checkpoints of another run (other {', '.join(differs)}); "
                 "choose another checkpoint_dir or delete it"
             )
+    elif checkpoints:
+        raise UsageError(
+            f"{folder} holds checkpoints that fine_tune did not write (run.json is missing); choose another checkpoint_dir"
+        )
     else:
         owner.write_text(json.dumps(identity, indent=1), encoding="utf-8")
     whole = []
-    for checkpoint in folder.glob("checkpoint-*"):
+    for checkpoint in checkpoints:
         # Trainer writes this file last: without it the checkpoint was cut off.
         if (checkpoint / "trainer_state.json").is_file():
             whole.append(checkpoint)
@@ -631,8 +659,8 @@ def embed(
     if path.is_file():
         vectors = np.load(path, allow_pickle=False)
     else:
-        torch.manual_seed(0)  # the random weights of encoder "tiny"
         model = _Pooled(load_encoder(encoder)).to(default_device())
+        _check_length(max_length, model)
         vectors = _forward(model, load_tokenizer(encoder), unique, max_length, progress).numpy()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,12 +45,27 @@ def test_train_save_predict(capsys, tmp_path, monkeypatch):
         (["train", "toy", "--set", "epoch=3"], "did you mean 'epochs'"),
         (["predict", "nowhere", "text"], "afl_run.json"),
         (["study", "nowhere"], "study.yaml does not exist"),
+        (["study", "first-probe", "--corpus", "cmu-lead"], "did you mean 'cmu-leads'"),
     ],
 )
-def test_mistakes_end_in_one_sentence(arguments, words, capsys):
+def test_mistakes_end_in_one_sentence(arguments, words, capsys, monkeypatch):
+    monkeypatch.chdir(Path(__file__).resolve().parent.parent)
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ") and words in error and error.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_saved_to_is_refused_before_training(tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("keep")
+    assert main(["train", "toy", "--save", str(tmp_path)]) == 1
+    assert "holds no saved run" in capsys.readouterr().err
+
+
+def test_studies_are_listed(capsys, monkeypatch):
+    monkeypatch.chdir(Path(__file__).resolve().parent.parent)
+    assert main(["study"]) == 0
+    out = capsys.readouterr().out
+    assert "first-probe: 66 runs, 0 missing" in out and "first-fine-tune" in out
 
 
 def test_claims_are_printed_with_their_verdicts(capsys):

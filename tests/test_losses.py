@@ -141,9 +141,12 @@ class TestContract:
         mask[2] = False
         with torch.no_grad():
             z[2] = float("inf")
+        y[2] = float("nan")  # how unlabelled entries are often marked
         loss = self.build(name)(z, y, mask=mask)
         keep = mask[:, 0]
         torch.testing.assert_close(loss, self.build(name)(z[keep], y[keep]))
+        (slope,) = torch.autograd.grad(loss, z)
+        assert slope.isfinite().all() and (slope[2] == 0).all() and (slope[keep] != 0).any()
 
     def test_inputs_are_left_alone(self, name):
         z, y = self.batch()

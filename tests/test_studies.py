@@ -10,15 +10,16 @@ from afl_helpers import studies
 from afl_helpers.data import load_corpus
 from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.evaluation import evaluate, frequency_groups
+from afl_helpers.files import write_json
 from afl_helpers.results import (
     KEYS,
     pack_decisions,
+    paired_differences,
     read_result,
     read_study,
     results_table,
     unpack_decisions,
     validate_result,
-    write_json,
 )
 from afl_helpers.studies import load_study, run_study
 
@@ -97,6 +98,21 @@ def test_table_has_a_row_for_each_run_and_rule(folder):
     assert table["f1_macro"].between(0, 1).all()
 
 
+def test_differences_are_those_of_the_metrics_and_seeds_must_match(folder):
+    results = read_study("small", folder)
+    found = paired_differences(results, "afl-shuffled", ["bce"], ["f1_macro@tuned_common", "average_precision_macro"])
+    table = (
+        results_table(results, rules=("tuned_common",))
+        .groupby("setting")[["f1_macro", "average_precision_macro"]]
+        .mean()
+    )
+    expected = table.loc["afl-shuffled"] - table.loc["bce"]
+    assert found["difference"].tolist() == pytest.approx(expected.tolist())
+    assert (found["low"] <= found["high"]).all()
+    with pytest.raises(DataError, match="run what is missing"):
+        paired_differences(results[:-1], "afl-shuffled", ["bce"], ["average_precision_macro"])
+
+
 def test_a_broken_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "run.json"
     write_json(path, {"a": [1.0, float("nan")]})
@@ -147,6 +163,9 @@ def test_files_that_are_not_there_or_not_json(tmp_path):
         ("name: afl-shuffled", "name: bce", "same name"),
         ("seeds: [0, 1]", "", "seeds is missing"),
         ("top: 6", "best: 6", "unknown option of a corpus 'best'"),
+        ("assignment: shuffled", "asignment: shuffled", "did you mean 'assignment'"),
+        ("learning_rate: [", "learning_rat: [", "did you mean 'learning_rate'"),
+        ("name: afl-shuffled", "name: afl/shuffled", "'/' in its name"),
     ],
 )
 def test_a_wrong_study_is_refused_before_it_runs(tmp_path, old, new, words):

@@ -1,5 +1,6 @@
 """Training with a random two-layer encoder: the loop, resume, saving, and what it refuses."""
 
+import dataclasses
 import json
 import os
 
@@ -13,7 +14,7 @@ from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.encoders import head_bias, load_classifier
 from afl_helpers.errors import MissingFileError, UsageError
-from afl_helpers.losses import FocalLoss
+from afl_helpers.losses import AdaptiveFocalLoss, FocalLoss
 from afl_helpers.training import (
     THRESHOLDS,
     LengthGroupedSampler,
@@ -143,7 +144,7 @@ def test_prior_bias_starts_at_the_label_rates(parts):
 def test_a_loss_module_can_be_passed(parts):
     config = TrainingConfig(encoder="tiny", max_length=16, epochs=1)
     run = fine_tune(*parts, loss=FocalLoss(1.5), config=config, progress=False)
-    assert run.loss["name"] == "FocalLoss" and "1.5" in run.loss["params"]["as"]
+    assert run.loss == {"name": "FocalLoss", "params": {"reduction": "mean", "gamma": 1.5}}
 
 
 def test_accumulated_steps_train_like_one_large_batch(parts, monkeypatch):
@@ -186,8 +187,8 @@ def test_probe_learns_saves_and_caches(parts, tmp_path, monkeypatch):
     run = probe(*parts, loss="afl", config=config, progress=False)
     assert run.history[-1]["loss"] < run.history[0]["loss"]
     loaded = load_predictor(run.save(tmp_path / "probe"))
-    # The encoder's weights are random and not saved with the head; "tiny" draws them anew.
-    assert loaded.label_names == parts[0].label_names and loaded.predict_scores(["a text"]).shape == (1, 4)
+    np.testing.assert_allclose(loaded.predict_scores(parts[2].texts), run.scores["test"], atol=1e-5)
+    assert loaded.label_names == parts[0].label_names and loaded.predict_scores([]).shape == (0, 4)
     with monkeypatch.context() as patch:
         patch.setattr(training, "load_encoder", lambda name: pytest.fail("embedded again"))
         texts = [text for part in reversed(parts) for text in part.texts]
@@ -209,6 +210,25 @@ def test_configuration_is_checked_when_made(values, words):
         TrainingConfig.from_dict(values)
 
 
+def test_a_foreign_checkpoint_is_neither_used_nor_deleted(parts, tmp_path):
+    weights = tmp_path / "checkpoint-500" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_text("not ours")
+    with pytest.raises(UsageError, match="fine_tune did not write"):
+        fine_tune(*parts, config=SMALL, checkpoint_dir=tmp_path, progress=False)
+    assert weights.read_text() == "not ours"
+
+
+def test_a_loss_is_described_by_all_that_it_holds(parts):
+    describe = training._resolve_loss
+    first, second = (describe(AdaptiveFocalLoss(gamma), None, parts[0])[1] for gamma in ([0.5, 5.0], [5.0, 0.5]))
+    assert first != second and first["params"]["gamma"] == [0.5, 5.0]
+    assert describe("focal", {"gamma": np.array([1.0, 2.0])}, parts[0])[1] == {
+        "name": "focal",
+        "params": {"gamma": [1.0, 2.0]},
+    }
+
+
 def test_a_probe_takes_what_it_shares_with_a_training_configuration():
     config = ProbeConfig.of(TrainingConfig(encoder="tiny", max_length=32, learning_rate=0.01))
     assert config == ProbeConfig(
@@ -221,6 +241,11 @@ def test_parts_must_fit(parts):
     train, validation, test = parts
     with pytest.raises(UsageError, match="test has other labels"):
         fine_tune(train, validation, test.select_labels(top=2), config=SMALL)
+    with pytest.raises(UsageError, match="no document of validation carries a label"):
+        none = np.zeros_like(validation.labels)
+        probe(train, dataclasses.replace(validation, labels=none), test)
+    with pytest.raises(UsageError, match="at most 512 tokens"):
+        fine_tune(*parts, config=TrainingConfig(encoder="tiny", max_length=600))
     with pytest.raises(UsageError, match="validation has no documents"):
         probe(train, validation.select_documents([]), test)
     with pytest.raises(UsageError, match="choose one of: afl"):

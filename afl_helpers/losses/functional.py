@@ -2,7 +2,7 @@
 
 With ``p = sigmoid(z)`` every factor is the exponential of a ``logsigmoid``: ``log p = logsigmoid(z)`` and
 ``(1 - p)^gamma = exp(gamma * logsigmoid(-z))``. Nothing is clamped, so loss and gradient are finite and correctly
-signed for every finite logit and every gamma >= 0, also below 1. Half-precision logits are computed, and the result
+signed for every logit and gamma >= 0, also below 1, as long as their product stays within float32. Half-precision logits are computed, and the result
 returned, in float32: a sum over some thousand elements overflows float16.
 """
 

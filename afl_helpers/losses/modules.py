@@ -11,6 +11,7 @@ from afl_helpers.gamma import class_gamma
 from afl_helpers.losses.functional import (
     REDUCTIONS,
     binary_cross_entropy,
+    check_shape,
     focal_loss,
     reduce_loss,
     unknown_name,
@@ -34,6 +35,11 @@ class MultiLabelLoss(nn.Module):
         self, logits: Tensor, targets: Tensor, mask: Tensor | None = None, reduction: str | None = None
     ) -> Tensor:
         """The reduced loss; ``mask`` and ``reduction`` as in :func:`~afl_helpers.losses.functional.reduce_loss`."""
+        if mask is not None:
+            check_shape("mask", mask, logits)
+            check_shape("targets", targets, logits)
+            # Before the loss, so that a masked NaN reaches neither the loss nor the gradient.
+            logits, targets = (torch.where(mask.bool(), values, 0.0) for values in (logits, targets))
         return reduce_loss(self.elements(logits, targets), reduction or self.reduction, mask)
 
     def for_trainer(self) -> Callable[..., Tensor]:
