@@ -21,7 +21,7 @@ NOT_IN_LOCK = {"torch"}
 LOCK_LINE = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 ONE_MACHINE = re.compile(
     r"(?<![\w.:/])/(home|root|work|opt|Users|mnt|tmp)/\w"
-    r"|pypi\.org/simple|files\.pythonhosted|registry\.npmjs|--(extra-)?index-url|--find-links"
+    r"|https?://[^\s\"']*/simple\b|--(extra-)?index.url\b|--find.links\b"
 )
 
 
