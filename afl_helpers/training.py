@@ -39,7 +39,15 @@ from transformers import (
 from afl_helpers.config import SELECTION_METRICS, ProbeConfig, TrainingConfig
 from afl_helpers.data import Corpus
 from afl_helpers.data.download import cache_dir
-from afl_helpers.encoders import default_device, head_bias, load_classifier, load_encoder, load_tokenizer, quiet
+from afl_helpers.encoders import (
+    ENCODERS,
+    default_device,
+    head_bias,
+    load_classifier,
+    load_encoder,
+    load_tokenizer,
+    quiet,
+)
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import average_precision_per_label, evaluate, tune_thresholds
 from afl_helpers.files import write_json
@@ -646,6 +654,17 @@ class _Pooled(nn.Module):
         return mean_pool(self.encoder, input_ids, attention_mask)
 
 
+def _encoder_identity(encoder: str) -> str:
+    """The name of an encoder, or the hash of its weights where it is a folder, whose weights may change."""
+    folder = Path(encoder)
+    if encoder in ENCODERS or not folder.is_dir():
+        return encoder
+    digest = hashlib.sha256()
+    for weights in sorted(folder.glob("*.safetensors")):
+        digest.update(hashlib.sha256(weights.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def embed(
     texts: Sequence[str], encoder: str = "minilm", max_length: int = 128, progress: bool = True
 ) -> dict[str, np.ndarray]:
@@ -654,7 +673,8 @@ def embed(
     The cache is keyed by the encoder, the length and the set of texts, whatever their order or split.
     """
     unique = sorted(set(texts))
-    digest = hashlib.sha256(json.dumps([encoder, max_length, unique]).encode()).hexdigest()[:32]
+    key = json.dumps([_encoder_identity(encoder), max_length, unique])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
     path = cache_dir() / "embeddings" / f"{digest}.npy"
     if path.is_file():
         vectors = np.load(path, allow_pickle=False)

@@ -195,6 +195,18 @@ def test_probe_learns_saves_and_caches(parts, tmp_path, monkeypatch):
         assert len(embed(texts, "tiny", 32)) == len(set(texts))
 
 
+def test_changed_weights_in_a_folder_are_embedded_again(tmp_path):
+    for seed, name in ((0, "first"), (1, "second")):
+        encoders.load_tokenizer("tiny").save_pretrained(tmp_path / "encoder")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(encoders.torch, "manual_seed", lambda _, seed=seed: torch.random.manual_seed(seed))
+            encoders.load_encoder("tiny").save_pretrained(tmp_path / "encoder")
+        vector = embed(["a text"], str(tmp_path / "encoder"), 16, progress=False)["a text"]
+        if name == "first":
+            first = vector
+    assert np.abs(vector - first).max() > 1e-3
+
+
 @pytest.mark.parametrize(
     "values, words",
     [
