@@ -8,7 +8,7 @@ A label is predicted where ``score >= threshold``. Rules for what is undefined, 
 - a mean over nothing is NaN.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -425,8 +425,3 @@ def paired_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
         raise UsageError(f"replicates have shapes {first.shape} and {second.shape}; pair runs on the same test set")
     low, high = interval(first - second, level)
     return {"difference": float(np.nanmean(first - second)), "low": low, "high": high}
-
-
-def mean_over_runs(runs: list[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of each metric over runs that differ in their seed."""
-    return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
