@@ -121,3 +121,18 @@ def assign_gamma(gamma: ArrayLike, assignment: str = "frequency", seed: int = 0)
     if assignment == "mean":
         return np.full_like(gamma, gamma.mean())
     raise unknown_name("assignment", assignment, ASSIGNMENTS)
+
+
+def positive_gradient(gamma: ArrayLike, logits: ArrayLike = 0.0) -> np.ndarray:
+    """Size of the gradient by its logit that focal loss gives one positive: ``q^gamma (q - gamma p ln p)``, q = 1 - p.
+
+    Args:
+        gamma: any shape, at least 0.
+        logits: of the positive, a shape that broadcasts with ``gamma``; 0 is where a head with no bias starts.
+
+    Returns:
+        float64. Below about 1e-10 Adam, whose epsilon is 1e-8, hardly moves the weights.
+    """
+    gamma, logits = np.asarray(gamma, dtype=np.float64), np.asarray(logits, dtype=np.float64)
+    log_p, log_q = -np.logaddexp(0.0, -logits), -np.logaddexp(0.0, logits)
+    return np.exp(gamma * log_q) * (np.exp(log_q) - gamma * np.exp(log_p) * log_p)

@@ -502,7 +502,11 @@ def fine_tune(
             ),
             compute_loss_func=loss_module.for_trainer(),
             compute_metrics=lambda result: selection_metrics(result.label_ids, result.predictions),
-            callbacks=[EarlyStoppingCallback(config.patience), _ProgressBar(description["name"], progress)],
+            callbacks=[
+                EarlyStoppingCallback(config.patience),
+                _ProgressBar(description["name"], progress),
+                *([loss_module.callback()] if loss_module.stateful else []),
+            ],
         )
         trainer.remove_callback(PrinterCallback)
         with quiet():
@@ -736,6 +740,7 @@ def probe(
                 value.backward()
                 optimizer.step()
                 total += value.item() * len(batch)
+            loss_module.end_epoch()
             with torch.no_grad():
                 logits = head(x_validation).cpu().numpy()
             history.append({"epoch": epoch, "loss": total / len(x), **selection_metrics(targets, logits)})

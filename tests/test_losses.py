@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import warnings
 
 import mpmath
 import numpy as np
@@ -164,6 +165,8 @@ class TestContract:
         assert loss.isfinite() and z.grad.isfinite().all()
 
     def test_gradient(self, name):
+        if not LOSSES[name].differentiated:
+            pytest.skip("a focusing weight is held constant in the gradient, by its definition")
         z, y = self.batch(torch.float64)
         loss = self.build(name)
         assert torch.autograd.gradcheck(lambda z: loss(z, y.double()), z)
@@ -193,6 +196,26 @@ def test_buffers_follow_the_module_but_not_into_half_precision():
     assert loss.half().gamma.tolist() == [2e5, 4.0]
 
 
+def test_a_gamma_that_cannot_train_is_reported_once():
+    z, y = torch.zeros(3, 2, requires_grad=True), torch.zeros(3, 2)
+    loss = build_loss("afl-literal", label_counts=[2, 50], n_documents=100)
+    with pytest.warns(UserWarning, match=r"1 of 2 classes have a gamma \(from 100 to 100\).*prior_bias=True"):
+        loss(z, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(z, y)  # once
+        # From the class priors it trains, and within bounds it always does.
+        build_loss("afl-literal", [2, 50], 100)((z + torch.tensor([-4.0, 0.0])), y)
+        build_loss("afl", [2, 50], 100)(z, y)
+        build_loss("afl-literal", [2, 50], 100)(z.detach(), y)  # nothing is being trained
+
+
+def test_a_gamma_too_large_for_half_precision_is_reported():
+    z = torch.zeros(1, 1, dtype=torch.float16, requires_grad=True)
+    with pytest.warns(UserWarning, match="6e-08"):
+        AdaptiveFocalLoss([28.0])(z, torch.zeros(1, 1))
+
+
 def test_from_counts_is_class_gamma():
     loss = AdaptiveFocalLoss.from_counts(COUNTS, N, base_gamma=1.5, normalization="log10", bounds=None)
     np.testing.assert_allclose(loss.gamma.numpy(), class_gamma(COUNTS, N, 1.5, "log10", None))
@@ -201,7 +224,7 @@ def test_from_counts_is_class_gamma():
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: build_loss("focall"), "did you mean 'focal'.*choose one of: afl, afl-literal, bce, focal"),
+        (lambda: build_loss("focall"), "did you mean 'focal'.*choose one of: afl, afl-literal, apl, asl, bce"),
         (lambda: build_loss("focal", gama=2), "did you mean 'gamma'"),
         (lambda: build_loss("afl"), "label_counts and n_documents"),
         (lambda: build_loss("afl", label_counts=[5, 200], n_documents=100), "more than n_documents"),

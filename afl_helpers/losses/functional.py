@@ -2,19 +2,28 @@
 
 With ``p = sigmoid(z)`` every factor is the exponential of a ``logsigmoid``: ``log p = logsigmoid(z)`` and
 ``(1 - p)^gamma = exp(gamma * logsigmoid(-z))``. Nothing is clamped, so loss and gradient are finite and correctly
-signed for every logit and gamma >= 0, also below 1, as long as their product stays within float32. Half-precision logits are computed, and the result
-returned, in float32: a sum over some thousand elements overflows float16.
+signed for every logit and gamma >= 0, also below 1, as long as their product stays within float32. Half-precision
+logits are computed, and the result returned, in float32: a sum over some thousand elements overflows float16.
+
+Every function takes ``mask`` and ``reduction`` as :func:`reduce_loss` does. A masked element adds neither loss nor
+gradient, whatever its logit and target hold.
 """
+
+import math
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.losses.fused import check_range, focal_elements, focal_sum, has_fast_path
 
 REDUCTIONS = ("mean", "sum", "sum_over_classes", "none")
 
 PerClass = float | Tensor
+
+
+# --- what all losses share ------------------------------------------------------------------------------------------
 
 
 def reduce_loss(elements: Tensor, reduction: str = "mean", mask: Tensor | None = None) -> Tensor:
@@ -28,19 +37,19 @@ def reduce_loss(elements: Tensor, reduction: str = "mean", mask: Tensor | None =
     """
     if reduction not in REDUCTIONS:
         raise unknown_name("reduction", reduction, REDUCTIONS)
-    if mask is None:
-        n_counted = elements.numel()
-    else:
+    if mask is not None:
         check_shape("mask", mask, elements)
         elements = torch.where(mask.bool(), elements, 0.0)
-        n_counted = mask.count_nonzero().clamp(min=1)
     if reduction == "none":
         return elements
-    if reduction == "mean":
-        return elements.sum() / n_counted
-    if reduction == "sum_over_classes":
-        return elements.sum() / elements.shape[0]
-    return elements.sum()
+    if mask is not None and reduction == "mean":
+        return elements.sum() / mask.count_nonzero().clamp(min=1)
+    return elements.sum() / _divisor(elements, reduction)
+
+
+def _divisor(elements: Tensor, reduction: str) -> int:
+    """What the sum over all elements is divided by."""
+    return max(1, {"mean": elements.numel(), "sum_over_classes": elements.shape[0], "sum": 1}[reduction])
 
 
 def check_shape(name: str, tensor: Tensor, logits: Tensor) -> None:
@@ -60,33 +69,78 @@ def check_per_class(name: str, value: PerClass, logits: Tensor) -> None:
         )
 
 
-def prepare(logits: Tensor, targets: Tensor, **per_class: PerClass | None) -> tuple[Tensor, Tensor]:
-    """Check shapes; return logits and targets in float32, or float64 where the logits are."""
+def check_hard(targets: Tensor, loss: str) -> None:
+    """An error where a target is neither 0 nor 1, for a loss that means nothing by others; not checked in a trace."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return
+    soft = (targets != 0) & (targets != 1)
+    if soft.any():
+        raise UsageError(
+            f"targets hold {targets[soft][0].item():g}; {loss} takes targets of 0 and 1 alone, and a mask for unknown ones"
+        )
+
+
+def prepare(
+    logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str, **per_class: PerClass | None
+) -> tuple[Tensor, Tensor]:
+    """Check shapes; the logits and targets, both 0 where ``mask`` is, so that a masked NaN reaches no gradient."""
     if not logits.is_floating_point() or logits.ndim == 0:
         raise UsageError(
             f"logits are {logits.dtype} of shape {tuple(logits.shape)}; pass floating-point logits (batch, n_labels)"
         )
+    if reduction not in REDUCTIONS:
+        raise unknown_name("reduction", reduction, REDUCTIONS)
     check_shape("targets", targets, logits)
     for name, value in per_class.items():
-        if value is not None:
-            check_per_class(name, value, logits)
+        check_per_class(name, value, logits)
+    if mask is None:
+        return logits, targets
+    check_shape("mask", mask, logits)
+    counted = mask.bool()
+    return torch.where(counted, logits, 0.0), torch.where(counted, targets, torch.zeros_like(targets))
+
+
+def _core(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in float32, or in float64 where the logits are; targets out of range are an error where checking is cheap."""
+    if targets.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+        check_range(targets)
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    return logits, targets.to(logits)
+    return logits, targets.to(logits.dtype)
+
+
+def _to(logits: Tensor, *values: PerClass | None) -> tuple[PerClass | None, ...]:
+    return tuple(value.to(logits) if isinstance(value, Tensor) else value for value in values)
+
+
+def _mix(targets: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    """The cost of each element; a soft target mixes the two."""
+    return targets * positive + (1 - targets) * negative
+
+
+# --- cross-entropy and the focal family -----------------------------------------------------------------------------
 
 
 def binary_cross_entropy(
-    logits: Tensor, targets: Tensor, *, mask: Tensor | None = None, reduction: str = "mean"
+    logits: Tensor,
+    targets: Tensor,
+    pos_weight: PerClass | None = None,
+    weight: PerClass | None = None,
+    *,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """Binary cross-entropy, the loss of the paper's baseline: ``-y log p - (1 - y) log(1 - p)``.
 
     Args:
         logits: (batch, n_labels) floating point.
-        targets: (batch, n_labels) in [0, 1]; soft targets are allowed.
+        targets: (batch, n_labels) in [0, 1]; a soft target mixes the two costs.
+        pos_weight: number or (n_labels,), weight of the positives alone.
+        weight: number or (n_labels,), weight of positives and negatives.
         mask, reduction: see :func:`reduce_loss`.
     """
-    logits, targets = prepare(logits, targets)
-    elements = -(targets * logsigmoid(logits) + (1 - targets) * logsigmoid(-logits))
-    return reduce_loss(elements, reduction, mask)
+    logits, targets = prepare(logits, targets, mask, reduction, pos_weight=pos_weight, weight=weight)
+    positive = weight if pos_weight is None else pos_weight if weight is None else pos_weight * weight
+    return _focal(logits, targets, None, None, positive, weight, mask, reduction)
 
 
 def focal_loss(
@@ -116,17 +170,336 @@ def focal_loss(
         UsageError: shapes do not fit.
     """
     logits, targets = prepare(
-        logits, targets, gamma=gamma, alpha=alpha, gamma_negative=gamma_negative, alpha_negative=alpha_negative
+        logits,
+        targets,
+        mask,
+        reduction,
+        gamma=gamma,
+        alpha=alpha,
+        gamma_negative=gamma_negative,
+        alpha_negative=alpha_negative,
     )
-    gamma, alpha, gamma_negative, alpha_negative = (
-        value.to(logits) if isinstance(value, Tensor) else value
-        for value in (gamma, alpha, gamma if gamma_negative is None else gamma_negative, alpha_negative)
+    negative = gamma if gamma_negative is None else gamma_negative
+    return _focal(logits, targets, gamma, negative, alpha, alpha_negative, mask, reduction)
+
+
+def _focal(logits, targets, gamma, gamma_negative, alpha, alpha_negative, mask, reduction) -> Tensor:
+    """The focal family: on a CPU in one pass over blocks of rows, elsewhere and in a trace by the plain formula."""
+    parameters = gamma, gamma_negative, alpha, alpha_negative
+    fast = has_fast_path(logits, targets, *parameters)
+    if fast and mask is None and reduction != "none":
+        return focal_sum(logits, targets, _divisor(logits, reduction), *parameters)
+    if not fast:
+        logits, targets = _core(logits, targets)
+        parameters = _to(logits, *parameters)
+    elements = focal_elements(logits, targets, *parameters, fast=fast)
+    return reduce_loss(elements, reduction, mask)
+
+
+def flsd_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma: float = 3.0,
+    gammas: tuple[float, float] = (5.0, 3.0),
+    limits: tuple[float, float] = (0.2, 0.5),
+    *,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Focal loss with a gamma that follows the sample (FLSD-53 of Mukhoti et al., NeurIPS 2020, section 5).
+
+    gamma is ``gammas[0]`` where p_t is below ``limits[0]``, ``gammas[1]`` up to ``limits[1]`` and ``gamma`` above; it is
+    not differentiated. The authors use a softmax; one sigmoid per label is our transfer. The loss jumps where
+    gamma falls: it is not monotone.
+
+    Args:
+        logits: (batch, n_labels) floating point.
+        targets: (batch, n_labels) in [0, 1]; a soft target mixes the two costs.
+        mask, reduction: see :func:`reduce_loss`.
+    """
+    logits, targets = _core(*prepare(logits, targets, mask, reduction))
+
+    def of(sign: Tensor) -> Tensor:
+        low, middle = (math.log(p / (1 - p)) for p in limits)
+        chosen = torch.where(sign < middle, gammas[1], gamma)
+        chosen = torch.where(sign < low, gammas[0], chosen)
+        return -torch.exp(chosen * logsigmoid(-sign)) * logsigmoid(sign)
+
+    return reduce_loss(_mix(targets, of(logits), of(-logits)), reduction, mask)
+
+
+# --- the asymmetric family ------------------------------------------------------------------------------------------
+
+
+def _log_one_minus_exp(d: Tensor) -> Tensor:
+    """``log(1 - exp(-d))`` for d > 0, exact at both ends."""
+    small = d < math.log(2.0)
+    near, far = torch.where(small, d, 1.0), torch.where(small, 1.0, d)
+    return torch.where(small, torch.log(-torch.expm1(-near)), torch.log1p(-torch.exp(-far)))
+
+
+class _Shifted:
+    """The shifted probability ``p_m = max(p - margin, 0)`` of a negative, in logs.
+
+    ``p - margin`` cancels where p is near the margin, so it is taken as ``p (1 - margin) (1 - exp(-d))`` with d the
+    distance of the logit from that of the margin.
+    """
+
+    def __init__(self, logits: Tensor, margin: float):
+        if margin == 0:
+            self.inside = None
+            self.log_p, self.log_rest = logsigmoid(logits), logsigmoid(-logits)
+            self.p, self.rest = torch.sigmoid(logits), torch.sigmoid(-logits)
+            return
+        cut = math.log(margin / (1 - margin))
+        coarse = torch.tensor(cut, dtype=torch.float32).item()
+        distance = (logits - coarse) - (cut - coarse)  # in two steps: the first is exact where it matters
+        self.inside = distance > 1e-30
+        log_p = _log_one_minus_exp(torch.where(self.inside, distance, 1.0)) + logsigmoid(logits) + math.log1p(-margin)
+        p, rest = torch.exp(log_p), torch.sigmoid(-logits) + margin
+        small = p < 0.5
+        log_rest = torch.where(small, torch.log1p(-torch.where(small, p, 0.0)), torch.log(rest))
+        self.log_p = log_p
+        self.p, self.rest = torch.where(self.inside, p, 0.0), torch.where(self.inside, rest, 1.0)
+        self.log_rest = torch.where(self.inside, log_rest, 0.0)
+
+    def power(self, gamma: PerClass) -> Tensor:
+        """``p_m^gamma``, with 0^0 = 1."""
+        inside = torch.exp(gamma * self.log_p)
+        if self.inside is None:
+            return inside
+        outside = torch.as_tensor(gamma, dtype=inside.dtype, device=inside.device) == 0
+        return torch.where(self.inside, inside, outside.to(inside.dtype))
+
+
+def _asymmetric(logits: Tensor, gamma_positive: PerClass, gamma_negative: PerClass, margin: float):
+    """Cost of a positive and of a negative, element by element."""
+    shifted = _Shifted(logits, margin)
+    positive = -torch.exp(gamma_positive * logsigmoid(-logits)) * logsigmoid(logits)
+    return positive, -shifted.power(gamma_negative) * shifted.log_rest
+
+
+def asymmetric_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma_positive: PerClass = 0.0,
+    gamma_negative: PerClass = 4.0,
+    margin: float = 0.05,
+    *,
+    weight: PerClass | None = None,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Asymmetric loss (ASL, Ridnik et al., ICCV 2021, Eq. 7).
+
+    A positive costs ``-(1 - p)^gamma_positive log p``, a negative ``-p_m^gamma_negative log(1 - p_m)`` with
+    ``p_m = max(p - margin, 0)``: a negative below the margin has no loss and no gradient, by definition.
+
+    Args:
+        logits: (batch, n_labels) floating point.
+        targets: (batch, n_labels) in [0, 1]; a soft target mixes the two costs.
+        gamma_positive, gamma_negative: number or (n_labels,), at least 0.
+        margin: in [0, 1).
+        weight: number or (n_labels,), weight of positives and negatives; None is 1.
+        mask, reduction: see :func:`reduce_loss`.
+    """
+    logits, targets = _core(
+        *prepare(
+            logits,
+            targets,
+            mask,
+            reduction,
+            gamma_positive=gamma_positive,
+            gamma_negative=gamma_negative,
+            weight=weight,
+        )
     )
-    log_p, log_not_p = logsigmoid(logits), logsigmoid(-logits)
-    positive = torch.exp(gamma * log_not_p) * log_p
-    negative = torch.exp(gamma_negative * log_p) * log_not_p
+    gamma_positive, gamma_negative, weight = _to(logits, gamma_positive, gamma_negative, weight)
+    elements = _mix(targets, *_asymmetric(logits, gamma_positive, gamma_negative, margin))
+    return reduce_loss(elements if weight is None else weight * elements, reduction, mask)
+
+
+def _polynomial_positive(logits: Tensor, epsilon_1: float, epsilon_2: float) -> Tensor:
+    """``-(log p + epsilon_1 q + epsilon_2/2 q^2)`` with q = 1 - p.
+
+    At epsilon_1 = 1 the terms in q cancel. ``-log p - q`` is therefore taken from its series where q is small.
+    """
+    q = torch.sigmoid(-logits)
+    small = q < 0.05
+    near = torch.where(small, q, 0.0)
+    series = torch.zeros_like(near)
+    for k in range(12, 1, -1):
+        series = (series + 1 / k) * near
+    rest = torch.where(small, series * near, -logsigmoid(logits) - q)
+    return (1 - epsilon_1) * q + rest - 0.5 * epsilon_2 * q**2
+
+
+def asymmetric_polynomial_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma_positive: PerClass = 0.0,
+    gamma_negative: PerClass = 4.0,
+    margin: float = 0.05,
+    epsilon_1: float = 1.0,
+    epsilon_2: float = -2.5,
+    epsilon_negative: float = 0.0,
+    *,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Asymmetric polynomial loss (APL, Huang et al., ICASSP 2023), as the authors' code has it.
+
+    :func:`asymmetric_loss` with ``log p`` replaced by ``log p + epsilon_1 (1 - p) + epsilon_2/2 (1 - p)^2`` and
+    ``log(1 - p_m)`` by ``log(1 - p_m) + epsilon_negative (1 - p_m)``. The focusing weights are not differentiated.
+
+    Args:
+        logits: (batch, n_labels) floating point.
+        targets: (batch, n_labels) in [0, 1]; a soft target mixes the two costs.
+        gamma_positive, gamma_negative: number or (n_labels,), at least 0.
+        margin: in [0, 1).
+        epsilon_1, epsilon_2, epsilon_negative: coefficients of the polynomial terms.
+        mask, reduction: see :func:`reduce_loss`.
+    """
+    logits, targets = _core(
+        *prepare(logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
+    )
+    gamma_positive, gamma_negative = _to(logits, gamma_positive, gamma_negative)
+    shifted = _Shifted(logits, margin)
+    focus_positive = torch.exp(gamma_positive * logsigmoid(-logits)).detach()
+    positive = focus_positive * _polynomial_positive(logits, epsilon_1, epsilon_2)
+    negative = -shifted.power(gamma_negative).detach() * (shifted.log_rest + epsilon_negative * shifted.rest)
+    return reduce_loss(_mix(targets, positive, negative), reduction, mask)
+
+
+def robust_asymmetric_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma_positive: PerClass = 0.0,
+    gamma_negative: PerClass = 4.0,
+    margin: float = 0.05,
+    epsilon_1: float = 1.0,
+    epsilon_2: float = -2.5,
+    epsilon_negative: float = 0.0,
+    lambda_: float = 1.5,
+    *,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Robust asymmetric loss (RAL, Park et al., ICCVW 2023), as the authors' code has it, without its clamps.
+
+    :func:`asymmetric_polynomial_loss` whose negative part is multiplied by ``(lambda_ - p) p^2 (lambda_ - (1 - p_m))``, the
+    factor of the Hill loss. The focusing weights are differentiated. The printed paper may differ.
+
+    Args:
+        logits: (batch, n_labels) floating point.
+        targets: (batch, n_labels) in [0, 1]; a soft target mixes the two costs.
+        gamma_positive, gamma_negative: number or (n_labels,), at least 0.
+        margin: in [0, 1).
+        epsilon_1, epsilon_2, epsilon_negative: coefficients of the polynomial terms.
+        lambda_: at least 1, so that no factor is negative.
+        mask, reduction: see :func:`reduce_loss`.
+    """
+    logits, targets = _core(
+        *prepare(logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
+    )
+    gamma_positive, gamma_negative = _to(logits, gamma_positive, gamma_negative)
+    shifted = _Shifted(logits, margin)
+    positive = torch.exp(gamma_positive * logsigmoid(-logits)) * _polynomial_positive(logits, epsilon_1, epsilon_2)
+    # lambda_ - p and lambda_ - (1 - p_m) as sums: at lambda_ = 1 the differences cancel.
+    hill = ((lambda_ - 1) + torch.sigmoid(-logits)) * torch.exp(2 * logsigmoid(logits)) * ((lambda_ - 1) + shifted.p)
+    negative = -shifted.power(gamma_negative) * (shifted.log_rest + epsilon_negative * shifted.rest) * hill
+    return reduce_loss(_mix(targets, positive, negative), reduction, mask)
+
+
+# --- margins and rebalancing ----------------------------------------------------------------------------------------
+
+
+def ldam_loss(
+    logits: Tensor,
+    targets: Tensor,
+    margin: PerClass,
+    scale: float = 30.0,
+    *,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Label-distribution-aware margins with a sigmoid per label: cross-entropy on ``scale (z - margin y)``.
+
+    Our construction after Cao et al. (NeurIPS 2019), who use a softmax: a positive must clear its class's margin.
+
+    Args:
+        logits: (batch, n_labels) floating point.
+        targets: (batch, n_labels) in [0, 1]; a soft target mixes the two costs.
+        margin: number or (n_labels,), at least 0; larger for rarer classes.
+        scale: factor on the logits, above 0.
+        mask, reduction: see :func:`reduce_loss`.
+    """
+    logits, targets = _core(*prepare(logits, targets, mask, reduction, margin=margin))
+    (margin,) = _to(logits, margin)
+    positive, negative = -logsigmoid(scale * (logits - margin)), -logsigmoid(-scale * logits)
+    return reduce_loss(_mix(targets, positive, negative), reduction, mask)
+
+
+def distribution_balanced_loss(
+    logits: Tensor,
+    targets: Tensor,
+    shift: PerClass = 0.0,
+    negative_scale: float = 1.0,
+    weight: PerClass | None = None,
+    gamma: float = 2.0,
+    alpha: float | None = 0.5,
+    *,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The core of the distribution-balanced loss (Wu et al., ECCV 2020), focal form of BalancedLossNLP's code.
+
+    Logits are shifted, ``z + shift``; those of negatives are then multiplied by ``negative_scale`` and their loss divided by
+    it; on the result, focal loss with ``gamma`` and ``alpha`` (negatives 1 - alpha), times ``weight``. Computed in float64:
+    adding the shift in float32 costs more digits than a large gamma leaves.
+
+    Args:
+        logits: (batch, n_labels) floating point.
+        targets: (batch, n_labels), 0 or 1.
+        shift: number or (n_labels,), log odds to start from.
+        negative_scale: above 0.
+        weight: number, (n_labels,) or (batch, n_labels); None is 1.
+        gamma: at least 0. alpha: in [0, 1]; None weighs positives and negatives 1.
+        mask, reduction: see :func:`reduce_loss`.
+
+    Raises:
+        UsageError: soft targets: the repetition of a document's labels has no meaning for them.
+    """
+    logits, targets = prepare(logits, targets, mask, reduction, shift=shift)
+    check_hard(targets, "the distribution-balanced family")
+    result = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    logits, targets = logits.double(), targets.double()
+    shift, weight = _to(logits, shift, weight)
+    shifted = logits + shift
+    positive, negative = shifted, -negative_scale * shifted
+    positive = -torch.exp(gamma * logsigmoid(-positive)) * logsigmoid(positive)
+    negative = -torch.exp(gamma * logsigmoid(-negative)) * logsigmoid(negative) / negative_scale
     if alpha is not None:
-        positive = alpha * positive
-    if alpha_negative is not None:
-        negative = alpha_negative * negative
-    return reduce_loss(-(targets * positive + (1 - targets) * negative), reduction, mask)
+        positive, negative = alpha * positive, (1 - alpha) * negative
+    elements = _mix(targets, positive, negative)
+    return reduce_loss(elements if weight is None else weight * elements, reduction, mask).to(result)
+
+
+def rebalancing_weight(
+    targets: Tensor, frequency: Tensor, floor: float = 0.1, slope: float = 10.0, center: float = 0.9
+) -> Tensor:
+    """Weight of each element by how often its document is repeated for its other labels (Wu et al., Eq. 4-6).
+
+    ``floor + sigmoid(slope (r - center))``, with r the inverse frequency of the label over the sum of the inverse
+    frequencies of the document's labels. A document without labels has r infinite: weight ``floor + 1``.
+
+    Args:
+        targets: (batch, n_labels), 0 or 1.
+        frequency: (n_labels,) training documents of each label, above 0.
+
+    Returns:
+        (batch, n_labels) float64.
+    """
+    inverse = 1 / frequency.to(targets.device, torch.float64)
+    repeated = (targets.double() * inverse).sum(1, keepdim=True)
+    return floor + torch.sigmoid(slope * (inverse / repeated - center))
