@@ -6,6 +6,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 NOTEBOOKS := $(wildcard book/*.ipynb)
 
 export TOKENIZERS_PARALLELISM = false
@@ -16,10 +17,10 @@ BUILD := $(OFFLINE) $(BIN)/python tools/build_book.py
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test test-fast test-slow study bench lock clean
+.PHONY: help book serve lab test test-fast test-slow study bench bench-peers lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) tools/make_environment.py $(VENV)
@@ -50,8 +51,16 @@ study: $(READY) ## run a study, or go on with it (STUDY=name; without it the stu
 bench: $(READY) ## run every benchmark: a table of ratios against a named peer each
 	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
+$(PEERS)/.ready: benchmarks/peers/requirements.txt
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench-peers: $(PEERS)/.ready ## tabulate what public implementations of the losses return
+	@OMP_NUM_THREADS=1 $(PEERS)/bin/python benchmarks/peers/values.py
+
 lock: $(READY) ## write requirements.lock from pyproject.toml (UPGRADE=1 takes newer versions)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
 
 clean: ## remove the built book and its cache, and the environment
-	rm -rf _build $(VENV) *.egg-info
+	rm -rf _build $(VENV) $(PEERS) *.egg-info

@@ -1,10 +1,11 @@
 """What a chapter shows besides figures: findings whose numbers are computed, and small tables."""
 
 import html
+import re
 from importlib import metadata
 
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 
 
 def we_find(text: str) -> HTML:
@@ -47,3 +48,23 @@ def versions() -> pd.DataFrame:
     """The versions of the libraries that a page was built with."""
     names = ("afl-helpers", "torch", "transformers", "scikit-learn", "numpy", "jupyter-book")
     return pd.DataFrame({"version": {name: metadata.version(name) for name in names}})
+
+
+def loss_card(name: str) -> Markdown:
+    """A loss of the registry as text: its equation, fidelity, when to use it, and its parameters."""
+    from afl_helpers.losses import LOSSES
+
+    info = LOSSES[name]
+    rows = [
+        f"| `{parameter}` | `{info.defaults[parameter]!r}` | {meaning.replace('|', chr(92) + '|')} |"
+        for parameter, meaning in info.parameters.items()
+        if parameter != "reduction"
+    ]
+    table = ["| parameter | default | meaning |", "|---|---|---|", *rows] if rows else ["No parameters."]
+    parts = [
+        f"$$\n{info.equation}\n$$",
+        f"**In code** `build_loss({name!r}, ...)`. **Fidelity** {info.fidelity}.",
+        f"**When** {info.when}",
+        "\n".join(table),
+    ]
+    return Markdown("\n\n".join(re.sub(r":\w+:`~?([\w.]+\.)?(\w+)`|``([^`]+)``", r"`\2\3`", part) for part in parts))

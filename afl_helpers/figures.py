@@ -199,6 +199,45 @@ def focal_curves(gammas: Sequence[float]) -> Figure:
     return figure
 
 
+def loss_curves(name: str, label_counts: Sequence[int], n_documents: int) -> Figure:
+    """One loss of the registry, by logit: the cost of a positive and of a negative, and the gradient of each.
+
+    Drawn with its default parameters for the label of the first count; binary cross-entropy is the thin line beside it.
+    """
+    import warnings
+
+    import torch
+
+    from afl_helpers.losses import build_loss
+
+    figure, panels = _subplots(1, 2, figsize=(7.6, 2.9), sharey=False)
+    z = torch.linspace(-6, 6, 481, dtype=torch.float64)
+    for which, width in (("bce", 1.0), (name, 2.2)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of the literal gamma, which the text speaks of
+            loss = build_loss(which, label_counts, n_documents)
+        for target, colour, style in ((1.0, PALETTE[0], "-"), (0.0, PALETTE[1], "--")):
+            logits = torch.zeros(len(z), len(label_counts), dtype=torch.float64)
+            logits[:, 0] = z
+            logits.requires_grad_()
+            targets = torch.zeros_like(logits)
+            targets[:, 0], targets[:, 1] = target, 1.0
+            loss.eval()
+            cost = loss(logits, targets, reduction="none")[:, 0]
+            (slope,) = torch.autograd.grad(cost.sum(), logits)
+            label = None if which == "bce" else "positive" if target else "negative"
+            alpha = 0.45 if which == "bce" and name != "bce" else 1.0
+            panels[0].plot(z, cost.detach(), style, color=colour, linewidth=width, alpha=alpha, label=label)
+            panels[1].plot(z, slope[:, 0], style, color=colour, linewidth=width, alpha=alpha)
+    panels[0].set(xlabel="logit", ylabel="loss", ylim=(0, 4))
+    panels[1].set(xlabel="logit", ylabel="gradient by the logit", ylim=(-1.6, 1.6))
+    if name == "bce":
+        for line, label in zip(panels[0].get_lines()[2:], ("positive", "negative")):
+            line.set_label(label)
+    panels[0].legend(fontsize=9)
+    return figure
+
+
 def gamma_readings(
     label_counts: np.ndarray, n_documents: int, base_gamma: float = 2.0, bounds: tuple[float, float] | None = None
 ) -> Figure:

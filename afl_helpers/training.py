@@ -5,6 +5,7 @@ predicts for new texts. Epochs are chosen by validation average precision, a mea
 thresholds are tuned on validation alone.
 """
 
+import copy
 import hashlib
 import json
 import math
@@ -52,6 +53,7 @@ from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import average_precision_per_label, evaluate, tune_thresholds
 from afl_helpers.files import write_json
 from afl_helpers.losses import MultiLabelLoss, build_loss
+from afl_helpers.losses.callback import LossStateCallback
 from afl_helpers.progress import progress_bar
 
 #: Threshold rules that every run is reported under; all but the first are tuned on validation.
@@ -218,6 +220,7 @@ def _resolve_loss(
         if loss_params:
             raise UsageError("loss_params goes with a loss name; the loss passed is already built")
         state = {name: value.tolist() for name, value in loss.state_dict().items()}
+        loss = copy.deepcopy(loss)  # one with a state starts every run as it was passed
         return loss, {"name": type(loss).__name__, "params": {"reduction": loss.reduction} | state}
     params = {
         name: value.tolist() if isinstance(value, np.ndarray | np.generic | Tensor) else value
@@ -481,7 +484,7 @@ def fine_tune(
     }
     with tempfile.TemporaryDirectory(prefix="afl-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch if checkpoint_dir is None else checkpoint_dir)
-        checkpoint = _last_checkpoint(folder, identity)
+        checkpoint = _last_checkpoint(folder, identity, LossStateCallback.FILE if loss_module.stateful else None)
         set_seed(seed)
         model = load_classifier(config.encoder, train.label_names)
         _check_length(config.max_length, model)
@@ -571,7 +574,7 @@ def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int
     )
 
 
-def _last_checkpoint(folder: Path, identity: dict[str, object]) -> str | None:
+def _last_checkpoint(folder: Path, identity: dict[str, object], last_file: str | None = None) -> str | None:
     """The newest whole checkpoint in ``folder``, which from now on belongs to this run."""
     folder.mkdir(parents=True, exist_ok=True)
     owner = folder / "run.json"
@@ -592,8 +595,8 @@ def _last_checkpoint(folder: Path, identity: dict[str, object]) -> str | None:
         owner.write_text(json.dumps(identity, indent=1), encoding="utf-8")
     whole = []
     for checkpoint in checkpoints:
-        # Trainer writes this file last: without it the checkpoint was cut off.
-        if (checkpoint / "trainer_state.json").is_file():
+        # Written last, by Trainer or by the callback of a loss with a state: without it the checkpoint was cut off.
+        if (checkpoint / (last_file or "trainer_state.json")).is_file():
             whole.append(checkpoint)
         else:
             shutil.rmtree(checkpoint)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from afl_helpers.errors import UsageError, unknown_name
-from afl_helpers.losses.fused import check_range, focal_elements, focal_sum, has_fast_path
+from afl_helpers.losses.fused import check_range, focal_elements, focal_sum, has_fast_path, in_trace
 
 REDUCTIONS = ("mean", "sum", "sum_over_classes", "none")
 
@@ -71,7 +71,7 @@ def check_per_class(name: str, value: PerClass, logits: Tensor) -> None:
 
 def check_hard(targets: Tensor, loss: str) -> None:
     """An error where a target is neither 0 nor 1, for a loss that means nothing by others; not checked in a trace."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if in_trace():
         return
     soft = (targets != 0) & (targets != 1)
     if soft.any():
@@ -102,7 +102,7 @@ def prepare(
 
 def _core(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Both in float32, or in float64 where the logits are; targets out of range are an error where checking is cheap."""
-    if targets.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+    if targets.device.type == "cpu" and not in_trace():
         check_range(targets)
     logits = logits if logits.dtype == torch.float64 else logits.float()
     return logits, targets.to(logits.dtype)
@@ -221,8 +221,7 @@ def flsd_loss(
 
     def of(sign: Tensor) -> Tensor:
         low, middle = (math.log(p / (1 - p)) for p in limits)
-        chosen = torch.where(sign < middle, gammas[1], gamma)
-        chosen = torch.where(sign < low, gammas[0], chosen)
+        chosen = torch.full_like(sign, gamma).masked_fill(sign < middle, gammas[1]).masked_fill(sign < low, gammas[0])
         return -torch.exp(chosen * logsigmoid(-sign)) * logsigmoid(sign)
 
     return reduce_loss(_mix(targets, of(logits), of(-logits)), reduction, mask)

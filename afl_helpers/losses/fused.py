@@ -17,9 +17,16 @@ PerClass = float | Tensor | None
 _BLOCK = 2**16
 
 
+def in_trace() -> bool:
+    """Whether the code runs to be compiled, exported or traced: then nothing may depend on values."""
+    return (
+        torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()  # vmap
+    )
+
+
 def has_fast_path(logits: Tensor, targets: Tensor, *parameters: PerClass) -> bool:
     """Whether the one-pass form applies: eager, on a CPU, and with nothing but the logits to differentiate."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active():
+    if in_trace():
         return False
     tensors = (logits, targets, *(value for value in parameters if isinstance(value, Tensor)))
     return (
@@ -101,6 +108,7 @@ def _run(logits, targets, parameters, reduce, with_gradient) -> tuple[Tensor, Te
     if len(shape) != 2:
         logits, targets = logits.reshape(-1, shape[-1]), targets.reshape(-1, shape[-1])
     parameters = [value.to(dtype) if isinstance(value, Tensor) else value for value in parameters]
+    gentle = dtype == torch.float32 and all(value is None or _largest(value) <= 8 for value in parameters[:2])
     elements = None if reduce else torch.empty(logits.shape, dtype=dtype)
     gradient = torch.empty(logits.shape, dtype=dtype) if with_gradient else None
     n, width = logits.shape
@@ -113,7 +121,7 @@ def _run(logits, targets, parameters, reduce, with_gradient) -> tuple[Tensor, Te
         if n > n_rows:
             z, y, out = z[rows], y[rows], None if out is None else out[rows]
         block = buffers if len(z) == buffers.shape[1] else buffers[:, : len(z)]
-        loss = _block(z.to(dtype), y.to(dtype), parameters, block.unbind(), out, reduce)
+        loss = _block(z.to(dtype), y.to(dtype), parameters, gentle, block.unbind(), out, reduce)
         if reduce:
             sums.append(loss)
         else:
@@ -125,17 +133,21 @@ def _run(logits, targets, parameters, reduce, with_gradient) -> tuple[Tensor, Te
     return loss, None if gradient is None else gradient.view(shape)
 
 
-def _block(z, y, parameters, buffers, gradient, reduce) -> Tensor:
+def _largest(value: float | Tensor) -> float:
+    return value.max().item() if isinstance(value, Tensor) else value
+
+
+def _block(z, y, parameters, gentle, buffers, gradient, reduce) -> Tensor:
     """Loss of a block, summed or by element; the gradient goes to ``gradient``."""
     gamma, gamma_negative, alpha, alpha_negative = parameters
     softness = torch.addcmul(y, y, y, value=-1, out=buffers[0]).view(-1)  # y (1 - y): 0 for hard targets
     if not torch.dot(softness, softness):
         gamma, alpha = _of_sign(gamma, gamma_negative, y, 0.0), _of_sign(alpha, alpha_negative, y, 1.0)
-        return _one_side(z, y, gamma, alpha, buffers, gradient, reduce)
+        return _one_side(z, y, gamma, alpha, gentle, buffers, gradient, reduce)
     check_range(y)
     slopes = (None, None) if gradient is None else (torch.empty_like(z), torch.empty_like(z))
-    positive = _one_side(z, torch.ones_like(y), gamma, alpha, buffers, slopes[0], False).clone()
-    negative = _one_side(z, torch.zeros_like(y), gamma_negative, alpha_negative, buffers, slopes[1], False)
+    positive = _one_side(z, torch.ones_like(y), gamma, alpha, gentle, buffers, slopes[0], False).clone()
+    negative = _one_side(z, torch.zeros_like(y), gamma_negative, alpha_negative, gentle, buffers, slopes[1], False)
     if gradient is not None:
         torch.add(y * slopes[0], (1 - y) * slopes[1], out=gradient)
     loss = y * positive + (1 - y) * negative
@@ -147,10 +159,10 @@ def _of_sign(positive: PerClass, negative: PerClass, y: Tensor, missing: float) 
     if positive is negative:
         return positive
     positive, negative = (missing if value is None else value for value in (positive, negative))
-    return negative + (positive - negative) * y
+    return positive * y + negative * (1 - y)
 
 
-def _one_side(z, y, gamma, alpha, buffers, gradient, reduce) -> Tensor:
+def _one_side(z, y, gamma, alpha, gentle, buffers, gradient, reduce) -> Tensor:
     """Loss for targets that are 0 or 1; writes the gradient where there is a place for it.
 
     With v = (1 - 2y) z the loss is ``w softplus(v)``, w = alpha sigmoid(v)^gamma, and its derivative by v
@@ -173,7 +185,11 @@ def _one_side(z, y, gamma, alpha, buffers, gradient, reduce) -> Tensor:
     if gradient is not None:
         slope = log_rest.exp_()
         if gamma is not None:
-            torch.neg(loss, out=work).exp_().mul_(loss)
+            # p_t softplus(v). As (1 - sigmoid(v)) softplus(v) it is off by up to 1e-6, which a large gamma would show.
+            if gentle:
+                torch.addcmul(loss, loss, slope, value=-1, out=work)
+            else:
+                torch.neg(loss, out=work).exp_().mul_(loss)
             slope.addcmul_(work, gamma) if isinstance(gamma, Tensor) else slope.add_(work, alpha=gamma)
         if not plain:
             slope.mul_(weight)

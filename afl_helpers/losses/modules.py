@@ -24,6 +24,7 @@ from afl_helpers.losses.functional import (
     rebalancing_weight,
     robust_asymmetric_loss,
 )
+from afl_helpers.losses.fused import in_trace
 
 
 class MultiLabelLoss(nn.Module):
@@ -53,30 +54,26 @@ class MultiLabelLoss(nn.Module):
 
         Trainer does not divide by the number of accumulation steps where such a function is set, and multiplies by
         the number of processes. It passes ``num_items_in_batch``, the number of label entries in the whole batch over
-        all steps and processes, and dividing by it gives the same gradient however the batch is cut up.
+        all steps and processes, and dividing by it gives the same gradient however the batch is cut up. This holds
+        for Trainer's default, ``average_tokens_across_devices=True``. Labels of -100 do not stand for "unknown" here:
+        call the loss with a mask instead.
         """
         if self.reduction == "none":
             raise UsageError('reduction is "none"; a Trainer needs one number: "mean", "sum" or "sum_over_classes"')
 
         def compute_loss(outputs, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
             logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-            if num_items_in_batch is None or self.reduction == "sum":
+            if num_items_in_batch is None:
                 return self(logits, labels)
-            if isinstance(num_items_in_batch, Tensor):
-                num_items_in_batch = num_items_in_batch.to(logits.device)
-            n_counted = num_items_in_batch if self.reduction == "mean" else num_items_in_batch / labels.shape[-1]
-            return self(logits, labels, reduction="sum") / n_counted
+            # Under nn.DataParallel there is one count a replica, all alike, and Trainer multiplies by their number.
+            counts = torch.as_tensor(num_items_in_batch, device=logits.device).reshape(-1)
+            divisor = {"mean": counts[0], "sum_over_classes": counts[0] / labels.shape[-1], "sum": 1}[self.reduction]
+            return self(logits, labels, reduction="sum") / (divisor * len(counts))
 
         return compute_loss
 
     def end_epoch(self) -> None:
         """Called after each epoch by whoever trains; a loss with a state moves it here."""
-
-    def callback(self):
-        """For ``Trainer(callbacks=[...])``: ends the epochs, and keeps a state with the checkpoints."""
-        from afl_helpers.losses.callback import LossStateCallback  # transformers takes seconds to import
-
-        return LossStateCallback(self)
 
     def _apply(self, fn, recurse=True):
         # .half() on a model that holds this loss must not turn a gamma of 1e5 into infinity.
@@ -297,7 +294,7 @@ class AdaptiveFocalLoss(MultiLabelLoss):
         loss = focal_loss(
             logits, targets, self.gamma, weight, self.gamma_negative, weight, mask=mask, reduction=reduction
         )
-        if not self._checked and logits.requires_grad and not torch.compiler.is_compiling():
+        if not self._checked and logits.requires_grad and not in_trace():
             self._checked = True
             self._warn_of_vanishing(logits.detach())
         return loss
@@ -509,18 +506,18 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
         self._set_per_class("rate", counts / n_documents)
         conditional = None
         if cooccurrence is not None:
-            shared = np.asarray(cooccurrence, dtype=np.float64)
+            shared, single = np.asarray(cooccurrence, dtype=np.float64), np.asarray(label_counts, dtype=np.float64)
             if shared.shape != (len(counts), len(counts)):
                 raise UsageError(
                     f"cooccurrence has shape {shared.shape}, label_counts {len(counts)} labels; "
                     f"pass shape ({len(counts)}, {len(counts)})"
                 )
-            if not ((shared >= 0) & (shared <= counts[:, None])).all():
+            if not ((shared >= 0) & (shared <= single[:, None])).all():
                 raise UsageError(
                     "cooccurrence holds more documents with both labels than with the first, or a negative number; "
                     "both must be counted on the same documents"
                 )
-            conditional = torch.from_numpy(shared / counts[:, None])
+            conditional = torch.from_numpy(shared / np.maximum(single, 1.0)[:, None])
             conditional.fill_diagonal_(1.0)
         self.register_buffer("conditional", conditional)
 

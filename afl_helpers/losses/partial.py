@@ -78,18 +78,37 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
             self.histograms[row].scatter_add_(0, bins.to(weight.device), weight)
 
     @torch.no_grad()
+    def gather(self) -> None:
+        """Add up the histograms of all processes in the first one, and empty the others'; all of them call it."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+            total = self.histograms.to(device)
+            torch.distributed.all_reduce(total)
+            self.histograms.copy_(total if torch.distributed.get_rank() == 0 else torch.zeros_like(total))
+
+    @torch.no_grad()
     def end_epoch(self) -> None:
         """Move the ideal ratios by what this epoch's predictions showed, and begin a new epoch.
 
         Where several processes train together all of them call it: their histograms are added up first.
         """
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(self.histograms)
+            self.gather()
+            device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+            total = self.histograms.to(device)
+            torch.distributed.broadcast(total, 0)
+            self.histograms.copy_(total)
         surprise = [_divergence(self.histograms[0], self.n_bins - 1), _divergence(self.histograms[1], 0)]
         known = torch.isfinite(surprise[0]) & torch.isfinite(surprise[1])
         standard = [_standardise(values, known) for values in surprise]
         self.ideal_ratio.mul_(torch.exp(self.rate * (standard[0] - standard[1])).to(self.ideal_ratio))
         self.histograms.zero_()
+
+    def callback(self):
+        """For ``Trainer(callbacks=[...])``: ends the epochs, and keeps the state with the checkpoints."""
+        from afl_helpers.losses.callback import LossStateCallback  # transformers takes seconds to import
+
+        return LossStateCallback(self)
 
 
 def _divergence(histogram: Tensor, target_bin: int) -> Tensor:

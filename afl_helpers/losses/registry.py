@@ -133,6 +133,32 @@ def _literal(
     )
 
 
+def _distribution_balanced(
+    label_counts,
+    n_documents,
+    gamma=2.0,
+    alpha=0.5,
+    weight_floor=0.1,
+    weight_slope=10.0,
+    weight_center=0.9,
+    prior_shift=0.05,
+    negative_scale=2.0,
+    reduction="mean",
+):
+    return DistributionBalancedLoss(
+        label_counts,
+        n_documents,
+        gamma,
+        alpha,
+        weight_floor,
+        weight_slope,
+        weight_center,
+        prior_shift=prior_shift,
+        negative_scale=negative_scale,
+        reduction=reduction,
+    )
+
+
 def _rebalanced_focal(
     label_counts,
     n_documents,
@@ -189,7 +215,7 @@ def _class_balanced_negative_tolerant(
 
 
 # The parts of one loss: their parameters mean what they mean there.
-for _part in (_rebalanced_focal, _negative_tolerant, _class_balanced_negative_tolerant):
+for _part in (_distribution_balanced, _rebalanced_focal, _negative_tolerant, _class_balanced_negative_tolerant):
     _part.__doc__ = DistributionBalancedLoss.__doc__
 
 
@@ -341,7 +367,7 @@ LOSSES: dict[str, LossInfo] = {
         "as in its source's and BalancedLossNLP's code, focal form",
         "Long tails of labels that occur together: counts that a document's labels are repeated for each other, and"
         " lets negatives go early.",
-        DistributionBalancedLoss,
+        _distribution_balanced,
         needs_counts=True,
         soft_targets=False,
     ),

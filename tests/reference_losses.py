@@ -1,0 +1,363 @@
+"""Every loss of the registry, one element at a time, in 80 digits: what the tests hold the package to.
+
+Written from the formulas as a plain loop, without a tensor. ``p`` is the sigmoid of the logit ``z``, ``q`` is ``1 - p``
+computed as the sigmoid of ``-z``: at z = 1e4 it is exp(-1e4), where 1 - p would be 0 in fewer than 4,343 digits.
+"""
+
+import mpmath
+
+mp = mpmath.mp.clone()  # our own digits: other tests set those of the shared context
+mp.dps = 80
+STEP = mp.mpf(10) ** -26  # of the central difference; its error is far below the 16 digits that the tests look at
+
+DEFAULTS = {
+    "bce": {},
+    "weighted_bce": {"cap": None},
+    "class_balanced": {"beta": 0.999, "gamma": 0.0},
+    "focal": {"gamma": 2.0, "alpha": None},
+    "afl": {
+        "base_gamma": 2.0,
+        "normalization": "mean",
+        "bounds": (0.5, 5.0),
+        "assignment": "frequency",
+        "assignment_seed": 0,
+        "alpha": None,
+        "gamma_negative": None,
+        "rescale": False,
+    },
+    "afl-literal": {"base_gamma": 2.0, "alpha": None, "gamma_negative": None, "rescale": False},
+    "flsd53": {"gamma": 3.0, "gammas": (5.0, 3.0), "limits": (0.2, 0.5)},
+    "asl": {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05},
+    "apl": {
+        "gamma_positive": 0.0,
+        "gamma_negative": 4.0,
+        "margin": 0.05,
+        "epsilon_1": 1.0,
+        "epsilon_2": -2.5,
+        "epsilon_negative": 0.0,
+    },
+    "ral": {
+        "gamma_positive": 0.0,
+        "gamma_negative": 4.0,
+        "margin": 0.05,
+        "epsilon_1": 1.0,
+        "epsilon_2": -2.5,
+        "epsilon_negative": 0.0,
+        "lambda_": 1.5,
+    },
+    "distribution_balanced": {
+        "gamma": 2.0,
+        "alpha": 0.5,
+        "weight_floor": 0.1,
+        "weight_slope": 10.0,
+        "weight_center": 0.9,
+        "prior_shift": 0.05,
+        "negative_scale": 2.0,
+    },
+    "rebalanced_focal": {
+        "gamma": 2.0,
+        "alpha": 0.5,
+        "weight_floor": 0.1,
+        "weight_slope": 10.0,
+        "weight_center": 0.9,
+    },
+    "ntr_focal": {"gamma": 2.0, "alpha": 0.5, "prior_shift": 0.05, "negative_scale": 2.0},
+    "cb_ntr": {"gamma": 2.0, "alpha": 0.5, "beta": 0.9, "prior_shift": 0.05, "negative_scale": 2.0},
+    "ldam": {"max_margin": 0.5, "scale": 30.0},
+    "plm": {"rate": 0.1, "n_bins": 10},
+    "wal": {
+        "gamma_positive": 0.0,
+        "gamma_negative": 4.0,
+        "margin": 0.05,
+        "power": 0.5,
+        "smoothing": 0.1,
+        "cooccurrence": None,
+    },
+}
+
+
+def reference(name, params, counts, n_documents, row_logits, row_targets, c):
+    """Loss of label ``c`` of one document, and its derivative by that label's logit.
+
+    Args:
+        params: those that differ from ``DEFAULTS[name]``; a parameter per class is a list.
+        counts: documents of each label in training; not used where the loss does not depend on them.
+        row_logits, row_targets: the document's, one number per label; targets are 0 or 1.
+
+    Returns:
+        Two mpf. In the derivative, what the loss holds constant is constant: apl's focusing weight, flsd53's gamma.
+    """
+    params = {**DEFAULTS[name], **params}
+    document = Document(counts, n_documents, row_targets)
+    z = mp.mpf(row_logits[c])
+
+    def cost(z, held):
+        return COSTS[name](z, row_targets[c], c, document, held, **params)
+
+    return cost(z, z), (cost(z + STEP, z) - cost(z - STEP, z)) / (2 * STEP)
+
+
+class Document:
+    """What a loss may know besides the logit: the counts in training and the document's own targets."""
+
+    def __init__(self, counts, n_documents, targets):
+        self.given = [mp.mpf(n) for n in counts]
+        self.N = mp.mpf(n_documents)
+        self.n = [min(max(n, mp.mpf(1)), self.N - 1) for n in self.given]  # "no document" and "every" stay finite
+        self.targets = targets
+
+
+# --- parts ----------------------------------------------------------------------------------------------------------
+
+
+def sigmoid(z):
+    return 1 / (1 + mp.exp(-z)) if z >= 0 else mp.exp(z) / (1 + mp.exp(z))
+
+
+def minus_log_sigmoid(z):
+    """-ln p, a softplus."""
+    return mp.log1p(mp.exp(-z)) if z >= 0 else -z + mp.log1p(mp.exp(z))
+
+
+def cross_entropy(z, y):
+    return minus_log_sigmoid(z if y else -z)
+
+
+def focal(z, y, gamma):
+    """(1 - p_t)^gamma (-ln p_t)"""
+    u = z if y else -z
+    return sigmoid(-u) ** mp.mpf(gamma) * minus_log_sigmoid(u)
+
+
+def at(value, c):
+    """The value of label c of a parameter that is one number or one per class."""
+    return mp.mpf(value[c] if isinstance(value, (list, tuple)) else value)
+
+
+def balance(alpha, y, c):
+    """alpha for positives, 1 - alpha for negatives, 1 without an alpha."""
+    if alpha is None:
+        return mp.mpf(1)
+    return at(alpha, c) if y else 1 - at(alpha, c)
+
+
+# --- losses: (logit, target, label, document, logit at which a held weight is taken, parameters) -> cost ------------
+
+
+def bce(z, y, c, document, held):
+    return cross_entropy(z, y)
+
+
+def weighted_bce(z, y, c, document, held, cap):
+    weight = (document.N - document.n[c]) / document.n[c]
+    if cap is not None:
+        weight = min(weight, mp.mpf(cap))
+    return weight * cross_entropy(z, y) if y else cross_entropy(z, y)
+
+
+def class_balanced(z, y, c, document, held, beta, gamma):
+    weights = [effective_weight(n, beta) for n in document.n]
+    return weights[c] / (sum(weights) / len(weights)) * focal(z, y, gamma)
+
+
+def effective_weight(n, beta):
+    """(1 - beta) / (1 - beta^n)"""
+    return (1 - mp.mpf(beta)) / (1 - mp.mpf(beta) ** n)
+
+
+def plain_focal(z, y, c, document, held, gamma, alpha):
+    return balance(alpha, y, c) * focal(z, y, at(gamma, c))
+
+
+def class_gammas(document, base_gamma, normalization, bounds):
+    """The paper's Eq. 2 under the readings that divide by a frequency; a count is at least 1."""
+    n = [max(count, mp.mpf(1)) for count in document.given]
+    whole = {"documents": document.N, "labels": sum(n), "max": max(n), "mean": sum(n) / len(n)}[normalization]
+    gammas = [mp.mpf(base_gamma) * whole / count for count in n]
+    if bounds is not None:
+        low, high = bounds
+        gammas = [min(max(gamma, mp.mpf(low)), mp.mpf(high)) for gamma in gammas]
+    return gammas
+
+
+def adaptive_focal(
+    z,
+    y,
+    c,
+    document,
+    held,
+    base_gamma,
+    alpha,
+    gamma_negative,
+    rescale,
+    normalization="documents",
+    bounds=None,
+    assignment="frequency",
+    assignment_seed=0,
+):
+    gammas = class_gammas(document, base_gamma, normalization, bounds)
+    if assignment == "reversed":
+        gammas = [max(gammas) + min(gammas) - gamma for gamma in gammas]
+    elif assignment == "mean":
+        gammas = [sum(gammas) / len(gammas)] * len(gammas)
+    else:
+        assert assignment == "frequency"
+    gamma = gammas[c] if y or gamma_negative is None else at(gamma_negative, c)
+    cost = focal(z, y, gamma)
+    if alpha is not None:
+        cost *= at(alpha, c)
+    return cost * gammas[c] / mp.mpf(base_gamma) if rescale else cost
+
+
+def flsd(z, y, c, document, held, gamma, gammas, limits):
+    p_t = sigmoid(held if y else -held)
+    if p_t < mp.mpf(limits[0]):
+        gamma = gammas[0]
+    elif p_t < mp.mpf(limits[1]):
+        gamma = gammas[1]
+    return focal(z, y, gamma)
+
+
+def shifted(z, margin):
+    """p_m = max(p - m, 0)"""
+    return max(sigmoid(z) - mp.mpf(margin), mp.mpf(0))
+
+
+def minus_log_rest(z, margin):
+    """-ln(1 - p_m)"""
+    p_m = shifted(z, margin)
+    return -mp.log1p(-p_m) if p_m < 0.5 else -mp.log(sigmoid(-z) + mp.mpf(margin))
+
+
+def asymmetric(z, y, c, document, held, gamma_positive, gamma_negative, margin):
+    if y:
+        return focal(z, 1, gamma_positive)
+    return shifted(z, margin) ** mp.mpf(gamma_negative) * minus_log_rest(z, margin)
+
+
+def polynomial(z, epsilon_1, epsilon_2):
+    """-(ln p + e1 q + (e2/2) q^2), where ln p = -q - q^2/2 - q^3/3 - ..."""
+    q, e1, e2 = sigmoid(-z), mp.mpf(epsilon_1), mp.mpf(epsilon_2)
+    if q > mp.mpf("1e-10"):
+        return minus_log_sigmoid(z) - e1 * q - e2 / 2 * q**2
+    return (1 - e1) * q + (1 - e2) / 2 * q**2 + sum(q**k / k for k in range(3, 9))
+
+
+def asymmetric_polynomial(
+    z, y, c, document, held, gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative
+):
+    if y:
+        return sigmoid(-held) ** mp.mpf(gamma_positive) * polynomial(z, epsilon_1, epsilon_2)
+    weight = shifted(held, margin) ** mp.mpf(gamma_negative)
+    return weight * (minus_log_rest(z, margin) - mp.mpf(epsilon_negative) * (1 - shifted(z, margin)))
+
+
+def robust_asymmetric(z, y, c, document, held, lambda_, **params):
+    cost = asymmetric_polynomial(z, y, c, document, z, **params)  # everything is differentiated
+    if y:
+        return cost
+    p, rest, lambda_ = sigmoid(z), 1 - shifted(z, params["margin"]), mp.mpf(lambda_)
+    return cost * (lambda_ - p) * p**2 * (lambda_ - rest)
+
+
+def rebalancing(c, document, floor, slope, center):
+    """floor + sigmoid(slope (r_c - center)), r_c = (1/n_c) / sum over the document's labels of 1/n_j."""
+    repeated = sum(1 / n for n, target in zip(document.n, document.targets) if target)
+    if not repeated:
+        return mp.mpf(floor) + 1  # r_c is infinite
+    return mp.mpf(floor) + sigmoid(mp.mpf(slope) * (1 / document.n[c] / repeated - mp.mpf(center)))
+
+
+def tolerant(z, y, c, document, prior_shift, negative_scale):
+    """Negative-tolerant regularisation: the logit that the focal loss gets, and the weight that goes with it."""
+    z = z - mp.mpf(prior_shift) * mp.log(document.N / document.n[c] - 1)
+    scale = mp.mpf(1) if y else mp.mpf(negative_scale)
+    return scale * z, 1 / scale
+
+
+def distribution_balanced(
+    z,
+    y,
+    c,
+    document,
+    held,
+    gamma,
+    alpha,
+    weight_floor,
+    weight_slope,
+    weight_center,
+    prior_shift,
+    negative_scale,
+):
+    weight = rebalancing(c, document, weight_floor, weight_slope, weight_center)
+    z, negative_weight = tolerant(z, y, c, document, prior_shift, negative_scale)
+    return weight * negative_weight * balance(alpha, y, c) * focal(z, y, gamma)
+
+
+def rebalanced_focal(z, y, c, document, held, gamma, alpha, weight_floor, weight_slope, weight_center):
+    weight = rebalancing(c, document, weight_floor, weight_slope, weight_center)
+    return weight * balance(alpha, y, c) * focal(z, y, gamma)
+
+
+def ntr_focal(z, y, c, document, held, gamma, alpha, prior_shift, negative_scale):
+    z, negative_weight = tolerant(z, y, c, document, prior_shift, negative_scale)
+    return negative_weight * balance(alpha, y, c) * focal(z, y, gamma)
+
+
+def cb_ntr(z, y, c, document, held, beta, **params):
+    return effective_weight(document.n[c], beta) * ntr_focal(z, y, c, document, held, **params)
+
+
+def smoothed(c, document, smoothing, cooccurrence):
+    """(1 - s) y_c + s * mean over the document's labels j of P(c | j); P(c | c) is 1. Zero without a label."""
+    carried = [j for j, target in enumerate(document.targets) if target]
+    if not carried:
+        return mp.mpf(0)
+    expected = mp.mpf(0)
+    for j in carried:
+        if j == c:
+            expected += 1
+        elif cooccurrence is None:
+            expected += document.n[c] / document.N
+        else:
+            expected += mp.mpf(cooccurrence[j][c]) / document.n[j]
+    s = mp.mpf(smoothing)
+    return (1 - s) * document.targets[c] + s * expected / len(carried)
+
+
+def weighted_asymmetric(z, y, c, document, held, power, smoothing, cooccurrence, **params):
+    weights = [n ** -mp.mpf(power) for n in document.n]
+    target = smoothed(c, document, smoothing, cooccurrence)
+    positive, negative = (asymmetric(z, sign, c, document, held, **params) for sign in (1, 0))
+    return weights[c] / (sum(weights) / len(weights)) * (target * positive + (1 - target) * negative)
+
+
+def ldam(z, y, c, document, held, max_margin, scale):
+    rarest = max(n ** mp.mpf(-0.25) for n in document.n)
+    margin = mp.mpf(max_margin) * document.n[c] ** mp.mpf(-0.25) / rarest
+    return cross_entropy(mp.mpf(scale) * (z - margin if y else z), y)
+
+
+def partial_label_masking(z, y, c, document, held, rate, n_bins):
+    return cross_entropy(z, y)  # before the first end_epoch() the ideal ratio is the observed one: nothing is masked
+
+
+COSTS = {
+    "bce": bce,
+    "weighted_bce": weighted_bce,
+    "class_balanced": class_balanced,
+    "focal": plain_focal,
+    "afl": adaptive_focal,
+    "afl-literal": adaptive_focal,
+    "flsd53": flsd,
+    "asl": asymmetric,
+    "apl": asymmetric_polynomial,
+    "ral": robust_asymmetric,
+    "distribution_balanced": distribution_balanced,
+    "rebalanced_focal": rebalanced_focal,
+    "ntr_focal": ntr_focal,
+    "cb_ntr": cb_ntr,
+    "ldam": ldam,
+    "plm": partial_label_masking,
+    "wal": weighted_asymmetric,
+}
