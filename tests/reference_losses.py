@@ -320,7 +320,7 @@ def smoothed(c, document, smoothing, cooccurrence):
         elif cooccurrence is None:
             expected += document.n[c] / document.N
         else:
-            expected += mp.mpf(cooccurrence[j][c]) / document.n[j]
+            expected += mp.mpf(cooccurrence[j][c]) / max(document.given[j], mp.mpf(1))
     s = mp.mpf(smoothing)
     return (1 - s) * document.targets[c] + s * expected / len(carried)
 

@@ -1,0 +1,134 @@
+"""Forward and backward of adaptive focal loss beside torch's cross-entropy and torchvision's focal formula.
+
+    python benchmarks/losses.py
+
+Each way runs in a process of its own, in turns, on the same logits; the table shows the least time of several runs
+(other work on the machine only adds to it) and the peak memory above the inputs, in multiples of the logits. A peer's
+formula is written out here where its package cannot stand beside this torch. On a machine without a GPU the rows for
+CUDA say so.
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+
+from afl_helpers.files import write_json
+from afl_helpers.losses import focal_loss
+
+SHAPES = [(16, 363), (512, 10_000), (4096, 30_000)]
+COMPILED_SHAPE = (512, 10_000)
+RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "losses.json"
+
+
+def torchvision_formula(logits: Tensor, targets: Tensor, gamma: float | Tensor, alpha: float = 0.25) -> Tensor:
+    """What torchvision.ops.sigmoid_focal_loss computes, reduction "mean"."""
+    p = torch.sigmoid(logits)
+    cross_entropy = binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    p_t = p * targets + (1 - p) * (1 - targets)
+    alpha_t = alpha * targets + (1 - alpha) * (1 - targets)
+    return (alpha_t * cross_entropy * (1 - p_t) ** gamma).mean()
+
+
+def kornia_formula(logits: Tensor, targets: Tensor, gamma: float | Tensor, alpha: float = 0.25) -> Tensor:
+    """What kornia.losses.binary_focal_loss_with_logits computes, reduction "mean"."""
+    log_p, log_q = logsigmoid(logits), logsigmoid(-logits)
+    positive = -alpha * torch.exp(gamma * log_q) * targets * log_p
+    negative = -(1 - alpha) * torch.exp(gamma * log_p) * (1 - targets) * log_q
+    return (positive + negative).mean()
+
+
+WAYS = {
+    "torch BCE with logits": lambda z, y, gamma: binary_cross_entropy_with_logits(z, y),
+    "torchvision's formula, gamma 2": lambda z, y, gamma: torchvision_formula(z, y, 2.0),
+    "torchvision's formula, gamma per class": torchvision_formula,
+    "kornia's formula, gamma per class": kornia_formula,
+    "afl_helpers, gamma 2": lambda z, y, gamma: focal_loss(z, y, 2.0),
+    "afl_helpers, gamma per class": lambda z, y, gamma: focal_loss(z, y, gamma),
+}
+
+
+def measure(way: str, rows: int, labels: int, compiled: bool, repetitions: int) -> dict[str, float]:
+    """Least milliseconds of forward and backward, and peak extra memory in multiples of the logits."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(rows, labels, generator=generator) * 3
+    targets = (torch.rand(rows, labels, generator=generator) < 0.01).float()
+    gamma = 0.5 + 4.5 * torch.rand(labels, generator=generator)
+    loss = torch.compile(WAYS[way]) if compiled else WAYS[way]
+
+    def step() -> float:
+        z = logits.detach().requires_grad_()
+        started = time.perf_counter()
+        loss(z, targets, gamma).backward()
+        return time.perf_counter() - started
+
+    # A small step first loads what a step needs, so that the peak below is the loss's own.
+    z = logits[:1].clone().requires_grad_()
+    WAYS[way](z, targets[:1], gamma).backward()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    first = step()
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / (4 * rows * labels)
+    times = [first, *(step() for _ in range(repetitions))]
+    return {"milliseconds": 1e3 * min(times), "extra_memory": peak}
+
+
+def table(rows: int, labels: int, compiled: bool) -> dict[str, dict[str, float]]:
+    elements = rows * labels
+    repetitions = 300 if elements < 10**5 else 15 if elements < 10**7 else 2
+    results: dict[str, dict[str, float]] = {}
+    for _ in range(2 if elements < 10**8 else 1):
+        for way in WAYS:
+            command = [
+                sys.executable,
+                __file__,
+                "--one",
+                way,
+                str(rows),
+                str(labels),
+                str(int(compiled)),
+                str(repetitions),
+            ]
+            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            known = results.setdefault(way, found)
+            known.update({name: min(known[name], value) for name, value in found.items()})
+    baseline = results["torch BCE with logits"]["milliseconds"]
+    print(f"\n({rows}, {labels:,}) {'compiled' if compiled else 'eager'}, {torch.get_num_threads()} threads, float32")
+    for way, found in results.items():
+        found["ratio_to_bce"] = found["milliseconds"] / baseline
+        memory = f"{found['extra_memory']:5.2f} x logits" if elements > 10**6 else ""
+        print(f"  {way:40s} {found['milliseconds']:9.2f} ms  {found['ratio_to_bce']:6.2f} x BCE  {memory}")
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--one", nargs=5, metavar=("WAY", "ROWS", "LABELS", "COMPILED", "REPETITIONS"))
+    arguments = parser.parse_args()
+    if arguments.one:
+        way, *numbers = arguments.one
+        rows, labels, compiled, repetitions = map(int, numbers)
+        print(json.dumps(measure(way, rows, labels, bool(compiled), repetitions)))
+        return
+    tables = {f"{rows}x{labels} eager": table(rows, labels, False) for rows, labels in SHAPES}
+    if shutil.which("g++"):
+        tables["{}x{} compiled".format(*COMPILED_SHAPE)] = table(*COMPILED_SHAPE, True)
+    else:
+        print("\ncompiled: not measured, torch.compile needs a C++ compiler")
+    cuda = "not measured on a GPU yet"
+    print(f"\nCUDA: {cuda}")
+    write_json(
+        RESULT,
+        {"torch": torch.__version__, "threads": torch.get_num_threads(), "tables": tables, "cuda": cuda},
+    )
+
+
+if __name__ == "__main__":
+    main()
