@@ -5,7 +5,7 @@ import re
 from importlib import metadata
 
 import pandas as pd
-from IPython.display import HTML, Markdown
+from IPython.display import HTML, Math, display
 
 
 def we_find(text: str) -> HTML:
@@ -50,21 +50,33 @@ def versions() -> pd.DataFrame:
     return pd.DataFrame({"version": {name: metadata.version(name) for name in names}})
 
 
-def loss_card(name: str) -> Markdown:
-    """A loss of the registry as text: its equation, fidelity, when to use it, and its parameters."""
+def loss_card(name: str) -> HTML:
+    """A loss of the registry: shows its equation, returns its fidelity, when to use it, and its parameters."""
     from afl_helpers.losses import LOSSES
 
     info = LOSSES[name]
+    # Definitions below the equation, so that neither is wider than a page.
+    display(Math(r"\begin{gathered}" + info.equation.replace(r", \quad", r", \\") + r"\end{gathered}"))
     rows = [
-        f"| `{parameter}` | `{info.defaults[parameter]!r}` | {meaning.replace('|', chr(92) + '|')} |"
+        {"parameter": _code(parameter), "default": _code(repr(info.defaults[parameter])), "meaning": _inline(meaning)}
         for parameter, meaning in info.parameters.items()
         if parameter != "reduction"
     ]
-    table = ["| parameter | default | meaning |", "|---|---|---|", *rows] if rows else ["No parameters."]
-    parts = [
-        f"$$\n{info.equation}\n$$",
-        f"**In code** `build_loss({name!r}, ...)`. **Fidelity** {info.fidelity}.",
-        f"**When** {info.when}",
-        "\n".join(table),
-    ]
-    return Markdown("\n\n".join(re.sub(r":\w+:`~?([\w.]+\.)?(\w+)`|``([^`]+)``", r"`\2\3`", part) for part in parts))
+    table = pd.DataFrame(rows).to_html(index=False, escape=False, border=0, justify="left") if rows else ""
+    call = _code(f"build_loss({name!r}, ...)")
+    text = f"<b>Use.</b> {_inline(info.when)} <b>Fidelity.</b> {_inline(info.fidelity)}. <b>In code</b> {call}"
+    return HTML(f"<p>{text}{'' if rows else '; no parameters'}.</p>{table}")
+
+
+def _code(text: str) -> str:
+    return f"<code>{html.escape(text, quote=False)}</code>"
+
+
+def _inline(text: str) -> str:
+    """A docstring's line as HTML: its literals and references as code."""
+    parts = re.split(r":\w+:`~?([^`]+)`|``([^`]+)``", html.escape(text, quote=False))
+    return "".join(
+        part if i % 3 == 0 else f"<code>{part.rpartition('.')[2] if i % 3 == 1 else part}</code>"
+        for i, part in enumerate(parts)
+        if part
+    )

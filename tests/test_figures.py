@@ -8,8 +8,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from afl_helpers import figures
-from afl_helpers.display import we_find
+from afl_helpers.display import loss_card, we_find
 from afl_helpers.gamma import class_gamma
+from afl_helpers.losses import LOSSES
 
 matplotlib.use("Agg")
 
@@ -114,3 +115,11 @@ def test_figures_do_not_stay_open():
 
 def test_a_finding_is_escaped():
     assert "a &lt; b" in we_find("a < b").data and 'class="admonition we-find"' in we_find("x").data
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_loss_card_names_every_parameter_without_leftover_markup(name):
+    text = loss_card(name).data
+    for parameter in LOSSES[name].parameters:
+        assert parameter == "reduction" or f"<code>{parameter}</code>" in text
+    assert "`" not in text and ":func:" not in text and LOSSES[name].fidelity[:20] in text

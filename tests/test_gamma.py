@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts
 from afl_helpers.errors import UsageError
 from afl_helpers.gamma import ASSIGNMENTS, NORMALIZATIONS, assign_gamma, class_gamma
 
@@ -28,6 +29,31 @@ def test_readings_by_hand(normalization):
     gamma = class_gamma(COUNTS, N, 2.0, normalization, bounds=None)
     np.testing.assert_allclose(gamma, EXPECTED[normalization], rtol=1e-6)
     assert gamma.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "normalization, most_frequent, rarest",
+    [
+        ("documents", 4.672, 158_894),  # 2 x 79,447 / 34,007, and / 1
+        ("labels", 14.28, 485_500),
+        ("max", 2.0, 68_014),
+        ("mean", 0.0393, 1_337.5),
+        ("sqrt", 2.0, 368.8),
+        ("log10", 2.0, 11.06),
+        ("information", 0.238, 3.17),
+    ],
+)
+def test_readings_on_the_real_genres(normalization, most_frequent, rarest):
+    """The 363 genres of 79,447 movies; "Drama" has 34,007, 13 genres have one."""
+    counts = list(genre_counts().values())
+    gamma = class_gamma(counts, N_MOVIES_WITH_GENRE, 2.0, normalization, bounds=None)
+    assert gamma[0] == gamma.min() and gamma[-1] == gamma.max()
+    np.testing.assert_allclose([gamma[0], gamma[-1]], [most_frequent, rarest], rtol=5e-3)
+
+
+def test_bounds_hold_most_of_the_real_genres_at_the_upper_one():
+    gamma = class_gamma(list(genre_counts().values()), N_MOVIES_WITH_GENRE)
+    assert gamma[0] == 0.5 and (gamma == 5.0).sum() == 268
 
 
 def test_default_is_the_mean_within_bounds():

@@ -15,7 +15,7 @@ from reference_losses import reference
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from afl_helpers.errors import UsageError
-from afl_helpers.losses import LOSSES, build_loss, functional
+from afl_helpers.losses import LOSSES, build_loss, focal_loss, functional
 
 COUNTS, N = [60, 20, 3, 1], 100
 NAMES = sorted(LOSSES)
@@ -538,6 +538,45 @@ def test_compiled_without_a_break(name):
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(z, y), loss(z, y))
     torch.testing.assert_close(gradient(compiled, z, y), gradient(loss, z, y))
+
+
+@pytest.mark.parametrize("gammas", [(2.0, None), (0.5, 3.0), ("per class", None), ("per class", 1e3)])
+@pytest.mark.parametrize("alphas", [(None, None), (0.25, 0.75), ("per class", None)])
+def test_compiled_focal_loss_has_a_form_of_its_own(gammas, alphas):
+    values = torch.tensor([0.0, 0.3, 1.0, 2.5, 5.0, 40.0], dtype=torch.float64)
+    gamma, gamma_negative = (values if value == "per class" else value for value in gammas)
+    alpha, alpha_negative = (values / 40 if value == "per class" else value for value in alphas)
+    z = torch.cat([torch.linspace(-60, 60, 97), torch.tensor([-1e4, 1e4])])[:, None].expand(-1, 6).contiguous()
+    parameters = {"gamma": gamma, "alpha": alpha, "gamma_negative": gamma_negative, "alpha_negative": alpha_negative}
+    given = {name: p.float() if isinstance(p, torch.Tensor) else p for name, p in parameters.items()}
+    torch._dynamo.reset()
+    compiled = torch.compile(focal_loss, fullgraph=True, backend="aot_eager")
+    for y in (torch.zeros_like(z), torch.ones_like(z)):
+        expected = focal_loss(z.double(), y.double(), **parameters, reduction="none")
+        torch.testing.assert_close(
+            compiled(z, y, **given, reduction="none").double(), expected, rtol=2e-5, atol=1e-30, check_dtype=False
+        )
+        slope = gradient(focal_loss, z.double(), y.double(), **parameters)
+        found = gradient(compiled, z, y, **given)
+        torch.testing.assert_close(found.double(), slope, rtol=2e-5, atol=1e-30)
+
+
+def test_compiled_focal_loss_with_soft_targets_learned_gamma_and_no_second_derivative():
+    z, _ = batch(dtype=torch.float32)
+    soft = torch.rand(z.shape, generator=torch.Generator().manual_seed(3))
+    gamma = torch.linspace(0, 4, z.shape[1], requires_grad=True)
+    torch._dynamo.reset()
+    compiled = torch.compile(focal_loss, backend="aot_eager")
+    fixed = gamma.detach()
+    torch.testing.assert_close(
+        gradient(lambda z, y: compiled(z, y, fixed), z, soft), gradient(lambda z, y: focal_loss(z, y, fixed), z, soft)
+    )
+    (slope,) = torch.autograd.grad(compiled(z, soft, gamma), gamma)
+    (expected,) = torch.autograd.grad(focal_loss(z, soft, gamma), gamma)
+    torch.testing.assert_close(slope, expected)
+    with pytest.raises(RuntimeError, match="double backward|create_graph=False"):  # better than a wrong one
+        (first,) = torch.autograd.grad(compiled(z, soft, fixed), z, create_graph=True)
+        first.sum().backward()
 
 
 @every_loss

@@ -115,6 +115,7 @@ def test_reductions_by_hand():
     assert reduce_loss(elements, "mean", torch.zeros(2, 3)) == 0.0
 
 
+@pytest.mark.filterwarnings("ignore:.*classes have a gamma")  # afl-literal, rightly
 @pytest.mark.parametrize("name", LOSSES)
 class TestContract:
     """What every name in the registry keeps."""

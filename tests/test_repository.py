@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import afl_helpers
+from afl_helpers.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -144,3 +145,16 @@ def test_ci_runs_the_tests_that_the_readme_names() -> None:
     assert "make test" in script.read_text()
     readme = (ROOT / "README.md").read_text()
     assert "make test" in readme and "make book" in readme
+
+
+def test_the_page_of_losses_has_a_section_for_each():
+    cells = json.loads((ROOT / "book" / "losses.ipynb").read_text())["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells)
+    for name, info in LOSSES.items():
+        for needed in (
+            f"## {info.title}",
+            f"{{cite}}`{info.reference}`",
+            f'loss_card("{name}")',
+            f'loss_curves("{name}"',
+        ):
+            assert needed in text, f"book/losses.ipynb lacks {needed}"

@@ -184,7 +184,7 @@ def focal_loss(
 
 
 def _focal(logits, targets, gamma, gamma_negative, alpha, alpha_negative, mask, reduction) -> Tensor:
-    """The focal family: on a CPU in one pass over blocks of rows, elsewhere and in a trace by the plain formula."""
+    """The focal family: on a CPU in one pass over blocks of rows, elsewhere and in a trace by formulas of tensors."""
     parameters = gamma, gamma_negative, alpha, alpha_negative
     fast = has_fast_path(logits, targets, *parameters)
     if fast and mask is None and reduction != "none":

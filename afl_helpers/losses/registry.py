@@ -234,7 +234,7 @@ LOSSES: dict[str, LossInfo] = {
         r"-w_c \, y \log p - (1 - y) \log(1 - p), \quad w_c = (N - n_c) / n_c",
         "putra2023weighting",
         "textbook; the paper names class weights without a formula",
-        "When missing a rare label costs more than a false alarm. Scores no longer are probabilities, and without a cap the"
+        "Where missing a rare label costs more than a false alarm. Scores no longer are probabilities, and without a cap the"
         " rarest labels dominate the gradient.",
         WeightedBinaryCrossEntropy.from_counts,
         needs_counts=True,
@@ -254,7 +254,7 @@ LOSSES: dict[str, LossInfo] = {
         r"-\alpha_t (1 - p_t)^{\gamma} \log p_t",
         "lin2017focal",
         "as in its source; the paper's Eq. 1",
-        "When easy negatives outnumber all else. Scores move towards one half: tune the threshold.",
+        "Where easy negatives outnumber all else. Scores move towards one half: tune the threshold.",
         FocalLoss,
         reduces_to_bce={"gamma": 0.0},
     ),
@@ -339,7 +339,7 @@ LOSSES: dict[str, LossInfo] = {
         r" \zeta(x) = \log(1 + e^{x})",
         "cao2019ldam",
         "our construction: the source has a softmax over exclusive classes",
-        "When rare labels overfit: their positives must clear a larger margin. The scale sets the logits' range,"
+        "Where rare labels overfit: their positives must clear a larger margin. The scale sets the logits' range,"
         " so thresholds must be tuned.",
         LDAMLoss.from_counts,
         needs_counts=True,
@@ -351,7 +351,7 @@ LOSSES: dict[str, LossInfo] = {
         r"\left(\min(1, r^*_c / r_c) \text{ if } y, \min(1, r_c / r^*_c) \text{ else}\right)",
         "duarte2021plm",
         "after a third party's code; its state and the clip of extreme counts are partly our construction",
-        "When a fixed weight is a guess: the share of negatives kept adapts after each epoch. It is stochastic,"
+        "Where a fixed weight is a guess: the share of negatives kept adapts after each epoch. It is stochastic,"
         " and its state must be saved with the model.",
         PartialLabelMaskingLoss,
         needs_counts=True,
