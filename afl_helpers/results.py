@@ -20,7 +20,7 @@ from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.evaluation import (
     average_precision_per_label,
     bootstrap_average_precision,
-    bootstrap_f1,
+    bootstrap_decisions,
     frequency_groups,
     paired_difference,
     resampling_weights,
@@ -133,7 +133,8 @@ def build_result(
     replicates = {
         f"{metric}@{rule}": values
         for rule in TUNED
-        for metric, values in bootstrap_f1(targets, decisions[rule], weights).items()
+        for metric, values in bootstrap_decisions(targets, decisions[rule], weights).items()
+        if metric.startswith("f1")
     }
     precision = bootstrap_average_precision(targets, scores, weights)
     tail = frequency_groups(train.label_counts)["tail"]

@@ -50,7 +50,7 @@ from afl_helpers.encoders import (
     quiet,
 )
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
-from afl_helpers.evaluation import average_precision_per_label, evaluate, tune_thresholds
+from afl_helpers.evaluation import average_precision_per_label, evaluate, fit_thresholds
 from afl_helpers.files import write_json
 from afl_helpers.losses import MultiLabelLoss, build_loss
 from afl_helpers.losses.callback import LossStateCallback
@@ -268,15 +268,8 @@ def selection_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str, floa
 
 def tuned_thresholds(train: Corpus, validation: Corpus, scores: np.ndarray) -> dict[str, float | np.ndarray]:
     """Thresholds of every rule in :data:`THRESHOLDS`, from validation scores and training frequencies."""
-    targets = _dense(validation.labels)
-    return {
-        "at_0.5": 0.5,
-        "tuned_common": tune_thresholds(targets, scores, "common"),
-        "tuned_per_label": tune_thresholds(targets, scores, "per_label"),
-        "tuned_proportional": tune_thresholds(
-            targets, scores, "proportional", label_rates=train.label_counts / len(train)
-        ),
-    }
+    rates = train.label_counts / len(train)
+    return fit_thresholds(_dense(validation.labels), scores, rates, ("common", "per_label", "proportional"))
 
 
 def _finish(

@@ -11,16 +11,29 @@ from sklearn import metrics as sk
 
 from afl_helpers.errors import UsageError
 from afl_helpers.evaluation import (
+    TopK,
     average_precision_per_label,
     bootstrap_average_precision,
-    bootstrap_f1,
+    bootstrap_decisions,
+    brier_scores,
+    calibration_bins,
+    calibration_errors,
+    decide,
     evaluate,
+    evaluate_tuned,
+    fit_thresholds,
+    frequency_curve,
     frequency_groups,
+    holm,
     interval,
     label_table,
     paired_difference,
     paper_metrics,
+    probability_of_improvement,
+    ranking_metrics,
     resampling_weights,
+    seed_interval,
+    summarize_runs,
     tune_thresholds,
 )
 
@@ -66,31 +79,6 @@ def problems(draw):
     return targets.astype(np.uint8), scores
 
 
-@pytest.mark.filterwarnings("ignore")
-@settings(max_examples=60, deadline=None)
-@given(problems())
-def test_equals_scikit_learn(problem):
-    targets, scores = problem
-    found, decisions = evaluate(targets, scores), scores >= 0.5
-    for average in ("micro", "macro", "weighted", "samples"):
-        expected = sk.precision_recall_fscore_support(targets, decisions, average=average, zero_division=0)
-        assert [found[f"{m}_{average}"] for m in ("precision", "recall", "f1")] == pytest.approx(expected[:3])
-    assert found["subset_accuracy"] == pytest.approx(sk.accuracy_score(targets, decisions))
-    assert found["hamming_accuracy"] == pytest.approx(1 - sk.hamming_loss(targets, decisions))
-    both = [c for c in range(targets.shape[1]) if 0 < targets[:, c].sum() < len(targets)]
-    some = [c for c in range(targets.shape[1]) if targets[:, c].any()]
-    if both:
-        for key, values in (("roc_auc_macro", scores), ("roc_auc_macro_of_decisions", decisions)):
-            assert found[key] == pytest.approx(np.mean([sk.roc_auc_score(targets[:, c], values[:, c]) for c in both]))
-        assert found["roc_auc_micro"] == pytest.approx(sk.roc_auc_score(targets.ravel(), scores.ravel()))
-    if some:
-        expected = np.mean([sk.average_precision_score(targets[:, c], scores[:, c]) for c in some])
-        assert found["average_precision_macro"] == pytest.approx(expected)
-        expected = sk.average_precision_score(targets.ravel(), scores.ravel())
-        assert found["average_precision_micro"] == pytest.approx(expected)
-    assert found["n_labels_without_positives"] == targets.shape[1] - len(some)
-
-
 def test_nothing_positive_is_zero_or_undefined_never_an_error():
     found = evaluate(np.zeros((3, 2)), np.zeros((3, 2)))
     assert found["f1_micro"] == found["precision_macro"] == 0.0
@@ -120,7 +108,8 @@ def test_group_metrics_are_the_metrics_of_those_labels():
     counts = np.arange(9)[::-1]
     found = evaluate(targets, scores, label_counts=counts)
     tail = evaluate(targets[:, 6:], scores[:, 6:])
-    assert {k: found[f"{k}_tail"] for k in tail} == pytest.approx(tail)
+    of_labels = {name: value for name, value in tail.items() if f"{name}_tail" in found}
+    assert len(of_labels) == 26 and {k: found[f"{k}_tail"] for k in of_labels} == pytest.approx(of_labels)
 
 
 def test_paper_metrics_are_eight():
@@ -176,26 +165,204 @@ def test_bootstrap_replicates_equal_metrics_of_the_resampled_documents():
     weights = resampling_weights(60, n_replicates=4)
     assert (weights.sum(1) == 60).all()
     np.testing.assert_array_equal(weights, resampling_weights(60, n_replicates=4))
-    f1, precision = bootstrap_f1(targets, scores >= 0.6, weights), bootstrap_average_precision(targets, scores, weights)
+    counted = bootstrap_decisions(targets, scores >= 0.6, weights)
+    precision = bootstrap_average_precision(targets, scores, weights)
     for r, weight in enumerate(weights):
         rows = np.repeat(np.arange(60), weight.astype(int))
         expected = evaluate(targets[rows], scores[rows], 0.6)
-        assert f1["f1_micro"][r] == pytest.approx(expected["f1_micro"])
-        assert f1["f1_macro"][r] == pytest.approx(expected["f1_macro"])
+        assert {name: values[r] for name, values in counted.items()} == pytest.approx(
+            {
+                f"{name}_{kind}": expected[f"{name}_{kind}"]
+                for name in ("precision", "recall", "f1")
+                for kind in ("micro", "macro")
+            }
+        )
         np.testing.assert_allclose(precision[r], average_precision_per_label(targets[rows], scores[rows]), rtol=1e-5)
 
 
 def test_intervals():
     assert interval(np.arange(1001)) == pytest.approx((25.0, 975.0))
     found = paired_difference(np.arange(100) + 2.0, np.arange(100))
-    assert found == {"difference": 2.0, "low": 2.0, "high": 2.0}
+    assert found == {"difference": 2.0, "low": 2.0, "high": 2.0, "p_value": pytest.approx(2 / 101)}
     with pytest.raises(UsageError, match="same test set"):
         paired_difference(np.zeros(3), np.zeros(4))
+
+
+def test_bootstrap_of_average_precision_with_ties_and_a_label_without_positives():
+    rng = np.random.default_rng(4)
+    targets, scores = rng.random((80, 4)) < [0.02, 0.3, 0.9, 0.0], np.round(rng.random((80, 4)), 1)
+    weights = resampling_weights(80, n_replicates=50)
+    found = bootstrap_average_precision(targets, scores, weights)
+    assert np.isnan(found[:, 3]).all()
+    for r in (0, 7, 49):
+        rows = np.repeat(np.arange(80), weights[r].astype(int))
+        np.testing.assert_allclose(found[r], average_precision_per_label(targets[rows], scores[rows]), rtol=1e-5)
+
+
+def test_holm_by_hand():
+    # ordered .01, .02, .03, .04: times 4, 3, 2, 1 is .04, .06, .06, .04, made ascending
+    np.testing.assert_allclose(holm([0.04, 0.01, 0.03, 0.02]), [0.06, 0.04, 0.06, 0.06])
+    assert holm([0.9, 0.8]).tolist() == [1.0, 1.0] and holm([0.03]).tolist() == [0.03]
+    with pytest.raises(UsageError, match="p_values"):
+        holm([1.2])
+
+
+def test_p_values_of_no_difference_are_as_often_small_as_they_say():
+    rng = np.random.default_rng(5)
+    p = [paired_difference(rng.normal(rng.normal(), 1, 400), np.zeros(400))["p_value"] for _ in range(800)]
+    assert 0.03 < np.mean(np.array(p) < 0.05) < 0.075
+
+
+def test_seed_interval_by_hand():
+    # mean 2, standard deviation 1, t of 2 degrees of freedom 4.302653
+    found = seed_interval([1.0, 2.0, 3.0])
+    assert found == pytest.approx({"mean": 2.0, "low": 2 - 4.302653 / 3**0.5, "high": 2 + 4.302653 / 3**0.5})
+    assert math.isnan(seed_interval([1.0])["low"])
+    with pytest.raises(UsageError, match="per seed"):
+        seed_interval([[1.0, 2.0]])
+
+
+def test_seed_intervals_cover_as_often_as_they_say():
+    rng = np.random.default_rng(6)
+    found = [seed_interval(rng.normal(0.5, 0.02, 5)) for _ in range(1500)]
+    assert 0.93 < np.mean([i["low"] <= 0.5 <= i["high"] for i in found]) < 0.97
+
+
+def test_summary_of_several_losses():
+    values = np.arange(8.0).reshape(4, 2)  # 0 to 7: the middle half is 2 to 5
+    found = summarize_runs({"a": values, "b": values * 0 + 3}, n_replicates=200)
+    assert found.loc["a", "estimate"] == 3.5 and found.loc["a", "low"] < 3.5 < found.loc["a", "high"]
+    assert found.loc["b", ["estimate", "low", "high", "n_seeds", "n_tasks"]].tolist() == [3, 3, 3, 4, 2]
+    outlier = values.copy()
+    outlier[0, 0] = -1000
+    assert summarize_runs({"a": outlier}, n_replicates=10).loc["a", "estimate"] == 3.5
+    assert summarize_runs({"a": outlier}, "mean", n_replicates=10).loc["a", "estimate"] < -100
+    assert summarize_runs({"a": values[:, ::-1]}, "median", n_replicates=10).loc["a", "estimate"] == 3.5
+    with pytest.raises(UsageError, match="NaN"):
+        summarize_runs({"a": [[1.0, math.nan]]})
+
+
+def test_probability_of_improvement_by_hand():
+    # task 0: pairs 3>2, 3>4 no, 1 neither; task 1: always higher
+    found = probability_of_improvement([[3.0, 9.0], [1.0, 9.0]], [[2.0, 1.0], [4.0, 1.0]], n_replicates=100)
+    assert found["probability"] == (1 / 4 + 1) / 2 and found["low"] <= found["probability"] <= found["high"]
+    assert probability_of_improvement([[1.0]], [[1.0]], n_replicates=5)["probability"] == 0.5
+    with pytest.raises(UsageError, match="same tasks"):
+        probability_of_improvement([[1.0]], [[1.0, 2.0]])
+
+
+def test_top_k():
+    scores = np.array([[0.9, 0.8, 0.1], [0.5, 0.5, 0.5]])
+    assert decide(scores, TopK(2)).tolist() == [[True, True, False], [True, True, False]]
+    assert not decide(scores, TopK(0)).any() and decide(scores, TopK(9)).all()
+    found = evaluate([[1, 1, 0], [0, 0, 1]], scores, TopK(2))
+    assert (found["precision_micro"], found["recall_micro"]) == (2 / 4, 2 / 3)
+    assert "threshold" not in label_table([[1, 1, 0], [0, 0, 1]], scores, TopK(2))
+    with pytest.raises(UsageError, match="k is -1"):
+        TopK(-1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems(), st.sampled_from(["f1_micro", "f1_macro"]))
+def test_top_k_is_the_best_k(problem, metric):
+    targets, scores = problem
+    reached = evaluate(targets, scores, tune_thresholds(targets, scores, "top_k", metric))[metric]
+    best = max(evaluate(targets, scores, TopK(k))[metric] for k in range(1, targets.shape[1] + 1))
+    assert reached == pytest.approx(best)
+
+
+def tuning_problem():
+    rng = np.random.default_rng(7)
+    targets = rng.random((120, 4)) < [0.5, 0.2, 0.1, 0.05]
+    return targets, np.clip(0.6 * rng.random((120, 4)) + 0.2 * targets, 0, 1)
+
+
+def test_evaluate_tuned_takes_its_thresholds_from_validation_alone():
+    targets, scores = tuning_problem()
+    validation, test = (targets[:60], scores[:60]), (targets[60:], scores[60:])
+    arguments = {"label_counts": [50, 20, 10, 5], "n_documents": 100}
+    found = evaluate_tuned(validation=validation, test=test, **arguments)
+    assert list(found) == ["at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional", "tuned_top_k"]
+    for rule, value in fit_thresholds(*validation, np.array([0.5, 0.2, 0.1, 0.05])).items():
+        assert found[rule] == pytest.approx(evaluate(*test, value, [50, 20, 10, 5]), nan_ok=True)
+    # Other test documents, the same thresholds: the first half of test alone gives the decisions it had.
+    part = evaluate_tuned(validation=validation, test=(targets[60:90], scores[60:90]), rules=["common"], **arguments)
+    assert (
+        part["tuned_common"]["f1_micro"]
+        == evaluate(targets[60:90], scores[60:90], tune_thresholds(*validation))["f1_micro"]
+    )
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"test": "validation"}, "the same scores; tune on documents that are not in test"),
+        ({"label_counts": [1, 2]}, r"shape \(2,\), scores have 4 labels"),
+        ({"n_documents": 10}, "n_documents is 10, a label has 50"),
+    ],
+)
+def test_evaluate_tuned_refuses_what_would_mislead(changes, words):
+    targets, scores = tuning_problem()
+    given = {
+        "validation": (targets[:60], scores[:60]),
+        "test": (targets[60:], scores[60:]),
+        "label_counts": [50, 20, 10, 5],
+        "n_documents": 100,
+    } | changes
+    if given["test"] == "validation":
+        given["test"] = (targets[:60].copy(), scores[:60].copy())
+    with pytest.raises(UsageError, match=words):
+        evaluate_tuned(**given)
+
+
+def test_calibration_by_hand():
+    # two bins: [0, .5) has scores .1, .3 and one positive; [.5, 1] has .5, 1 and two
+    targets, scores = [[0], [1], [1], [1]], [[0.1], [0.3], [0.5], [1.0]]
+    overall, per_label = calibration_errors(targets, scores, n_bins=2)
+    assert overall == per_label[0] == pytest.approx(0.5 * abs(0.5 - 0.2) + 0.5 * abs(1 - 0.75))
+    bins = calibration_bins(targets, scores, n_bins=2)
+    assert bins.to_dict("list") == {"n": [2, 2], "mean_score": pytest.approx([0.2, 0.75]), "observed": [0.5, 1.0]}
+    assert brier_scores(targets, scores).tolist() == pytest.approx([(0.01 + 0.49 + 0.25 + 0) / 4])
+
+
+def test_a_calibrated_score_has_next_to_no_calibration_error():
+    rng = np.random.default_rng(8)
+    scores = rng.random((40_000, 2))
+    targets = rng.random(scores.shape) < scores
+    assert calibration_errors(targets, scores)[0] < 0.01 < 0.1 < calibration_errors(targets, scores**3)[0]
+    logits = evaluate(targets[:50], scores[:50] * 8 - 4)
+    assert math.isnan(logits["brier"]) and math.isnan(logits["calibration_error"])
+
+
+def test_frequency_curve_by_hand():
+    table = label_table(
+        [[1, 0, 1, 0], [1, 1, 0, 0]], [[0.9, 0.1, 0.9, 0.1], [0.2, 0.6, 0.9, 0.1]], label_counts=[500, 12, 20, 0]
+    )
+    curve = frequency_curve(table, edges=(1, 10, 100))
+    assert curve["count_from"].tolist() == [0, 10, 100] and curve["count_below"].tolist() == [1, 100, math.inf]
+    assert curve["n_labels"].tolist() == [1, 2, 1] and curve["n_present"].tolist() == [0, 2, 1]
+    assert curve["n_never_predicted"].tolist() == [1, 0, 0]
+    assert curve["recall"].tolist()[1:] == [1.0, 0.5] and curve["f1"][1] == pytest.approx((1 + 2 / 3) / 2)
+    assert math.isnan(curve["recall"][0])
+    with pytest.raises(UsageError, match="training_count"):
+        frequency_curve(table.drop(columns="training_count"))
+    with pytest.raises(UsageError, match="ascend"):
+        frequency_curve(table, edges=(10, 10))
 
 
 @pytest.mark.parametrize(
     "call, words",
     [
+        (lambda: evaluate(TARGETS, SCORES, zero_division=2), "zero_division is 2"),
+        (lambda: evaluate(TARGETS, np.where(SCORES == 0.8, np.nan, SCORES)), "nan at row 2, label 1"),
+        (lambda: evaluate(np.where(TARGETS, np.nan, 0), SCORES), "nan at row 0, label 0"),
+        (lambda: evaluate(TARGETS, SCORES, [0.5, math.nan]), "thresholds hold NaN"),
+        (lambda: calibration_errors(TARGETS, SCORES * 2), "probabilities"),
+        (lambda: calibration_errors(TARGETS, SCORES, 0), "n_bins"),
+        (lambda: ranking_metrics(TARGETS, SCORES, (0,)), "ks are"),
+        (lambda: frequency_groups([1, 2], "third"), "cutoffs"),
+        (lambda: label_table(TARGETS, SCORES, label_names=["a"]), "label_names has 1"),
+        (lambda: bootstrap_decisions(TARGETS, TARGETS[:2], np.ones((3, 4))), "decisions"),
         (lambda: evaluate(TARGETS, SCORES[:3]), r"\(4, 2\), scores \(3, 2\)"),
         (lambda: evaluate(TARGETS * 2, SCORES), "other than 0 and 1"),
         (lambda: evaluate(TARGETS, np.where(SCORES == 0.8, np.nan, SCORES)), "row 2, label 1"),

@@ -1,0 +1,78 @@
+"""Labels by how often they occur in training."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from afl_helpers.errors import UsageError
+
+GROUPS = ("head", "medium", "tail")
+
+
+def frequency_groups(
+    label_counts: ArrayLike, cutoffs: Literal["rank"] | tuple[int, int] = "rank"
+) -> dict[str, np.ndarray]:
+    """Head, medium and tail labels by training count.
+
+    Args:
+        label_counts: (n_labels,) counts on the training documents.
+        cutoffs: ``"rank"``: thirds of the labels ordered by count (ties by position, the tail gets no more than a
+            third); or (head_from, medium_from): head has at least head_from documents, medium at least medium_from.
+
+    Returns:
+        ``{"head", "medium", "tail"}``, each (n_labels,) bool; together every label once.
+    """
+    counts = np.asarray(label_counts)
+    if counts.ndim != 1:
+        raise UsageError(f"label_counts has shape {counts.shape}; pass one training count per label")
+    if isinstance(cutoffs, str):
+        if cutoffs != "rank":
+            raise UsageError(f'cutoffs are {cutoffs!r}; pass "rank" or (head_from, medium_from)')
+        rank = np.empty(len(counts), dtype=int)
+        rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+        head, medium = rank < len(counts) / 3, rank < 2 * len(counts) / 3
+    else:
+        head_from, medium_from = cutoffs
+        if not 0 <= medium_from <= head_from:
+            raise UsageError(f"cutoffs are {cutoffs}; pass (head_from, medium_from) with head_from >= medium_from")
+        head, medium = counts >= head_from, counts >= medium_from
+    return {"head": head, "medium": medium & ~head, "tail": ~medium}
+
+
+def frequency_curve(
+    table: pd.DataFrame, edges: ArrayLike = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+) -> pd.DataFrame:
+    """Recall, precision, F1 and average precision against training frequency.
+
+    Args:
+        table: what :func:`~afl_helpers.evaluation.label_table` returns, with training counts.
+        edges: ascending counts at which a bin begins; labels below the first form a bin of their own.
+
+    Returns:
+        One row per bin that has a label: ``count_from, count_below, n_labels, n_never_predicted`` and the means over its
+        labels that occur in the evaluated documents (``n_present`` of them).
+    """
+    if "training_count" not in table:
+        raise UsageError("the table has no training_count; pass label_counts to label_table")
+    edges = np.asarray(edges, float)
+    if edges.ndim != 1 or not len(edges) or (np.diff(edges) <= 0).any():
+        raise UsageError("edges must ascend; pass the counts at which bins begin")
+    bounds = np.concatenate([[0.0], edges[edges > 0], [np.inf]])
+    bins = np.searchsorted(bounds, table["training_count"], side="right") - 1
+    rows = []
+    for index in np.unique(bins):
+        labels = table[bins == index]
+        present = labels[labels["support"] > 0]
+        rows.append(
+            {
+                "count_from": bounds[index],
+                "count_below": bounds[index + 1],
+                "n_labels": len(labels),
+                "n_present": len(present),
+                "n_never_predicted": int((labels["predicted"] == 0).sum()),
+                **present[["recall", "precision", "f1", "average_precision"]].mean().to_dict(),
+            }
+        )
+    return pd.DataFrame(rows)

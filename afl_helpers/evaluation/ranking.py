@@ -1,0 +1,81 @@
+"""Measures of an order: ROC AUC and average precision by label, and how well each document's labels are ranked.
+
+Cost is n log n in documents and linear in labels, which go by in blocks.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from afl_helpers.errors import UsageError
+from afl_helpers.evaluation.inputs import check_inputs, label_blocks
+
+
+def roc_auc_per_label(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:
+    """ROC AUC of each column, (n_labels,); ties count half; NaN without both a positive and a negative."""
+    targets, scores = check_inputs(targets, scores)
+    n = len(targets)
+    result = np.full(targets.shape[1], np.nan)
+    for label, own, ranked in _ranked_labels(targets, scores):
+        if len(own) < n:
+            # The mean of the ranks that share a score, counted from 1 at the lowest.
+            ranks = (np.searchsorted(ranked, own, "left") + np.searchsorted(ranked, own, "right") + 1) / 2
+            result[label] = (ranks.sum() - len(own) * (len(own) + 1) / 2) / (len(own) * (n - len(own)))
+    return result
+
+
+def average_precision_per_label(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:
+    """Average precision of each column, (n_labels,), documents of one score as one step; NaN without a positive."""
+    targets, scores = check_inputs(targets, scores)
+    n = len(targets)
+    result = np.full(targets.shape[1], np.nan)
+    for label, own, ranked in _ranked_labels(targets, scores):
+        at_least = n - np.searchsorted(ranked, own, "left")
+        hits = len(own) - np.searchsorted(own, own, "left")
+        result[label] = (hits / at_least).mean()
+    return result
+
+
+def ranking_metrics(targets: ArrayLike, scores: ArrayLike, ks: Sequence[int] = (1, 3, 5)) -> dict[str, float]:
+    """How well the labels of each document are ranked.
+
+    Args:
+        targets: (n_documents, n_labels) of 0 and 1.
+        scores: (n_documents, n_labels), finite.
+        ks: for precision at k; a k above n_labels is left out.
+
+    Returns:
+        ``coverage``: how far down the ranking all labels of a document lie, mean, a document without labels counts 0;
+        ``label_ranking_average_precision``: where a document without labels counts 1, both as in scikit-learn;
+        ``precision_at_k``: share of the k highest that are right, the first label first among equals.
+    """
+    targets, scores = check_inputs(targets, scores)
+    n, n_labels = targets.shape
+    if not all(isinstance(k, int | np.integer) and k >= 1 for k in ks):
+        raise UsageError(f"ks are {tuple(ks)}; pass whole numbers of at least 1")
+    ranking, depth = np.ones(n), np.zeros(n)
+    # A document's labels are to its ranking what a label's documents are to the label's.
+    for document, own, ranked in _ranked_labels(targets.T, scores.T):
+        at_least = n_labels - np.searchsorted(ranked, own, "left")
+        ranking[document] = ((len(own) - np.searchsorted(own, own, "left")) / at_least).mean()
+        depth[document] = at_least[0]
+    metrics = {"coverage": float(depth.mean()), "label_ranking_average_precision": float(ranking.mean())}
+    ks = [int(k) for k in ks if k <= n_labels]
+    hits = dict.fromkeys(ks, 0)
+    for rows in label_blocks(n_labels, n):
+        best = np.argsort(-scores[rows], axis=1, kind="stable")[:, : max(ks, default=0)]
+        found = np.take_along_axis(targets[rows], best, 1)
+        for k in ks:
+            hits[k] += int(found[:, :k].sum())
+    return metrics | {f"precision_at_{k}": hits[k] / (k * n) for k in ks}
+
+
+def _ranked_labels(targets: np.ndarray, scores: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Each label that has a positive: its column, the scores of its positives and all its scores, both ascending."""
+    for labels in label_blocks(*targets.shape):
+        by_label = np.ascontiguousarray(targets[:, labels].T)
+        own = np.ascontiguousarray(scores[:, labels].T)
+        ranked = np.sort(own, axis=1)
+        for row in np.flatnonzero(by_label.any(1)):
+            yield labels.start + row, np.sort(own[row, by_label[row]]), ranked[row]

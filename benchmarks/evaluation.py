@@ -1,0 +1,137 @@
+"""Ranking measures and bootstrap beside scikit-learn, and how time and memory grow.
+
+    python benchmarks/evaluation.py
+
+The first table times one process on one set of scores; scikit-learn's bootstrap is timed on a few resamples and its time
+scaled up. The second table measures each size in a process of its own: seconds of all per-label AUCs and of `evaluate`,
+and the peak memory of the process, its inputs included.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
+
+from afl_helpers.evaluation import (
+    average_precision_per_label,
+    bootstrap_decisions,
+    evaluate,
+    resampling_weights,
+    roc_auc_per_label,
+    tune_thresholds,
+)
+from afl_helpers.files import write_json
+
+SHAPE = (8_400, 363)
+SIZES = [(12_500, 250), (25_000, 250), (50_000, 250), (50_000, 500), (50_000, 1_000)]
+N_REPLICATES = 1_000
+RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "evaluation.json"
+
+
+def problem(n_documents: int, n_labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Targets with a long tail, about four a document, and probabilities with ties."""
+    rng = np.random.default_rng(0)
+    rates = 0.4 / np.arange(1, n_labels + 1) ** 0.7
+    targets = rng.random((n_documents, n_labels), dtype=np.float32) < rates
+    logits = rng.standard_normal((n_documents, n_labels), dtype=np.float32)
+    logits += 2 * targets + np.log(rates / (1 - rates)).astype(np.float32)
+    return targets, np.round(1 / (1 + np.exp(-logits)), 4)
+
+
+def least(function: Callable[[], object], repetitions: int = 5) -> tuple[float, object]:
+    """Least seconds of several calls, and what the last one returned."""
+    times = []
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        found = function()
+        times.append(time.perf_counter() - started)
+    return min(times), found
+
+
+def loop(function: Callable, targets: np.ndarray, scores: np.ndarray, needs_negative: bool) -> np.ndarray:
+    """scikit-learn's measure, label by label; NaN where it is undefined."""
+    values = np.full(targets.shape[1], np.nan)
+    for label in range(targets.shape[1]):
+        if targets[:, label].any() and not (needs_negative and targets[:, label].all()):
+            values[label] = function(targets[:, label], scores[:, label])
+    return values
+
+
+def resample_with_scikit_learn(targets: np.ndarray, decisions: np.ndarray, n_replicates: int) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(n_replicates):
+        rows = rng.integers(len(targets), size=len(targets))
+        for average in ("micro", "macro"):
+            precision_recall_fscore_support(targets[rows], decisions[rows], average=average, zero_division=0)
+
+
+def beside_scikit_learn() -> dict[str, dict[str, float]]:
+    targets, scores = problem(*SHAPE)
+    scores = scores.astype(float)
+    table = {}
+    for name, ours, theirs, needs_negative in (
+        ("ROC AUC of each label", roc_auc_per_label, roc_auc_score, True),
+        ("average precision of each label", average_precision_per_label, average_precision_score, False),
+    ):
+        seconds, found = least(lambda ours=ours: ours(targets, scores))
+        peer, expected = least(
+            lambda theirs=theirs, need=needs_negative: loop(theirs, targets, scores, need), repetitions=1
+        )
+        error = float(np.nanmax(np.abs(found - expected)))
+        table[name] = {"seconds": seconds, "scikit_learn_seconds": peer, "largest_difference": error}
+    decisions = scores >= tune_thresholds(targets, scores)
+    seconds, _ = least(lambda: bootstrap_decisions(targets, decisions, resampling_weights(len(targets), N_REPLICATES)))
+    few = 5
+    peer, _ = least(lambda: resample_with_scikit_learn(targets, decisions, few), repetitions=1)
+    table[f"{N_REPLICATES:,} resamples of precision, recall and F1"] = {
+        "seconds": seconds,
+        "scikit_learn_seconds": peer * N_REPLICATES / few,
+    }
+    print(f"{SHAPE[0]:,} documents x {SHAPE[1]} labels")
+    for name, row in table.items():
+        row["ratio"] = row["scikit_learn_seconds"] / row["seconds"]
+        difference = f"  largest difference {row['largest_difference']:.0e}" if "largest_difference" in row else ""
+        print(f"  {name:50s} {row['seconds']:8.3f} s  {row['ratio']:7.0f} times as fast as scikit-learn{difference}")
+    return table
+
+
+def measure(n_documents: int, n_labels: int) -> dict[str, float]:
+    targets, scores = problem(n_documents, n_labels)
+    auc, _ = least(lambda: roc_auc_per_label(targets, scores), repetitions=2)
+    every, _ = least(lambda: evaluate(targets, scores, label_counts=targets.sum(0)), repetitions=1)
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return {"auc_seconds": auc, "evaluate_seconds": every, "peak_gigabytes": int(peak.split()[1]) / 2**20}
+
+
+def growth() -> dict[str, dict[str, float]]:
+    print("\ndocuments x labels   AUC of each label   evaluate, with groups   peak memory")
+    table = {}
+    for n_documents, n_labels in SIZES:
+        command = [sys.executable, __file__, "--one", str(n_documents), str(n_labels)]
+        row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        table[f"{n_documents}x{n_labels}"] = row
+        print(
+            f"{n_documents:>9,} x {n_labels:<5,}  {row['auc_seconds']:15.2f} s  {row['evaluate_seconds']:19.2f} s"
+            f"  {row['peak_gigabytes']:9.2f} GiB"
+        )
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--one", nargs=2, type=int, metavar=("DOCUMENTS", "LABELS"))
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(*arguments.one)))
+        return
+    write_json(RESULT, {"numpy": np.__version__, "beside_scikit_learn": beside_scikit_learn(), "growth": growth()})
+
+
+if __name__ == "__main__":
+    main()
