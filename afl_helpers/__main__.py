@@ -89,12 +89,22 @@ def _study(args: argparse.Namespace) -> None:
 
 
 def _claims(args: argparse.Namespace) -> None:
-    from afl_helpers.claims import CLAIMS
+    import shutil
+    import textwrap
 
+    from afl_helpers.claims import CLAIMS, all_results, verdicts
+
+    indent = " " * 5
+    # A name such as cmu-leads stays whole.
+    wrapper = textwrap.TextWrapper(max(40, shutil.get_terminal_size().columns), break_on_hyphens=False)
+    wrapper.subsequent_indent = indent
+    found = verdicts(all_results(args.results)).set_index("id")
     for claim in CLAIMS:
-        print(
-            f"{claim.id:4} {claim.claim}\n     the paper: {claim.figure} (section {claim.section})\n     {claim.verdict}"
-        )
+        verdict, conditions, evidence = found.loc[claim.id]
+        under = {"ours": " (under our conditions)", "the paper's": " (under the paper's)"}.get(conditions, "")
+        print(wrapper.fill(f"{claim.id:4} {claim.claim}: {verdict}{under}"))
+        for line in (f"the paper: {claim.figure} ({claim.source})", f"the rule: {claim.rule}", evidence):
+            print(wrapper.fill(indent + line))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -137,6 +147,9 @@ def build_parser() -> argparse.ArgumentParser:
     study.set_defaults(function=_study)
 
     claims = commands.add_parser("claims", help="the paper's claims and what became of them")
+    claims.add_argument(
+        "--results", type=Path, metavar="FOLDER", help="of the studies; without it the nearest is taken"
+    )
     claims.set_defaults(function=_claims)
     return parser
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from afl_helpers.claims import PAPER_FIGURES
+from afl_helpers.claims import PAPER_FIGURES, PRINTED, implied, printed_range
 from afl_helpers.evaluation import label_table
 from afl_helpers.gamma import NORMALIZATIONS, class_gamma
 
@@ -630,4 +630,71 @@ def differences(table: pd.DataFrame, xlabel: str, margin: float | None = None) -
     axes.grid(False, axis="y")
     if groups != [None]:
         axes.legend(loc="best", fontsize=9)
+    return figure
+
+
+# --- the paper's own numbers ----------------------------------------------------------------------------------------
+
+#: What the paper's ROC AUC may be, as columns of a table of runs.
+AUC_READINGS = {
+    "roc_auc_micro_of_decisions": "of decisions, micro",
+    "roc_auc_samples_of_decisions": "of decisions, by document",
+    "roc_auc_macro_of_decisions": "of decisions, macro",
+    "roc_auc_micro": "of scores, micro",
+}
+
+
+def implied_by_density(densities: np.ndarray) -> Figure:
+    """The micro recall and precision that the paper's pairs of F1 and ROC AUC imply, against the label density.
+
+    Bands are as wide as the rounding of the printed figures; the dashed line is the micro recall printed for AFL.
+    """
+    figure, axes = _subplots(1, 2, figsize=(7.6, 3.8), sharex=True, sharey=True)
+    for setting, row in PRINTED.items():
+        exact = PAPER_FIGURES[setting]
+        for panel, name in zip(axes, ("recall", "precision")):
+            line, low, high = np.full((3, len(densities)), np.nan)
+            for i, density in enumerate(map(float, densities)):
+                rounded, centre = (implied(pair["f1"], pair["roc_auc"], density) for pair in (row, exact))
+                if rounded.possible:
+                    low[i], high[i] = getattr(rounded, name)
+                if centre.possible:
+                    line[i] = np.mean(getattr(centre, name))
+            panel.fill_between(densities, low, high, color=colour_of(setting), alpha=0.3, linewidth=0)
+            panel.plot(densities, line, color=colour_of(setting), label=title_of(setting))
+            panel.set(xlabel="label density", title=f"implied micro {name}", ylim=(0.25, 1))
+    printed = PAPER_FIGURES["afl"]["recall_micro"]
+    axes[0].axhline(printed, color="black", linestyle="--", linewidth=1)
+    axes[0].annotate("printed for AFL", (densities[0], printed), (0, -12), textcoords="offset points", fontsize=9)
+    axes[1].legend(fontsize=9)
+    return figure
+
+
+def paper_pairs(table: pd.DataFrame) -> Figure:
+    """Micro F1 and ROC AUC of our runs, one panel a reading of the AUC, with the paper's pairs and their rounding.
+
+    Args:
+        table: rows of :func:`afl_helpers.results.results_table` for one corpus and method, under any threshold rules.
+    """
+    figure, axes = _subplots(2, 2, figsize=(7.6, 6.0), sharex=True)
+    for panel, (column, title) in zip(axes.flat, AUC_READINGS.items()):
+        panel.plot(table["f1_micro"], table[column], ".", color="#8a8a8a", markersize=5, label="a run of ours")
+        for setting, row in PRINTED.items():
+            (f1_low, f1_high), (low, high) = printed_range(row["f1"]), printed_range(row["roc_auc"])
+            centre = (f1_low + f1_high) / 2, (low + high) / 2
+            panel.errorbar(
+                *centre,
+                xerr=(f1_high - f1_low) / 2,
+                yerr=(high - low) / 2,
+                fmt="D",
+                markersize=6,
+                color=colour_of(setting),
+                label=f"{title_of(setting)}, the paper",
+            )
+        panel.set(title=f"AUC {title}", xlim=(0.4, 0.57))
+    for panel in axes[:, 0]:
+        panel.set(ylabel="ROC AUC")
+    for panel in axes[1]:
+        panel.set(xlabel="micro F1")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     return figure

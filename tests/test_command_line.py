@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from afl_helpers.__main__ import main
-from afl_helpers.claims import CLAIMS, claims_table
+from afl_helpers.claims import CLAIMS, all_results, claims_table
 from afl_helpers.errors import UsageError
 from afl_helpers.profiles import PROFILES, active_profile
 
@@ -68,10 +68,21 @@ def test_studies_are_listed(capsys, monkeypatch):
     assert "first-probe: 66 runs, 0 missing" in out and "first-fine-tune" in out
 
 
-def test_claims_are_printed_with_their_verdicts(capsys):
-    assert main(["claims"]) == 0
-    out = capsys.readouterr().out
-    assert all(claim.id in out for claim in CLAIMS) and len(claims_table()) == 12
+def test_claims_are_printed_with_verdict_and_evidence(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "72")
+    assert main(["claims", "--results", str(Path(__file__).resolve().parent.parent / "results")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == [claim.id for claim in CLAIMS]
+    assert max(len(line) for line in lines) <= 72
+    out = " ".join(" ".join(lines).split())
+    table = claims_table(all_results(Path(__file__).resolve().parent.parent / "results"))
+    for claim, verdict, evidence in table[["claim", "verdict", "evidence"]].itertuples(index=False):
+        assert f"{claim}: {verdict}" in out and " ".join(evidence.split()) in out
+
+    assert main(["claims", "--results", str(tmp_path)]) == 0
+    assert "No study has 2 seeds" in " ".join(capsys.readouterr().out.split())
+    assert main(["claims", "--results", str(tmp_path / "nowhere")]) == 1
+    assert "does not exist" in capsys.readouterr().err
 
 
 def test_module_runs_as_a_program():

@@ -16,7 +16,9 @@ def check_targets(targets: ArrayLike) -> np.ndarray:
     """Targets as bool, (n_documents, n_labels), or an error that says what is wrong."""
     targets = targets.toarray() if sparse.issparse(targets) else np.asarray(targets)
     if targets.ndim != 2 or 0 in targets.shape:
-        raise UsageError(f"targets have shape {targets.shape}; pass (n_documents, n_labels), at least one document and one label")
+        raise UsageError(
+            f"targets have shape {targets.shape}; pass (n_documents, n_labels), at least one document and one label"
+        )
     if targets.dtype == bool:
         return targets
     wrong = (targets != 0) & (targets != 1)
