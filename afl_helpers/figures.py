@@ -633,6 +633,124 @@ def differences(table: pd.DataFrame, xlabel: str, margin: float | None = None) -
     return figure
 
 
+# --- what a metric hides -------------------------------------------------------------------------------------------
+
+
+def threshold_slider(targets: np.ndarray, scores: np.ndarray, start: float = 0.5) -> InteractiveChart:
+    """What each measure of decisions is at a threshold that a slider moves."""
+    import altair as alt
+
+    titles = {
+        "f1_micro": "micro F1",
+        "f1_macro": "macro F1",
+        "precision_micro": "micro precision",
+        "recall_micro": "micro recall",
+        "recall_macro": "macro recall",
+        "roc_auc_micro_of_decisions": "micro AUC of decisions",
+    }
+    from afl_helpers.evaluation import evaluate
+
+    rows = []
+    for threshold in np.round(np.linspace(0.02, 0.98, 49), 2):
+        found = evaluate(targets, scores, threshold)
+        never = found["n_labels_never_predicted"]
+        rows += [
+            {"threshold": threshold, "measure": title, "value": round(found[name], 4), "never": never}
+            for name, title in titles.items()
+        ]
+    at = alt.param(name="at", value=start, bind=alt.binding_range(min=0.02, max=0.98, step=0.02, name="threshold "))
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        x=alt.X("value:Q", title="value on test").scale(domain=[0, 1]),
+        y=alt.Y("measure:N", title=None, sort=list(titles.values())),
+    )
+    here = base.transform_filter("abs(datum.threshold - at) < 0.001")
+    best = (
+        base.transform_window(
+            rank="row_number()", sort=[alt.SortField("value", order="descending")], groupby=["measure"]
+        )
+        .transform_filter("datum.rank == 1")
+        .mark_tick(thickness=2, height=20, color=PALETTE[1])
+        .encode(tooltip=[alt.Tooltip("value:Q", format=".3f"), alt.Tooltip("threshold:Q", title="at threshold")])
+    )
+    bars = here.mark_bar(color=PALETTE[0], opacity=0.75, height=14)
+    text = here.mark_text(align="left", dx=5, color=PALETTE[0]).encode(text=alt.Text("value:Q", format=".3f"))
+    never = (
+        alt.Chart(pd.DataFrame(rows))
+        .transform_filter("abs(datum.threshold - at) < 0.001 && datum.measure == 'micro F1'")
+        .transform_calculate(words=f"'labels never predicted: ' + datum.never + ' of {targets.shape[1]}'")
+        .mark_text(align="left", fontSize=13, color=PALETTE[1])
+        .encode(x=alt.value(0), y=alt.value(-12), text="words:N")
+    )
+    chart = alt.layer(bars, text, best, never).add_params(at).properties(width="container", height=220)
+    return InteractiveChart(
+        chart,
+        "A bar for each of six measures at the threshold that a slider moves, and a tick at the best that any threshold "
+        "reaches; above, how many labels are never predicted.",
+    )
+
+
+#: A column of results, and the threshold rule for measures of decisions: what a study may be ranked by.
+RANKED_BY = {
+    "micro F1, at 0.5": ("f1_micro", "at_0.5"),
+    "micro F1, tuned": ("f1_micro", "tuned_common"),
+    "micro F1, prop. cut": ("f1_micro", "tuned_proportional"),
+    "macro F1, at 0.5": ("f1_macro", "at_0.5"),
+    "macro F1, tuned": ("f1_macro", "tuned_common"),
+    "macro F1, prop. cut": ("f1_macro", "tuned_proportional"),
+    "AUC of decisions, at 0.5": ("roc_auc_micro_of_decisions", "at_0.5"),
+    "AUC of scores, micro": ("roc_auc_micro", "at_0.5"),
+    "AUC of scores, macro": ("roc_auc_macro", "at_0.5"),
+    "average precision, micro": ("average_precision_micro", "at_0.5"),
+    "average precision, tail": ("average_precision_macro_tail", "at_0.5"),
+}
+
+
+def ranks(table: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
+    """The rank of each setting, 1 for the highest mean over seeds, under each of :data:`RANKED_BY`."""
+    columns = {}
+    for title, (metric, rule) in RANKED_BY.items():
+        rows = table[(table["thresholds"] == rule) & table["setting"].isin(settings)]
+        columns[title] = rows.groupby("setting")[metric].mean().rank(ascending=False, method="min")
+    return pd.DataFrame(columns).loc[list(settings)].astype(int)
+
+
+def ranks_by_measure(table: pd.DataFrame, settings: Sequence[str]) -> Figure:
+    """Which setting is first, second, ... under each measure; means over seeds.
+
+    Args:
+        table: rows of :func:`afl_helpers.results.results_table` for one corpus and method.
+        settings: to be ranked, in the order in which they stand.
+    """
+    found = ranks(table, settings).T
+    figure, axes = _subplots(figsize=(7.6, 5.0))
+    shown = axes.imshow(found, cmap="cividis_r", aspect="auto", vmin=1, vmax=len(settings))
+    for (row, column), rank in np.ndenumerate(found.to_numpy()):
+        dark = rank > len(settings) * 0.6
+        axes.text(column, row, rank, ha="center", va="center", color="white" if dark else "black", fontsize=10)
+    axes.set_xticks(range(len(settings)), [title_of(setting).replace(", ", ",\n") for setting in settings], fontsize=9)
+    axes.set_yticks(range(len(found)), found.index, fontsize=9)
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(shown, ax=axes, label="rank", shrink=0.6, ticks=[1, len(settings)])
+    return figure
+
+
+def reliability(bins: Mapping[str, pd.DataFrame]) -> Figure:
+    """How often labels with about the same score are true; on the diagonal a score is a probability.
+
+    Args:
+        bins: name -> what :func:`afl_helpers.evaluation.calibration_bins` returns.
+    """
+    figure, axes = _subplots(figsize=(5.4, 4.2))
+    axes.plot([0, 1], [0, 1], color=PALETTE[-1], linewidth=1, linestyle=":")
+    for i, (name, table) in enumerate(bins.items()):
+        axes.plot(table["mean_score"], table["observed"], "o-", color=PALETTE[i], markersize=5, label=name)
+    axes.set(xlabel="mean score of the bin", ylabel="share that is true", xlim=(0, 1), ylim=(0, 1))
+    axes.legend()
+    return figure
+
+
 # --- the paper's own numbers ----------------------------------------------------------------------------------------
 
 #: What the paper's ROC AUC may be, as columns of a table of runs.

@@ -123,3 +123,60 @@ def test_loss_card_names_every_parameter_without_leftover_markup(name):
     for parameter in LOSSES[name].parameters:
         assert parameter == "reduction" or f"<code>{parameter}</code>" in text
     assert "`" not in text and ":func:" not in text and LOSSES[name].fidelity[:20] in text
+
+
+def runs_table():
+    """Two settings and two seeds under three rules; "afl" leads at 0.5 and trails under the other rules."""
+    rows = []
+    for setting, lead in (("bce", 0.0), ("afl", 0.1)):
+        for seed in (0, 1):
+            for rule, sign in (("at_0.5", 1), ("tuned_common", -1), ("tuned_proportional", -1)):
+                values = {metric: 0.4 + sign * lead + 0.01 * seed for metric, _ in figures.RANKED_BY.values()}
+                values |= {column: 0.7 + sign * lead for column in figures.AUC_READINGS}
+                rows.append({"setting": setting, "seed": seed, "thresholds": rule, **values})
+    return pd.DataFrame(rows)
+
+
+def test_ranks_follow_the_measure_and_its_threshold():
+    found = figures.ranks(runs_table(), ["bce", "afl"])
+    assert found.loc["afl", "micro F1, at 0.5"] == found.loc["bce", "micro F1, tuned"] == 1
+    assert found.loc["bce", "micro F1, at 0.5"] == found.loc["afl", "macro F1, prop. cut"] == 2
+    axes = figures.ranks_by_measure(runs_table(), ["bce", "afl"]).axes[0]
+    assert axes.images[0].get_array().tolist() == found.T.to_numpy().tolist()
+    assert [text.get_text() for text in axes.texts[:2]] == ["2", "1"]
+
+
+def test_threshold_slider_has_the_values_of_each_threshold():
+    from afl_helpers.evaluation import evaluate
+
+    rows = next(iter(figures.threshold_slider(TARGETS, SCORES).specification["datasets"].values()))
+    found = {(row["threshold"], row["measure"]): row for row in rows}
+    expected = evaluate(TARGETS, SCORES, 0.3)
+    assert found[0.3, "macro F1"]["value"] == pytest.approx(expected["f1_macro"], abs=1e-4)
+    assert found[0.3, "micro AUC of decisions"]["value"] == pytest.approx(
+        expected["roc_auc_micro_of_decisions"], abs=1e-4
+    )
+    assert found[0.98, "micro F1"]["never"] == evaluate(TARGETS, SCORES, 0.98)["n_labels_never_predicted"]
+
+
+def test_reliability_draws_the_bins_beside_the_diagonal():
+    bins = pd.DataFrame({"n": [3, 4], "mean_score": [0.1, 0.8], "observed": [0.2, 0.7]})
+    diagonal, line = figures.reliability({"model": bins}).axes[0].lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert line.get_xydata().tolist() == [[0.1, 0.2], [0.8, 0.7]]
+
+
+def test_implied_recall_of_the_first_row_by_hand():
+    left, right = figures.implied_by_density(np.array([0.0, 0.0099])).axes
+    lines = {line.get_label(): line.get_ydata() for line in left.lines}
+    assert lines["BCE"][0] == pytest.approx(2 * 0.7118 - 1)  # at density 0
+    # (2 A - 1 - k) / (1 - k (2 / F - 1)) with k = .0099 / .9901 = .009999
+    assert lines["BCE"][1] == pytest.approx((0.4236 - 0.009999) / (1 - 0.009999 * 3.248991), abs=1e-5)
+    assert len(right.get_legend().get_texts()) == 4
+
+
+def test_paper_pairs_stand_in_every_panel():
+    for axes, column in zip(figures.paper_pairs(runs_table()).axes, figures.AUC_READINGS):
+        ours, *theirs = [line for line in axes.lines if len(line.get_xdata())]
+        assert ours.get_ydata().tolist() == runs_table()[column].tolist()
+        assert (0.4707, pytest.approx(0.7118)) in [(round(x, 4), y) for line in theirs for x, y in line.get_xydata()]
