@@ -62,7 +62,8 @@ def loss_card(name: str) -> HTML:
         for parameter, meaning in info.parameters.items()
         if parameter != "reduction"
     ]
-    table = pd.DataFrame(rows).to_html(index=False, escape=False, border=0, justify="left") if rows else ""
+    table = pd.DataFrame(rows).to_html(index=False, escape=False, border=0) if rows else ""
+    table = table.replace("<th>", '<th style="text-align: left">')
     call = _code(f"build_loss({name!r}, ...)")
     text = f"<b>Use.</b> {_inline(info.when)} <b>Fidelity.</b> {_inline(info.fidelity)}. <b>In code</b> {call}"
     return HTML(f"<p>{text}{'' if rows else '; no parameters'}.</p>{table}")

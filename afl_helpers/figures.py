@@ -660,7 +660,7 @@ def threshold_slider(targets: np.ndarray, scores: np.ndarray, start: float = 0.5
         ]
     at = alt.param(name="at", value=start, bind=alt.binding_range(min=0.02, max=0.98, step=0.02, name="threshold "))
     base = alt.Chart(pd.DataFrame(rows)).encode(
-        x=alt.X("value:Q", title="value on test").scale(domain=[0, 1]),
+        x=alt.X("value:Q", title="value on test").scale(domain=[0, 1]).axis(tickCount=5, format=".1f"),
         y=alt.Y("measure:N", title=None, sort=list(titles.values())),
     )
     here = base.transform_filter("abs(datum.threshold - at) < 0.001")
