@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -90,6 +92,17 @@ def test_sparse_targets_and_thresholds_per_label():
     per_label = evaluate(sparse.csr_array(TARGETS), SCORES, thresholds=[0.35, 0.25])
     shifted = evaluate(TARGETS, SCORES - [0.35, 0.25], thresholds=0.0)
     assert per_label["f1_macro"] == shifted["f1_macro"] == pytest.approx((6 / 7 + 2 / 3) / 2)
+
+
+def test_whatever_holds_the_numbers():
+    expected = evaluate(TARGETS, SCORES, label_counts=[3, 1])
+    tensors = torch.tensor(TARGETS), torch.tensor(SCORES, requires_grad=True)
+    for targets, scores in (
+        tensors,
+        (TARGETS.tolist(), SCORES.tolist()),
+        (pd.DataFrame(TARGETS), sparse.csr_array(SCORES)),
+    ):
+        assert evaluate(targets, scores, label_counts=torch.tensor([3, 1])) == pytest.approx(expected, nan_ok=True)
 
 
 def test_groups_by_rank_and_by_cutoff():
@@ -182,6 +195,7 @@ def test_bootstrap_replicates_equal_metrics_of_the_resampled_documents():
 
 def test_intervals():
     assert interval(np.arange(1001)) == pytest.approx((25.0, 975.0))
+    assert np.isnan(interval([math.nan])).all()
     found = paired_difference(np.arange(100) + 2.0, np.arange(100))
     assert found == {"difference": 2.0, "low": 2.0, "high": 2.0, "p_value": pytest.approx(2 / 101)}
     with pytest.raises(UsageError, match="same test set"):
@@ -354,6 +368,9 @@ def test_frequency_curve_by_hand():
     "call, words",
     [
         (lambda: evaluate(TARGETS, SCORES, zero_division=2), "zero_division is 2"),
+        (lambda: evaluate(TARGETS, SCORES, label_counts=[3, -1]), "label_counts hold -1"),
+        (lambda: frequency_groups([1, 2], (5, 3, 1)), "cutoffs"),
+        (lambda: TopK(True), "k is True"),
         (lambda: evaluate(TARGETS, np.where(SCORES == 0.8, np.nan, SCORES)), "nan at row 2, label 1"),
         (lambda: evaluate(np.where(TARGETS, np.nan, 0), SCORES), "nan at row 0, label 0"),
         (lambda: evaluate(TARGETS, SCORES, [0.5, math.nan]), "thresholds hold NaN"),

@@ -34,9 +34,9 @@ def frequency_groups(
         rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
         head, medium = rank < len(counts) / 3, rank < 2 * len(counts) / 3
     else:
-        head_from, medium_from = cutoffs
-        if not 0 <= medium_from <= head_from:
+        if len(cutoffs) != 2 or not 0 <= cutoffs[1] <= cutoffs[0]:
             raise UsageError(f"cutoffs are {cutoffs}; pass (head_from, medium_from) with head_from >= medium_from")
+        head_from, medium_from = cutoffs
         head, medium = counts >= head_from, counts >= medium_from
     return {"head": head, "medium": medium & ~head, "tail": ~medium}
 

@@ -12,9 +12,15 @@ from afl_helpers.errors import UsageError
 BLOCK = 2**23
 
 
+def _array(values: ArrayLike) -> np.ndarray:
+    """A dense array of what may be sparse, or a tensor with a gradient."""
+    values = values.detach() if hasattr(values, "detach") else values
+    return values.toarray() if sparse.issparse(values) else np.asarray(values)
+
+
 def check_targets(targets: ArrayLike) -> np.ndarray:
     """Targets as bool, (n_documents, n_labels), or an error that says what is wrong."""
-    targets = targets.toarray() if sparse.issparse(targets) else np.asarray(targets)
+    targets = _array(targets)
     if targets.ndim != 2 or 0 in targets.shape:
         raise UsageError(
             f"targets have shape {targets.shape}; pass (n_documents, n_labels), at least one document and one label"
@@ -33,8 +39,7 @@ def check_targets(targets: ArrayLike) -> np.ndarray:
 
 def check_inputs(targets: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Targets as bool and scores as float64, both (n_documents, n_labels), or an error that says what is wrong."""
-    targets = targets.toarray() if sparse.issparse(targets) else np.asarray(targets)
-    scores = np.asarray(scores, dtype=np.float64)
+    targets, scores = _array(targets), np.asarray(_array(scores), dtype=np.float64)
     if targets.ndim != 2 or targets.shape != scores.shape:
         raise UsageError(
             f"targets have shape {targets.shape}, scores {scores.shape}; both must be (n_documents, n_labels)"
@@ -61,12 +66,14 @@ def check_thresholds(thresholds: ArrayLike, n_labels: int) -> np.ndarray:
 
 def check_counts(label_counts: ArrayLike, n_labels: int) -> np.ndarray:
     """Training counts, (n_labels,)."""
-    label_counts = np.asarray(label_counts)
+    label_counts = _array(label_counts)
     if label_counts.shape != (n_labels,):
         raise UsageError(
             f"label_counts has shape {label_counts.shape}, scores have {n_labels} labels; "
             f"pass the training counts, shape ({n_labels},)"
         )
+    if not (label_counts >= 0).all():
+        raise UsageError(f"label_counts hold {label_counts.min()}; pass how many training documents have each label")
     return label_counts
 
 

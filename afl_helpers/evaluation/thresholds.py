@@ -20,7 +20,7 @@ class TopK:
     k: int
 
     def __post_init__(self):
-        if not isinstance(self.k, int | np.integer) or self.k < 0:
+        if not isinstance(self.k, int | np.integer) or isinstance(self.k, bool) or self.k < 0:
             raise UsageError(f"k is {self.k}; pass a whole number of labels per document, at least 0")
 
 

@@ -77,8 +77,11 @@ def bootstrap_average_precision(targets: ArrayLike, scores: ArrayLike, weights: 
 
 
 def interval(replicates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of bootstrap replicates."""
-    low, high = np.nanquantile(np.asarray(replicates, float), [(1 - level) / 2, (1 + level) / 2])
+    """Percentile interval of bootstrap replicates; NaN where none is defined."""
+    replicates = np.asarray(replicates, float)
+    if np.isnan(replicates).all():
+        return float("nan"), float("nan")
+    low, high = np.nanquantile(replicates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
