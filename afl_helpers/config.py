@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from afl_helpers.data.resampling import RESAMPLING
 from afl_helpers.errors import UsageError, unknown_name
 
 #: Measures without thresholds by which the best epoch is chosen on validation.
@@ -12,7 +13,7 @@ SCHEDULES = ("cosine", "linear", "constant_with_warmup")
 PRECISIONS = ("auto", "float32", "bf16")
 
 
-class _Config:
+class Config:
     """Range checks and conversion shared by the configurations."""
 
     #: field -> (lowest, highest) value allowed
@@ -54,7 +55,7 @@ class _Config:
 
 
 @dataclass(frozen=True)
-class TrainingConfig(_Config):
+class TrainingConfig(Config):
     """Fine-tuning. The defaults are the paper's settings where it states them.
 
     Stated by the paper: BERT, batch 16, learning rate 2e-5, cosine schedule with 500 warm-up steps, up to 100 epochs
@@ -70,6 +71,8 @@ class TrainingConfig(_Config):
             shape of a long one.
         max_gradient_norm: gradients are clipped to this norm.
         prior_bias: start the classifier's bias at the log odds of the labels instead of 0.
+        logit_adjustment: after training, so many times the log odds of each label are taken off its logit (Menon et al.,
+            ICLR 2021, there for softmax): 0 changes nothing, 1 makes rare labels as easy to predict as frequent ones.
         group_by_length: batches of texts of similar length, in an order given by (seed, epoch).
         select_by: the validation measure that decides which epoch is kept and when to stop. The micro average precision
             ranks all (document, label) pairs together, so it also asks that scores compare across labels; the macro
@@ -90,6 +93,7 @@ class TrainingConfig(_Config):
     max_warmup: float = 0.1
     max_gradient_norm: float = 1.0
     prior_bias: bool = False
+    logit_adjustment: float = 0.0
     group_by_length: bool = True
     select_by: str = "average_precision_micro"
     precision: str = "auto"
@@ -105,18 +109,22 @@ class TrainingConfig(_Config):
         "warmup_steps": (0, 10_000_000),
         "max_warmup": (0.0, 1.0),
         "max_gradient_norm": (1e-6, math.inf),
+        "logit_adjustment": (0.0, 10.0),
     }
     _choices = {"schedule": SCHEDULES, "precision": PRECISIONS, "select_by": SELECTION_METRICS}
 
 
 @dataclass(frozen=True)
-class ProbeConfig(_Config):
+class ProbeConfig(Config):
     """A linear head on the frozen encoder's mean-pooled, standardised embeddings.
 
     Args:
         encoder, max_length, epochs, patience, batch_size, learning_rate, weight_decay, select_by: as in
             :class:`TrainingConfig`; the learning rate is constant.
         prior_bias: start the bias at the log odds of the labels instead of 0.
+        logit_adjustment: as in :class:`TrainingConfig`.
+        resampling, resampling_rate: which training documents are seen how often; see
+            :func:`~afl_helpers.data.resampling.resample`.
     """
 
     encoder: str = "minilm"
@@ -127,18 +135,31 @@ class ProbeConfig(_Config):
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     prior_bias: bool = False
+    logit_adjustment: float = 0.0
+    resampling: str = "none"
+    resampling_rate: float = 0.25
     select_by: str = "average_precision_micro"
 
     _ranges = {
         name: TrainingConfig._ranges[name]
-        for name in ("max_length", "epochs", "patience", "batch_size", "learning_rate", "weight_decay")
-    }
-    _choices = {"select_by": SELECTION_METRICS}
+        for name in (
+            "max_length",
+            "epochs",
+            "patience",
+            "batch_size",
+            "learning_rate",
+            "weight_decay",
+            "logit_adjustment",
+        )
+    } | {"resampling_rate": (0.0, 0.99)}
+    _choices = {"select_by": SELECTION_METRICS, "resampling": RESAMPLING}
 
     @classmethod
     def of(cls, config: "ProbeConfig | TrainingConfig | None") -> "ProbeConfig":
         """The configuration itself, the defaults for None, or the fields that a :class:`TrainingConfig` shares."""
         if config is None:
             return cls()
-        names = [field.name for field in fields(cls)]
-        return config if isinstance(config, cls) else cls(**{name: getattr(config, name) for name in names})
+        if isinstance(config, cls):
+            return config
+        names = {field.name for field in fields(cls)} & {field.name for field in fields(config)}
+        return cls(**{name: getattr(config, name) for name in names})

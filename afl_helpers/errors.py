@@ -8,6 +8,10 @@ class UsageError(ValueError):
     """A wrong argument, name or setting."""
 
 
+class StudyError(UsageError):
+    """A study of which runs failed."""
+
+
 class DataError(ValueError):
     """A data file that does not hold what it should; the message names file and line."""
 

@@ -226,9 +226,9 @@ def find_results() -> Path:
 
 
 def read_study(study: str, folder: str | Path | None = None) -> list[dict[str, object]]:
-    """All runs of a study, in order of file name; ``folder`` is :func:`find_results` unless given."""
+    """All runs of a study so far, in order of file name; ``folder`` is :func:`find_results` unless given."""
     runs = (find_results() if folder is None else Path(folder)) / study / "runs"
-    if not runs.is_dir():
+    if not runs.is_dir() and not (runs.parent / "study.yaml").is_file():
         raise MissingFileError(f"{runs} does not exist; run: python -m afl_helpers study {study}")
     return [read_result(path) for path in sorted(runs.glob("*.json"))]
 

@@ -67,7 +67,7 @@ def test_a_run_file_has_the_schema(folder):
 
 def test_stored_replicates_and_decisions_belong_to_the_stored_metrics(folder):
     result = read_study("small", folder)[0]
-    corpus = studies._parts(tuple(sorted({"name": "toy", "top": 6, "n_documents": 200}.items())), 0)[1]
+    corpus = studies.corpus_parts(tuple(sorted({"name": "toy", "top": 6, "n_documents": 200}.items())), 0)[1]
     test = corpus[2]
     decisions = unpack_decisions(result["bootstrap"]["decisions"]["tuned_common"], test.labels.shape)
     found = evaluate(test.labels, decisions.astype(float))
@@ -186,6 +186,6 @@ def test_committed_results_are_valid_and_of_the_committed_studies():
 
 def test_seeds_share_the_split():
     options = tuple(sorted({"name": "toy", "top": 6}.items()))
-    first, second = (studies._parts.__wrapped__(options, 0) for _ in range(2))
+    first, second = (studies.corpus_parts.__wrapped__(options, 0) for _ in range(2))
     assert [part.fingerprint for part in first[1]] == [part.fingerprint for part in second[1]]
     assert len(first[0]) == len(load_corpus("toy").select_labels(top=6))

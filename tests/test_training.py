@@ -83,7 +83,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(run, parts, tmp_path, monkeypa
             raise _Killed
 
     with monkeypatch.context() as patch, pytest.raises(_Killed):
-        patch.setattr(training._ProgressBar, "on_epoch_begin", kill)
+        patch.setattr(training.fine_tuning._ProgressBar, "on_epoch_begin", kill)
         fine_tune(*parts, loss="afl", config=SMALL, seed=1, checkpoint_dir=tmp_path, progress=False)
     (tmp_path / "checkpoint-999").mkdir()  # one that was cut off while being written
     resumed = fine_tune(*parts, loss="afl", config=SMALL, seed=1, checkpoint_dir=tmp_path, progress=False)
@@ -190,7 +190,7 @@ def test_probe_learns_saves_and_caches(parts, tmp_path, monkeypatch):
     np.testing.assert_allclose(loaded.predict_scores(parts[2].texts), run.scores["test"], atol=1e-5)
     assert loaded.label_names == parts[0].label_names and loaded.predict_scores([]).shape == (0, 4)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "load_encoder", lambda name: pytest.fail("embedded again"))
+        patch.setattr(training.embedding, "load_encoder", lambda name: pytest.fail("embedded again"))
         texts = [text for part in reversed(parts) for text in part.texts]
         assert len(embed(texts, "tiny", 32)) == len(set(texts))
 
@@ -232,7 +232,7 @@ def test_a_foreign_checkpoint_is_neither_used_nor_deleted(parts, tmp_path):
 
 
 def test_a_loss_is_described_by_all_that_it_holds(parts):
-    describe = training._resolve_loss
+    describe = training.run.resolve_loss
     first, second = (describe(AdaptiveFocalLoss(gamma), None, parts[0])[1] for gamma in ([0.5, 5.0], [5.0, 0.5]))
     assert first != second and first["params"]["gamma"] == [0.5, 5.0]
     assert describe("focal", {"gamma": np.array([1.0, 2.0])}, parts[0])[1] == {

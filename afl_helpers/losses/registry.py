@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError, unknown_name
@@ -23,6 +24,7 @@ from afl_helpers.losses.modules import (
     SampleDependentFocalLoss,
     WeightedAsymmetricLoss,
     WeightedBinaryCrossEntropy,
+    effective_number_weight,
 )
 from afl_helpers.losses.partial import PartialLabelMaskingLoss
 
@@ -74,6 +76,10 @@ class LossInfo:
         return {name: meanings[name] for name in self.defaults if name in meanings}
 
 
+#: alpha_c from the training counts, by name.
+ALPHAS = ("inverse_frequency", "effective_number")
+
+
 def _adaptive(
     label_counts,
     n_documents,
@@ -95,7 +101,8 @@ def _adaptive(
         bounds: (lowest, highest) gamma, or None for none.
         assignment: which label gets which gamma; other than "frequency" it is a control of a study.
         assignment_seed: of a shuffled assignment.
-        alpha: number or (n_labels,) in [0, 1], multiplies positives and negatives alike; None is 1.
+        alpha: number or (n_labels,) in [0, 1], multiplies positives and negatives alike; None is 1;
+            "inverse_frequency" and "effective_number" come from the counts, the largest 1.
         gamma_negative: number or (n_labels,), gamma of the negatives alone; None uses the same for both.
         rescale: multiply the loss of a class by gamma_c / base_gamma, as Equalized Focal Loss does.
         reduction: mean, sum, sum_over_classes (Eq. 3, averaged over the batch) or none.
@@ -105,7 +112,18 @@ def _adaptive(
     gamma = assign_gamma(
         class_gamma(label_counts, n_documents, base_gamma, normalization, bounds), assignment, assignment_seed
     )
+    if isinstance(alpha, str):
+        alpha = _alpha(label_counts, n_documents, alpha)
     return AdaptiveFocalLoss(gamma, alpha, gamma_negative, base_gamma if rescale else None, reduction)
+
+
+def _alpha(label_counts, n_documents, kind):
+    """alpha_c of Eq. 3 by name, the largest 1; the paper leaves it undefined. An absent label counts as one with one."""
+    if kind not in ALPHAS:
+        raise unknown_name("alpha", kind, ALPHAS)
+    counts = np.maximum(check_counts(label_counts, n_documents), 1.0)
+    weights = 1 / counts if kind == ALPHAS[0] else effective_number_weight(counts, n_documents, 0.999)
+    return weights / weights.max()
 
 
 def _literal(
@@ -115,7 +133,8 @@ def _literal(
 
     Args:
         base_gamma: the paper's base_gamma, at least 0; its value is not stated there.
-        alpha: number or (n_labels,) in [0, 1], multiplies positives and negatives alike; None is 1.
+        alpha: number or (n_labels,) in [0, 1], multiplies positives and negatives alike; None is 1;
+            "inverse_frequency" and "effective_number" come from the counts, the largest 1.
         gamma_negative: number or (n_labels,), gamma of the negatives alone; None uses the same for both.
         rescale: multiply the loss of a class by gamma_c / base_gamma, as Equalized Focal Loss does.
         reduction: mean, sum, sum_over_classes (Eq. 3, averaged over the batch) or none.

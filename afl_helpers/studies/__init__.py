@@ -1,0 +1,23 @@
+"""Studies: what to run, and running what is missing.
+
+:mod:`~afl_helpers.studies.plan` reads a study's file, :mod:`~afl_helpers.studies.execute` does single runs,
+:mod:`~afl_helpers.studies.pool` does all that are missing. A run is there whole or not at all, so a study that was
+stopped goes on where it was.
+"""
+
+from afl_helpers.studies.execute import corpus_parts, execute
+from afl_helpers.studies.plan import METHODS, PlannedRun, Setting, Study, load_study
+from afl_helpers.studies.pool import describe_seconds, estimate_seconds, run_study
+
+__all__ = [
+    "METHODS",
+    "PlannedRun",
+    "Setting",
+    "Study",
+    "corpus_parts",
+    "describe_seconds",
+    "estimate_seconds",
+    "execute",
+    "load_study",
+    "run_study",
+]

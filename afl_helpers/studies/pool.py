@@ -1,0 +1,201 @@
+"""Running what is missing of a study: in this process, or in several side by side."""
+
+import multiprocessing
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from afl_helpers.errors import DataError, MissingFileError, StudyError, UsageError
+from afl_helpers.progress import progress_bar
+from afl_helpers.studies.execute import execute
+from afl_helpers.studies.plan import PlannedRun, Study, load_study
+
+#: Seconds between two looks at what the processes have written.
+_INTERVAL = 0.5
+
+
+def run_study(
+    study: Study, corpora: Iterable[str] | None = None, progress: bool = True, jobs: int = 1
+) -> Iterator[Path]:
+    """Run what is missing, on the named corpora or all; yields each result file when it is written.
+
+    A run that fails is tried once more at the end. Runs that another process is at are left to it.
+
+    Args:
+        jobs: processes side by side, each with its share of the cores; 1 is this process itself.
+
+    Raises:
+        StudyError: at the end, if runs failed twice; it names them and their errors.
+    """
+    if not isinstance(jobs, int) or jobs < 1:
+        raise UsageError(f"jobs is {jobs!r}; pass a whole number of at least 1")
+    missing = study.missing(corpora)
+    failures: dict[str, list[str]] = {}
+    queue = deque((task, 1) for task in study.tasks(missing))
+    with progress_bar(total=len(missing), unit="run", desc=study.name, show=progress) as bar:
+        for path in (_alone if jobs == 1 else _side_by_side)(study, queue, failures, jobs):
+            bar.update()
+            bar.set_postfix_str(path.stem)
+            yield path
+    if failures:
+        reasons = "; ".join(f"{', '.join(names)}: {error}" for error, names in failures.items())
+        n = sum(map(len, failures.values()))
+        raise StudyError(f"{n} of {len(missing)} runs failed and are missing: {reasons}")
+
+
+def _failed(
+    study: Study,
+    task: Sequence[PlannedRun],
+    attempt: int,
+    error: str,
+    again: bool,
+    queue: deque,
+    failures: dict[str, list[str]],
+) -> None:
+    """Put what is left of a task back once, unless a second try cannot help; else note it."""
+    left = [run for run in task if not study.path(run).is_file()]
+    if not left:
+        return
+    if again and attempt == 1:
+        print(f"{study.name}: {left[0].name} failed ({error}); it is tried once more", file=sys.stderr)
+        queue.append((left, 2))
+    else:
+        failures.setdefault(error, []).extend(run.name for run in left)
+
+
+def _alone(study: Study, queue: deque, failures: dict[str, list[str]], jobs: int) -> Iterator[Path]:
+    while queue:
+        task, attempt = queue.popleft()
+        try:
+            yield from execute(study, task)
+        except Exception as error:
+            _failed(study, task, attempt, *_described(error), queue, failures)
+
+
+def _side_by_side(study: Study, queue: deque, failures: dict[str, list[str]], jobs: int) -> Iterator[Path]:
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    running: dict[object, tuple] = {}
+    try:
+        while queue or running:
+            while queue and len(running) < jobs:
+                task, attempt = queue.popleft()
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=_work,
+                    args=(study.name, study.folder.parent, [run.name for run in task], threads, theirs),
+                    daemon=True,
+                )
+                process.start()
+                theirs.close()
+                running[process.sentinel] = (process, ours, task, attempt, set())
+            ended = wait(list(running), timeout=_INTERVAL)
+            for _, _, task, _, seen in running.values():
+                yield from _new(study, task, seen)
+            for sentinel in ended:
+                process, ours, task, attempt, _ = running.pop(sentinel)
+                process.join()
+                if process.exitcode:
+                    found = _received(ours) or (f"its process ended with code {process.exitcode}", True)
+                    _failed(study, task, attempt, *found, queue, failures)
+    finally:
+        for process, *_ in running.values():
+            process.terminate()
+
+
+def _new(study: Study, task: Sequence[PlannedRun], seen: set[str]) -> Iterator[Path]:
+    """The result files of a task that were not there at the last look."""
+    for run in task:
+        if run.name not in seen and study.path(run).is_file():
+            seen.add(run.name)
+            yield study.path(run)
+
+
+def _received(connection: Connection) -> tuple[str, bool] | None:
+    try:
+        return connection.recv()
+    except EOFError:
+        return None
+
+
+def _work(name: str, folder: Path, runs: Sequence[str], threads: int, errors: Connection) -> None:
+    """The body of a process: the named runs of a study."""
+    import torch
+
+    torch.set_num_threads(threads)
+    study = load_study(name, folder)
+    try:
+        for _ in execute(study, [run for run in study.runs() if run.name in set(runs)]):
+            pass
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        errors.send(_described(error))
+        sys.exit(1)
+
+
+def _described(error: Exception) -> tuple[str, bool]:
+    """One line, and whether a second try may help: not where the input is wrong."""
+    text = str(error).strip()
+    wrong_input = isinstance(error, UsageError | DataError | MissingFileError)
+    line = text.splitlines()[0] if text else type(error).__name__
+    return (line if wrong_input else f"{type(error).__name__}: {line}"), not wrong_input
+
+
+def estimate_seconds(study: Study, runs: Sequence[PlannedRun], results: Sequence[dict[str, object]]) -> float | None:
+    """How long the runs should take one after the other, from the time that recorded runs took.
+
+    A run is taken to last as long as the mean of the recorded runs that are nearest to it: of this study, corpus and
+    setting; else of this study and corpus; else of this study; else, for each epoch, document and token, of the same
+    method and encoder. Tuning counts once for each candidate.
+
+    Returns:
+        seconds, or None where no run of that kind is on record.
+    """
+    total = 0.0
+    for run in runs:
+        seconds = _seconds_of_one(study, run, results)
+        if seconds is None:
+            return None
+        first = run.seed == study.seeds[0]
+        total += seconds * (len(study.candidates(run.setting)) if first else 1)
+    return total
+
+
+def _seconds_of_one(study: Study, run: PlannedRun, results: Sequence[dict[str, object]]) -> float | None:
+    own = [result for result in results if result["study"] == study.name]
+    same_corpus = [result for result in own if result["data"]["corpus"] == run.corpus["name"]]
+    same_setting = [result for result in same_corpus if result["setting"]["name"] == run.setting.name]
+    for group in (same_setting, same_corpus, own):
+        if group:
+            return sum(result["time"]["seconds"] for result in group) / len(group)
+    config = study.candidates(run.setting)[0]
+    like = [
+        result
+        for result in results
+        if result["config"]["method"] == study.method_of(run.setting)
+        and result["encoder"] == getattr(config, "encoder", None)
+    ]
+    sizes = [
+        result["data"]["parts"]["train"] for result in results if result["data"]["corpus"] == run.corpus["name"]
+    ] or ([round(0.8 * run.corpus["n_documents"])] if "n_documents" in run.corpus else [])
+    if not like or not sizes:
+        return None
+    unit = sum(
+        result["time"]["seconds"]
+        / (result["time"]["epochs"] * result["data"]["parts"]["train"] * result["config"]["max_length"])
+        for result in like
+    ) / len(like)
+    epochs = min(config.epochs, max(result["time"]["epochs"] for result in like))
+    return unit * epochs * max(sizes) * config.max_length
+
+
+def describe_seconds(seconds: float | None) -> str:
+    """Such as "about 2 h 10 min"."""
+    if seconds is None:
+        return "unknown: no run of this kind is on record"
+    minutes = max(1, round(seconds / 60))
+    return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {minutes} min"

@@ -1,0 +1,143 @@
+"""Texts through an encoder: tokenised, padded by length, pooled; embeddings of a frozen encoder, computed once."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from afl_helpers.data.download import cache_dir
+from afl_helpers.encoders import ENCODERS, default_device, load_encoder, load_tokenizer
+from afl_helpers.errors import UsageError
+from afl_helpers.progress import progress_bar
+
+
+def check_length(max_length: int, model: PreTrainedModel) -> None:
+    limit = getattr(model.config, "max_position_embeddings", max_length)
+    if max_length > limit:
+        raise UsageError(f"max_length is {max_length}, but the encoder takes at most {limit} tokens; pass at most that")
+
+
+def _length_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[np.ndarray]:
+    """Indices in order of falling length, cut so that a padded batch has at most ``max_tokens`` tokens."""
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, max_tokens // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+@torch.inference_mode()
+def forward(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, progress: bool = False
+) -> Tensor:
+    """Output of ``model`` for each text in order, (n_texts, width) float32 on the CPU."""
+    model.eval()
+    device = next(model.parameters()).device
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+    batches = list(_length_batches([len(ids) for ids in encoded], 32 * max_length))
+    outputs, positions = [], []
+    with progress_bar(total=len(texts), desc="embedding", unit="text", show=progress) as bar:
+        for batch in batches:
+            padded = pad(tokenizer, [encoded[i] for i in batch])
+            output = model(**{name: value.to(device) for name, value in padded.items()})
+            outputs.append((output if isinstance(output, Tensor) else output.logits).float().cpu())
+            positions.append(batch)
+            bar.update(len(batch))
+    result = torch.cat(outputs)
+    return result[torch.from_numpy(np.argsort(np.concatenate(positions)))]
+
+
+def pad(tokenizer: PreTrainedTokenizerBase, ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    """Token ids padded to the longest of the batch, with their attention mask."""
+    longest = max(map(len, ids))
+    input_ids = torch.full((len(ids), longest), tokenizer.pad_token_id, dtype=torch.long)
+    attention_mask = torch.zeros((len(ids), longest), dtype=torch.long)
+    for row, tokens in enumerate(ids):
+        input_ids[row, : len(tokens)] = torch.tensor(tokens)
+        attention_mask[row, : len(tokens)] = 1
+    return {"input_ids": input_ids, "attention_mask": attention_mask}
+
+
+class FrozenEncoder(nn.Module):
+    """Mean-pooled embeddings of a frozen encoder, standardised, and a linear head: (batch, n_labels) logits."""
+
+    def __init__(self, encoder: PreTrainedModel, n_labels: int, width: int):
+        super().__init__()
+        self.encoder = encoder.requires_grad_(False)
+        self.head = nn.Linear(width, n_labels)
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+
+    @property
+    def config(self):
+        return self.encoder.config
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.head((mean_pool(self.encoder, input_ids, attention_mask) - self.mean) / self.scale)
+
+    def head_state(self) -> dict[str, Tensor]:
+        return {"weight": self.head.weight, "bias": self.head.bias, "mean": self.mean, "scale": self.scale}
+
+    def load_head_state(self, state: dict[str, Tensor]) -> None:
+        self.head.load_state_dict({name: state[name] for name in ("weight", "bias")})
+        self.mean.copy_(state["mean"])
+        self.scale.copy_(state["scale"])
+
+
+def mean_pool(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """Mean of the last hidden states over the tokens of each text, (batch, width)."""
+    hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weight).sum(1) / weight.sum(1)
+
+
+class _Pooled(nn.Module):
+    def __init__(self, encoder: PreTrainedModel):
+        super().__init__()
+        self.encoder, self.config = encoder, encoder.config
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return mean_pool(self.encoder, input_ids, attention_mask)
+
+
+def _encoder_identity(encoder: str) -> str:
+    """The name of an encoder, or the hash of its weights where it is a folder, whose weights may change."""
+    folder = Path(encoder)
+    if encoder in ENCODERS or not folder.is_dir():
+        return encoder
+    digest = hashlib.sha256()
+    for weights in sorted(folder.glob("*.safetensors")):
+        digest.update(hashlib.sha256(weights.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def embed(
+    texts: Sequence[str], encoder: str = "minilm", max_length: int = 128, progress: bool = True
+) -> dict[str, np.ndarray]:
+    """Embedding of each distinct text, (width,) float32, computed once and kept in the cache folder.
+
+    The cache is keyed by the encoder, the length and the set of texts, whatever their order or split.
+    """
+    unique = sorted(set(texts))
+    key = json.dumps([_encoder_identity(encoder), max_length, unique])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+    path = cache_dir() / "embeddings" / f"{digest}.npy"
+    if path.is_file():
+        vectors = np.load(path, allow_pickle=False)
+    else:
+        model = _Pooled(load_encoder(encoder)).to(default_device())
+        check_length(max_length, model)
+        vectors = forward(model, load_tokenizer(encoder), unique, max_length, progress).numpy()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            np.save(file, vectors)
+        os.replace(file.name, path)
+    return dict(zip(unique, vectors))

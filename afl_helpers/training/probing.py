@@ -1,0 +1,206 @@
+"""Linear heads on a frozen encoder: one, or a grid of them side by side on the same embeddings and batches."""
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from afl_helpers.config import ProbeConfig, TrainingConfig
+from afl_helpers.data import Corpus
+from afl_helpers.data.resampling import resample
+from afl_helpers.encoders import default_device, load_encoder, load_tokenizer
+from afl_helpers.errors import UsageError
+from afl_helpers.losses import MultiLabelLoss
+from afl_helpers.progress import progress_bar
+from afl_helpers.training.embedding import FrozenEncoder, embed
+from afl_helpers.training.run import (
+    Predictor,
+    Run,
+    check_parts,
+    dense,
+    finish,
+    prior_logits,
+    resolve_loss,
+    selection_metrics,
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """One head to train: what :func:`probe` takes beside the data."""
+
+    loss: str | MultiLabelLoss = "afl"
+    config: ProbeConfig | TrainingConfig | None = None
+    seed: int = 0
+    loss_params: Mapping[str, object] = field(default_factory=dict)
+
+
+def probe(
+    train: Corpus,
+    validation: Corpus,
+    test: Corpus,
+    loss: str | MultiLabelLoss = "afl",
+    config: ProbeConfig | TrainingConfig | None = None,
+    seed: int = 0,
+    *,
+    loss_params: dict[str, object] | None = None,
+    progress: bool = True,
+) -> Run:
+    """Train a linear head on the frozen encoder; seconds once the texts are embedded.
+
+    Parameters and errors as in :func:`fine_tune`; ``seed`` decides the order of the documents (the head starts at
+    zero weights). Of a :class:`TrainingConfig` the fields that a probe has are used, its learning rate too.
+    """
+    [head] = train_heads(train, validation, test, [Head(loss, config, seed, loss_params or {})], progress=progress)
+    return head.run()
+
+
+def train_heads(
+    train: Corpus, validation: Corpus, test: Corpus, heads: Sequence[Head], *, progress: bool = True
+) -> list["TrainedHead"]:
+    """Train several heads as one problem: the texts are embedded once, and heads with the same seed, batch size and
+    resampling see the same batches and share one optimiser.
+
+    Returns:
+        the trained heads, in order; ``run()`` of each gives what :func:`probe` gives for it alone.
+
+    Raises:
+        UsageError: parts that do not fit, or heads with different encoders or lengths.
+    """
+    configs = [ProbeConfig.of(head.config) for head in heads]
+    if len({(config.encoder, config.max_length) for config in configs}) > 1:
+        raise UsageError("the heads have different encoders or lengths; train each kind by itself")
+    check_parts(train, validation, test)
+    losses = [resolve_loss(head.loss, dict(head.loss_params), train) for head in heads]
+    data = _Data((train, validation, test), configs[0].encoder, configs[0].max_length, progress)
+    trained = [TrainedHead(data, head.seed, config, *loss) for head, config, loss in zip(heads, configs, losses)]
+
+    def shared(head: TrainedHead) -> tuple:
+        return head.seed, head.config.batch_size, head.config.resampling, head.config.resampling_rate
+
+    # Adam squares gradients; with a large gamma most squares lie below 1e-38, where a CPU is slow unless they count as 0.
+    torch.set_flush_denormal(True)
+    try:
+        for _, group in itertools.groupby(sorted(trained, key=shared), shared):
+            _train_together(list(group), progress)
+    finally:
+        torch.set_flush_denormal(False)
+    return trained
+
+
+class _Data:
+    """Standardised embeddings of the three parts and the targets, on the device."""
+
+    def __init__(self, parts: tuple[Corpus, Corpus, Corpus], encoder: str, max_length: int, progress: bool):
+        self.parts, self.device = parts, default_device()
+        vectors = embed([text for part in parts for text in part.texts], encoder, max_length, progress)
+        features = [torch.from_numpy(np.stack([vectors[text] for text in part.texts])) for part in parts]
+        mean, scale = features[0].mean(0), features[0].std(0)
+        scale = torch.where(scale > 1e-6, scale, 1.0)  # some dimensions of MiniLM are constant
+        self.standardisation = {"mean": mean, "scale": scale}
+        self.x, self.x_validation, self.x_test = (((values - mean) / scale).to(self.device) for values in features)
+        self.labels, self.validation_labels = (dense(part.labels) for part in parts[:2])
+        self.y = torch.from_numpy(self.labels).float().to(self.device)
+        self.prior_logits = prior_logits(parts[0].label_counts, len(parts[0])).to(self.device)
+
+
+class TrainedHead:
+    """A head, its history and its best weights. ``score`` is the best validation ``select_by``."""
+
+    def __init__(
+        self, data: _Data, seed: int, config: ProbeConfig, loss: MultiLabelLoss, description: dict[str, object]
+    ):
+        self.seed, self.config, self.description = seed, config, description
+        self.history: list[dict[str, float]] = []
+        self.score, self.best_epoch, self.seconds = -1.0, 0, 0.0
+        self._data, self._state = data, {}
+        self._loss = loss.to(data.device)
+        self._layer = nn.Linear(data.x.shape[1], data.y.shape[1]).to(data.device)
+        nn.init.zeros_(self._layer.weight)
+        with torch.no_grad():
+            self._layer.bias.copy_(data.prior_logits if config.prior_bias else torch.zeros_like(data.prior_logits))
+
+    def parameters(self) -> dict[str, object]:
+        """Its group of the shared optimiser."""
+        return {
+            "params": [*self._layer.parameters()],
+            "lr": self.config.learning_rate,
+            "weight_decay": self.config.weight_decay,
+        }
+
+    def step(self, batch: Tensor) -> float:
+        """Loss on a batch, its gradient added up."""
+        value = self._loss(self._layer(self._data.x[batch]), self._data.y[batch])
+        value.backward()
+        return value.item() * len(batch)
+
+    def end_epoch(self, loss: float) -> bool:
+        """Score the epoch on validation; True while the head goes on."""
+        self._loss.end_epoch()
+        with torch.no_grad():
+            logits = self._layer(self._data.x_validation).cpu().numpy()
+        epoch = len(self.history) + 1
+        self.history.append({"epoch": epoch, "loss": loss, **selection_metrics(self._data.validation_labels, logits)})
+        score = self.history[-1][self.config.select_by]
+        if score > self.score:
+            self.score, self.best_epoch = score, epoch
+            self._state = {name: value.detach().clone() for name, value in self._layer.state_dict().items()}
+        return epoch - self.best_epoch < self.config.patience and epoch < self.config.epochs
+
+    def run(self) -> Run:
+        """Thresholds, metrics and a model that predicts, from the best epoch."""
+        started, data, config = time.perf_counter() - self.seconds, self._data, self.config
+        state = self._state | {"bias": self._state["bias"] - config.logit_adjustment * data.prior_logits}
+        scores = {
+            name: torch.sigmoid(nn.functional.linear(x, state["weight"], state["bias"]).double()).cpu().numpy()
+            for name, x in (("validation", data.x_validation), ("test", data.x_test))
+        }
+        train = data.parts[0]
+        model = FrozenEncoder(load_encoder(config.encoder), train.n_labels, data.x.shape[1])
+        model.load_head_state({name: value.cpu() for name, value in (state | data.standardisation).items()})
+        return finish(
+            "probe",
+            data.parts,
+            Predictor(
+                train.label_names, {}, model.to(data.device).eval(), load_tokenizer(config.encoder), config.max_length
+            ),
+            scores,
+            started,
+            loss=self.description,
+            config=config,
+            seed=self.seed,
+            history=self.history,
+            best_epoch=self.best_epoch,
+        )
+
+
+def _train_together(heads: Sequence[TrainedHead], progress: bool) -> None:
+    """Train heads that share their batches, until each has stopped.
+
+    A product for each head is faster on a CPU than one product for all (4.1 against 6.4 ms a head and step of 256 x 227
+    with 16 heads on one thread); what is shared is the batches and the optimiser.
+    """
+    config, seed = heads[0].config, heads[0].seed
+    order = torch.from_numpy(resample(heads[0]._data.labels, config.resampling, config.resampling_rate, seed))
+    optimizer = torch.optim.AdamW([head.parameters() for head in heads], fused=True)
+    generator = torch.Generator().manual_seed(seed)
+    active = list(heads)
+    title = heads[0].description["name"] if len(heads) == 1 else f"{len(heads)} heads"
+    with progress_bar(total=max(head.config.epochs for head in heads), desc=title, unit="epoch", show=progress) as bar:
+        while active:
+            started = time.perf_counter()
+            totals = np.zeros(len(active))
+            for batch in order[torch.randperm(len(order), generator=generator)].split(config.batch_size):
+                optimizer.zero_grad()  # to None, so that a head that has stopped stays as it is
+                totals += [head.step(batch) for head in active]
+                optimizer.step()
+            going = [head.end_epoch(float(total) / len(order)) for head, total in zip(active, totals)]
+            for head in active:
+                head.seconds += (time.perf_counter() - started) / len(active)
+            bar.update()
+            bar.set_postfix({"validation AP": f"{max(head.score for head in active):.3f}"})
+            active = [head for head, goes_on in zip(active, going) if goes_on]
