@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError, unknown_name
-from afl_helpers.gamma import assign_gamma, class_gamma
+from afl_helpers.gamma import assign_gamma, check_counts, class_gamma
 from afl_helpers.losses.modules import (
     AdaptiveFocalLoss,
     AsymmetricLoss,
