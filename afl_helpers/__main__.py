@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def _predict(args: argparse.Namespace) -> None:
 
 
 def _study(args: argparse.Namespace) -> None:
-    from afl_helpers.studies import load_study, run_study
+    from afl_helpers.claims import all_results
+    from afl_helpers.studies import describe_seconds, estimate_seconds, load_study, run_study
 
     if args.name is None:
         for path in sorted(args.results.glob("*/study.yaml")):
@@ -80,12 +82,21 @@ def _study(args: argparse.Namespace) -> None:
     study = load_study(args.name, args.results)
     missing = study.missing(args.corpus)
     print(f"{study.name}: {len(study.runs())} runs, {len(missing)} missing")
+    if missing:
+        seconds, unknown = estimate_seconds(study, missing, all_results(args.results))
+        if unknown < len(missing):
+            print(f"one after the other {describe_seconds(seconds)}, by the runs on record")
+        if unknown:
+            print(f"no run on record tells how long {unknown} of them take")
     if args.dry_run:
         for run in missing:
             print(f"  {run.name}")
         return
-    for path in run_study(study, args.corpus):
-        print(path)
+    for path in run_study(study, args.corpus, jobs=args.jobs):
+        print(path, flush=True)
+    left = study.missing(args.corpus)
+    if left:
+        print(f"{len(left)} runs are left to another process that is at them")
 
 
 def _claims(args: argparse.Namespace) -> None:
@@ -143,7 +154,8 @@ def build_parser() -> argparse.ArgumentParser:
     study.add_argument("name", nargs="?", help="a folder of results/ with a study.yaml; without it they are listed")
     study.add_argument("--results", type=Path, default=Path("results"))
     study.add_argument("--corpus", action="append", help="run only this corpus; may be given several times")
-    study.add_argument("--dry-run", action="store_true", help="list the missing runs")
+    study.add_argument("--jobs", type=int, default=1, metavar="N", help="so many processes side by side")
+    study.add_argument("--dry-run", action="store_true", help="list the missing runs and say how long they should take")
     study.set_defaults(function=_study)
 
     claims = commands.add_parser("claims", help="the paper's claims and what became of them")
@@ -158,6 +170,8 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         args.function(args)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
         from afl_helpers.errors import DataError, MissingFileError, UsageError
 

@@ -81,7 +81,7 @@ class CnnConfig(Config):
     Args:
         max_length: words kept of a text.
         vocabulary: the so many most frequent training words have a vector; the rest share one.
-        width, filters: of the word vectors; of each of the three window sizes 3, 4 and 5.
+        width, filters: of the word vectors; of each of the three window sizes 3, 5 and 7 (odd, so that a window has a middle).
         dropout: on the pooled filters.
         epochs, patience, batch_size, learning_rate, weight_decay, prior_bias, select_by: as in
             :class:`~afl_helpers.config.TrainingConfig`.
@@ -203,7 +203,7 @@ def tfidf(
 
 
 class _Cnn(nn.Module):
-    """Windows of 3, 4 and 5 words, the highest response of each filter, dropout, a linear layer: (batch, n_labels)."""
+    """Windows of 3, 5 and 7 words, the highest response of each filter, dropout, a linear layer: (batch, n_labels)."""
 
     def __init__(self, config: CnnConfig, n_words: int, n_labels: int):
         super().__init__()

@@ -145,7 +145,9 @@ def _described(error: Exception) -> tuple[str, bool]:
     return (line if wrong_input else f"{type(error).__name__}: {line}"), not wrong_input
 
 
-def estimate_seconds(study: Study, runs: Sequence[PlannedRun], results: Sequence[dict[str, object]]) -> float | None:
+def estimate_seconds(
+    study: Study, runs: Sequence[PlannedRun], results: Sequence[dict[str, object]]
+) -> tuple[float, int]:
     """How long the runs should take one after the other, from the time that recorded runs took.
 
     A run is taken to last as long as the mean of the recorded runs that are nearest to it: of this study, corpus and
@@ -153,16 +155,16 @@ def estimate_seconds(study: Study, runs: Sequence[PlannedRun], results: Sequence
     method and encoder. Tuning counts once for each candidate.
 
     Returns:
-        seconds, or None where no run of that kind is on record.
+        seconds, and the number of runs that are not in them because none of that kind is on record.
     """
-    total = 0.0
+    total, unknown = 0.0, 0
     for run in runs:
         seconds = _seconds_of_one(study, run, results)
         if seconds is None:
-            return None
-        first = run.seed == study.seeds[0]
-        total += seconds * (len(study.candidates(run.setting)) if first else 1)
-    return total
+            unknown += 1
+        else:
+            total += seconds * (len(study.candidates(run.setting)) if run.seed == study.seeds[0] else 1)
+    return total, unknown
 
 
 def _seconds_of_one(study: Study, run: PlannedRun, results: Sequence[dict[str, object]]) -> float | None:
@@ -193,9 +195,7 @@ def _seconds_of_one(study: Study, run: PlannedRun, results: Sequence[dict[str, o
     return unit * epochs * max(sizes) * config.max_length
 
 
-def describe_seconds(seconds: float | None) -> str:
+def describe_seconds(seconds: float) -> str:
     """Such as "about 2 h 10 min"."""
-    if seconds is None:
-        return "unknown: no run of this kind is on record"
     minutes = max(1, round(seconds / 60))
     return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {minutes} min"

@@ -2,7 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +28,9 @@ from afl_helpers.training.run import (
     resolve_loss,
     selection_metrics,
 )
+
+#: A label has moved once a validation logit has left its start by more than this.
+_MOVED = 0.01
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,10 @@ class _Data:
 
 
 class TrainedHead:
-    """A head, its history and its best weights. ``score`` is the best validation ``select_by``."""
+    """A head, its history and its best weights. ``score`` is the best validation ``select_by``.
+
+    A row of the history has, beside loss and selection metrics, the share of labels that have moved from the start.
+    """
 
     def __init__(
         self, data: _Data, seed: int, config: ProbeConfig, loss: MultiLabelLoss, description: dict[str, object]
@@ -117,12 +124,13 @@ class TrainedHead:
         self.seed, self.config, self.description = seed, config, description
         self.history: list[dict[str, float]] = []
         self.score, self.best_epoch, self.seconds = -1.0, 0, 0.0
-        self._data, self._state = data, {}
+        self._data, self._state, self._n_steps = data, {}, 0
         self._loss = loss.to(data.device)
         self._layer = nn.Linear(data.x.shape[1], data.y.shape[1]).to(data.device)
         nn.init.zeros_(self._layer.weight)
         with torch.no_grad():
             self._layer.bias.copy_(data.prior_logits if config.prior_bias else torch.zeros_like(data.prior_logits))
+        self._start = self._layer.bias.detach().cpu().numpy().copy()
 
     def parameters(self) -> dict[str, object]:
         """Its group of the shared optimiser."""
@@ -134,9 +142,21 @@ class TrainedHead:
 
     def step(self, batch: Tensor) -> float:
         """Loss on a batch, its gradient added up."""
-        value = self._loss(self._layer(self._data.x[batch]), self._data.y[batch])
+        self._n_steps += 1
+        with self._own_randomness():
+            value = self._loss(self._layer(self._data.x[batch]), self._data.y[batch])
         value.backward()
         return value.item() * len(batch)
+
+    @contextmanager
+    def _own_randomness(self) -> Iterator[None]:
+        """What a loss with a state draws depends on seed and step alone, not on the heads beside it."""
+        if not self._loss.stateful:
+            yield
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(int(np.random.SeedSequence([self.seed, self._n_steps]).generate_state(1)[0]))
+            yield
 
     def end_epoch(self, loss: float) -> bool:
         """Score the epoch on validation; True while the head goes on."""
@@ -144,7 +164,9 @@ class TrainedHead:
         with torch.no_grad():
             logits = self._layer(self._data.x_validation).cpu().numpy()
         epoch = len(self.history) + 1
-        self.history.append({"epoch": epoch, "loss": loss, **selection_metrics(self._data.validation_labels, logits)})
+        moved = np.abs(logits - self._start).max(0) > _MOVED
+        found = selection_metrics(self._data.validation_labels, logits)
+        self.history.append({"epoch": epoch, "loss": loss, **found, "labels_moved": float(moved.mean())})
         score = self.history[-1][self.config.select_by]
         if score > self.score:
             self.score, self.best_epoch = score, epoch

@@ -1,0 +1,166 @@
+"""Resampling, heads side by side, and the models that are not a tuned encoder."""
+
+import numpy as np
+import pytest
+import torch
+
+from afl_helpers.baselines import CnnConfig, TfidfConfig, cnn, priors, tfidf
+from afl_helpers.config import ProbeConfig, TrainingConfig
+from afl_helpers.data import load_corpus
+from afl_helpers.data.resampling import RESAMPLING, imbalance_ratios, resample
+from afl_helpers.errors import UsageError
+from afl_helpers.losses import build_loss
+from afl_helpers.training import THRESHOLDS, Head, probe, train_heads
+
+CONFIG = ProbeConfig(encoder="tiny", max_length=16, epochs=6, patience=2, batch_size=64, learning_rate=0.01)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFL_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def parts():
+    corpus = load_corpus("toy").select_labels(top=6)
+    return corpus.split(0.8, 0.1, 0.1, seed=0)
+
+
+class TestHeads:
+    def test_each_is_what_it_is_alone(self, parts):
+        heads = [
+            Head("bce", CONFIG),
+            Head("afl", CONFIG),
+            Head("focal", CONFIG.__class__(**CONFIG.to_dict() | {"learning_rate": 0.1}), loss_params={"gamma": 5.0}),
+            Head("plm", CONFIG),
+            Head("bce", CONFIG, seed=1),
+            Head("bce", CONFIG.__class__(**CONFIG.to_dict() | {"resampling": "ml_ros"})),
+        ]
+        together = train_heads(*parts, heads, progress=False)
+        assert len({head.best_epoch for head in together}) > 1, "heads that stop at different epochs are the point"
+        for head, found in zip(heads, together):
+            alone = probe(
+                *parts, loss=head.loss, config=head.config, seed=head.seed, loss_params=head.loss_params, progress=False
+            )
+            run = found.run()
+            np.testing.assert_array_equal(run.scores["test"], alone.scores["test"])
+            assert run.history == alone.history and run.thresholds["tuned_common"] == alone.thresholds["tuned_common"]
+
+    def test_the_share_of_labels_that_moved_is_zero_where_nothing_trains(self, parts):
+        still = ProbeConfig(**CONFIG.to_dict() | {"learning_rate": 0.0})
+        assert [row["labels_moved"] for row in probe(*parts, "bce", still, progress=False).history] == [0.0] * 3
+        assert probe(*parts, "bce", CONFIG, progress=False).history[0]["labels_moved"] == 1.0
+
+    def test_they_must_share_the_encoder(self, parts):
+        with pytest.raises(UsageError, match="different encoders or lengths"):
+            train_heads(*parts, [Head("bce", CONFIG), Head("bce", ProbeConfig(encoder="tiny", max_length=32))])
+
+    def test_logit_adjustment_takes_the_log_odds_off(self, parts):
+        adjusted = ProbeConfig(**CONFIG.to_dict() | {"logit_adjustment": 0.5})
+        plain, shifted = (probe(*parts, "bce", config, progress=False).scores["test"] for config in (CONFIG, adjusted))
+        n, counts = len(parts[0]), parts[0].label_counts
+        odds = np.log((counts + 0.5) / (n - counts + 0.5))
+        difference = np.log(plain / (1 - plain)) - np.log(shifted / (1 - shifted))
+        np.testing.assert_allclose(difference, np.broadcast_to(0.5 * odds, difference.shape), atol=1e-4)
+
+
+class TestResampling:
+    # Sets: {0} 6 times, {0, 1} 3 times, {2} once.
+    LABELS = np.array([[1, 0, 0]] * 6 + [[1, 1, 0]] * 3 + [[0, 0, 1]])
+
+    def test_imbalance_ratio_is_the_largest_count_over_each(self):
+        assert imbalance_ratios([9, 3, 1, 0]).tolist() == [1.0, 3.0, 9.0, np.inf]
+
+    def test_label_sets_move_towards_their_mean_size(self):
+        # The mean size is 10/3: copies go to {0, 1} (at most 1) and {2} (at most 3); documents leave {0} (at most 2).
+        added = resample(self.LABELS, "lp_ros", 0.9, seed=0)
+        assert np.bincount(added, minlength=10)[:6].tolist() == [1] * 6
+        assert np.bincount(added, minlength=10)[6:9].sum() == 4 and (added == 9).sum() == 4
+        kept = resample(self.LABELS, "lp_rus", 0.9, seed=0)
+        assert len(kept) == 8 and set(range(6, 10)) <= set(kept.tolist())
+
+    def test_rare_labels_get_copies_until_they_are_no_longer_rare(self):
+        # IRLbl 1, 3 and 9, mean 13/3: only label 2 is rare; at three documents its ratio is 3, at 2 it is 4.5.
+        found = resample(self.LABELS, "ml_ros", 0.9, seed=0)
+        assert found.tolist() == [*range(9), 9, 9, 9]
+        assert len(resample(self.LABELS, "ml_ros", 0.1, seed=0)) == 11
+
+    def test_only_documents_without_a_rare_label_leave(self):
+        kept = resample(self.LABELS, "ml_rus", 0.5, seed=0)
+        assert len(kept) == 5 and 9 in kept
+
+    @pytest.mark.parametrize("method", RESAMPLING)
+    def test_on_real_genre_counts(self, method):
+        labels = load_corpus("toy").labels
+        found = resample(labels, method, 0.25, seed=1)
+        assert np.array_equal(found, resample(labels, method, 0.25, seed=1)) and np.all(np.diff(found) >= 0)
+        n, more = len(labels), round(0.25 * len(labels))
+        before, after = imbalance_ratios(labels.sum(0)), imbalance_ratios(labels[found].sum(0))
+        if method == "none":
+            assert found.tolist() == list(range(n))
+        elif method.endswith("ros"):
+            assert n < len(found) <= n + more and set(found.tolist()) == set(range(n))
+            assert after.mean() < before.mean()
+        else:
+            assert n - more <= len(found) < n and len(set(found.tolist())) == len(found)
+
+    def test_wrong_names_and_rates(self):
+        with pytest.raises(UsageError, match="did you mean 'ml_ros'"):
+            resample(self.LABELS, "mlros")
+        with pytest.raises(UsageError, match="rate is 1"):
+            resample(self.LABELS, "ml_ros", 1)
+
+
+class TestBaselines:
+    def test_priors_score_by_frequency_alone(self, parts):
+        run = priors(*parts, progress=False)
+        assert set(run.metrics["test"]) == set(THRESHOLDS)
+        np.testing.assert_allclose(
+            run.scores["test"], np.tile(parts[0].label_counts / len(parts[0]), (len(parts[2]), 1))
+        )
+        assert run.metrics["test"]["at_0.5"]["roc_auc_macro"] == 0.5
+
+    @pytest.mark.parametrize("classifier", ["linear_svm", "logistic_regression"])
+    def test_tfidf_reads_the_text(self, parts, classifier):
+        run = tfidf(*parts, config=TfidfConfig(classifier=classifier), progress=False)
+        assert run.metrics["test"]["at_0.5"]["average_precision_macro"] > 0.5
+        assert run.predictor.predict_scores([]).shape == (0, 6)
+        np.testing.assert_allclose(run.predictor.predict_scores(parts[2].texts[:3]), run.scores["test"][:3])
+        with pytest.raises(UsageError, match="tfidf has its own loss"):
+            tfidf(*parts, loss="focal")
+        with pytest.raises(UsageError, match="cannot be saved"):
+            run.save("nowhere")
+
+    def test_cnn_learns_the_same_from_the_same_seed(self, parts):
+        config = CnnConfig(max_length=32, width=16, filters=16, epochs=4)
+        state = torch.random.get_rng_state()
+        first, second = (cnn(*parts, loss="focal", config=config, seed=3, progress=False) for _ in range(2))
+        assert torch.equal(state, torch.random.get_rng_state())
+        np.testing.assert_array_equal(first.scores["test"], second.scores["test"])
+        assert first.history[-1]["loss"] < first.history[0]["loss"]
+        assert first.metrics["test"]["at_0.5"]["average_precision_macro"] > 0.3
+
+
+@pytest.mark.parametrize(
+    "kind, weights",
+    [
+        ("inverse_frequency", [0.001, 0.01, 1.0, 1.0]),
+        # (1 - .999)/(1 - .999^n): 1/632.3 at n = 1000, 1/95.2 at n = 100, 1 at n = 1.
+        ("effective_number", [1 / 632.305, 1 / 95.2079, 1.0, 1.0]),
+    ],
+)
+def test_alpha_by_name(kind, weights):
+    loss = build_loss("afl", label_counts=[1000, 100, 1, 0], n_documents=2000, alpha=kind)
+    np.testing.assert_allclose(loss.alpha.numpy(), weights, rtol=1e-5)
+
+
+def test_an_unknown_alpha_is_refused():
+    with pytest.raises(UsageError, match="did you mean 'inverse_frequency'"):
+        build_loss("afl", label_counts=[1], n_documents=2, alpha="inverse_frequencies")
+
+
+def test_a_probe_leaves_its_own_fields_alone_when_it_is_given_a_training_configuration():
+    config = ProbeConfig.of(TrainingConfig(encoder="tiny", logit_adjustment=1.0))
+    assert config.logit_adjustment == 1.0 and config.resampling == "none"

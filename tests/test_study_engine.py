@@ -1,0 +1,197 @@
+"""The engine of studies: several processes, failures, locks, kills, time, studies that extend another."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from afl_helpers.errors import DataError, StudyError
+from afl_helpers.results import read_result, read_study
+from afl_helpers.studies import describe_seconds, estimate_seconds, execute, load_study, pool, run_study
+
+STUDY = """
+question: does it run?
+method: probe
+config: {encoder: tiny, max_length: 16, epochs: 3, patience: 2, batch_size: 64}
+tune: {learning_rate: [0.001, 0.01]}
+corpora: [{name: toy, top: 6, n_documents: 200}]
+seeds: [0, 1]
+settings:
+  - {name: bce, loss: bce}
+  - {name: afl, loss: afl}
+  - {name: priors, method: priors}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFL_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def write(folder: Path, text: str = STUDY, name: str = "small"):
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / name / "study.yaml").write_text(text)
+    return load_study(name, folder)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The study, done in this process."""
+    study = write(tmp_path_factory.mktemp("done"))
+    assert len(list(run_study(study, progress=False))) == 6
+    return study
+
+
+def figures(study) -> dict[str, object]:
+    """What must not depend on how the runs were done."""
+    return {
+        result["run"]: (result["metrics"], result["bootstrap"], result["setting"])
+        for result in read_study(study.name, study.folder.parent)
+    }
+
+
+def test_processes_side_by_side_write_the_same_files(done, tmp_path):
+    study = write(tmp_path)
+    paths = list(run_study(study, progress=False, jobs=2))
+    assert sorted(path.name for path in paths) == sorted(path.name for path in (done.folder / "runs").iterdir())
+    assert figures(study) == figures(done)
+
+
+def test_tasks_hold_every_run_once_and_all_seeds_of_a_tuned_setting(done, tmp_path):
+    tasks = done.tasks(done.runs(), heads=1)
+    assert [[run.name for run in task] for task in tasks] == [
+        ["toy--bce--seed0", "toy--bce--seed1"],
+        ["toy--afl--seed0", "toy--afl--seed1"],
+        ["toy--priors--seed0"],
+        ["toy--priors--seed1"],
+    ]
+    assert [len(task) for task in done.tasks(done.runs())] == [4, 1, 1]
+    slow = write(tmp_path, STUDY.replace("method: probe", "method: fine_tune"))
+    assert [len(task) for task in slow.tasks(slow.runs())] == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("failures, written", [(1, 6), (2, 5)])
+def test_a_run_that_fails_is_tried_once_more_and_then_reported(tmp_path, monkeypatch, capsys, failures, written):
+    study = write(tmp_path)
+    left = [failures]
+
+    def flaky(study, task):
+        if task[0].setting.name == "priors" and task[0].seed == 0 and left[0]:
+            left[0] -= 1
+            raise RuntimeError("out of luck")
+        return execute(study, task)
+
+    monkeypatch.setattr(pool, "execute", flaky)
+    runs, found = run_study(study, progress=False), []
+    if failures == 1:
+        found = list(runs)
+    else:
+        with pytest.raises(
+            StudyError, match="1 of 6 runs failed and are missing: toy--priors--seed0: RuntimeError: out of l"
+        ):
+            for path in runs:
+                found.append(path)
+    assert len(found) == written
+    assert "toy--priors--seed0 failed (RuntimeError: out of luck); it is tried once more" in capsys.readouterr().err
+
+
+def test_wrong_input_is_not_tried_again(tmp_path, capsys):
+    study = write(tmp_path, STUDY.replace("top: 6", "min_count: 100000"))
+    with pytest.raises(StudyError, match="6 of 6 runs failed"):
+        list(run_study(study, progress=False))
+    assert "once more" not in capsys.readouterr().err
+
+
+def test_a_run_of_another_process_is_left_to_it(done, tmp_path):
+    study = write(tmp_path)
+    lock = study.folder / ".locks" / "toy--priors--seed1.lock"
+    lock.parent.mkdir()
+    with FileLock(lock):
+        assert len(list(run_study(study, progress=False))) == 5
+    assert [run.name for run in study.missing()] == ["toy--priors--seed1"]
+    assert len(list(run_study(study, progress=False))) == 1
+    assert figures(study) == figures(done)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(done, tmp_path, jobs):
+    study = write(tmp_path)
+    command = [sys.executable, "-m", "afl_helpers", "study", "small", "--results", str(tmp_path), "--jobs", str(jobs)]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    limit = time.monotonic() + 120
+    while process.poll() is None and len(study.missing()) == 6 and time.monotonic() < limit:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(study.missing()) < 6
+    for path in (study.folder / "runs").glob("*.json"):
+        read_result(path)  # whole
+    list(run_study(study, progress=False))
+    assert figures(study) == figures(done)
+
+
+def test_a_worker_that_dies_is_replaced(done, tmp_path, monkeypatch, capsys):
+    study = write(tmp_path)
+    start, killed = pool.multiprocessing.get_context("spawn").Process.start, []
+
+    def start_and_kill(process):
+        start(process)
+        if not killed:
+            killed.append(process.pid)
+            os.kill(process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(pool.multiprocessing.get_context("spawn").Process, "start", start_and_kill)
+    list(run_study(study, progress=False, jobs=2))
+    assert killed and "its process ended with code -9" in capsys.readouterr().err
+    assert figures(study) == figures(done)
+
+
+def test_time_is_estimated_from_the_nearest_runs(done, tmp_path):
+    results = read_study(done.name, done.folder.parent)
+    for result in results:
+        result["time"]["seconds"] = {"bce": 10.0, "afl": 20.0, "priors": 1.0}[result["setting"]["name"]]
+    # Two candidates on the first seed of what is tuned, then one.
+    assert estimate_seconds(done, done.runs(), results) == (3 * 10.0 + 3 * 20.0 + 2 * 1.0, 0)
+    assert estimate_seconds(done, done.runs(), []) == (0.0, 6)
+    other = write(tmp_path, STUDY.replace("max_length: 16", "max_length: 32"), "longer")
+    seconds, unknown = estimate_seconds(other, [run for run in other.runs() if run.setting.name == "bce"], results)
+    per_token = [
+        result["time"]["seconds"] / (result["time"]["epochs"] * 160 * 16)
+        for result in results
+        if result["setting"]["name"] != "priors"
+    ]
+    assert unknown == 0 and seconds == pytest.approx(3 * 3 * 160 * 32 * sum(per_token) / 4, rel=0.05)
+    assert describe_seconds(20) == "about 1 min" and describe_seconds(7800) == "about 2 h 10 min"
+
+
+def test_the_dry_run_of_the_papers_own_corpus_lists_its_runs(tmp_path):
+    results = Path(__file__).resolve().parent.parent / "results"
+    command = [sys.executable, "-m", "afl_helpers", "study", "paper-cmu", "--dry-run", "--results", str(results)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "  cmu--afl--seed0\n" in found and found.count("\n  cmu--") == 75
+    study, base = load_study("paper-cmu", results), load_study("paper-gpu", results)
+    assert (study.config.encoder, study.config.epochs) == ("bert-base-uncased", base.config.epochs)
+    assert study.settings == base.settings and study.question == load_study("paper", results).question
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("extends: nowhere", "extends 'nowhere', which is no other study"),
+        ("extends: small", "extends 'small', which is no other study"),
+        ("question: [", "line 2: not valid YAML"),
+        ("- a", "holds no fields"),
+        (STUDY.replace("method: priors", "method: prior"), "did you mean 'priors'"),
+        (STUDY.replace("method: priors", "method: priors, config: {encoder: tiny}"), "unknown encoder 'tiny'"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path, text, words):
+    with pytest.raises(DataError, match=words):
+        write(tmp_path, text + "\n")
