@@ -72,6 +72,7 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _study(args: argparse.Namespace) -> None:
     from afl_helpers.claims import all_results
+    from afl_helpers.processes import is_main
     from afl_helpers.studies import describe_seconds, estimate_seconds, load_study, run_study
 
     if args.name is None:
@@ -81,6 +82,10 @@ def _study(args: argparse.Namespace) -> None:
         return
     study = load_study(args.name, args.results)
     missing = study.missing(args.corpus)
+    if not is_main():  # of several processes that train together, one talks
+        for _ in run_study(study, args.corpus, jobs=args.jobs):
+            pass
+        return
     print(f"{study.name}: {len(study.runs())} runs, {len(missing)} missing")
     if missing:
         seconds, unknown = estimate_seconds(study, missing, all_results(args.results))

@@ -195,3 +195,43 @@ def test_the_dry_run_of_the_papers_own_corpus_lists_its_runs(tmp_path):
 def test_a_wrong_file_is_refused(tmp_path, text, words):
     with pytest.raises(DataError, match=words):
         write(tmp_path, text + "\n")
+
+
+def test_two_processes_train_as_one(tmp_path):
+    """Data-parallel over gloo: the same loss curve and scores as one process with the same global batch."""
+    from transformers import AutoModel
+
+    from afl_helpers.encoders import _tiny_config, load_tokenizer
+    from afl_helpers.studies import corpus_parts
+
+    config = _tiny_config()
+    config.update({"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
+    encoder = tmp_path / "encoder"
+    AutoModel.from_config(config).save_pretrained(encoder)
+    load_tokenizer("tiny").save_pretrained(encoder)
+
+    def size(n):
+        return len(corpus_parts(tuple(sorted({"name": "toy", "top": 6, "n_documents": n}.items())), 0)[1][0])
+
+    n_documents = next(n for n in range(190, 260) if size(n) % 16 == 0)  # no last batch to be filled up
+    text = f"""
+question: does it scale?
+method: fine_tune
+config: {{encoder: {encoder}, max_length: 16, epochs: 2, learning_rate: 0.001}}
+corpora: [{{name: toy, top: 6, n_documents: {n_documents}}}]
+seeds: [0]
+settings: [{{name: afl, loss: afl}}]
+"""
+    alone, together = write(tmp_path / "alone", text), write(tmp_path / "together", text)
+    list(run_study(alone, progress=False))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launcher, "-m", "afl_helpers", "study", "small", "--results", str(tmp_path / "together")]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+    [first], [second] = (read_study("small", study.folder.parent) for study in (alone, together))
+    for one, two in zip(first["time"]["history"], second["time"]["history"], strict=True):
+        for name in ("epoch", "loss", "average_precision_micro", "average_precision_macro"):
+            assert one[name] == pytest.approx(two[name], rel=1e-4), name
+        # Trainer weighs the last, smaller batch of the validation loss like the others.
+        assert one["validation_loss"] == pytest.approx(two["validation_loss"], rel=0.02)
+    assert first["labels"]["mean_score"] == pytest.approx(second["labels"]["mean_score"], abs=2e-5)
+    assert first["config"] == second["config"]

@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.files import write_json
+from afl_helpers.processes import from_main, is_main, wait_for_all
 from afl_helpers.results import build_result, describe_data, read_result
 from afl_helpers.studies.plan import METHODS, PlannedRun, Study
 from afl_helpers.training import Head, Run, train_heads
@@ -40,15 +41,17 @@ def execute(study: Study, runs: Sequence[PlannedRun]) -> Iterator[Path]:
     A run that another process is at, or has done meanwhile, is left to it.
     """
     with ExitStack() as locks:
-        mine = [run for run in runs if _acquire(study, run, locks) and not study.path(run).is_file()]
+        ours = [run.name for run in runs if is_main() and _acquire(study, run, locks) and not study.path(run).is_file()]
+        names = set(from_main(ours))
+        mine = [run for run in runs if run.name in names]
         together = [run for run in mine if study.method_of(run.setting) == "probe"]
         for run in mine:
             if run not in together:
-                yield _write(study, run, *_train(study, run))
+                yield from _write(study, run, *_train(study, run))
         for seed in sorted({run.seed for run in together}, key=study.seeds.index):
             batch = [run for run in together if run.seed == seed]
             for run, trained in zip(batch, _train_heads(study, batch)):
-                yield _write(study, run, *trained)
+                yield from _write(study, run, *trained)
 
 
 def _acquire(study: Study, run: PlannedRun, locks: ExitStack) -> bool:
@@ -117,18 +120,21 @@ def _parts(study: Study, run: PlannedRun) -> tuple[Corpus, tuple[Corpus, Corpus,
     return corpus_parts(tuple(sorted(run.corpus.items())), study.split_seed)
 
 
-def _write(study: Study, planned: PlannedRun, run: Run, tuned: list[dict[str, object]]) -> Path:
-    whole, parts = _parts(study, planned)
-    train, validation, test = parts
-    result = build_result(
-        run,
-        train,
-        test,
-        study=study.name,
-        name=planned.name,
-        setting={"name": planned.setting.name, "tuned": tuned},
-        data=describe_data(whole, {"train": train, "validation": validation, "test": test})
-        | {"options": dict(planned.corpus), "split_seed": study.split_seed},
-    )
-    write_json(study.path(planned), result)
-    return study.path(planned)
+def _write(study: Study, planned: PlannedRun, run: Run, tuned: list[dict[str, object]]) -> Iterator[Path]:
+    """Write the result file; of several processes that trained together, the main one alone."""
+    if is_main():
+        whole, parts = _parts(study, planned)
+        train, validation, test = parts
+        data = describe_data(whole, {"train": train, "validation": validation, "test": test})
+        result = build_result(
+            run,
+            train,
+            test,
+            study=study.name,
+            name=planned.name,
+            setting={"name": planned.setting.name, "tuned": tuned},
+            data=data | {"options": dict(planned.corpus), "split_seed": study.split_seed},
+        )
+        write_json(study.path(planned), result)
+        yield study.path(planned)
+    wait_for_all()

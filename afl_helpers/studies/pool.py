@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from afl_helpers.errors import DataError, MissingFileError, StudyError, UsageError
+from afl_helpers.processes import from_main, is_main, n_processes
 from afl_helpers.progress import progress_bar
 from afl_helpers.studies.execute import execute
 from afl_helpers.studies.plan import PlannedRun, Study, load_study
@@ -22,7 +23,8 @@ def run_study(
 ) -> Iterator[Path]:
     """Run what is missing, on the named corpora or all; yields each result file when it is written.
 
-    A run that fails is tried once more at the end. Runs that another process is at are left to it.
+    A run that fails is tried once more at the end. Runs that another process is at are left to it. Started by
+    ``accelerate launch`` or ``torchrun``, the processes train each run together.
 
     Args:
         jobs: processes side by side, each with its share of the cores; 1 is this process itself.
@@ -32,10 +34,13 @@ def run_study(
     """
     if not isinstance(jobs, int) or jobs < 1:
         raise UsageError(f"jobs is {jobs!r}; pass a whole number of at least 1")
-    missing = study.missing(corpora)
+    if jobs > 1 and n_processes() > 1:
+        raise UsageError("jobs side by side and a launcher's processes do not mix; leave jobs at 1")
+    names = set(from_main([run.name for run in study.missing(corpora)]))
+    missing = [run for run in study.runs() if run.name in names]
     failures: dict[str, list[str]] = {}
     queue = deque((task, 1) for task in study.tasks(missing))
-    with progress_bar(total=len(missing), unit="run", desc=study.name, show=progress) as bar:
+    with progress_bar(total=len(missing), unit="run", desc=study.name, show=progress and is_main()) as bar:
         for path in (_alone if jobs == 1 else _side_by_side)(study, queue, failures, jobs):
             bar.update()
             bar.set_postfix_str(path.stem)

@@ -29,6 +29,7 @@ from afl_helpers.encoders import head_bias, load_classifier, load_tokenizer, qui
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
 from afl_helpers.losses.callback import LossStateCallback
+from afl_helpers.processes import from_main, is_main, n_processes, wait_for_all
 from afl_helpers.progress import progress_bar
 from afl_helpers.training.embedding import check_length, pad
 from afl_helpers.training.run import (
@@ -148,6 +149,9 @@ def fine_tune(
 ) -> Run:
     """Fine-tune all layers of an encoder with a linear head, one sigmoid per label.
 
+    Started by ``accelerate launch`` or ``torchrun``, the processes share each batch: ``batch_size`` documents in all. The
+    last batch of an epoch is filled up with its first documents where it does not divide evenly.
+
     Args:
         train, validation, test: corpora with the same labels. The best epoch and the thresholds come from validation.
         loss: a name in ``LOSSES`` (built from the training counts, with ``loss_params``) or a loss module.
@@ -173,8 +177,9 @@ def fine_tune(
         "seed": seed,
     }
     with tempfile.TemporaryDirectory(prefix="afl-", ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch if checkpoint_dir is None else checkpoint_dir)
-        checkpoint = _last_checkpoint(folder, identity, LossStateCallback.FILE if loss_module.stateful else None)
+        folder = Path(from_main(scratch) if checkpoint_dir is None else checkpoint_dir)
+        state_file = LossStateCallback.FILE if loss_module.stateful else None
+        checkpoint = from_main(_last_checkpoint(folder, identity, state_file) if is_main() else None)
         set_seed(seed)
         model = load_classifier(config.encoder, train.label_names)
         check_length(config.max_length, model)
@@ -205,6 +210,7 @@ def fine_tune(
         with quiet():
             trainer.train(resume_from_checkpoint=checkpoint)
         model = trainer.model.eval()
+        wait_for_all()  # the main process owns the folder
     with torch.no_grad():
         bias = head_bias(model)
         bias -= config.logit_adjustment * prior_logits(train.label_counts, len(train)).to(bias.device)
@@ -235,13 +241,16 @@ def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int
     )
     if bf16 and not on_gpu:
         raise UsageError('precision is "bf16" but there is no GPU; use "auto" or "float32" (bf16 is slower on a CPU)')
+    n = n_processes()
+    if config.batch_size % n:
+        raise UsageError(f"batch_size is {config.batch_size}, which {n} processes cannot share; pass a multiple of {n}")
     return TrainingArguments(
         output_dir=str(folder),
         seed=seed,
         data_seed=seed,
         num_train_epochs=config.epochs,
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=4 * config.batch_size,
+        per_device_train_batch_size=config.batch_size // n,
+        per_device_eval_batch_size=4 * config.batch_size // n,
         gradient_accumulation_steps=config.accumulation_steps,
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
