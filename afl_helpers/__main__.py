@@ -97,7 +97,13 @@ def _study(args: argparse.Namespace) -> None:
         for run in missing:
             print(f"  {run.name}")
         return
-    for path in run_study(study, args.corpus, jobs=args.jobs):
+    if args.ray is not None:
+        from afl_helpers.studies.cluster import run_study_on_ray
+
+        paths = run_study_on_ray(study, args.corpus, args.ray or None)
+    else:
+        paths = run_study(study, args.corpus, jobs=args.jobs)
+    for path in paths:
         print(path, flush=True)
     left = study.missing(args.corpus)
     if left:
@@ -160,6 +166,9 @@ def build_parser() -> argparse.ArgumentParser:
     study.add_argument("--results", type=Path, default=Path("results"))
     study.add_argument("--corpus", action="append", help="run only this corpus; may be given several times")
     study.add_argument("--jobs", type=int, default=1, metavar="N", help="so many processes side by side")
+    study.add_argument(
+        "--ray", nargs="?", const="", metavar="ADDRESS", help="on a Ray cluster; without an address one starts here"
+    )
     study.add_argument("--dry-run", action="store_true", help="list the missing runs and say how long they should take")
     study.set_defaults(function=_study)
 

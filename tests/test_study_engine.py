@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -235,3 +236,57 @@ settings: [{{name: afl, loss: afl}}]
         assert one["validation_loss"] == pytest.approx(two["validation_loss"], rel=0.02)
     assert first["labels"]["mean_score"] == pytest.approx(second["labels"]["mean_score"], abs=2e-5)
     assert first["config"] == second["config"]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A local Ray cluster of two workers."""
+    ray = pytest.importorskip("ray", reason="the optional extra ray is not installed")
+    for attempt in range(3):  # a node has 30 s to start, whatever else the machine does
+        try:
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+            break
+        except Exception:
+            ray.shutdown()
+            if attempt == 2:
+                raise
+    yield ray
+    ray.shutdown()
+
+
+def test_ray_writes_the_same_files_and_replaces_a_killed_worker(done, tmp_path, cluster):
+    from afl_helpers.studies.cluster import run_study_on_ray
+
+    study = write(tmp_path, STUDY)
+    runs = run_study_on_ray(study, progress=False)
+    killed = []
+
+    def kill_one():
+        """The first worker that is at a task."""
+        limit = time.monotonic() + 60
+        while not killed and time.monotonic() < limit:
+            for command in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    if command.read_bytes().startswith(b"ray::_work"):
+                        os.kill(int(command.parent.name), signal.SIGKILL)
+                        killed.append(command.parent.name)
+                        return
+                except OSError:
+                    continue
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    paths = list(runs)
+    killer.join()
+    assert killed and len(paths) == 6 and study.missing() == []
+    assert figures(study) == figures(done)
+    assert list(run_study_on_ray(study, progress=False)) == []
+
+
+def test_ray_reports_what_failed(tmp_path, cluster):
+    from afl_helpers.studies.cluster import run_study_on_ray
+
+    study = write(tmp_path, STUDY.replace("top: 6", "min_count: 100000"))
+    with pytest.raises(StudyError, match="6 of 6 runs failed and are missing: .*toy--bce--seed0.*: .*100000"):
+        list(run_study_on_ray(study, progress=False))

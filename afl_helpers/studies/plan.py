@@ -157,7 +157,7 @@ def load_study(name: str, folder: str | Path = "results") -> Study:
         known = sorted(file.parent.name for file in folder.parent.glob("*/study.yaml"))
         raise MissingFileError(f"{path} does not exist; the studies here are: {', '.join(known) or 'none'}")
     try:
-        return _parse(name, folder, _read(path))
+        return _parse(name, folder, read_study_file(path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
@@ -167,7 +167,8 @@ def load_study(name: str, folder: str | Path = "results") -> Study:
         raise DataError(f"{path}: {detail}") from None
 
 
-def _read(path: Path) -> dict[str, object]:
+def read_study_file(path: Path) -> dict[str, object]:
+    """The fields of a study's file, those of the file it extends among them."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise UsageError("holds no fields; begin with 'question:'")
@@ -179,9 +180,9 @@ def _read(path: Path) -> dict[str, object]:
     other = path.parent.parent / str(content["extends"]) / "study.yaml"
     if other == path or not other.is_file():
         raise UsageError(f"extends {content['extends']!r}, which is no other study here")
-    base = _read(other)
+    base = read_study_file(other)
     config = {**base.get("config", {}), **content.get("config", {})}
-    return {**base, **content, "config": config}
+    return {field: value for field, value in {**base, **content, "config": config}.items() if field != "extends"}
 
 
 def _parse(name: str, folder: Path, content: Mapping[str, object]) -> Study:

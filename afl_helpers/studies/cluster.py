@@ -1,0 +1,94 @@
+"""The runs of a study over many machines, through Ray: `pip install "afl-helpers[ray]"`.
+
+Each task goes to a worker with all it needs as text, and comes back as text, so the machines share no file system; the
+package, and the data (``AFL_DATA_DIR`` or a download), must be there on each.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from afl_helpers.errors import MissingFileError, StudyError
+from afl_helpers.files import write_json
+from afl_helpers.progress import progress_bar
+from afl_helpers.studies.execute import execute
+from afl_helpers.studies.plan import PlannedRun, Study, load_study, read_study_file
+
+
+def run_study_on_ray(
+    study: Study,
+    corpora: Iterable[str] | None = None,
+    address: str | None = None,
+    cpus_per_task: float = 1,
+    gpus_per_task: float = 0,
+    progress: bool = True,
+) -> Iterator[Path]:
+    """Run what is missing on a Ray cluster; yields each result file when it is written, here.
+
+    A task whose worker is killed, or that fails, is run once more.
+
+    Args:
+        address: of the cluster; None starts one on this machine, or uses the one that ``ray.init`` joined.
+        cpus_per_task, gpus_per_task: what Ray sets aside for a task; a fraction of a GPU lets several share it.
+
+    Raises:
+        MissingFileError: Ray is not installed.
+        StudyError: at the end, if runs failed; it names them and their errors.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise MissingFileError('Ray is not installed; run: pip install "afl-helpers[ray]"') from None
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(address=address, log_to_driver=False, include_dashboard=False)
+    work = ray.remote(num_cpus=cpus_per_task, num_gpus=gpus_per_task, max_retries=1, retry_exceptions=True)(_work)
+    missing = study.missing(corpora)
+    content = yaml.safe_dump(read_study_file(study.folder / "study.yaml"))
+    waiting = {
+        work.remote(study.name, content, [run.name for run in task], _first_results(study, task)): task
+        for task in study.tasks(missing)
+    }
+    failures: dict[str, list[str]] = {}
+    with progress_bar(total=len(missing), unit="run", desc=study.name, show=progress) as bar:
+        while waiting:
+            [done], _ = ray.wait(list(waiting), num_returns=1)
+            task = waiting.pop(done)
+            try:
+                found = ray.get(done)
+            except ray.exceptions.RayError as error:
+                line = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
+                failures.setdefault(line, []).extend(run.name for run in task)
+                continue
+            for run in task:
+                if run.name in found:
+                    write_json(study.path(run), json.loads(found[run.name]))
+                    bar.update()
+                    yield study.path(run)
+    if failures:
+        reasons = "; ".join(f"{', '.join(names)}: {error}" for error, names in failures.items())
+        raise StudyError(f"{sum(map(len, failures.values()))} of {len(missing)} runs failed and are missing: {reasons}")
+
+
+def _first_results(study: Study, task: list[PlannedRun]) -> dict[str, str]:
+    """Result files that a task builds on: those of the first seed, which chose for the others."""
+    first = {replace(run, seed=study.seeds[0]).name: study.path(replace(run, seed=study.seeds[0])) for run in task}
+    return {name: path.read_text(encoding="utf-8") for name, path in first.items() if path.is_file()}
+
+
+def _work(name: str, content: str, runs: list[str], known: dict[str, str]) -> dict[str, str]:
+    """The body of a task: the named runs of a study, as the text of their result files."""
+    with tempfile.TemporaryDirectory(prefix="afl-study-") as folder:
+        runs_folder = Path(folder) / name / "runs"
+        runs_folder.mkdir(parents=True)
+        (runs_folder.parent / "study.yaml").write_text(content, encoding="utf-8")
+        for run, text in known.items():
+            (runs_folder / f"{run}.json").write_text(text, encoding="utf-8")
+        study = load_study(name, folder)
+        paths = execute(study, [run for run in study.runs() if run.name in set(runs)])
+        return {path.stem: path.read_text(encoding="utf-8") for path in paths}
