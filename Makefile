@@ -40,7 +40,7 @@ test: $(READY) ## run every test that needs at most minutes: the build, the pack
 	$(PYTEST) --dist loadfile --nbval-lax --nbval-cell-timeout 600 $(NOTEBOOKS)
 
 test-fast: $(READY) ## run the unit tests (under 3 minutes)
-	$(PYTEST) -m "not slow and not packaging and not book"
+	$(PYTEST) -m "not slow and not packaging and not processes and not book"
 
 test-slow: $(READY) ## run the tests that take long and are in no other target
 	$(PYTEST) -m slow

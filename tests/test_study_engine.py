@@ -58,6 +58,7 @@ def figures(study) -> dict[str, object]:
     }
 
 
+@pytest.mark.processes
 def test_processes_side_by_side_write_the_same_files(done, tmp_path):
     study = write(tmp_path)
     paths = list(run_study(study, progress=False, jobs=2))
@@ -121,6 +122,7 @@ def test_a_run_of_another_process_is_left_to_it(done, tmp_path):
     assert figures(study) == figures(done)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(done, tmp_path, jobs):
     study = write(tmp_path)
@@ -139,6 +141,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(done, tmp_path, j
     assert figures(study) == figures(done)
 
 
+@pytest.mark.processes
 def test_a_worker_that_dies_is_replaced(done, tmp_path, monkeypatch, capsys):
     study = write(tmp_path)
     start, killed = pool.multiprocessing.get_context("spawn").Process.start, []
@@ -199,6 +202,7 @@ def test_a_wrong_file_is_refused(tmp_path, text, words):
         write(tmp_path, text + "\n")
 
 
+@pytest.mark.processes
 def test_two_processes_train_as_one(tmp_path):
     """Data-parallel over gloo: the same loss curve and scores as one process with the same global batch."""
     from transformers import AutoModel
@@ -255,6 +259,7 @@ def cluster():
     ray.shutdown()
 
 
+@pytest.mark.processes
 def test_ray_writes_the_same_files_and_replaces_a_killed_worker(done, tmp_path, cluster):
     from afl_helpers.studies.cluster import run_study_on_ray
 
@@ -285,6 +290,7 @@ def test_ray_writes_the_same_files_and_replaces_a_killed_worker(done, tmp_path, 
     assert list(run_study_on_ray(study, progress=False)) == []
 
 
+@pytest.mark.processes
 def test_ray_reports_what_failed(tmp_path, cluster):
     from afl_helpers.studies.cluster import run_study_on_ray
 
