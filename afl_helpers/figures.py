@@ -34,6 +34,14 @@ SETTING_TITLES = {
     "afl-mean": "AFL, mean gamma",
     "afl-log10": "AFL, log10",
     "afl-literal": "AFL, literal",
+    "literal-zero": "Eq. 2 literal, from 0",
+    "literal-prior": "Eq. 2 literal, from the priors",
+    "literal-sum-zero": "Eq. 2 literal, sum, from 0",
+    "literal-sum-prior": "Eq. 2 literal, sum, from the priors",
+    "afl-zero": "AFL, from 0",
+    "afl-prior": "AFL, from the priors",
+    "bce-zero": "BCE, from 0",
+    "bce-prior": "BCE, from the priors",
 }
 
 RULE_TITLES = {
@@ -464,17 +472,21 @@ def recall_by_frequency(
     return figure
 
 
-def epochs(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
-    """Validation average precision by epoch, one line a run, the chosen epoch marked."""
-    figure, axes = _subplots()
-    for (name, history), colour in zip(histories.items(), PALETTE):
-        frame = pd.DataFrame(history)
-        axes.plot(frame["epoch"], frame["average_precision_micro"], ".-", color=colour, label=name)
-        best = frame.loc[frame["average_precision_micro"].idxmax()]
-        axes.plot(best["epoch"], best["average_precision_micro"], "o", color=colour, markersize=9, fillstyle="none")
-    axes.set(xlabel="epoch", ylabel="validation average precision (micro)")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend()
+def epochs(
+    histories: Mapping[str, list[dict[str, float]]],
+    metrics: Mapping[str, str] = {"average_precision_micro": "validation average precision (micro)"},
+) -> Figure:
+    """Columns of a history by epoch, one panel a metric, one line a run; the epoch with the best of it is marked."""
+    figure, panels = _subplots(1, len(metrics), figsize=(7.0 if len(metrics) == 1 else 8.4, 3.8), squeeze=False)
+    for axes, (metric, ylabel) in zip(panels[0], metrics.items()):
+        for (name, history), colour in zip(histories.items(), PALETTE):
+            frame = pd.DataFrame(history)
+            axes.plot(frame["epoch"], frame[metric], ".-", color=colour, label=name, markersize=4)
+            best = frame.loc[frame[metric].idxmax()]
+            axes.plot(best["epoch"], best[metric], "o", color=colour, markersize=9, fillstyle="none")
+        axes.set(xlabel="epoch", ylabel=ylabel)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    panels[0][-1].legend(fontsize=9)
     return figure
 
 
@@ -583,15 +595,15 @@ def by_threshold_rule(
     return figure
 
 
-def by_selection_and_rule(
+def panels_by_rule(
     tables: Mapping[str, pd.DataFrame],
     settings: Sequence[str],
     rules: Sequence[str] = ("tuned_common", "tuned_proportional"),
     metric: str = "f1_macro",
     ylabel: str = "macro F1 on test",
 ) -> Figure:
-    """One metric under two threshold rules, one panel for each way of choosing the epoch; points are seeds."""
-    figure, panels = _subplots(1, len(tables), figsize=(7.6, 3.8), sharey=True, squeeze=False)
+    """One metric under two threshold rules, one panel for each table; points are seeds."""
+    figure, panels = _subplots(1, len(tables), figsize=(max(7.6, 2.9 * len(tables)), 3.8), sharey=True, squeeze=False)
     for axes, (title, table) in zip(panels[0], tables.items()):
         for rule, colour, marker in zip(rules, PALETTE, "os"):
             for x, setting in enumerate(settings):
@@ -600,8 +612,8 @@ def by_selection_and_rule(
             axes.plot([], [], marker, color=colour, linestyle="none", label=RULE_TITLES[rule])
         axes.set_xticks(range(len(settings)), [title_of(setting) for setting in settings], rotation=35, ha="right")
         axes.set_title(title)
-        axes.set(ylim=(0, None), xlim=(-0.5, len(settings) - 0.5))
-    panels[0][0].set_ylabel(ylabel)
+        axes.set(xlim=(-0.5, len(settings) - 0.5))
+    panels[0][0].set(ylabel=ylabel, ylim=(0, None))
     panels[0][-1].legend(loc="lower right", fontsize=9)
     return figure
 

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from afl_helpers.figures import by_selection_and_rule, set_style
+from afl_helpers.figures import panels_by_rule, set_style
 from afl_helpers.results import read_study, results_table
 
 ROOT = Path(__file__).resolve().parent.parent
-STUDIES = {"epoch by micro AP": "first-probe", "epoch by macro AP": "first-probe-macro"}
+CORPORA = {"film genres": "cmu-leads", "film genres, masked": "cmu-leads-masked", "news topics": "reuters"}
 
 
 def main() -> None:
     set_style(svg=False)
-    tables = {title: results_table(read_study(study, ROOT / "results")) for title, study in STUDIES.items()}
-    tables = {title: table[table["corpus"] == "cmu-leads"] for title, table in tables.items()}
-    figure = by_selection_and_rule(tables, ["bce", "focal-2.0", "focal-5.0", "afl", "afl-shuffled"])
+    table = results_table(read_study("probe", ROOT / "results"))
+    tables = {title: table[table["corpus"] == corpus] for title, corpus in CORPORA.items()}
+    figure = panels_by_rule(tables, ["bce", "focal-2.0", "focal-5.0", "afl", "afl-shuffled"])
     figure.savefig(ROOT / "book" / "_static" / "main-figure.png", dpi=130, facecolor="white")
 
 
