@@ -209,7 +209,7 @@ class _Cnn(nn.Module):
         super().__init__()
         self.words = nn.Embedding(n_words, config.width, padding_idx=0)
         self.windows = nn.ModuleList(
-            nn.Conv1d(config.width, config.filters, size, padding="same") for size in (3, 4, 5)
+            nn.Conv1d(config.width, config.filters, size, padding="same") for size in (3, 5, 7)
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(3 * config.filters, n_labels)

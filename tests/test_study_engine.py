@@ -15,6 +15,8 @@ from afl_helpers.errors import DataError, StudyError
 from afl_helpers.results import read_result, read_study
 from afl_helpers.studies import describe_seconds, estimate_seconds, execute, load_study, pool, run_study
 
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+
 STUDY = """
 question: does it run?
 method: probe
@@ -177,18 +179,35 @@ def test_time_is_estimated_from_the_nearest_runs(done, tmp_path):
 
 
 def test_the_dry_run_of_the_papers_own_corpus_lists_its_runs(tmp_path):
-    results = Path(__file__).resolve().parent.parent / "results"
-    command = [sys.executable, "-m", "afl_helpers", "study", "paper-cmu", "--dry-run", "--results", str(results)]
+    command = [sys.executable, "-m", "afl_helpers", "study", "paper-cmu", "--dry-run", "--results", str(RESULTS)]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "  cmu--afl--seed0\n" in found and found.count("\n  cmu--") == 75
-    study, base = load_study("paper-cmu", results), load_study("paper-gpu", results)
+    study, base = load_study("paper-cmu", RESULTS), load_study("paper-gpu", RESULTS)
     assert (study.config.encoder, study.config.epochs) == ("bert-base-uncased", base.config.epochs)
-    assert study.settings == base.settings and study.question == load_study("paper", results).question
+    assert study.settings == base.settings and study.question == load_study("paper", RESULTS).question
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/study.yaml")))
+def test_the_time_of_every_committed_study_can_be_estimated(name):
+    study = load_study(name, RESULTS)
+    recorded = ("probe/runs/cmu-leads--bce", "probe/runs/cmu-leads-masked--bce", "paper/runs/cmu-leads--bce")
+    recorded += ("probe/runs/reuters--bce", "baselines/runs/reuters--tfidf-linear-svm")
+    results = [read_result(RESULTS / f"{name}--seed0.json") for name in recorded]
+    seconds, unknown = estimate_seconds(study, study.runs(), results)
+    assert seconds >= 0
+    assert unknown <= sum(run.corpus["name"] in ("toy", "cmu") for run in study.runs())  # of which no run is recorded here
+
+
+def test_a_setting_may_have_fewer_seeds(tmp_path):
+    study = write(tmp_path, STUDY.replace("loss: afl}", "loss: afl, n_seeds: 1}"))
+    assert [run.name for run in study.runs() if run.setting.name == "afl"] == ["toy--afl--seed0"]
+    assert len(study.runs()) == 5
 
 
 @pytest.mark.parametrize(
     "text, words",
     [
+        (STUDY.replace("loss: afl}", "loss: afl, n_seeds: 3}"), "'afl' has n_seeds 3; pass a whole number from 1 to 2"),
         ("extends: nowhere", "extends 'nowhere', which is no other study"),
         ("extends: small", "extends 'small', which is no other study"),
         ("question: [", "line 2: not valid YAML"),

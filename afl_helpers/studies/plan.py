@@ -36,6 +36,7 @@ class Setting:
     """One row of a study's tables: a loss and its parameters, or another method, under a short name.
 
     ``config`` is laid over the study's; where ``method`` is another than the study's, it stands alone and is not tuned.
+    ``n_seeds``: only the first so many of the study's seeds.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Setting:
     params: dict[str, object] = field(default_factory=dict)
     config: dict[str, object] = field(default_factory=dict)
     method: str | None = None
+    n_seeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Study:
         return [
             PlannedRun(corpus, setting, seed)
             for corpus, seed, setting in itertools.product(self.corpora, self.seeds, self.settings)
+            if seed in self.seeds[: setting.n_seeds]
         ]
 
     def path(self, run: PlannedRun) -> Path:
@@ -212,6 +215,10 @@ def _parse(name: str, folder: Path, content: Mapping[str, object]) -> Study:
         for parameter in setting.params:
             if parameter not in LOSSES[setting.loss].defaults:
                 raise unknown_name(f"parameter of loss {setting.loss!r}:", parameter, LOSSES[setting.loss].defaults)
+        if setting.n_seeds is not None and setting.n_seeds not in range(1, len(study.seeds) + 1):
+            raise UsageError(
+                f"setting {setting.name!r} has n_seeds {setting.n_seeds!r}; pass a whole number from 1 to {len(study.seeds)}"
+            )
         study.candidates(setting)
     names = [setting.name for setting in study.settings]
     if len(set(names)) != len(names):

@@ -193,11 +193,11 @@ def _seconds_of_one(study: Study, run: PlannedRun, results: Sequence[dict[str, o
         return None
     unit = sum(
         result["time"]["seconds"]
-        / (result["time"]["epochs"] * result["data"]["parts"]["train"] * result["config"]["max_length"])
+        / (result["time"]["epochs"] * result["data"]["parts"]["train"] * result["config"].get("max_length", 1))
         for result in like
     ) / len(like)
     epochs = min(config.epochs, max(result["time"]["epochs"] for result in like))
-    return unit * epochs * max(sizes) * config.max_length
+    return unit * epochs * max(sizes) * getattr(config, "max_length", 1)
 
 
 def describe_seconds(seconds: float) -> str:
