@@ -80,6 +80,8 @@ def _study(args: argparse.Namespace) -> None:
             study = load_study(path.parent.name, args.results)
             print(f"{study.name}: {len(study.runs())} runs, {len(study.missing())} missing\n    {study.question}")
         return
+    if args.repeat:
+        return _repeat(args.results / args.name / "runs" / f"{args.repeat}.json")
     study = load_study(args.name, args.results)
     missing = study.missing(args.corpus)
     if not is_main():  # of several processes that train together, one talks
@@ -108,6 +110,18 @@ def _study(args: argparse.Namespace) -> None:
     left = study.missing(args.corpus)
     if left:
         print(f"{len(left)} runs are left to another process that is at them")
+
+
+def _repeat(path: Path) -> None:
+    from afl_helpers.results import read_result
+    from afl_helpers.studies import difference, repeat
+
+    recorded = read_result(path)
+    found = difference(recorded, repeat(recorded))
+    environment = "the same" if found["same_environment"] else "another"
+    print(f"{path.stem}, done again with {environment} processor and versions")
+    print(f"largest difference of a metric: {found['metric']:.2g}")
+    print(f"documents with other labels: {found['n_documents']} of {recorded['data']['parts']['test']:,}")
 
 
 def _claims(args: argparse.Namespace) -> None:
@@ -169,6 +183,7 @@ def build_parser() -> argparse.ArgumentParser:
     study.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS", help="on a Ray cluster; without an address one starts here"
     )
+    study.add_argument("--repeat", metavar="RUN", help="do a recorded run again from its file, and compare")
     study.add_argument("--dry-run", action="store_true", help="list the missing runs and say how long they should take")
     study.set_defaults(function=_study)
 

@@ -67,8 +67,21 @@ def describe_data(corpus: Corpus, parts: Mapping[str, Corpus]) -> dict[str, obje
     }
 
 
+def _processor() -> str:
+    """Its name, family and model where the system tells, and the vector instructions that torch uses."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        lines = []
+    found = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "model name" not in found:
+        return f"{platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    family = f"family {found.get('cpu family')}, model {found.get('model')}"
+    return f"{found['model name']} ({family}), {torch.backends.cpu.get_cpu_capability()}"
+
+
 def describe_environment() -> dict[str, object]:
-    """Versions, commit and device."""
+    """Versions, commit, device and processor."""
     try:
         commit = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
@@ -82,6 +95,7 @@ def describe_environment() -> dict[str, object]:
         "device": torch.cuda.get_device_name()
         if torch.cuda.is_available()
         else f"CPU, {torch.get_num_threads()} threads",
+        "processor": _processor(),
     }
 
 
@@ -210,6 +224,8 @@ def validate_result(result: object, source: object = "result") -> dict[str, obje
 
 def read_result(path: Path) -> dict[str, object]:
     """Read and validate one result file."""
+    if not path.is_file():
+        raise MissingFileError(f"{path} does not exist; run what is missing of the study")
     try:
         return validate_result(json.loads(path.read_text(encoding="utf-8")), path)
     except json.JSONDecodeError as error:

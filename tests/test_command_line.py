@@ -46,6 +46,7 @@ def test_train_save_predict(capsys, tmp_path, monkeypatch):
         (["predict", "nowhere", "text"], "afl_run.json"),
         (["study", "nowhere"], "study.yaml does not exist"),
         (["study", "first-probe", "--corpus", "cmu-lead"], "did you mean 'cmu-leads'"),
+        (["study", "provenance", "--repeat", "toy--bce--seed9"], "toy--bce--seed9.json does not exist"),
     ],
 )
 def test_mistakes_end_in_one_sentence(arguments, words, capsys, monkeypatch):

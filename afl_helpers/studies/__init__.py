@@ -1,13 +1,14 @@
 """Studies: what to run, and running what is missing.
 
 :mod:`~afl_helpers.studies.plan` reads a study's file, :mod:`~afl_helpers.studies.execute` does single runs,
-:mod:`~afl_helpers.studies.pool` does all that are missing. A run is there whole or not at all, so a study that was
-stopped goes on where it was.
+:mod:`~afl_helpers.studies.pool` does all that are missing, and :mod:`~afl_helpers.studies.repeat` does one again. A run
+is there whole or not at all, so a study that was stopped goes on where it was.
 """
 
 from afl_helpers.studies.execute import corpus_parts, execute
 from afl_helpers.studies.plan import METHODS, PlannedRun, Setting, Study, load_study
 from afl_helpers.studies.pool import describe_seconds, estimate_seconds, run_study
+from afl_helpers.studies.repeat import difference, repeat
 
 __all__ = [
     "METHODS",
@@ -16,8 +17,10 @@ __all__ = [
     "Study",
     "corpus_parts",
     "describe_seconds",
+    "difference",
     "estimate_seconds",
     "execute",
     "load_study",
+    "repeat",
     "run_study",
 ]
