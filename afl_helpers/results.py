@@ -25,6 +25,7 @@ from afl_helpers.evaluation import (
     paired_difference,
     resampling_weights,
 )
+from afl_helpers.evaluation.inputs import ratio
 from afl_helpers.training import THRESHOLDS, Run
 
 SCHEMA = 1
@@ -142,7 +143,8 @@ def build_result(
     """
     targets = test.labels.toarray() if hasattr(test.labels, "toarray") else test.labels
     scores = run.scores["test"]
-    decisions = {rule: scores >= run.thresholds[rule] for rule in TUNED}
+    decided = {rule: scores >= value for rule, value in run.thresholds.items()}
+    decisions = {rule: decided[rule] for rule in TUNED}
     weights = resampling_weights(len(test), n_replicates)
     replicates = {
         f"{metric}@{rule}": values
@@ -171,6 +173,10 @@ def build_result(
             "support": targets.sum(0).tolist(),
             "mean_score": _rounded(scores.mean(0)),
             "average_precision": _rounded(average_precision_per_label(targets.astype(bool), scores)),
+            "predicted": {rule: values.sum(0).tolist() for rule, values in decided.items()},
+            "true_positives": {
+                rule: (values & targets.astype(bool)).sum(0).tolist() for rule, values in decided.items()
+            },
             "threshold": {
                 rule: _significant(np.broadcast_to(value, scores.shape[1]).tolist())
                 for rule, value in run.thresholds.items()
@@ -268,6 +274,49 @@ def results_table(results: list[dict[str, object]], rules: tuple[str, ...] = THR
     )
 
 
+def f1_by_count(
+    results: list[dict[str, object]], rule: str = "tuned_common", cutoffs: tuple[int, int] | str = "rank"
+) -> pd.DataFrame:
+    """F1 on test by training count of the labels, micro and macro within each group.
+
+    Args:
+        results: the runs of a study.
+        rule: a threshold rule.
+        cutoffs: as in :func:`~afl_helpers.evaluation.frequency_groups`.
+
+    Returns:
+        One row per run and group ("total", "head", "medium", "tail"): ``corpus, setting, seed, group, n_labels, f1_micro,
+        f1_macro``; NaN where a group has no label.
+
+    Raises:
+        DataError: a run was recorded before result files held the counts of each label.
+    """
+    rows = []
+    for result in results:
+        labels = result["labels"]
+        if "true_positives" not in labels:
+            raise DataError(f"run {result['run']!r} holds no counts of its labels' decisions; run it again")
+        hits, predicted, support = (
+            np.array(values, dtype=float)
+            for values in (labels["true_positives"][rule], labels["predicted"][rule], labels["support"])
+        )
+        groups = {"total": np.ones(len(hits), dtype=bool), **frequency_groups(labels["training_count"], cutoffs)}
+        for group, members in groups.items():
+            own, either = 2 * hits[members], (predicted + support)[members]
+            rows.append(
+                {
+                    "corpus": result["data"]["corpus"],
+                    "setting": result["setting"]["name"],
+                    "seed": result["seed"],
+                    "group": group,
+                    "n_labels": int(members.sum()),
+                    "f1_micro": float(ratio(own.sum(), either.sum())) if members.any() else np.nan,
+                    "f1_macro": float(ratio(own, either).mean()) if members.any() else np.nan,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
 def _seeds(results: list[dict[str, object]], corpus: str, setting: str) -> dict[int, dict[str, object]]:
     """The runs of one setting on one corpus, by seed."""
     runs = {
@@ -298,24 +347,32 @@ def paired_differences(
 
     Args:
         results: the runs of one study.
-        setting, against: names of settings.
-        metrics: names of stored replicates, such as ``"f1_macro@tuned_common"``.
+        setting: its name.
+        against: names of settings; ``"bce@tuned_proportional"`` is taken under that threshold rule, whichever the metric
+            names, and is compared in metrics of decisions only.
+        metrics: names of stored replicates, such as ``"f1_macro@tuned_common"`` or ``"average_precision_macro"``.
 
     Returns:
         One row per corpus, metric and comparison: ``corpus, metric, comparison, difference, low, high``.
     """
     corpora = list(dict.fromkeys(result["data"]["corpus"] for result in results))
-    keys = list(itertools.product(corpora, metrics, against))
+    keys = [
+        (corpus, metric, other)
+        for corpus, metric, other in itertools.product(corpora, metrics, against)
+        if "@" in metric or "@" not in other
+    ]
     rows = []
     for corpus, metric, other in keys:
-        ours, theirs = (_seeds(results, corpus, name) for name in (setting, other))
+        name, _, rule = other.partition("@")
+        other_metric = f"{metric.partition('@')[0]}@{rule}" if rule else metric
+        ours, theirs = (_seeds(results, corpus, one) for one in (setting, name))
         if set(ours) != set(theirs):
             raise DataError(
                 f"on corpus {corpus!r}, {setting!r} has seeds {sorted(ours)} and {other!r} {sorted(theirs)}; "
                 "run what is missing"
             )
         (first, first_replicates), (second, second_replicates) = (
-            _mean_over_seeds(runs, metric) for runs in (ours, theirs)
+            _mean_over_seeds(runs, own) for runs, own in ((ours, metric), (theirs, other_metric))
         )
         found = paired_difference(first_replicates, second_replicates, level=1 - 0.05 / len(keys))
         found["difference"] = first - second

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import recall_score, roc_auc_score
 
 from afl_helpers.claims import (
+    REUTERS_CUTOFFS,
     CLAIMS,
     PAPER_FIGURES,
     PRINTED,
@@ -22,9 +23,11 @@ from afl_helpers.claims import (
     implied,
     max_auc,
     printed_range,
+    published_reuters,
     verdicts,
 )
 from afl_helpers.errors import MissingFileError, UsageError
+from afl_helpers.evaluation import frequency_groups
 from afl_helpers.results import paired_differences, read_study
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -567,3 +570,13 @@ def test_our_own_results_get_verdicts_with_the_numbers_of_the_studies():
     ]
     numbers = f"{found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}] over documents"
     assert numbers in table.loc["C2", "evidence"]
+
+
+def test_published_figures_are_those_of_the_table():
+    table = published_reuters()
+    assert table.loc["focal-2.0", ("total", "macro")] == pytest.approx(0.5683)
+    assert table.loc["distribution-balanced", ("tail", "micro")] == pytest.approx(0.4889)
+    assert table.loc["tfidf-linear-svm", ("medium", "macro")] == pytest.approx(0.6100)
+    assert table.shape == (8, 8) and table.stack([0, 1], future_stack=True).between(0, 1).all()
+    # The published tail begins where ours does: 8 stories or fewer.
+    assert frequency_groups([8, 9, 34, 35], REUTERS_CUTOFFS)["tail"].tolist() == [True, False, False, False]

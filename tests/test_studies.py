@@ -13,6 +13,7 @@ from afl_helpers.evaluation import evaluate, frequency_groups
 from afl_helpers.files import write_json
 from afl_helpers.results import (
     KEYS,
+    f1_by_count,
     pack_decisions,
     paired_differences,
     read_result,
@@ -98,6 +99,26 @@ def test_table_has_a_row_for_each_run_and_rule(folder):
     assert table["f1_macro"].between(0, 1).all()
 
 
+def test_f1_by_count_is_that_of_the_metrics(folder):
+    results = read_study("small", folder)
+    for rule in ("at_0.5", "tuned_per_label"):
+        found = f1_by_count(results, rule).set_index(["setting", "seed", "group"])
+        for result in results:
+            metrics, key = result["metrics"]["test"][rule], (result["setting"]["name"], result["seed"])
+            for group in ("total", "head", "medium", "tail"):
+                suffix = "" if group == "total" else f"_{group}"
+                for average in ("f1_micro", "f1_macro"):
+                    assert found.loc[(*key, group), average] == pytest.approx(metrics[average + suffix], rel=1e-5)
+    counts = results[0]["labels"]["training_count"]
+    low, high = min(counts), max(counts)
+    by_cutoff = f1_by_count(results, cutoffs=(high, low + 1)).groupby("group")["n_labels"].first()
+    assert by_cutoff["head"] == counts.count(high) and by_cutoff["tail"] == counts.count(low)
+    assert by_cutoff["total"] == len(counts)
+    del results[0]["labels"]["true_positives"]
+    with pytest.raises(DataError, match="holds no counts of its labels' decisions"):
+        f1_by_count(results)
+
+
 def test_differences_are_those_of_the_metrics_and_seeds_must_match(folder):
     results = read_study("small", folder)
     found = paired_differences(results, "afl-shuffled", ["bce"], ["f1_macro@tuned_common", "average_precision_macro"])
@@ -109,6 +130,12 @@ def test_differences_are_those_of_the_metrics_and_seeds_must_match(folder):
     expected = table.loc["afl-shuffled"] - table.loc["bce"]
     assert found["difference"].tolist() == pytest.approx(expected.tolist())
     assert (found["low"] <= found["high"]).all()
+    crossed = paired_differences(
+        results, "afl-shuffled", ["bce@tuned_per_label"], ["f1_macro@tuned_common", "average_precision_macro"]
+    )
+    assert crossed[["metric", "comparison"]].values.tolist() == [["f1_macro@tuned_common", "bce@tuned_per_label"]]
+    per_label = results_table(results, rules=("tuned_per_label",)).groupby("setting")["f1_macro"].mean()
+    assert crossed["difference"].item() == pytest.approx(expected["f1_macro"] + table.loc["bce", "f1_macro"] - per_label["bce"])
     with pytest.raises(DataError, match="run what is missing"):
         paired_differences(results[:-1], "afl-shuffled", ["bce"], ["average_precision_macro"])
 

@@ -10,6 +10,7 @@ from afl_helpers.claims.printed import (
     max_auc,
     printed_range,
 )
+from afl_helpers.claims.published import REUTERS_CUTOFFS, published_reuters
 from afl_helpers.claims.table import CLAIMS, Claim
 from afl_helpers.claims.verdicts import VERDICTS, all_results, claims_table, verdicts
 
@@ -18,6 +19,7 @@ __all__ = [
     "PAPER_FIGURES",
     "PRINTED",
     "READINGS",
+    "REUTERS_CUTOFFS",
     "VERDICTS",
     "Claim",
     "Implied",
@@ -27,5 +29,6 @@ __all__ = [
     "implied",
     "max_auc",
     "printed_range",
+    "published_reuters",
     "verdicts",
 ]
