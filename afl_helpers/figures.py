@@ -618,30 +618,45 @@ def panels_by_rule(
     return figure
 
 
-def differences(table: pd.DataFrame, xlabel: str, margin: float | None = None) -> Figure:
+def differences(
+    table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: float | None = None
+) -> Figure:
     """Paired differences with their intervals, one row a comparison.
 
     Args:
         table: columns ``comparison, difference, low, high`` and optionally ``group``, which colours the rows.
+        xlabel: of the one panel; or for each value of the column ``metric`` that of its own panel.
         margin: the smallest difference that matters, drawn as a band around 0.
     """
+    panels = xlabel if isinstance(xlabel, Mapping) else {None: xlabel}
     groups = list(dict.fromkeys(table["group"])) if "group" in table else [None]
     names = list(dict.fromkeys(table["comparison"]))
-    figure, axes = _subplots(figsize=(7.2, 0.9 + 0.42 * len(table)))
-    if margin is not None:
-        axes.axvspan(-margin, margin, color="#eeeeee", zorder=0)
-    axes.axvline(0, color="black", linewidth=1)
-    for i, group in enumerate(groups):
-        rows = table if group is None else table[table["group"] == group]
-        y = np.array([names.index(name) for name in rows["comparison"]]) + (i - (len(groups) - 1) / 2) * 0.25
-        spread = np.stack([rows["difference"] - rows["low"], rows["high"] - rows["difference"]])
-        axes.errorbar(rows["difference"], y, xerr=spread, fmt="o", color=PALETTE[i], label=group, capsize=3)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.set(xlabel=xlabel)
-    axes.grid(False, axis="y")
+    height = 0.9 + (0.42 if len(panels) == 1 else 0.16) * (len(table) if len(panels) == 1 else len(table) / len(panels))
+    figure, all_axes = _subplots(
+        1, len(panels), figsize=(7.2 if len(panels) == 1 else 8.4, max(2.2, height)), sharey=True, squeeze=False
+    )
+    for axes, (metric, title) in zip(all_axes[0], panels.items()):
+        own = table if metric is None else table[table["metric"] == metric]
+        if margin is not None:
+            axes.axvspan(-margin, margin, color="#eeeeee", zorder=0)
+        axes.axvline(0, color="black", linewidth=1)
+        for i, group in enumerate(groups):
+            rows = own if group is None else own[own["group"] == group]
+            y = np.array([names.index(name) for name in rows["comparison"]]) + (i - (len(groups) - 1) / 2) * 0.22
+            spread = np.stack([rows["difference"] - rows["low"], rows["high"] - rows["difference"]])
+            axes.errorbar(
+                rows["difference"], y, xerr=spread, fmt="o", color=PALETTE[i], label=group, capsize=2, markersize=5
+            )
+        axes.set(xlabel=title)
+        axes.grid(False, axis="y")
+    first = all_axes[0][0]
+    first.set_yticks(range(len(names)), names)
+    first.set_ylim(len(names) - 0.5, -0.5)
     if groups != [None]:
-        axes.legend(loc="best", fontsize=9)
+        if len(panels) == 1:
+            first.legend(loc="best", fontsize=9)
+        else:
+            figure.legend(*first.get_legend_handles_labels(), loc="outside upper center", ncols=len(groups), fontsize=9)
     return figure
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from scipy.stats import norm
+
 from afl_helpers.data import Corpus
 from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.evaluation import (
@@ -49,6 +51,9 @@ KEYS = (
 
 #: The threshold rules with replicates and stored decisions.
 TUNED = tuple(rule for rule in THRESHOLDS if rule.startswith("tuned"))
+
+#: So many replicates must lie beyond each end of a percentile interval.
+_BEYOND = 5
 
 _VERSIONS = ("torch", "transformers", "numpy", "scikit-learn", "iterative-stratification")
 
@@ -317,15 +322,20 @@ def f1_by_count(
     return pd.DataFrame(rows)
 
 
-def _seeds(results: list[dict[str, object]], corpus: str, setting: str) -> dict[int, dict[str, object]]:
-    """The runs of one setting on one corpus, by seed."""
+def _seeds(
+    results: list[dict[str, object]], corpus: str, setting: str, seeds: Sequence[int] | None = None
+) -> dict[int, dict[str, object]]:
+    """The runs of one setting on one corpus, by seed: all, or exactly those asked for."""
     runs = {
         result["seed"]: result
         for result in results
-        if result["data"]["corpus"] == corpus and result["setting"]["name"] == setting
+        if result["data"]["corpus"] == corpus
+        and result["setting"]["name"] == setting
+        and (seeds is None or result["seed"] in seeds)
     }
-    if not runs:
-        raise DataError(f"no run of setting {setting!r} on corpus {corpus!r} in this study; run what is missing")
+    if not runs or (seeds is not None and set(runs) != set(seeds)):
+        which = "no run" if not runs else f"only seeds {sorted(runs)} of {sorted(seeds)}"
+        raise DataError(f"{which} of setting {setting!r} on corpus {corpus!r} in this study; run what is missing")
     return runs
 
 
@@ -338,43 +348,58 @@ def _mean_over_seeds(runs: Mapping[int, dict[str, object]], metric: str) -> tupl
 
 
 def paired_differences(
-    results: list[dict[str, object]], setting: str, against: Sequence[str], metrics: Sequence[str]
+    results: list[dict[str, object]],
+    setting: str | Sequence[str],
+    against: Sequence[str],
+    metrics: Sequence[str],
+    seeds: Sequence[int] | None = None,
 ) -> pd.DataFrame:
-    """How much better one setting is than others, with simultaneous 95 % intervals.
+    """How much better settings are than others, with simultaneous 95 % intervals.
 
     The mean over seeds of ``setting`` minus that of each other setting, on the same resampled test documents. The
-    intervals are widened for the number of comparisons (Bonferroni: each at 1 - 0.05 / rows).
+    intervals are widened for the number of comparisons (Bonferroni: each at 1 - 0.05 / rows): percentiles of the replicates, or
+    where too few of these lie beyond, the normal distribution with their standard deviation.
 
     Args:
         results: the runs of one study.
-        setting: its name.
+        setting: its name, or several.
         against: names of settings; ``"bce@tuned_proportional"`` is taken under that threshold rule, whichever the metric
             names, and is compared in metrics of decisions only.
         metrics: names of stored replicates, such as ``"f1_macro@tuned_common"`` or ``"average_precision_macro"``.
+        seeds: only these. Without it all, which must be the same for both sides.
 
     Returns:
-        One row per corpus, metric and comparison: ``corpus, metric, comparison, difference, low, high``.
+        One row per corpus, metric, setting and comparison: ``corpus, metric, setting, comparison, difference, low, high,
+        p_value``, the last not corrected.
+
+    Raises:
+        DataError: a run is missing.
     """
     corpora = list(dict.fromkeys(result["data"]["corpus"] for result in results))
+    settings = [setting] if isinstance(setting, str) else list(setting)
     keys = [
-        (corpus, metric, other)
-        for corpus, metric, other in itertools.product(corpora, metrics, against)
-        if "@" in metric or "@" not in other
+        (corpus, metric, own, other)
+        for corpus, metric, own, other in itertools.product(corpora, metrics, settings, against)
+        if own != other and ("@" in metric or "@" not in other)
     ]
+    level = 1 - 0.05 / max(1, len(keys))
     rows = []
-    for corpus, metric, other in keys:
+    for corpus, metric, own, other in keys:
         name, _, rule = other.partition("@")
         other_metric = f"{metric.partition('@')[0]}@{rule}" if rule else metric
-        ours, theirs = (_seeds(results, corpus, one) for one in (setting, name))
+        ours, theirs = (_seeds(results, corpus, one, seeds) for one in (own, name))
         if set(ours) != set(theirs):
             raise DataError(
-                f"on corpus {corpus!r}, {setting!r} has seeds {sorted(ours)} and {other!r} {sorted(theirs)}; "
-                "run what is missing"
+                f"on corpus {corpus!r}, {own!r} has seeds {sorted(ours)} and {name!r} {sorted(theirs)}; "
+                "run what is missing, or pass the seeds that both have"
             )
         (first, first_replicates), (second, second_replicates) = (
-            _mean_over_seeds(runs, own) for runs, own in ((ours, metric), (theirs, other_metric))
+            _mean_over_seeds(runs, one) for runs, one in ((ours, metric), (theirs, other_metric))
         )
-        found = paired_difference(first_replicates, second_replicates, level=1 - 0.05 / len(keys))
+        found = paired_difference(first_replicates, second_replicates, level)
         found["difference"] = first - second
-        rows.append({"corpus": corpus, "metric": metric, "comparison": other, **found})
+        if len(first_replicates) * (1 - level) / 2 < _BEYOND:
+            half = norm.ppf((1 + level) / 2) * np.nanstd(first_replicates - second_replicates, ddof=1)
+            found |= {"low": first - second - half, "high": first - second + half}
+        rows.append({"corpus": corpus, "metric": metric, "setting": own, "comparison": other, **found})
     return pd.DataFrame(rows)

@@ -136,8 +136,36 @@ def test_differences_are_those_of_the_metrics_and_seeds_must_match(folder):
     assert crossed[["metric", "comparison"]].values.tolist() == [["f1_macro@tuned_common", "bce@tuned_per_label"]]
     per_label = results_table(results, rules=("tuned_per_label",)).groupby("setting")["f1_macro"].mean()
     assert crossed["difference"].item() == pytest.approx(expected["f1_macro"] + table.loc["bce", "f1_macro"] - per_label["bce"])
-    with pytest.raises(DataError, match="run what is missing"):
+    with pytest.raises(DataError, match="run what is missing, or pass the seeds that both have"):
         paired_differences(results[:-1], "afl-shuffled", ["bce"], ["average_precision_macro"])
+    one = paired_differences(results[:-1], ["afl-shuffled", "bce"], ["bce"], ["average_precision_macro"], seeds=[0])
+    assert one["setting"].tolist() == ["afl-shuffled"]  # a setting is not compared with itself
+    with pytest.raises(DataError, match=r"only seeds \[0\] of \[0, 1\] of setting 'bce'"):
+        paired_differences(results[:-1], "afl-shuffled", ["bce"], ["average_precision_macro"], seeds=[0, 1])
+
+
+def test_intervals_widen_with_the_number_of_comparisons_also_beyond_the_replicates(folder):
+    results = read_study("small", folder)
+    metrics = ["f1_macro@tuned_common", "f1_micro@tuned_common", "f1_macro@tuned_proportional", "average_precision_macro"]
+
+    def width(n):
+        """Of the first of n comparisons."""
+        many = [f"bce@{rule}" for rule in ("tuned_common", "tuned_per_label", "tuned_proportional")]
+        found = paired_differences(results, "afl-shuffled", [*many, "bce"][: n or None], metrics[:1])
+        return (found["high"] - found["low"]).iloc[0]
+
+    assert width(1) < width(2) < width(4)
+    found = paired_differences(results, "afl-shuffled", ["bce"], metrics[:1])
+    replicates = [
+        np.mean([r["bootstrap"]["replicates"][metrics[0]] for r in results if r["setting"]["name"] == name], axis=0)
+        for name in ("afl-shuffled", "bce")
+    ]
+    low, high = np.quantile(replicates[0] - replicates[1], [0.025, 0.975])
+    assert found[["low", "high"]].values.tolist() == [pytest.approx([low, high])]
+    # 20 comparisons leave 1.25 replicates beyond each end: the normal distribution takes over.
+    many = paired_differences(results, "afl-shuffled", ["bce"] * 20, metrics[:1])
+    deviation = np.std(replicates[0] - replicates[1], ddof=1)
+    assert (many["high"] - many["difference"]).iloc[0] == pytest.approx(3.0233 * deviation, rel=1e-3)
 
 
 def test_a_broken_write_leaves_the_old_file(tmp_path):
