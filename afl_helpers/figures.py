@@ -32,8 +32,48 @@ SETTING_TITLES = {
     "afl-shuffled": "AFL, shuffled",
     "afl-reversed": "AFL, reversed",
     "afl-mean": "AFL, mean gamma",
-    "afl-log10": "AFL, log10",
     "afl-literal": "AFL, literal",
+    "afl-labels": "AFL, n / sum n",
+    "afl-max": "AFL, n / max n",
+    "afl-mean-unbounded": "AFL, no bounds",
+    "afl-median": "AFL, n / median n",
+    "afl-sqrt": "AFL, square root",
+    "afl-log10": "AFL, log10",
+    "afl-information": "AFL, information",
+    "afl-rescaled": "AFL, rescaled",
+    "afl-base-1": "AFL, base 1",
+    "afl-base-4": "AFL, base 4",
+    "bce-adjusted": "BCE, logit adjustment",
+    "focal-2.0-adjusted": "focal 2.0, logit adj.",
+    "alpha-inverse-gamma-0": "1/n, gamma 0",
+    "alpha-inverse-gamma-2": "1/n, gamma 2",
+    "alpha-inverse-afl": "1/n, AFL",
+    "alpha-effective-gamma-0": "effective n, gamma 0",
+    "alpha-effective-gamma-2": "effective n, gamma 2",
+    "alpha-effective-afl": "effective n, AFL",
+    "weighted-bce": "weighted BCE",
+    "class-balanced": "class-balanced",
+    "flsd53": "FLSD-53",
+    "asl": "ASL",
+    "apl": "APL",
+    "ral": "RAL",
+    "wal": "WAL (ours, after)",
+    "ldam": "LDAM (ours, after)",
+    "plm": "PLM",
+    "distribution-balanced": "distribution-balanced",
+    "rebalanced-focal": "rebalanced focal",
+    "ntr-focal": "NTR focal",
+    "cb-ntr": "CB-NTR",
+    "bce-lp-ros": "BCE, LP-ROS",
+    "bce-lp-rus": "BCE, LP-RUS",
+    "bce-ml-ros": "BCE, ML-ROS",
+    "bce-ml-rus": "BCE, ML-RUS",
+    "priors": "label frequencies",
+    "tfidf-logistic-regression": "TF-IDF, logistic regr.",
+    "tfidf-linear-svm": "TF-IDF, linear SVM",
+    "cnn-bce": "CNN, BCE",
+    "cnn-focal-2.0": "CNN, focal 2.0",
+    "cnn-afl": "CNN, AFL",
     "literal-zero": "Eq. 2 literal, from 0",
     "literal-prior": "Eq. 2 literal, from the priors",
     "literal-sum-zero": "Eq. 2 literal, sum, from 0",
@@ -657,6 +697,32 @@ def differences(
             first.legend(loc="best", fontsize=9)
         else:
             figure.legend(*first.get_legend_handles_labels(), loc="outside upper center", ncols=len(groups), fontsize=9)
+    return figure
+
+
+def published_beside_ours(published: pd.DataFrame, ours: pd.DataFrame) -> Figure:
+    """Micro and macro F1 of all labels, one row a setting: published as open diamonds, ours as points (seeds).
+
+    Args:
+        published: as :func:`afl_helpers.claims.published_reuters` returns it.
+        ours: rows of :func:`afl_helpers.results.f1_by_count`.
+    """
+    total = ours[ours["group"] == "total"]
+    settings = list(dict.fromkeys([*published.index, *total["setting"]]))
+    figure, panels = _subplots(1, 2, figsize=(8.4, 1.0 + 0.34 * len(settings)), sharey=True)
+    for axes, average in zip(panels, ("micro", "macro")):
+        for row, setting in enumerate(settings):
+            values = total.loc[total["setting"] == setting, f"f1_{average}"]
+            axes.plot(values, [row] * len(values), "o", color=PALETTE[0], markersize=6, alpha=0.8)
+            if setting in published.index:
+                figure_in_print = published.loc[setting, ("total", average)]
+                axes.plot(figure_in_print, row, "D", color=PALETTE[1], markersize=7, fillstyle="none")
+        axes.set(xlabel=f"{average} F1 on test")
+    panels[0].plot([], [], "D", color=PALETTE[1], fillstyle="none", linestyle="none", label="published")
+    panels[0].plot([], [], "o", color=PALETTE[0], linestyle="none", label="ours")
+    panels[0].set_yticks(range(len(settings)), [title_of(setting) for setting in settings])
+    panels[0].set_ylim(len(settings) - 0.5, -0.5)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)
     return figure
 
 

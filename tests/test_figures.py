@@ -180,3 +180,46 @@ def test_paper_pairs_stand_in_every_panel():
         ours, *theirs = [line for line in axes.lines if len(line.get_xdata())]
         assert ours.get_ydata().tolist() == runs_table()[column].tolist()
         assert (0.4707, pytest.approx(0.7118)) in [(round(x, 4), y) for line in theirs for x, y in line.get_xydata()]
+
+
+def test_differences_in_panels_share_their_rows():
+    table = pd.DataFrame(
+        [
+            {"metric": metric, "comparison": name, "group": group, "difference": value, "low": value - 0.1, "high": value + 0.2}
+            for metric, value in (("a", 0.5), ("b", -0.5))
+            for name in ("first", "second")
+            for group in ("one corpus", "another")
+        ]
+    )
+    figure = figures.differences(table, {"a": "metric a", "b": "metric b"}, margin=0.01)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["metric a", "metric b"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["first", "second"]
+    for axes, value in zip(figure.axes, (0.5, -0.5)):
+        for points, _, (bars,) in axes.containers:
+            assert points.get_xdata().tolist() == [value, value]
+            low, high = bars.get_segments()[0][:, 0]
+            assert (low, high) == pytest.approx((value - 0.1, value + 0.2))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one corpus", "another"]
+
+
+def test_published_figures_stand_beside_ours():
+    published = pd.DataFrame({("total", "micro"): {"bce": 0.9}, ("total", "macro"): {"bce": 0.5}})
+    ours = pd.DataFrame(
+        [
+            {"setting": setting, "seed": seed, "group": group, "f1_micro": 0.8 + seed / 10, "f1_macro": 0.4}
+            for setting in ("bce", "afl")
+            for seed in (0, 1)
+            for group in ("total", "tail")
+        ]
+    )
+    micro, macro = figures.published_beside_ours(published, ours).axes
+    assert [text.get_text() for text in micro.get_yticklabels()] == ["BCE", "AFL"]
+    assert [line.get_xdata().tolist() for line in micro.lines[:3]] == [[0.8, 0.9], [0.9], [0.8, 0.9]]
+    assert macro.lines[1].get_xdata().tolist() == [0.5] and macro.lines[1].get_marker() == "D"
+
+
+def test_epochs_marks_the_best_of_each_metric():
+    history = [{"epoch": 1, "ap": 0.2, "moved": 0.0}, {"epoch": 2, "ap": 0.4, "moved": 1.0}, {"epoch": 3, "ap": 0.3, "moved": 1.0}]
+    left, right = figures.epochs({"run": history}, {"ap": "AP", "moved": "moved"}).axes
+    assert left.lines[0].get_ydata().tolist() == [0.2, 0.4, 0.3] and left.lines[1].get_xdata().tolist() == [2]
+    assert right.get_ylabel() == "moved" and right.lines[1].get_ydata().tolist() == [1.0]
