@@ -563,7 +563,7 @@ def test_the_table_works_without_results(tmp_path, monkeypatch):
 def test_our_own_results_get_verdicts_with_the_numbers_of_the_studies():
     table = claims_table(all_results(RESULTS)).set_index("id")
     assert set(table["verdict"]) <= set(VERDICTS) and table["evidence"].str.len().min() > 0
-    study = [run for run in read_study("first-probe", RESULTS) if run["data"]["corpus"] == "cmu-leads"]
+    study = [run for run in read_study("probe", RESULTS) if run["data"]["corpus"] == "cmu-leads"]
     # Two metrics, as many comparisons as the claim has: the same level.
     found = paired_differences(study, "focal-2.0", ["bce"], ["f1_micro@tuned_common", "average_precision_macro"]).iloc[
         0

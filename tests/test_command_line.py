@@ -45,7 +45,7 @@ def test_train_save_predict(capsys, tmp_path, monkeypatch):
         (["train", "toy", "--set", "epoch=3"], "did you mean 'epochs'"),
         (["predict", "nowhere", "text"], "afl_run.json"),
         (["study", "nowhere"], "study.yaml does not exist"),
-        (["study", "first-probe", "--corpus", "cmu-lead"], "did you mean 'cmu-leads'"),
+        (["study", "probe", "--corpus", "cmu-lead"], "did you mean 'cmu-leads'"),
         (["study", "provenance", "--repeat", "toy--bce--seed9"], "toy--bce--seed9.json does not exist"),
     ],
 )
@@ -66,7 +66,7 @@ def test_studies_are_listed(capsys, monkeypatch):
     monkeypatch.chdir(Path(__file__).resolve().parent.parent)
     assert main(["study"]) == 0
     out = capsys.readouterr().out
-    assert "first-probe: 66 runs, 0 missing" in out and "first-fine-tune" in out
+    assert "provenance: 4 runs, 0 missing" in out and "probe-macro" in out
 
 
 def test_claims_are_printed_with_verdict_and_evidence(capsys, tmp_path, monkeypatch):
