@@ -84,6 +84,9 @@ SETTING_TITLES = {
     "bce-prior": "BCE, from the priors",
 }
 
+#: Bins of training counts in figures.
+COUNT_EDGES = (1, 3, 10, 30, 100, 300, 1000, 3000, 1_000_000)
+
 RULE_TITLES = {
     "at_0.5": "at 0.5",
     "tuned_common": "one tuned threshold",
@@ -655,6 +658,32 @@ def panels_by_rule(
         axes.set(xlim=(-0.5, len(settings) - 0.5))
     panels[0][0].set(ylabel=ylabel, ylim=(0, None))
     panels[0][-1].legend(loc="lower right", fontsize=9)
+    return figure
+
+
+def predicted_by_frequency(panels: Mapping[str, pd.DataFrame], edges: Sequence[float] = COUNT_EDGES) -> Figure:
+    """How often labels are predicted, over how often they should be, in bins of training counts.
+
+    Args:
+        panels: for each panel, by its title, rows ``setting, training_count, predicted, expected``, one a run and label.
+        edges: of the bins, ascending.
+    """
+    figure, all_axes = _subplots(1, len(panels), figsize=(8.4, 3.8), sharey=True, squeeze=False)
+    for axes, (title, table) in zip(all_axes[0], panels.items()):
+        axes.axhline(1, color="black", linewidth=1)
+        for setting, colour, marker in zip(dict.fromkeys(table["setting"]), PALETTE, "os^vDP"):
+            own = table[table["setting"] == setting]
+            bins = pd.cut(own["training_count"], edges, right=False)
+            sums = own.groupby(bins, observed=True)[["predicted", "expected"]].sum()
+            centres = own.groupby(bins, observed=True)["training_count"].median()
+            axes.semilogx(
+                centres, sums["predicted"] / sums["expected"], f"{marker}-", color=colour, label=title_of(setting)
+            )
+        axes.invert_xaxis()
+        axes.set(title=title)
+    figure.supxlabel("training documents with the label (rarer to the right)", fontsize=12)
+    all_axes[0][0].set(ylabel="predicted / expected", ylim=(0, None))
+    all_axes[0][0].legend(fontsize=9)
     return figure
 
 

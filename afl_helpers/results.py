@@ -322,6 +322,38 @@ def f1_by_count(
     return pd.DataFrame(rows)
 
 
+def label_decisions(results: list[dict[str, object]], rule: str = "tuned_common") -> pd.DataFrame:
+    """How often each label is predicted on test, beside how often it should be by its frequency in training.
+
+    Args:
+        results: the runs of a study.
+        rule: a tuned threshold rule.
+
+    Returns:
+        One row per run and label: ``corpus, setting, seed, label, training_count, predicted, expected``, the last two in
+        documents.
+    """
+    tables = []
+    for result in results:
+        data, labels = result["data"], result["labels"]
+        decisions = unpack_decisions(result["bootstrap"]["decisions"][rule], (data["parts"]["test"], data["n_labels"]))
+        counts = np.array(labels["training_count"])
+        tables.append(
+            pd.DataFrame(
+                {
+                    "corpus": data["corpus"],
+                    "setting": result["setting"]["name"],
+                    "seed": result["seed"],
+                    "label": labels["name"],
+                    "training_count": counts,
+                    "predicted": decisions.sum(0),
+                    "expected": counts / data["parts"]["train"] * data["parts"]["test"],
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
 def _seeds(
     results: list[dict[str, object]], corpus: str, setting: str, seeds: Sequence[int] | None = None
 ) -> dict[int, dict[str, object]]:

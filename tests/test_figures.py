@@ -223,3 +223,18 @@ def test_epochs_marks_the_best_of_each_metric():
     left, right = figures.epochs({"run": history}, {"ap": "AP", "moved": "moved"}).axes
     assert left.lines[0].get_ydata().tolist() == [0.2, 0.4, 0.3] and left.lines[1].get_xdata().tolist() == [2]
     assert right.get_ylabel() == "moved" and right.lines[1].get_ydata().tolist() == [1.0]
+
+
+def test_predictions_are_counted_by_frequency():
+    table = pd.DataFrame(
+        {
+            "setting": ["bce"] * 3 + ["afl"] * 3,
+            "training_count": [2, 20, 25] * 2,
+            "predicted": [1, 2, 4, 3, 0, 0],
+            "expected": [2.0, 3.0, 5.0] * 2,
+        }
+    )
+    left, right = figures.predicted_by_frequency({"one": table, "two": table}).axes
+    assert left.lines[1].get_xdata().tolist() == [2, 22.5] and left.lines[1].get_ydata().tolist() == [0.5, 0.75]
+    assert left.lines[2].get_ydata().tolist() == [1.5, 0.0]
+    assert left.get_xlim()[0] > left.get_xlim()[1] and right.get_title() == "two"

@@ -14,6 +14,7 @@ from afl_helpers.files import write_json
 from afl_helpers.results import (
     KEYS,
     f1_by_count,
+    label_decisions,
     pack_decisions,
     paired_differences,
     read_result,
@@ -117,6 +118,17 @@ def test_f1_by_count_is_that_of_the_metrics(folder):
     del results[0]["labels"]["true_positives"]
     with pytest.raises(DataError, match="holds no counts of its labels' decisions"):
         f1_by_count(results)
+
+
+def test_labels_are_predicted_as_often_as_the_decisions_say(folder):
+    results = read_study("small", folder)
+    for rule in ("tuned_common", "tuned_proportional"):
+        found = label_decisions(results, rule)
+        for result in results:
+            own = found[(found["setting"] == result["setting"]["name"]) & (found["seed"] == result["seed"])]
+            assert own["predicted"].tolist() == result["labels"]["predicted"][rule]
+    share = result["data"]["parts"]["test"] / result["data"]["parts"]["train"]
+    assert (own["expected"] / own["training_count"]).tolist() == pytest.approx([share] * len(own))
 
 
 def test_differences_are_those_of_the_metrics_and_seeds_must_match(folder):
