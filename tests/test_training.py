@@ -276,3 +276,16 @@ def test_disk_is_left_clean(parts, tmp_path, monkeypatch):
 def test_minilm_is_the_file_it_should_be():
     model = load_classifier("minilm", ["a", "b"])
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(22.7e6, rel=0.01)
+
+
+def test_a_model_card_says_what_was_trained_on_what_and_what_it_scored(run, parts):
+    card = training.model_card(run, parts[0], few=int(parts[0].label_counts.max()))
+    assert "loss afl; seed 1" in card and f"{len(parts[0]):,} training documents of toy" in card
+    assert parts[0].fingerprint[:16] in card and "they are not probabilities" in card
+    metrics = run.metrics["test"]["tuned_proportional"]
+    assert f"| each label as often as in training | {metrics['f1_micro']:.3f} | {metrics['f1_macro']:.3f} |" in card
+    rare = [name for name, n in zip(parts[0].label_names, parts[0].label_counts) if n < parts[0].label_counts.max()]
+    assert f"training documents: {', '.join(rare)}." in card
+    short = dataclasses.replace(run, best_epoch=run.config.epochs)
+    assert "The best epoch was the last" in training.model_card(short, parts[0])
+    assert "Fewer than" not in training.model_card(run, parts[0], few=1)

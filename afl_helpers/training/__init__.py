@@ -6,6 +6,7 @@ thresholds are tuned on validation alone.
 """
 
 from afl_helpers.config import ProbeConfig, TrainingConfig
+from afl_helpers.training.card import model_card
 from afl_helpers.training.embedding import FrozenEncoder, embed
 from afl_helpers.training.fine_tuning import LengthGroupedSampler, fine_tune
 from afl_helpers.training.probing import Head, TrainedHead, probe, train_heads
@@ -34,6 +35,7 @@ __all__ = [
     "embed",
     "fine_tune",
     "load_predictor",
+    "model_card",
     "prior_logits",
     "probe",
     "selection_metrics",
