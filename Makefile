@@ -17,7 +17,7 @@ BUILD := $(OFFLINE) $(BIN)/python tools/build_book.py
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test test-fast test-slow study bench bench-peers lock clean
+.PHONY: help book serve lab student test test-fast test-slow study bench bench-peers lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ serve: $(READY) ## show the built book on localhost, compressed (PORT=8000)
 
 lab: $(READY) ## open the chapters in JupyterLab
 	@cd book && ../$(BIN)/jupyter lab
+
+student: $(READY) ## write the chapters without solutions into _build/student
+	@$(BIN)/python tools/make_student.py
 
 test: $(READY) ## run every test that needs at most minutes: the build, the package, the chapters
 	@$(BUILD)

@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import json
 import sys
 import threading
 import urllib.request
@@ -11,6 +12,7 @@ from pathlib import Path
 import build_book
 import lock
 import make_environment
+import make_student
 import pytest
 import serve
 
@@ -125,3 +127,35 @@ def test_what_is_not_there_is_404_and_nothing_outside_is_served(address: str, tm
     for path in ("/none.html", "/../secret.html", "/%2e%2e/secret.html"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             get(address + path)
+
+
+def notebook(*cells: tuple[str, str]) -> dict:
+    return {
+        "cells": [
+            {"cell_type": kind, "id": str(i), "metadata": {}, "source": text.splitlines(keepends=True)}
+            for i, (kind, text) in enumerate(cells)
+        ]
+    }
+
+
+def test_a_student_gets_exercises_and_places_for_answers_but_no_solutions() -> None:
+    first = "```{exercise} Add\n:label: ex\nAdd them.\n```\n\n```{solution-start} ex\n:label: sol\n```\n\nSECRET words"
+    between = "SECRET end\n\n```{solution-end}\n```\n\n## Next\n\n:::{admonition} Answer\n:class: dropdown\nSECRET\n:::\n\nGo on."
+    found = make_student.without_solutions(notebook(("code", "a = 1"), ("markdown", first), ("code", "SECRET"), ("markdown", between)))
+    kinds = [(cell["cell_type"], "".join(cell["source"])) for cell in found["cells"]]
+    assert [kind for kind, _ in kinds] == ["code", "markdown", "code", "markdown"]
+    assert "Add them." in kinds[1][1] and kinds[2][1] == make_student.PLACE and kinds[3][1] == "## Next\n\n\nGo on."
+    assert "SECRET" not in json.dumps(found) and len({cell["id"] for cell in found["cells"]}) == 4
+    with pytest.raises(ValueError, match="no solution-end"):
+        make_student.without_solutions(notebook(("markdown", first)))
+
+
+def test_every_chapter_keeps_its_exercises_and_loses_its_solutions() -> None:
+    for path in sorted((make_student.ROOT / "book").glob("*.ipynb")):
+        before = json.loads(path.read_text())
+        text, found = json.dumps(before), make_student.without_solutions(before)
+        after = json.dumps(found)
+        assert after.count("{exercise}") == text.count("{exercise}")
+        assert "{solution-" not in after and "{admonition} Answer" not in after
+        places = sum("".join(cell["source"]) == make_student.PLACE for cell in found["cells"])
+        assert places == text.count("{solution-start}")
