@@ -78,6 +78,15 @@ class TrainingConfig(Config):
             ranks all (document, label) pairs together, so it also asks that scores compare across labels; the macro
             one does not.
         precision: ``"auto"`` is bf16 on a GPU that has it, else float32.
+
+    Example:
+        >>> from afl_helpers.config import TrainingConfig
+        >>> TrainingConfig().learning_rate
+        2e-05
+        >>> TrainingConfig(epochs=0)
+        Traceback (most recent call last):
+            ...
+        afl_helpers.errors.UsageError: epochs is 0; pass a whole number from 1 to 10000
     """
 
     encoder: str = "bert-base-uncased"
@@ -125,6 +134,11 @@ class ProbeConfig(Config):
         logit_adjustment: as in :class:`TrainingConfig`.
         resampling, resampling_rate: which training documents are seen how often; see
             :func:`~afl_helpers.data.resampling.resample`.
+
+    Example:
+        >>> from afl_helpers.config import ProbeConfig
+        >>> ProbeConfig(learning_rate=0.003).to_dict()["learning_rate"]
+        0.003
     """
 
     encoder: str = "minilm"

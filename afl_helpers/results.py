@@ -106,7 +106,15 @@ def describe_environment() -> dict[str, object]:
 
 
 def pack_decisions(decisions: np.ndarray) -> str:
-    """A boolean (n_documents, n_labels) array as text: bits, deflated, base64."""
+    """A boolean (n_documents, n_labels) array as text: bits, deflated, base64.
+
+    Example:
+        >>> import numpy as np
+        >>> from afl_helpers.results import pack_decisions, unpack_decisions
+        >>> decisions = np.array([[True, False], [False, True]])
+        >>> bool((unpack_decisions(pack_decisions(decisions), (2, 2)) == decisions).all())
+        True
+    """
     return base64.b64encode(zlib.compress(np.packbits(decisions).tobytes(), 9)).decode()
 
 

@@ -46,6 +46,11 @@ def load_corpus(
         UsageError: the name is unknown.
         MissingFileError: a file is not there and cannot be downloaded.
         DataError: a file does not hold what it should.
+
+    Example:
+        >>> from afl_helpers.data import load_corpus
+        >>> load_corpus("toy")
+        Corpus('toy', 2,400 documents, 28 labels)
     """
     MalformedLines(on_error)  # checks the argument before anything is downloaded
     if name == "toy":

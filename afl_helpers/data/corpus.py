@@ -43,6 +43,16 @@ class Corpus:
 
     Raises:
         UsageError: lengths, shape, values or names do not fit together.
+
+    Example:
+        >>> import numpy as np
+        >>> from afl_helpers.data import Corpus
+        >>> labels = np.array([[1, 0], [1, 1], [0, 1]], dtype=np.uint8)
+        >>> corpus = Corpus("mine", ["A duel.", "A duel and a kiss.", "A kiss."], labels, ["Western", "Romance"], ["a", "b", "c"])
+        >>> corpus
+        Corpus('mine', 3 documents, 2 labels)
+        >>> corpus.label_counts.tolist()
+        [2, 2]
     """
 
     name: str
@@ -125,6 +135,12 @@ class Corpus:
 
         Raises:
             UsageError: not exactly one of the two is given, or nothing would be left.
+
+        Example:
+            >>> from afl_helpers.data import load_corpus
+            >>> corpus = load_corpus("toy").select_labels(top=3)
+            >>> dict(zip(corpus.label_names, corpus.label_counts.tolist()))
+            {'Drama': 1117, 'Comedy': 546, 'Romance Film': 336}
         """
         if (min_count is None) == (top is None):
             raise UsageError("select_labels takes exactly one of min_count and top")
@@ -191,6 +207,12 @@ class Corpus:
 
         Raises:
             UsageError: the fractions do not sum to 1, or one of them is negative.
+
+        Example:
+            >>> from afl_helpers.data import load_corpus
+            >>> parts = load_corpus("toy").select_labels(top=3).split(0.8, 0.1, 0.1, seed=0)
+            >>> sum(len(part) for part in parts) == len(load_corpus("toy").select_labels(top=3))
+            True
         """
         parts = splits.stratified_parts(self.texts, self.labels, (train, validation, test), seed=seed)
         return tuple(self.select_documents(np.flatnonzero(parts == part)) for part in range(3))
@@ -235,7 +257,13 @@ class Corpus:
         return datasets.Dataset.from_dict(columns, features=features)
 
     def to_frame(self) -> "pandas.DataFrame":
-        """As a pandas table with the columns id, text and labels (a list of label names)."""
+        """As a pandas table with the columns id, text and labels (a list of label names).
+
+        Example:
+            >>> from afl_helpers.data import load_corpus
+            >>> load_corpus("toy").to_frame().columns.tolist()
+            ['id', 'text', 'labels']
+        """
         import pandas
 
         rows = sparse.csr_array(self.labels)

@@ -201,6 +201,12 @@ def _seconds_of_one(study: Study, run: PlannedRun, results: Sequence[dict[str, o
 
 
 def describe_seconds(seconds: float) -> str:
-    """Such as "about 2 h 10 min"."""
+    """Such as "about 2 h 10 min".
+
+    Example:
+        >>> from afl_helpers.studies import describe_seconds
+        >>> describe_seconds(7800)
+        'about 2 h 10 min'
+    """
     minutes = max(1, round(seconds / 60))
     return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {minutes} min"

@@ -125,6 +125,11 @@ def embed(
     """Embedding of each distinct text, (width,) float32, computed once and kept in the cache folder.
 
     The cache is keyed by the encoder, the length and the set of texts, whatever their order or split.
+
+    Example:
+        >>> from afl_helpers.training import embed
+        >>> embed(["A duel at noon."], encoder="tiny", max_length=16, progress=False)["A duel at noon."].shape
+        (128,)
     """
     unique = sorted(set(texts))
     key = json.dumps([_encoder_identity(encoder), max_length, unique])

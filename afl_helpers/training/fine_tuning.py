@@ -49,6 +49,12 @@ class LengthGroupedSampler(Sampler[int]):
 
     The documents are shuffled, cut into pools of ``pool`` batches, sorted by length within each pool, and the batches
     shuffled again; a last batch that is not full stays last.
+
+    Example:
+        >>> from afl_helpers.training import LengthGroupedSampler
+        >>> sampler = LengthGroupedSampler([5, 50, 6, 51], batch_size=2, seed=0)
+        >>> sorted(map(sorted, [list(sampler)[:2], list(sampler)[2:]]))
+        [[0, 2], [1, 3]]
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, pool: int = 50, group: bool = True):
@@ -163,6 +169,16 @@ def fine_tune(
 
     Raises:
         UsageError: parts that do not fit, or a ``checkpoint_dir`` that belongs to another run.
+
+    Example:
+        >>> from afl_helpers.config import TrainingConfig
+        >>> from afl_helpers.data import load_corpus
+        >>> from afl_helpers.training import fine_tune
+        >>> corpus = load_corpus("toy").select_labels(top=3).select_documents(range(80))
+        >>> config = TrainingConfig(encoder="tiny", max_length=16, epochs=1, learning_rate=1e-3)
+        >>> run = fine_tune(*corpus.split(0.6, 0.2, 0.2), loss="afl", config=config, progress=False)
+        >>> run.scores["test"].shape[1], len(run.history)
+        (3, 1)
     """
     started = time.perf_counter()
     config = config or TrainingConfig()

@@ -58,6 +58,16 @@ def probe(
 
     Parameters and errors as in :func:`fine_tune`; ``seed`` decides the order of the documents (the head starts at
     zero weights). Of a :class:`TrainingConfig` the fields that a probe has are used, its learning rate too.
+
+    Example:
+        >>> from afl_helpers.config import ProbeConfig
+        >>> from afl_helpers.data import load_corpus
+        >>> from afl_helpers.training import probe
+        >>> corpus = load_corpus("toy").select_labels(top=3).select_documents(range(80))
+        >>> config = ProbeConfig(encoder="tiny", max_length=16, epochs=3)
+        >>> run = probe(*corpus.split(0.6, 0.2, 0.2), loss="bce", config=config, progress=False)
+        >>> sorted(run.metrics["test"])
+        ['at_0.5', 'tuned_common', 'tuned_per_label', 'tuned_proportional']
     """
     [head] = train_heads(train, validation, test, [Head(loss, config, seed, loss_params or {})], progress=progress)
     return head.run()

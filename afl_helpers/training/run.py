@@ -226,14 +226,29 @@ def dense(labels) -> np.ndarray:
 
 
 def prior_logits(label_counts: np.ndarray, n_documents: int) -> Tensor:
-    """Log odds of each label, (n_labels,) float32; half a document is added to each side so that it stays finite."""
+    """Log odds of each label, (n_labels,) float32; half a document is added to each side so that it stays finite.
+
+    Example:
+        >>> from afl_helpers.training import prior_logits
+        >>> [round(p, 3) for p in prior_logits([50, 1], n_documents=100).sigmoid().tolist()]
+        [0.5, 0.015]
+    """
     counts = np.asarray(label_counts, dtype=float)
     return torch.tensor(np.log((counts + 0.5) / (n_documents - counts + 0.5)), dtype=torch.float32)
 
 
 def selection_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     """What an epoch can be chosen by: average precision of all (document, label) pairs as one ranking, and its mean
-    over the labels that have a positive."""
+    over the labels that have a positive.
+
+    Example:
+        >>> import numpy as np
+        >>> from afl_helpers.training import selection_metrics
+        >>> targets = np.array([[1, 0], [0, 1], [0, 0]])
+        >>> scores = np.array([[0.9, 0.1], [0.5, 0.2], [0.1, 0.0]])  # each label ranks well; together they do not
+        >>> {name: round(value, 3) for name, value in selection_metrics(targets, scores).items()}
+        {'average_precision_micro': 0.833, 'average_precision_macro': 1.0}
+    """
     targets = targets.astype(bool)
     flat = average_precision_per_label(targets.reshape(-1, 1), scores.reshape(-1, 1))
     return {
