@@ -1,0 +1,56 @@
+"""The book's words: spelled right, in one English, and no result typed in."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from afl_helpers.claims import PRINTED
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*(ROOT / "book").glob("*.ipynb"), *(ROOT / "book").glob("*.md")])
+TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "results/README.md"))]
+#: Pages that say what our runs found.
+FINDINGS = ("index", "results", "what-reproduces", "beyond-the-paper", "use-it")
+#: American forms; the book is in British English. Names in code are not looked at.
+AMERICAN = re.compile(
+    r"\b(colors?|colored|behaviors?|centers?|centered|favors?|gray|labeled|labeling|modeling|"
+    r"(?:normal|optim|initial|general|regular|standard|summar|token|recogn|minim|maxim|penal|character|categor|real)iz(?:e|es|ed|er|ing|ation))\b",
+    re.IGNORECASE,
+)
+#: A share with three digits or more is a result; thresholds, margins and settings have fewer.
+RESULT = re.compile(r"(?<![\w.])0?\.\d{3,}(?!\w)")
+
+
+def prose(path: Path) -> str:
+    """The text of a page, without code."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        text = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    text = re.sub(r"^```(?!\{)[^\n]*\n.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"`[^`\n]*`|\$[^$]*\$|https?://\S+", " ", text)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_spelling(path, tmp_path):
+    text = prose(path)
+    (tmp_path / "text.md").write_text(text, encoding="utf-8")
+    checked = subprocess.run([sys.executable, "-m", "codespell_lib", str(tmp_path)], capture_output=True, text=True)
+    assert checked.stdout == "" and checked.returncode == 0
+    quoted = re.sub(r"\"[^\"\n]*\"|“[^”]*”", " ", text)  # the paper's words keep their spelling
+    assert AMERICAN.findall(quoted) == []
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path.stem in FINDINGS], ids=lambda path: path.stem)
+def test_no_result_is_typed_in(path):
+    printed = {float(figure) for figures in PRINTED.values() for figure in figures.values()}
+    assert [number for number in RESULT.findall(prose(path)) if float(number) not in printed] == []
+
+
+def test_what_these_tests_would_find():
+    assert AMERICAN.findall("The normalized color") == ["normalized", "color"]
+    assert RESULT.findall("micro F1 of 0.517 and .4923, not 0.5 nor 1.25") == ["0.517", ".4923"]
