@@ -14,7 +14,7 @@ MODULES = [
     if not module.name.endswith("__main__")
 ]
 #: Where readers look first: each public function and class there has an example.
-SHOWN = ("afl_helpers.gamma", "afl_helpers.losses", "afl_helpers.evaluation")
+SHOWN = ("afl_helpers.gamma", "afl_helpers.losses", "afl_helpers.evaluation", "afl_helpers.claims")
 
 
 @pytest.mark.parametrize("name", MODULES)

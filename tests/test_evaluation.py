@@ -396,3 +396,10 @@ def test_frequency_curve_by_hand():
 def test_errors_say_what_and_what_to_do(call, words):
     with pytest.raises(UsageError, match=words):
         call()
+
+
+@pytest.mark.parametrize("n_documents", [2, 4])
+def test_weights_of_another_number_of_documents_are_refused(n_documents):
+    weights = resampling_weights(n_documents, 10)
+    with pytest.raises(UsageError, match=rf"weights have shape \(10, {n_documents}\) for 3 documents"):
+        bootstrap_average_precision(np.eye(3, dtype=int), np.eye(3), weights)

@@ -41,6 +41,13 @@ def printed_range(figure: Figure, half_unit: float = 0.0) -> tuple[float, float]
 
     Raises:
         UsageError: no number, or no share between 0 and 1.
+
+    Example:
+        >>> from afl_helpers.claims import printed_range
+        >>> printed_range("0.5"), printed_range("0.50")
+        ((0.45, 0.55), (0.495, 0.505))
+        >>> printed_range(0.5, half_unit=0.25)
+        (0.25, 0.75)
     """
     if isinstance(figure, tuple):
         low, high = figure
@@ -59,13 +66,24 @@ def printed_range(figure: Figure, half_unit: float = 0.0) -> tuple[float, float]
 
 @dataclass(frozen=True)
 class Implied:
-    """The micro recall and precision that a printed pair allows, each (lowest, highest); both None if impossible."""
+    """The micro recall and precision that a printed pair allows, each (lowest, highest); both None if impossible.
+
+    Both are shares in [0, 1]. :func:`implied` returns it.
+
+    Example:
+        >>> from afl_helpers.claims import Implied
+        >>> print(Implied(recall=(0.5, 0.6), precision=(0.4, 0.5)))
+        recall 0.5000 to 0.6000, precision 0.4000 to 0.5000
+        >>> Implied(None, None).possible
+        False
+    """
 
     recall: tuple[float, float] | None
     precision: tuple[float, float] | None
 
     @property
     def possible(self) -> bool:
+        """Whether any confusion table has the printed pair."""
         return self.recall is not None
 
     def __str__(self) -> str:
@@ -123,6 +141,13 @@ def implied(f1: Figure, auc: Figure, density: float | tuple[float, float], half_
 
     Raises:
         UsageError: a figure is no share, or a density not in [0, 1).
+
+    Example:
+        >>> from afl_helpers.claims import implied
+        >>> print(implied(f1=0.5, auc=0.75, density=0))  # recall = 2 AUC - 1
+        recall 0.5000 to 0.5000, precision 0.5000 to 0.5000
+        >>> print(implied(f1=0.8, auc=0.75, density=0))  # a recall of 0.5 allows an F1 of at most 2/3
+        impossible
     """
     f1_low, f1_high = printed_range(f1, half_unit)
     lowest, highest = (2 * value - 1 for value in printed_range(auc, half_unit))
@@ -166,6 +191,13 @@ def max_auc(
 
     Raises:
         UsageError: the F1 is impossible at this recall, or an argument is out of range.
+
+    Example:
+        >>> from afl_helpers.claims import max_auc
+        >>> max_auc(0.5)
+        0.75
+        >>> round(max_auc("0.5282"), 4)  # the paper prints an AUC of 0.79 beside this recall
+        0.7641
     """
     low, high = printed_range(recall, half_unit)
     k = 0.0 if density is None else _density_range(density)[0]
@@ -184,13 +216,24 @@ def consistency(
     """Which of the paper's figures (section V) fit together, under each reading of its ROC AUC.
 
     Args:
-        printed: setting -> figures as text, as :data:`PRINTED`.
+        printed: setting -> figures as text, with the names of :data:`PRINTED`.
         density: range of the share of positive label entries, which the paper does not state. All 363 genres at about 3
             a movie give .008; the 20 most frequent .108, the 10 most frequent .181 (all movies of the metadata).
 
     Returns:
-        One row a check: ``reading`` (of :data:`READINGS`), ``rows`` (settings), ``claims``, ``check``, ``numbers``,
+        One row a check, with ``reading`` (of :data:`READINGS`), ``rows`` (settings), ``claims, check, numbers``,
         ``verdict`` ("consistent" or "contradiction"). "consistent" says that this check excludes nothing.
+
+    Raises:
+        UsageError: a figure is no share, or a density not in [0, 1).
+
+    Example:
+        >>> from afl_helpers.claims import consistency
+        >>> checks = consistency()
+        >>> checks["verdict"].value_counts().to_dict()
+        {'consistent': 8, 'contradiction': 4}
+        >>> checks.loc[checks["verdict"] == "contradiction", "reading"].unique().tolist()
+        ['micro decisions', 'weighted decisions']
     """
     value = {setting: {name: printed_range(text) for name, text in row.items()} for setting, row in printed.items()}
     recall, auc = value["afl"]["recall_micro"], value["afl"]["roc_auc"][0]

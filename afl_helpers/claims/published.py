@@ -22,11 +22,17 @@ REUTERS_CUTOFFS = (35, 9)
 def published_reuters() -> pd.DataFrame:
     """F1 on Reuters-21578 by Huang et al. (EMNLP 2021), Table 2, as shares.
 
-    Their encoder is ``bert-base-cased``, fine-tuned; the threshold is tuned on validation for micro F1; the SVM is linear on
-    TF-IDF.
+    Their encoder is ``bert-base-cased``, fine-tuned; the threshold is tuned on validation for micro F1; the SVM is
+    linear on TF-IDF.
 
     Returns:
-        One row per setting, by our names; columns (group, average): "total", "head", "medium", "tail" by "micro", "macro".
+        One row per setting, by our names; columns (group, average), "total", "head", "medium", "tail" by "micro",
+        "macro". :data:`REUTERS_CUTOFFS` are the groups' cutoffs.
+
+    Example:
+        >>> from afl_helpers.claims import published_reuters
+        >>> published_reuters().loc[["bce", "distribution-balanced"], ("tail", "micro")].round(4).to_dict()
+        {'bce': 0.0, 'distribution-balanced': 0.4889}
     """
     columns = pd.MultiIndex.from_product([("total", "head", "medium", "tail"), ("micro", "macro")])
     return pd.DataFrame.from_dict(_REUTERS, orient="index", columns=columns) / 100

@@ -108,7 +108,16 @@ class Architectures:
 class Claim:
     """One claim of the paper: what it says, the figure it gives, where, and the rule that decides it.
 
-    ``figures`` names the printed figures that "reproduced" needs, as (setting, name in :data:`~afl_helpers.claims.PRINTED`).
+    ``section`` is the short form of ``source``. ``str(rule)`` says the rule in words. ``figures`` names the printed
+    figures that "reproduced" needs, as (setting, name in :data:`~afl_helpers.claims.PRINTED`).
+
+    Example:
+        >>> from afl_helpers.claims import CLAIMS
+        >>> claim = CLAIMS[1]
+        >>> claim.id, claim.claim
+        ('C2', 'Focal loss at gamma 2.0 beats binary cross-entropy')
+        >>> str(claim.rule)
+        'focal-2.0 above bce in micro F1 and micro ROC AUC of decisions, at 0.5 or at one tuned threshold'
     """
 
     id: str

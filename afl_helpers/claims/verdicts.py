@@ -123,9 +123,19 @@ def all_results(folder: str | Path | None = None) -> list[dict[str, object]]:
     Args:
         folder: :func:`~afl_helpers.results.find_results` unless given; none is found: no runs.
 
+    Returns:
+        The contents of each result file, a dict a run, by study and file name.
+
     Raises:
         MissingFileError: ``folder`` is given and does not exist.
         DataError: a result file is broken.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from afl_helpers.claims import all_results
+        >>> with TemporaryDirectory() as folder:
+        ...     all_results(folder)  # no study in it
+        []
     """
     from afl_helpers.results import find_results, read_study  # loads torch, which the paper's figures do not need
 
@@ -149,11 +159,20 @@ def verdicts(results: Iterable[Mapping[str, object]], readings: Sequence[str] = 
             impossible as printed; with ``("micro decisions",)`` some are.
 
     Returns:
-        One row a claim, in order of :data:`CLAIMS`: ``id, verdict, conditions, evidence``. The conditions are those that
-        the verdict was found under: "the paper's", "ours", "the equations", or empty where nothing is decided.
+        One row a claim, in order of :data:`CLAIMS`, with ``id``, ``verdict`` (of :data:`VERDICTS`), ``conditions``,
+        ``evidence``. The conditions are those that the verdict was found under: "the paper's", "ours", "the equations",
+        or empty where nothing is decided.
 
     Raises:
         UsageError: an unknown reading, or none.
+
+    Example:
+        >>> from afl_helpers.claims import verdicts
+        >>> verdicts([])["verdict"].value_counts().to_dict()  # without runs the equations alone decide
+        {'not yet tested': 11, 'not reproduced': 1}
+        >>> table = verdicts([], readings=("micro decisions",))
+        >>> table.loc[table["verdict"] == "impossible as printed", "id"].tolist()
+        ['C4', 'C5']
     """
     for reading in readings:
         if reading not in READINGS:
@@ -182,7 +201,16 @@ def claims_table(results: Iterable[Mapping[str, object]] | None = None) -> pd.Da
         results: as in :func:`verdicts`; :func:`all_results` unless given.
 
     Returns:
-        ``id, claim, figure, section, verdict, conditions, evidence``.
+        One row a claim, in order of :data:`CLAIMS`, with ``id, claim, figure, section, verdict, conditions, evidence``.
+
+    Raises:
+        DataError: a result file is broken.
+
+    Example:
+        >>> from afl_helpers.claims import claims_table
+        >>> table = claims_table([])
+        >>> table.loc[table["conditions"] == "the equations", ["id", "claim", "verdict"]].to_numpy().tolist()
+        [['C10', 'The loss assigns more weight to rare classes', 'not reproduced']]
     """
     table = pd.DataFrame(
         [(c.id, c.claim, c.figure, c.section) for c in CLAIMS], columns=["id", "claim", "figure", "section"]

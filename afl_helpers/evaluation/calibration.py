@@ -12,7 +12,7 @@ def calibration_errors(targets: ArrayLike, scores: ArrayLike, n_bins: int = 15) 
     """Expected calibration error (Naeini et al., AAAI 2015; Guo et al., ICML 2017) of the scores as probabilities.
 
     Scores fall into ``n_bins`` bins of equal width, [k / n_bins, (k + 1) / n_bins), 1 into the last. The error is the
-    mean over the scores of |observed share - mean score| of their bin.
+    mean over the scores of how far the observed share lies from the mean score of their bin.
 
     Args:
         targets: (n_documents, n_labels) of 0 and 1.
@@ -20,7 +20,16 @@ def calibration_errors(targets: ArrayLike, scores: ArrayLike, n_bins: int = 15) 
         n_bins: at least 1.
 
     Returns:
-        (overall, per label): of all (document, label) pairs as one, and of each label, (n_labels,).
+        (overall, per_label), the error of all (document, label) pairs as one, and of each label, (n_labels,).
+
+    Raises:
+        UsageError: shapes differ, a target is not 0 or 1, a score is not in [0, 1], or n_bins is below 1.
+
+    Example:
+        >>> from afl_helpers.evaluation import calibration_errors
+        >>> overall, per_label = calibration_errors([[1, 0], [1, 0]], [[0.5, 0.5], [0.5, 0.5]])
+        >>> overall, per_label.tolist()  # one label is too low, one too high: overall they cancel
+        (0.0, [0.5, 0.5])
     """
     n, positives, total = _bins(targets, scores, n_bins)
     per_label = np.abs(positives - total).sum(1) / n.sum(1)
@@ -28,14 +37,47 @@ def calibration_errors(targets: ArrayLike, scores: ArrayLike, n_bins: int = 15) 
 
 
 def calibration_bins(targets: ArrayLike, scores: ArrayLike, n_bins: int = 15) -> pd.DataFrame:
-    """A reliability diagram's points: per bin that holds a score ``n, mean_score, observed``, of all pairs as one."""
+    """A reliability diagram's points, of all (document, label) pairs as one.
+
+    Args:
+        targets, scores, n_bins: as in :func:`calibration_errors`.
+
+    Returns:
+        One row per bin that holds a score, from low to high, with ``n`` (number of scores), ``mean_score`` and
+        ``observed`` (share of positives).
+
+    Raises:
+        UsageError: as in :func:`calibration_errors`.
+
+    Example:
+        >>> from afl_helpers.evaluation import calibration_bins
+        >>> targets, scores = [[1, 0], [1, 0], [1, 1], [1, 0]], [[0.75, 0.25]] * 4
+        >>> calibration_bins(targets, scores, n_bins=2).to_dict("list")  # 0.25 is right, 0.75 too low
+        {'n': [4, 4], 'mean_score': [0.25, 0.75], 'observed': [0.25, 1.0]}
+    """
     n, positives, total = (values.sum(0) for values in _bins(targets, scores, n_bins))
     table = pd.DataFrame({"n": n.astype(int), "mean_score": ratio(total, n), "observed": ratio(positives, n)})
     return table[table["n"] > 0].reset_index(drop=True)
 
 
 def brier_scores(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:
-    """Mean squared difference of score and target by label, (n_labels,); its mean is the Brier score of all pairs."""
+    """Mean squared difference of score and target by label; its mean is the Brier score of all pairs.
+
+    Args:
+        targets: (n_documents, n_labels) of 0 and 1.
+        scores: (n_documents, n_labels) in [0, 1].
+
+    Returns:
+        (n_labels,), each from 0 (every score is right) to 1.
+
+    Raises:
+        UsageError: shapes differ, a target is not 0 or 1, or a score is not in [0, 1].
+
+    Example:
+        >>> from afl_helpers.evaluation import brier_scores
+        >>> brier_scores([[1, 0], [0, 0]], [[0.5, 0.0], [0.5, 0.0]]).tolist()
+        [0.25, 0.0]
+    """
     targets, scores = _check_probabilities(targets, scores)
     brier = np.empty(targets.shape[1])
     for labels in label_blocks(*targets.shape):

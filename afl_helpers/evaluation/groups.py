@@ -23,6 +23,16 @@ def frequency_groups(
 
     Returns:
         ``{"head", "medium", "tail"}``, each (n_labels,) bool; together every label once.
+
+    Raises:
+        UsageError: label_counts is not one row, or the cutoffs are neither ``"rank"`` nor two descending counts.
+
+    Example:
+        >>> from afl_helpers.evaluation import frequency_groups
+        >>> {name: labels.tolist() for name, labels in frequency_groups([900, 500, 30]).items()}
+        {'head': [True, False, False], 'medium': [False, True, False], 'tail': [False, False, True]}
+        >>> {name: labels.tolist() for name, labels in frequency_groups([900, 500, 30], cutoffs=(100, 10)).items()}
+        {'head': [True, True, False], 'medium': [False, False, True], 'tail': [False, False, False]}
     """
     counts = np.asarray(label_counts)
     if counts.ndim != 1:
@@ -51,8 +61,19 @@ def frequency_curve(
         edges: ascending counts at which a bin begins; labels below the first form a bin of their own.
 
     Returns:
-        One row per bin that has a label: ``count_from, count_below, n_labels, n_never_predicted`` and the means over its
-        labels that occur in the evaluated documents (``n_present`` of them).
+        One row per bin that has a label, from rare to frequent, with ``count_from, count_below, n_labels, n_present,
+        n_never_predicted`` and the means of ``recall, precision, f1, average_precision`` over its labels that occur in
+        the evaluated documents (``n_present`` of them; NaN if there are none).
+
+    Raises:
+        UsageError: the table has no training counts, or the edges do not ascend.
+
+    Example:
+        >>> from afl_helpers.evaluation import frequency_curve, label_table
+        >>> targets, scores = [[1, 0], [1, 0], [0, 1]], [[0.9, 0.1], [0.8, 0.1], [0.2, 0.4]]
+        >>> table = label_table(targets, scores, label_counts=[500, 2])
+        >>> frequency_curve(table, edges=(10, 100))[["count_from", "count_below", "recall"]].to_numpy().tolist()
+        [[0.0, 10.0, 0.0], [100.0, inf, 1.0]]
     """
     if "training_count" not in table:
         raise UsageError("the table has no training_count; pass label_counts to label_table")

@@ -33,19 +33,32 @@ def evaluate(
             :func:`~afl_helpers.evaluation.evaluate_tuned`.
         label_counts: (n_labels,) counts on the *training* documents; with them every measure of labels is also given
             for the head, medium and tail (:func:`~afl_helpers.evaluation.frequency_groups`), with ``_head``,
-            ``_medium``, ``_tail`` appended.
+            ``_medium``, ``_tail`` appended; not so the ranking of a document's labels and the calibration. A group
+            without labels is left out.
         cutoffs: of the groups.
         zero_division: what precision, recall and F1 are where their denominator is 0; 0, 1, or NaN to leave them out of
             means.
 
     Returns:
-        dict of floats. Of decisions: ``subset_accuracy, hamming_accuracy``; ``{precision, recall, f1}_{micro, macro,
-        weighted, samples}``; ``f1_macro_of_means`` (F1 of mean precision and mean recall, the other published macro F1);
-        ``roc_auc_{micro, macro, weighted, samples}_of_decisions``. Of scores: ``roc_auc_{micro, macro}``,
+        Every measure by its name, in [0, 1] but for ``coverage`` and the numbers of labels. Of decisions
+        ``subset_accuracy, hamming_accuracy``; ``{precision, recall, f1}_{micro, macro, weighted, samples}``;
+        ``f1_macro_of_means`` (F1 of mean precision and mean recall, the other published macro F1);
+        ``roc_auc_{micro, macro, weighted, samples}_of_decisions``. Of scores ``roc_auc_{micro, macro}``,
         ``average_precision_{micro, macro}``; ``coverage``, ``label_ranking_average_precision``,
         ``precision_at_{1, 3, 5}`` (:func:`~afl_helpers.evaluation.ranking_metrics`); ``calibration_error``,
         ``calibration_error_macro``, ``brier`` (NaN where scores lie outside [0, 1]). How many labels a rule for the
         undefined concerns: ``n_labels_without_positives, n_labels_never_predicted, n_labels_without_f1``.
+
+    Raises:
+        UsageError: shapes differ, a target is not 0 or 1, a score is not finite, or another argument is out of range.
+
+    Example:
+        >>> from afl_helpers.evaluation import evaluate
+        >>> targets = [[1, 0], [1, 0], [1, 0], [0, 1]]  # a frequent label and a rare one
+        >>> scores = [[0.9, 0.1], [0.8, 0.2], [0.7, 0.1], [0.2, 0.4]]  # the rare one is missed at 0.5
+        >>> metrics = evaluate(targets, scores)
+        >>> {name: round(metrics[name], 3) for name in ("recall_micro", "f1_micro", "f1_macro", "roc_auc_macro")}
+        {'recall_micro': 0.75, 'f1_micro': 0.857, 'f1_macro': 0.5, 'roc_auc_macro': 1.0}
     """
     targets, scores = check_inputs(targets, scores)
     if zero_division not in (0, 1) and not np.isnan(zero_division):
@@ -94,13 +107,22 @@ def evaluate_tuned(
         label_counts: (n_labels,) counts on the training documents.
         n_documents: number of training documents, so that label_counts / n_documents are the labels' rates.
         rules, metric, shrinkage: see :func:`~afl_helpers.evaluation.tune_thresholds`.
-        kwargs: of :func:`evaluate`.
+        kwargs: ``cutoffs`` and ``zero_division`` of :func:`evaluate`.
 
     Returns:
-        For ``"at_0.5"`` and ``"tuned_"`` with each rule's name what :func:`evaluate` returns.
+        For ``"at_0.5"`` and ``"tuned_"`` with each rule's name what :func:`evaluate` returns, with the groups.
 
     Raises:
-        UsageError: also where validation and test are the same scores: then thresholds would be tuned on test.
+        UsageError: as in :func:`evaluate` and :func:`~afl_helpers.evaluation.tune_thresholds`, where a count is above
+            n_documents, and where validation and test are the same scores: then thresholds would be tuned on test.
+
+    Example:
+        >>> from afl_helpers.evaluation import evaluate_tuned
+        >>> validation = [[1, 0], [0, 1]], [[0.4, 0.1], [0.2, 0.3]]
+        >>> test = [[0, 1], [1, 0]], [[0.1, 0.45], [0.35, 0.15]]
+        >>> rules = evaluate_tuned(validation=validation, test=test, label_counts=[50, 50], n_documents=100)
+        >>> {rule: metrics["f1_micro"] for rule, metrics in rules.items()}  # every score is below 0.5
+        {'at_0.5': 0.0, 'tuned_common': 1.0, 'tuned_per_label': 1.0, 'tuned_proportional': 1.0, 'tuned_top_k': 1.0}
     """
     tuning, tested = check_inputs(*validation), check_inputs(*test)
     if tuning[0].shape[1] != tested[0].shape[1]:
@@ -173,6 +195,24 @@ def paper_metrics(
     The paper names neither the averaging of F1 and ROC AUC nor whether AUC is of scores or of decisions; ``average``
     is ``"micro"`` or ``"macro"`` for both, and both AUCs are given. "Accuracy" is subset accuracy, what
     scikit-learn's ``accuracy_score`` computes for several labels.
+
+    Args:
+        targets, scores, thresholds: as in :func:`evaluate`.
+        average: ``"micro"`` or ``"macro"``.
+
+    Returns:
+        ``accuracy, f1, roc_auc_of_scores, roc_auc_of_decisions, {precision, recall}_{macro, micro}``, all shares.
+
+    Raises:
+        UsageError: an unknown average, or as in :func:`evaluate`.
+
+    Example:
+        >>> from afl_helpers.evaluation import paper_metrics
+        >>> targets = [[1, 0], [1, 0], [1, 0], [0, 1]]
+        >>> scores = [[0.9, 0.1], [0.8, 0.2], [0.7, 0.1], [0.2, 0.4]]  # in perfect order, but 0.4 is missed at 0.5
+        >>> figures = paper_metrics(targets, scores)
+        >>> figures["roc_auc_of_scores"], figures["roc_auc_of_decisions"]
+        (1.0, 0.875)
     """
     if average not in ("micro", "macro"):
         raise unknown_name("average", average, ("micro", "macro"))
@@ -193,10 +233,27 @@ def label_table(
     label_counts: ArrayLike | None = None,
     zero_division: float = 0.0,
 ) -> pd.DataFrame:
-    """One row per label.
+    """Every measure of each label by itself.
 
-    Columns: ``label, training_count`` (where given), ``support, predicted, precision, recall, f1``, of its scores
-    ``roc_auc, average_precision`` and, for probabilities, ``calibration_error, brier``; ``threshold`` unless top k.
+    Args:
+        targets, scores, thresholds, zero_division: as in :func:`evaluate`.
+        label_names: n_labels names; the labels' positions unless given.
+        label_counts: (n_labels,) counts on the *training* documents.
+
+    Returns:
+        One row per label, in order of the columns of scores, with ``label, training_count`` (where given), ``support,
+        predicted`` (numbers of documents), ``precision, recall, f1``, of its scores ``roc_auc, average_precision`` and,
+        for probabilities, ``calibration_error, brier``; ``threshold`` unless top k.
+
+    Raises:
+        UsageError: not one name or count for each label, or as in :func:`evaluate`.
+
+    Example:
+        >>> from afl_helpers.evaluation import label_table
+        >>> targets, scores = [[1, 0], [1, 0], [0, 1]], [[0.9, 0.1], [0.8, 0.1], [0.2, 0.4]]
+        >>> table = label_table(targets, scores, label_names=["drama", "samurai"])
+        >>> table[["label", "support", "predicted", "recall"]].to_dict("list")
+        {'label': ['drama', 'samurai'], 'support': [2, 1], 'predicted': [2, 0], 'recall': [1.0, 0.0]}
     """
     targets, scores = check_inputs(targets, scores)
     n_labels = targets.shape[1]

@@ -13,7 +13,24 @@ from afl_helpers.evaluation.inputs import check_inputs, label_blocks
 
 
 def roc_auc_per_label(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:
-    """ROC AUC of each column, (n_labels,); ties count half; NaN without both a positive and a negative."""
+    """ROC AUC of each column: how often a positive is above a negative; ties count half.
+
+    Args:
+        targets: (n_documents, n_labels) of 0 and 1.
+        scores: (n_documents, n_labels), finite.
+
+    Returns:
+        (n_labels,) in [0, 1]; NaN without both a positive and a negative.
+
+    Raises:
+        UsageError: shapes differ, a target is not 0 or 1, or a score is not finite.
+
+    Example:
+        >>> from afl_helpers.evaluation import roc_auc_per_label
+        >>> targets, scores = [[1, 0], [0, 0], [1, 0]], [[0.9, 0.1], [0.5, 0.2], [0.3, 0.3]]
+        >>> roc_auc_per_label(targets, scores).tolist()  # one positive is above the negative, one below
+        [0.5, nan]
+    """
     targets, scores = check_inputs(targets, scores)
     n = len(targets)
     result = np.full(targets.shape[1], np.nan)
@@ -26,7 +43,26 @@ def roc_auc_per_label(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:
 
 
 def average_precision_per_label(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:
-    """Average precision of each column, (n_labels,), documents of one score as one step; NaN without a positive."""
+    """Average precision of each column: the mean over its positives of the precision down to each.
+
+    Documents of one score are one step.
+
+    Args:
+        targets: (n_documents, n_labels) of 0 and 1.
+        scores: (n_documents, n_labels), finite.
+
+    Returns:
+        (n_labels,) in [0, 1]; NaN without a positive.
+
+    Raises:
+        UsageError: shapes differ, a target is not 0 or 1, or a score is not finite.
+
+    Example:
+        >>> from afl_helpers.evaluation import average_precision_per_label
+        >>> targets, scores = [[1, 0], [0, 0], [1, 0]], [[0.9, 0.1], [0.5, 0.2], [0.3, 0.3]]
+        >>> average_precision_per_label(targets, scores).round(3).tolist()  # (1/1 + 2/3) / 2
+        [0.833, nan]
+    """
     targets, scores = check_inputs(targets, scores)
     n = len(targets)
     result = np.full(targets.shape[1], np.nan)
@@ -46,9 +82,18 @@ def ranking_metrics(targets: ArrayLike, scores: ArrayLike, ks: Sequence[int] = (
         ks: for precision at k; a k above n_labels is left out.
 
     Returns:
-        ``coverage``: how far down the ranking all labels of a document lie, mean, a document without labels counts 0;
-        ``label_ranking_average_precision``: where a document without labels counts 1, both as in scikit-learn;
-        ``precision_at_k``: share of the k highest that are right, the first label first among equals.
+        ``coverage``, how far down the ranking all labels of a document lie, mean, a document without labels counts 0;
+        ``label_ranking_average_precision``, where a document without labels counts 1, both as in scikit-learn;
+        ``precision_at_k``, share of the k highest that are right, the first label first among equals. Coverage is a
+        number of labels, the others are shares.
+
+    Raises:
+        UsageError: shapes differ, a target is not 0 or 1, a score is not finite, or a k is no whole number from 1.
+
+    Example:
+        >>> from afl_helpers.evaluation import ranking_metrics
+        >>> ranking_metrics([[1, 0], [0, 1]], [[0.9, 0.1], [0.8, 0.3]])  # the label ranks first, then second
+        {'coverage': 1.5, 'label_ranking_average_precision': 0.75, 'precision_at_1': 0.5}
     """
     targets, scores = check_inputs(targets, scores)
     n, n_labels = targets.shape

@@ -15,7 +15,19 @@ RULES = ("common", "per_label", "proportional", "top_k")
 
 @dataclass(frozen=True)
 class TopK:
-    """Decide for the k highest scores of each document, the first label first among equals."""
+    """Decide for the k highest scores of each document, the first label first among equals.
+
+    Args:
+        k: labels per document; all labels where there are fewer.
+
+    Raises:
+        UsageError: k is no whole number, or below 0.
+
+    Example:
+        >>> from afl_helpers.evaluation import TopK, decide
+        >>> decide([[0.9, 0.8], [0.2, 0.1]], TopK(1)).tolist()
+        [[True, False], [True, False]]
+    """
 
     k: int
 
@@ -25,7 +37,25 @@ class TopK:
 
 
 def decide(scores: np.ndarray, thresholds: ArrayLike | TopK) -> np.ndarray:
-    """Decisions, bool (n_documents, n_labels): ``score >= threshold``, or the k highest of each document."""
+    """Decisions from scores: ``score >= threshold``, or the k highest of each document.
+
+    Args:
+        scores: (n_documents, n_labels), dense.
+        thresholds: one number, or (n_labels,), or ``TopK(k)``.
+
+    Returns:
+        (n_documents, n_labels) bool.
+
+    Raises:
+        UsageError: thresholds of another shape, or NaN.
+
+    Example:
+        >>> from afl_helpers.evaluation import decide
+        >>> decide([[0.9, 0.8], [0.5, 0.1]], 0.5).tolist()
+        [[True, True], [True, False]]
+        >>> decide([[0.9, 0.8], [0.5, 0.1]], [0.7, 0.1]).tolist()
+        [[True, True], [False, True]]
+    """
     scores = np.asarray(scores)
     if not isinstance(thresholds, TopK):
         return scores >= check_thresholds(thresholds, scores.shape[1])
@@ -50,8 +80,8 @@ def tune_thresholds(
     Args:
         targets, scores: (n_documents, n_labels); scores in [0, 1] for ``"per_label"``.
         rule: ``"common"``: the one threshold that maximises ``metric``. ``"per_label"``: each label's own best F1,
-            drawn towards the common threshold on the logit scale; a label with ``shrinkage`` positives lies half-way, one
-            without any takes the common one. ``"proportional"``: each label is predicted as often as it occurs in
+            drawn towards the common threshold on the logit scale; a label with ``shrinkage`` positives lies half-way,
+            one without any takes the common one. ``"proportional"``: each label is predicted as often as it occurs in
             training (PCut, Yang, SIGIR 2001); uses the scores only. ``"top_k"``: the k that maximises ``metric`` where
             each document gets its k highest labels.
         metric: ``"f1_micro"`` or ``"f1_macro"``, what ``"common"`` and ``"top_k"`` maximise.
@@ -60,7 +90,20 @@ def tune_thresholds(
 
     Returns:
         A float for ``"common"``, a :class:`TopK` for ``"top_k"``, else (n_labels,) float64. A threshold lies half-way
-        between the two scores it separates.
+        between the two scores it separates (before ``"per_label"`` draws it to the common one); it is the lowest score
+        where nothing is cut off, and just above the highest where a rate rounds to no document.
+
+    Raises:
+        UsageError: an unknown rule or metric, shapes differ, a target is not 0 or 1, a score is not finite, or not in
+            [0, 1] for ``"per_label"``; rates that are missing or not in [0, 1], a shrinkage below 0.
+
+    Example:
+        >>> from afl_helpers.evaluation import decide, tune_thresholds
+        >>> targets = [[1, 0], [1, 0], [0, 1], [0, 0]]
+        >>> scores = [[0.9, 0.2], [0.6, 0.1], [0.4, 0.3], [0.1, 0.0]]
+        >>> thresholds = tune_thresholds(targets, scores, "proportional", label_rates=[0.5, 0.25])
+        >>> thresholds.tolist(), decide(scores, thresholds).mean(0).tolist()  # each as often as its rate
+        ([0.5, 0.25], [0.5, 0.25])
     """
     if rule not in RULES:
         raise unknown_name("rule", rule, RULES)
@@ -83,7 +126,25 @@ def fit_thresholds(
     metric: str = "f1_micro",
     shrinkage: float = 10.0,
 ) -> dict[str, float | np.ndarray | TopK]:
-    """The thresholds of several rules from *validation* data: ``"at_0.5"``, and ``"tuned_"`` with each rule's name."""
+    """The thresholds of several rules from *validation* data.
+
+    Args:
+        targets, scores, metric, shrinkage: as in :func:`tune_thresholds`.
+        label_rates: (n_labels,) share of training documents with each label.
+        rules: of :data:`RULES`.
+
+    Returns:
+        ``"at_0.5"``, and ``"tuned_"`` with each rule's name, each with what :func:`tune_thresholds` returns.
+
+    Raises:
+        UsageError: as in :func:`tune_thresholds`.
+
+    Example:
+        >>> from afl_helpers.evaluation import fit_thresholds
+        >>> targets, scores = [[1, 0], [0, 1]], [[0.4, 0.1], [0.2, 0.3]]
+        >>> fit_thresholds(targets, scores, label_rates=[0.5, 0.5], rules=("common", "top_k"))
+        {'at_0.5': 0.5, 'tuned_common': 0.25, 'tuned_top_k': TopK(k=1)}
+    """
     return {"at_0.5": 0.5} | {
         f"tuned_{rule}": tune_thresholds(targets, scores, rule, metric, shrinkage, label_rates) for rule in rules
     }

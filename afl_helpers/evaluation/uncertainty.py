@@ -14,9 +14,25 @@ from afl_helpers.evaluation.inputs import check_inputs, check_targets, ratio
 
 
 def resampling_weights(n_documents: int, n_replicates: int = 1000, seed: int = 0) -> np.ndarray:
-    """How often each document stands in each bootstrap sample, (n_replicates, n_documents) float32.
+    """How often each document stands in each bootstrap sample.
 
     One fixed sequence for every test set of that size, so that the replicates of two runs are paired.
+
+    Args:
+        n_documents: of the test set, at least 1.
+        n_replicates: number of samples.
+        seed: of the sequence.
+
+    Returns:
+        (n_replicates, n_documents) float32 of whole numbers; each row sums to n_documents.
+
+    Example:
+        >>> from afl_helpers.evaluation import resampling_weights
+        >>> weights = resampling_weights(4, n_replicates=3)
+        >>> weights.shape, weights.sum(1).tolist()
+        ((3, 4), [4.0, 4.0, 4.0])
+        >>> bool((weights == resampling_weights(4, n_replicates=3)).all())
+        True
     """
     rng = np.random.default_rng([seed, n_documents])
     return rng.multinomial(n_documents, np.full(n_documents, 1 / n_documents), n_replicates).astype(np.float32)
@@ -31,6 +47,17 @@ def bootstrap_decisions(targets: ArrayLike, decisions: ArrayLike, weights: np.nd
 
     Returns:
         ``{precision, recall, f1}_{micro, macro}``, each (n_replicates,); a zero denominator gives 0.
+
+    Raises:
+        UsageError: shapes differ, or targets or decisions hold another value than 0 and 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from afl_helpers.evaluation import bootstrap_decisions
+        >>> targets, decisions = [[1, 0], [1, 0], [0, 1]], [[1, 0], [0, 0], [0, 1]]  # the second document is missed
+        >>> weights = np.array([[1, 1, 1], [0, 2, 1]])  # the documents themselves; the second in place of the first
+        >>> bootstrap_decisions(targets, decisions, weights)["recall_micro"].round(3).tolist()
+        [0.667, 0.333]
     """
     targets, decisions = check_targets(targets), check_targets(decisions)
     if targets.shape != decisions.shape or weights.shape[1:] != targets.shape[:1]:
@@ -54,8 +81,30 @@ def bootstrap_decisions(targets: ArrayLike, decisions: ArrayLike, weights: np.nd
 
 
 def bootstrap_average_precision(targets: ArrayLike, scores: ArrayLike, weights: np.ndarray) -> np.ndarray:
-    """Replicates of each label's average precision, (n_replicates, n_labels); NaN where a sample has no positive."""
+    """Replicates of each label's average precision.
+
+    Args:
+        targets: (n_documents, n_labels) of 0 and 1.
+        scores: (n_documents, n_labels), finite.
+        weights: (n_replicates, n_documents) from :func:`resampling_weights` with the same n_documents.
+
+    Returns:
+        (n_replicates, n_labels); NaN where a sample has no positive.
+
+    Raises:
+        UsageError: shapes of targets, scores and weights do not fit, a target is not 0 or 1, or a score is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from afl_helpers.evaluation import bootstrap_average_precision
+        >>> targets, scores = [[1, 0], [0, 1], [1, 0]], [[0.9, 0.1], [0.5, 0.8], [0.3, 0.2]]
+        >>> weights = np.array([[1, 1, 1], [0, 1, 2], [2, 0, 1]])
+        >>> bootstrap_average_precision(targets, scores, weights).round(3).tolist()
+        [[0.833, 1.0], [0.667, 1.0], [1.0, nan]]
+    """
     targets, scores = check_inputs(targets, scores)
+    if weights.shape[1:] != targets.shape[:1]:
+        raise UsageError(f"weights have shape {weights.shape} for {len(targets)} documents; pass (n_replicates, n_documents)")
     by_document = np.ascontiguousarray(weights.T)
     replicates = np.full((len(weights), targets.shape[1]), np.nan)
     for label in range(targets.shape[1]):
@@ -77,7 +126,23 @@ def bootstrap_average_precision(targets: ArrayLike, scores: ArrayLike, weights: 
 
 
 def interval(replicates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of bootstrap replicates; NaN where none is defined."""
+    """Percentile interval of bootstrap replicates.
+
+    Args:
+        replicates: (n_replicates,); NaN is left out.
+        level: share of the replicates that lie within, half of the rest on either side.
+
+    Returns:
+        (low, high); NaN where no replicate is defined.
+
+    Example:
+        >>> from afl_helpers.evaluation import bootstrap_decisions, interval, resampling_weights
+        >>> interval(range(101), level=0.5)
+        (25.0, 75.0)
+        >>> targets, decisions = [[1, 0], [1, 0], [0, 1]], [[1, 0], [0, 0], [0, 1]]  # micro recall 2/3
+        >>> interval(bootstrap_decisions(targets, decisions, resampling_weights(3))["recall_micro"])
+        (0.0, 1.0)
+    """
     replicates = np.asarray(replicates, float)
     if np.isnan(replicates).all():
         return float("nan"), float("nan")
@@ -88,9 +153,24 @@ def interval(replicates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
 def paired_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> dict[str, float]:
     """first - second from replicates of the same samples.
 
+    Args:
+        first, second: (n_replicates,) of two runs on the same test set; pairs with a NaN are left out.
+        level: of the interval.
+
     Returns:
-        ``difference`` (mean), ``low`` and ``high`` (percentile interval) and ``p_value``: two-sided, twice the share of
-        replicates on the rarer side of 0, each count plus one.
+        ``difference`` (mean), ``low`` and ``high`` (percentile interval) and ``p_value``, two-sided, twice the share of
+        replicates on the rarer side of 0, each count plus one, at most 1.
+
+    Raises:
+        UsageError: shapes differ, or no pair is defined.
+
+    Example:
+        >>> import numpy as np
+        >>> from afl_helpers.evaluation import paired_difference
+        >>> second = np.linspace(0.4, 0.5, 999)
+        >>> first = second + 0.02  # far less than either run varies, but in every sample
+        >>> {name: round(value, 3) for name, value in paired_difference(first, second).items()}
+        {'difference': 0.02, 'low': 0.02, 'high': 0.02, 'p_value': 0.002}
     """
     first, second = np.asarray(first, float), np.asarray(second, float)
     if first.shape != second.shape:
@@ -110,7 +190,22 @@ def paired_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """P values corrected for several comparisons (Holm, 1979): reject where they are below the level."""
+    """P values corrected for several comparisons (Holm, 1979): reject where they are below the level.
+
+    Args:
+        p_values: (n_comparisons,) in [0, 1].
+
+    Returns:
+        (n_comparisons,) in the same order, at most 1.
+
+    Raises:
+        UsageError: not one row of numbers in [0, 1].
+
+    Example:
+        >>> from afl_helpers.evaluation import holm
+        >>> holm([0.01, 0.04, 0.03]).round(3).tolist()  # 3 x 0.01; 2 x 0.03; 0.04, but no less than the one before
+        [0.03, 0.06, 0.06]
+    """
     p_values = np.asarray(p_values, float)
     if p_values.ndim != 1 or not ((p_values >= 0) & (p_values <= 1)).all():
         raise UsageError("p_values must be one row of numbers in [0, 1]")
@@ -128,6 +223,21 @@ def seed_interval(values: ArrayLike, level: float = 0.95) -> dict[str, float]:
     """Mean over seeds with Student's t interval; with one seed ``low`` and ``high`` are NaN.
 
     For two settings with the same seeds, pass their differences.
+
+    Args:
+        values: (n_seeds,).
+        level: of the interval.
+
+    Returns:
+        ``mean, low, high``, in the unit of the values.
+
+    Raises:
+        UsageError: not one row of values, none at all, or NaN among them.
+
+    Example:
+        >>> from afl_helpers.evaluation import seed_interval
+        >>> {name: round(value, 4) for name, value in seed_interval([0.50, 0.52, 0.54]).items()}
+        {'mean': 0.52, 'low': 0.4703, 'high': 0.5697}
     """
     values = np.asarray(values, float)
     if values.ndim != 1 or not len(values) or np.isnan(values).any():
@@ -151,12 +261,22 @@ def summarize_runs(
     than the mean, and less wasteful than the median; its interval resamples the seeds of each task.
 
     Args:
-        scores: for each loss (n_seeds, n_tasks), a task being a corpus or one metric on it; make tasks comparable first.
+        scores: for each loss (n_seeds, n_tasks), a task being a corpus or one metric on it; make tasks comparable
+            first.
         statistic: ``"iqm"``, ``"mean"`` or ``"median"``, over seeds and tasks.
         level, n_replicates, seed: of the interval.
 
     Returns:
-        One row per loss: its name as index, ``estimate, low, high, n_seeds, n_tasks``.
+        One row per loss, its name as index, with ``estimate, low, high, n_seeds, n_tasks``.
+
+    Raises:
+        UsageError: an unknown statistic, or scores that are not (n_seeds, n_tasks), or hold NaN.
+
+    Example:
+        >>> from afl_helpers.evaluation import summarize_runs
+        >>> scores = {"bce": [[0.5], [0.5], [0.5], [0.9]]}  # four seeds on one task, one of them lucky
+        >>> [round(float(summarize_runs(scores, name)["estimate"]["bce"]), 3) for name in ("iqm", "mean")]
+        [0.5, 0.6]
     """
     statistics = {
         "iqm": lambda values: stats.trim_mean(values, 0.25, axis=-1),
@@ -188,9 +308,18 @@ def probability_of_improvement(
 
     Args:
         first, second: (n_seeds, n_tasks); the numbers of seeds may differ.
+        level, n_replicates, seed: of the interval.
 
     Returns:
-        ``probability, low, high``.
+        ``probability, low, high``, all in [0, 1].
+
+    Raises:
+        UsageError: scores that are not (n_seeds, n_tasks), or hold NaN, or numbers of tasks that differ.
+
+    Example:
+        >>> from afl_helpers.evaluation import probability_of_improvement
+        >>> probability_of_improvement([[0.6], [0.8]], [[0.5], [0.7]])  # 3 of 4 pairs; two seeds say little
+        {'probability': 0.75, 'low': 0.0, 'high': 1.0}
     """
     first, second = _check_runs("first", first), _check_runs("second", second)
     if first.shape[1] != second.shape[1]:
