@@ -23,7 +23,27 @@ NORMALIZATIONS = {
 
 
 def check_counts(label_counts: ArrayLike, n_documents: int) -> np.ndarray:
-    """The counts as float64 of shape (n_labels,), or an error that names what is wrong with them."""
+    """The counts as float64 of shape (n_labels,), or an error that names what is wrong with them.
+
+    Args:
+        label_counts: (n_labels,) number of documents that carry each label; a tensor may lie on a GPU.
+        n_documents: number of documents.
+
+    Returns:
+        (n_labels,) float64.
+
+    Raises:
+        UsageError: another shape, a negative or non-finite count, one above ``n_documents``, or no documents.
+
+    Example:
+        >>> from afl_helpers.gamma import check_counts
+        >>> check_counts([60, 3], n_documents=100).tolist()
+        [60.0, 3.0]
+        >>> check_counts([60, 3], n_documents=50)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        afl_helpers.errors.UsageError: label_counts has 60 at label 0, more than n_documents = 50; ...
+    """
     if hasattr(label_counts, "cpu"):  # a tensor, perhaps on a GPU
         label_counts = label_counts.cpu()
     counts = np.asarray(label_counts, dtype=np.float64)
@@ -64,6 +84,14 @@ def class_gamma(
 
     Raises:
         UsageError: an unknown reading, counts that cannot be, a negative base or bounds out of order.
+
+    Example:
+        >>> from afl_helpers.gamma import class_gamma
+        >>> counts = [100, 40, 10]  # 50 on average
+        >>> class_gamma(counts, n_documents=200).tolist()  # 2 * 50 / n; the rare label's 10 is held at the upper bound
+        [1.0, 2.5, 5.0]
+        >>> class_gamma(counts, n_documents=200, normalization="documents", bounds=None).tolist()  # 2 * 200 / n
+        [4.0, 10.0, 40.0]
     """
     if normalization not in NORMALIZATIONS:
         raise unknown_name("normalization", normalization, NORMALIZATIONS)
@@ -110,6 +138,17 @@ def assign_gamma(gamma: ArrayLike, assignment: str = "frequency", seed: int = 0)
 
     Returns:
         (n_labels,) float64, a new array.
+
+    Raises:
+        UsageError: an unknown assignment.
+
+    Example:
+        >>> from afl_helpers.gamma import assign_gamma
+        >>> gamma = [1.0, 2.0, 6.0]
+        >>> assign_gamma(gamma, "reversed").tolist(), assign_gamma(gamma, "mean").tolist()
+        ([6.0, 5.0, 1.0], [3.0, 3.0, 3.0])
+        >>> sorted(assign_gamma(gamma, "shuffled", seed=1).tolist())  # the same values, whoever gets them
+        [1.0, 2.0, 6.0]
     """
     gamma = np.array(gamma, dtype=np.float64)
     if assignment == "frequency":
@@ -131,7 +170,14 @@ def positive_gradient(gamma: ArrayLike, logits: ArrayLike = 0.0) -> np.ndarray:
         logits: of the positive, a shape that broadcasts with ``gamma``; 0 is where a head with no bias starts.
 
     Returns:
-        float64. Below about 1e-10 Adam, whose epsilon is 1e-8, hardly moves the weights.
+        float64 of the broadcast shape. Below about 1e-10 Adam, whose epsilon is 1e-8, hardly moves the weights.
+
+    Example:
+        >>> from afl_helpers.gamma import positive_gradient
+        >>> positive_gradient([0.0, 2.0]).round(4).tolist()  # at gamma 0 that of cross-entropy, 1 - p
+        [0.5, 0.2983]
+        >>> bool(positive_gradient(40.0) < 1e-10)  # a label with this gamma hardly trains
+        True
     """
     gamma, logits = np.asarray(gamma, dtype=np.float64), np.asarray(logits, dtype=np.float64)
     log_p, log_q = -np.logaddexp(0.0, -logits), -np.logaddexp(0.0, logits)

@@ -16,6 +16,12 @@ class LossStateCallback(TrainerCallback):
     A transformers checkpoint holds the model and the optimiser, not the loss. A run goes on from ``output_dir``'s own
     checkpoints. An epoch is ended when the next one begins: Trainer saves before an epoch's end and, going on from there,
     never reaches that end, so every checkpoint holds the state before it.
+
+    Args:
+        loss: the loss that the Trainer trains with; :meth:`PartialLabelMaskingLoss.callback` makes this callback of it.
+
+    Raises:
+        MissingFileError: a run goes on from a checkpoint that does not hold the loss's state.
     """
 
     FILE = "loss.safetensors"

@@ -30,10 +30,26 @@ def reduce_loss(elements: Tensor, reduction: str = "mean", mask: Tensor | None =
     """Reduce element losses of shape (batch, n_labels).
 
     Args:
+        elements: (batch, n_labels).
         reduction: ``"mean"`` over the elements that count; ``"sum"``; ``"sum_over_classes"``: sum over the labels, mean
             over the documents (Eq. 3, averaged over the batch); ``"none"``: shape (batch, n_labels).
         mask: (batch, n_labels), False or 0 where an element does not count; it then adds neither loss nor gradient. A
             mean over no element is 0.
+
+    Returns:
+        A scalar, or (batch, n_labels) where ``reduction`` is ``"none"``.
+
+    Raises:
+        UsageError: an unknown reduction, or a mask of another shape.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import reduce_loss
+        >>> elements = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
+        >>> reduce_loss(elements).item(), reduce_loss(elements, "sum_over_classes").item()  # 12 / 4 and (3 + 9) / 2
+        (3.0, 6.0)
+        >>> reduce_loss(elements, mask=torch.tensor([[1, 1], [1, 0]])).item()  # the 6 does not count: 6 / 3
+        2.0
     """
     if reduction not in REDUCTIONS:
         raise unknown_name("reduction", reduction, REDUCTIONS)
@@ -137,6 +153,21 @@ def binary_cross_entropy(
         pos_weight: number or (n_labels,), weight of the positives alone.
         weight: number or (n_labels,), weight of positives and negatives.
         mask, reduction: see :func:`reduce_loss`.
+
+    Returns:
+        A scalar, or (batch, n_labels) where ``reduction`` is ``"none"``; float64 where the logits are, else float32.
+
+    Raises:
+        UsageError: shapes do not fit, integer logits, an unknown reduction, or (on a CPU) a target outside [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import binary_cross_entropy
+        >>> logits, targets = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])
+        >>> round(binary_cross_entropy(logits, targets).item(), 4)  # log 2, of the positive and of the negative
+        0.6931
+        >>> round(binary_cross_entropy(logits, targets, pos_weight=3.0).item(), 4)  # (3 + 1) / 2 * log 2
+        1.3863
     """
     logits, targets = prepare(logits, targets, mask, reduction, pos_weight=pos_weight, weight=weight)
     positive = weight if pos_weight is None else pos_weight if weight is None else pos_weight * weight
@@ -166,8 +197,19 @@ def focal_loss(
         alpha, alpha_negative: number or (n_labels,) weights of positives and negatives; None is 1.
         mask, reduction: see :func:`reduce_loss`.
 
+    Returns:
+        A scalar, or (batch, n_labels) where ``reduction`` is ``"none"``; float64 where the logits are, else float32.
+
     Raises:
-        UsageError: shapes do not fit.
+        UsageError: shapes do not fit, integer logits, an unknown reduction, or (on a CPU) a target outside [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import focal_loss
+        >>> logits, targets = torch.zeros(1, 3), torch.ones(1, 3)  # three positives with p = 1 / 2
+        >>> gamma = torch.tensor([0.0, 1.0, 2.0])
+        >>> torch.round(focal_loss(logits, targets, gamma, reduction="none"), decimals=4)  # log 2 times 1, 1/2 and 1/4
+        tensor([[0.6931, 0.3466, 0.1733]])
     """
     logits, targets = prepare(
         logits,
@@ -215,7 +257,24 @@ def flsd_loss(
     Args:
         logits: (batch, n_labels) floating point.
         targets: (batch, n_labels) in [0, 1]; a soft target mixes the two costs.
+        gamma: number, at least 0: where p_t is not below either limit.
+        gammas: two numbers, at least 0: below the first limit, and from the first to the second.
+        limits: two values of p_t in (0, 1), in order.
         mask, reduction: see :func:`reduce_loss`.
+
+    Returns:
+        A scalar, or (batch, n_labels) where ``reduction`` is ``"none"``; float64 where the logits are, else float32.
+
+    Raises:
+        UsageError: shapes do not fit, integer logits, an unknown reduction, or (on a CPU) a target outside [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import flsd_loss
+        >>> logits = torch.logit(torch.tensor([[0.19, 0.21]]))
+        >>> elements = flsd_loss(logits, torch.ones(1, 2), reduction="none")
+        >>> torch.round(elements, decimals=4)  # 0.81^5 * -log 0.19, 0.79^3 * -log 0.21: gamma falls, the loss jumps
+        tensor([[0.5791, 0.7695]])
     """
     logits, targets = _core(*prepare(logits, targets, mask, reduction))
 
@@ -301,6 +360,22 @@ def asymmetric_loss(
         margin: in [0, 1).
         weight: number or (n_labels,), weight of positives and negatives; None is 1.
         mask, reduction: see :func:`reduce_loss`.
+
+    Returns:
+        A scalar, or (batch, n_labels) where ``reduction`` is ``"none"``; float64 where the logits are, else float32.
+
+    Raises:
+        UsageError: shapes do not fit, integer logits, an unknown reduction, or (on a CPU) a target outside [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import asymmetric_loss
+        >>> logits, targets = torch.logit(torch.tensor([[0.04, 0.5]])), torch.zeros(1, 2)
+        >>> torch.round(asymmetric_loss(logits, targets, reduction="none"), decimals=4)  # below the margin: nothing
+        tensor([[0.0000, 0.0245]])
+        >>> plain = asymmetric_loss(logits, targets, gamma_negative=0.0, margin=0.0, reduction="none")
+        >>> torch.round(plain, decimals=4)  # cross-entropy
+        tensor([[0.0408, 0.6931]])
     """
     logits, targets = _core(
         *prepare(
@@ -358,6 +433,21 @@ def asymmetric_polynomial_loss(
         margin: in [0, 1).
         epsilon_1, epsilon_2, epsilon_negative: coefficients of the polynomial terms.
         mask, reduction: see :func:`reduce_loss`.
+
+    Returns:
+        A scalar, or (batch, n_labels) where ``reduction`` is ``"none"``; float64 where the logits are, else float32.
+
+    Raises:
+        UsageError: shapes do not fit, integer logits, an unknown reduction, or (on a CPU) a target outside [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import asymmetric_polynomial_loss
+        >>> logits, targets = torch.zeros(1, 1), torch.ones(1, 1)  # a positive with p = 1 / 2
+        >>> round(asymmetric_polynomial_loss(logits, targets, epsilon_1=0.0, epsilon_2=0.0).item(), 4)  # log 2
+        0.6931
+        >>> round(asymmetric_polynomial_loss(logits, targets).item(), 4)  # log 2 - 1 / 2 + 2.5 / 2 / 4
+        0.5056
     """
     logits, targets = _core(
         *prepare(logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
@@ -397,6 +487,20 @@ def robust_asymmetric_loss(
         epsilon_1, epsilon_2, epsilon_negative: coefficients of the polynomial terms.
         lambda_: at least 1, so that no factor is negative.
         mask, reduction: see :func:`reduce_loss`.
+
+    Returns:
+        A scalar, or (batch, n_labels) where ``reduction`` is ``"none"``; float64 where the logits are, else float32.
+
+    Raises:
+        UsageError: shapes do not fit, integer logits, an unknown reduction, or (on a CPU) a target outside [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import robust_asymmetric_loss
+        >>> logits, targets = torch.zeros(1, 1), torch.zeros(1, 1)  # a negative with p = 1 / 2
+        >>> loss = robust_asymmetric_loss(logits, targets, gamma_negative=0.0, margin=0.0, lambda_=1.5)
+        >>> round(loss.item(), 4)  # log 2 times (1.5 - 1/2) (1/2)^2 (1.5 - 1/2)
+        0.1733
     """
     logits, targets = _core(
         *prepare(logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
@@ -432,6 +536,20 @@ def ldam_loss(
         margin: number or (n_labels,), at least 0; larger for rarer classes.
         scale: factor on the logits, above 0.
         mask, reduction: see :func:`reduce_loss`.
+
+    Returns:
+        A scalar, or (batch, n_labels) where ``reduction`` is ``"none"``; float64 where the logits are, else float32.
+
+    Raises:
+        UsageError: shapes do not fit, integer logits, an unknown reduction, or (on a CPU) a target outside [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import ldam_loss
+        >>> logits, targets = torch.tensor([[2.0, 2.0]]), torch.ones(1, 2)
+        >>> elements = ldam_loss(logits, targets, margin=torch.tensor([0.0, 2.0]), scale=1.0, reduction="none")
+        >>> torch.round(elements, decimals=4)  # the second has just reached its margin: log 2
+        tensor([[0.1269, 0.6931]])
     """
     logits, targets = _core(*prepare(logits, targets, mask, reduction, margin=margin))
     (margin,) = _to(logits, margin)
@@ -463,11 +581,26 @@ def distribution_balanced_loss(
         shift: number or (n_labels,), log odds to start from.
         negative_scale: above 0.
         weight: number, (n_labels,) or (batch, n_labels); None is 1.
-        gamma: at least 0. alpha: in [0, 1]; None weighs positives and negatives 1.
+        gamma: at least 0.
+        alpha: in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
         mask, reduction: see :func:`reduce_loss`.
 
+    Returns:
+        A scalar, or (batch, n_labels) where ``reduction`` is ``"none"``; float64 where the logits are, else float32.
+
     Raises:
-        UsageError: soft targets: the repetition of a document's labels has no meaning for them.
+        UsageError: shapes do not fit, integer logits, an unknown reduction, or soft targets: the repetition of a
+            document's labels has no meaning for them.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import distribution_balanced_loss
+        >>> logits, targets = torch.tensor([[-1.0]]), torch.tensor([[0.0]])  # a negative, on its side of the boundary
+        >>> plain = {"gamma": 0.0, "alpha": None}
+        >>> round(distribution_balanced_loss(logits, targets, **plain).item(), 4)  # cross-entropy: log(1 + e^-1)
+        0.3133
+        >>> round(distribution_balanced_loss(logits, targets, negative_scale=2.0, **plain).item(), 4)  # log(1 + e^-2) / 2
+        0.0635
     """
     logits, targets = prepare(logits, targets, mask, reduction, shift=shift)
     check_hard(targets, "the distribution-balanced family")

@@ -28,7 +28,23 @@ from afl_helpers.losses.fused import in_trace
 
 
 class MultiLabelLoss(nn.Module):
-    """A loss of logits and targets, both (batch, n_labels); subclasses define :meth:`compute`."""
+    """A loss of logits and targets, both (batch, n_labels); subclasses define :meth:`compute`.
+
+    Args:
+        reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: an unknown reduction.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import MultiLabelLoss, reduce_loss
+        >>> class Hinge(MultiLabelLoss):
+        ...     def compute(self, logits, targets, mask, reduction):
+        ...         return reduce_loss(torch.relu(1 - (2 * targets - 1) * logits), reduction, mask)
+        >>> Hinge()(torch.tensor([[2.0, 2.0]]), torch.tensor([[1.0, 0.0]])).item()  # 0 for the positive, 3 for the other
+        1.5
+    """
 
     #: Whether the loss changes from epoch to epoch; its state must then be saved with a checkpoint.
     stateful = False
@@ -46,7 +62,20 @@ class MultiLabelLoss(nn.Module):
     def forward(
         self, logits: Tensor, targets: Tensor, mask: Tensor | None = None, reduction: str | None = None
     ) -> Tensor:
-        """The reduced loss; ``mask`` and ``reduction`` as in :func:`~afl_helpers.losses.functional.reduce_loss`."""
+        """The reduced loss.
+
+        Args:
+            logits: (batch, n_labels) floating point.
+            targets: (batch, n_labels) in [0, 1]; 0 or 1 where the loss takes no soft targets.
+            mask: (batch, n_labels) or None, see :func:`~afl_helpers.losses.functional.reduce_loss`.
+            reduction: in place of the loss's own; None keeps that.
+
+        Returns:
+            A scalar, or (batch, n_labels) where the reduction is ``"none"``.
+
+        Raises:
+            UsageError: shapes do not fit, integer logits, an unknown reduction, or a target that the loss does not take.
+        """
         return self.compute(logits, targets, mask, reduction or self.reduction)
 
     def for_trainer(self) -> Callable[..., Tensor]:
@@ -57,6 +86,20 @@ class MultiLabelLoss(nn.Module):
         all steps and processes, and dividing by it gives the same gradient however the batch is cut up. This holds
         for Trainer's default, ``average_tokens_across_devices=True``. Labels of -100 do not stand for "unknown" here:
         call the loss with a mask instead.
+
+        Returns:
+            A function of (outputs, labels, num_items_in_batch) to a scalar; labels are (batch, n_labels).
+
+        Raises:
+            UsageError: the loss's reduction is ``"none"``.
+
+        Example:
+            >>> import torch
+            >>> from afl_helpers.losses import BinaryCrossEntropy
+            >>> hook = BinaryCrossEntropy().for_trainer()  # for Trainer(compute_loss_func=hook)
+            >>> outputs, labels = {"logits": torch.zeros(1, 2)}, torch.tensor([[1.0, 0.0]])
+            >>> round(hook(outputs, labels, num_items_in_batch=4).item(), 4)  # half of a batch of 4 entries: log 2 / 2
+            0.3466
         """
         if self.reduction == "none":
             raise UsageError('reduction is "none"; a Trainer needs one number: "mean", "sum" or "sum_over_classes"')
@@ -129,6 +172,17 @@ class BinaryCrossEntropy(MultiLabelLoss):
 
     Args:
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: an unknown reduction.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import BinaryCrossEntropy
+        >>> loss = BinaryCrossEntropy()
+        >>> logits, targets = torch.tensor([[0.0, 9.0]]), torch.tensor([[1.0, 0.0]])
+        >>> round(loss(logits, targets, mask=torch.tensor([[True, False]])).item(), 4)  # the 9 is left out: log 2
+        0.6931
     """
 
     def compute(self, logits, targets, mask, reduction):
@@ -141,6 +195,16 @@ class WeightedBinaryCrossEntropy(MultiLabelLoss):
     Args:
         pos_weight: number or (n_labels,), at least 0.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> from afl_helpers.losses import WeightedBinaryCrossEntropy
+        >>> WeightedBinaryCrossEntropy.from_counts([50, 10], n_documents=100).pos_weight.tolist()  # 50 / 50, 90 / 10
+        [1.0, 9.0]
+        >>> WeightedBinaryCrossEntropy.from_counts([50, 10], n_documents=100, cap=5.0).pos_weight.tolist()
+        [1.0, 5.0]
     """
 
     def __init__(self, pos_weight: ArrayLike, reduction: str = "mean"):
@@ -157,6 +221,12 @@ class WeightedBinaryCrossEntropy(MultiLabelLoss):
             label_counts, n_documents: of the training documents; counts are taken as in :func:`clip_counts`.
             cap: largest weight, above 0; None sets no limit.
             reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+        Returns:
+            The loss.
+
+        Raises:
+            UsageError: counts cannot be, a parameter is out of its range or shape, or the reduction is unknown.
         """
         counts = clip_counts(label_counts, n_documents)
         weight = (n_documents - counts) / counts
@@ -176,6 +246,15 @@ class ClassBalancedLoss(MultiLabelLoss):
         weight: number or (n_labels,), at least 0.
         gamma: number or (n_labels,), at least 0; 0 is binary cross-entropy.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> from afl_helpers.losses import ClassBalancedLoss
+        >>> loss = ClassBalancedLoss.from_counts([2, 1], n_documents=10, beta=0.5)  # 0.5 / (1 - 0.5^n): 2/3 and 1
+        >>> [round(weight, 4) for weight in loss.weight.tolist()]  # over their mean, 5/6
+        [0.8, 1.2]
     """
 
     def __init__(self, weight: ArrayLike, gamma: ArrayLike = 0.0, reduction: str = "mean"):
@@ -200,6 +279,12 @@ class ClassBalancedLoss(MultiLabelLoss):
                 use 0.9.
             gamma: number or (n_labels,), at least 0; 0 is binary cross-entropy.
             reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+        Returns:
+            The loss.
+
+        Raises:
+            UsageError: counts cannot be, a parameter is out of its range or shape, or the reduction is unknown.
         """
         weight = effective_number_weight(label_counts, n_documents, beta)
         return cls(weight / weight.mean(), gamma, reduction)
@@ -218,6 +303,17 @@ class FocalLoss(MultiLabelLoss):
         gamma: number or (n_labels,), at least 0; 0 is binary cross-entropy.
         alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import BinaryCrossEntropy, FocalLoss
+        >>> logits, targets = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])
+        >>> losses = BinaryCrossEntropy(), FocalLoss(gamma=0.0), FocalLoss(gamma=2.0)
+        >>> [round(loss(logits, targets).item(), 4) for loss in losses]  # log 2, the same, and a quarter of it
+        [0.6931, 0.6931, 0.1733]
     """
 
     def __init__(self, gamma: ArrayLike = 2.0, alpha: ArrayLike | None = None, reduction: str = "mean"):
@@ -246,6 +342,18 @@ class AdaptiveFocalLoss(MultiLabelLoss):
         rescale_by: the base gamma by which Equalized Focal Loss (Li et al., CVPR 2022) makes up for what a larger gamma
             takes away: the loss is multiplied by ``gamma / rescale_by``. None, as in Eq. 3, does not.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`; ``"sum_over_classes"`` is Eq. 3 itself.
+
+    Raises:
+        UsageError: a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import AdaptiveFocalLoss
+        >>> loss = AdaptiveFocalLoss.from_counts([100, 40, 10], n_documents=200)
+        >>> loss.gamma.tolist()  # the rarest label is at the upper bound
+        [1.0, 2.5, 5.0]
+        >>> torch.round(loss(torch.zeros(1, 3), torch.ones(1, 3), reduction="none"), decimals=4)  # log 2 / 2^gamma
+        tensor([[0.3466, 0.1225, 0.0217]])
     """
 
     def __init__(
@@ -282,6 +390,13 @@ class AdaptiveFocalLoss(MultiLabelLoss):
             label_counts, n_documents, base_gamma, normalization, bounds: see :func:`~afl_helpers.gamma.class_gamma`.
             rescale: multiply the loss of a class by ``gamma_c / base_gamma``, as Equalized Focal Loss does.
             params: further parameters of the class.
+
+        Returns:
+            The loss.
+
+        Raises:
+            UsageError: counts cannot be, an unknown reading, a parameter is out of its range or shape, or an unknown
+                reduction.
         """
         gamma = class_gamma(label_counts, n_documents, base_gamma, normalization, bounds)
         return cls(gamma, rescale_by=base_gamma if rescale else None, **params)
@@ -333,6 +448,17 @@ class SampleDependentFocalLoss(MultiLabelLoss):
         gammas: two numbers, at least 0: below the first limit, and from the first to the second.
         limits: two values of p_t in (0, 1), in order.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import FocalLoss, SampleDependentFocalLoss
+        >>> logits, targets = torch.logit(torch.tensor([[0.1, 0.3]])), torch.ones(1, 2)
+        >>> losses = SampleDependentFocalLoss(), FocalLoss(gamma=[5.0, 3.0])  # gamma is 5 below p_t = 0.2, then 3
+        >>> [round(loss(logits, targets).item(), 4) for loss in losses]
+        [0.8863, 0.8863]
     """
 
     def __init__(
@@ -364,6 +490,16 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_negative: number or (n_labels,), at least 0.
         margin: in [0, 1): a negative with p below it has neither loss nor gradient.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import AsymmetricLoss
+        >>> logits, targets = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])  # a positive and a negative with p = 1 / 2
+        >>> torch.round(AsymmetricLoss()(logits, targets, reduction="none"), decimals=4)  # log 2 and -0.45^4 log 0.55
+        tensor([[0.6931, 0.0245]])
     """
 
     def __init__(
@@ -396,6 +532,17 @@ class AsymmetricPolynomialLoss(AsymmetricLoss):
         epsilon_2: twice the coefficient of (1 - p)^2 in the positive part.
         epsilon_negative: coefficient of (1 - p_m) in the negative part.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import AsymmetricPolynomialLoss
+        >>> logits = torch.zeros(1, 1, requires_grad=True)
+        >>> AsymmetricPolynomialLoss(gamma_positive=2.0, epsilon_1=0.0, epsilon_2=0.0)(logits, torch.ones(1, 1)).backward()
+        >>> round(logits.grad.item(), 4)  # cross-entropy's -1/2 times the constant (1 - 1/2)^2; focal loss has -0.2983
+        -0.125
     """
 
     _function = staticmethod(asymmetric_polynomial_loss)
@@ -439,8 +586,19 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
         epsilon_1: coefficient of (1 - p) in the positive part.
         epsilon_2: twice the coefficient of (1 - p)^2 in the positive part.
         epsilon_negative: coefficient of (1 - p_m) in the negative part.
-        lambda_: at least 1; the negative part is multiplied by (lambda_ - p) p^2 (lambda_ - (1 - p_m)).
+        lambda_: at least 1; the negative part is multiplied by ``(lambda_ - p) p^2 (lambda_ - (1 - p_m))``.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import AsymmetricLoss, RobustAsymmetricLoss
+        >>> logits, targets = torch.tensor([[8.0]]), torch.zeros(1, 1)  # a negative with p near 1: perhaps mislabelled
+        >>> losses = AsymmetricLoss(margin=0.0), RobustAsymmetricLoss(margin=0.0, lambda_=1.0)
+        >>> [round(loss(logits, targets).item(), 3) for loss in losses]
+        [7.99, 0.003]
     """
 
     _function = staticmethod(robust_asymmetric_loss)
@@ -482,6 +640,15 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
         cooccurrence: (n_labels, n_labels) number of training documents with both labels, from which P(c | j) is taken; None
             takes labels as independent, P(c | j) = n_c / N.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: counts cannot be, a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> from afl_helpers.losses import WeightedAsymmetricLoss
+        >>> loss = WeightedAsymmetricLoss([100, 25], n_documents=200)
+        >>> [round(weight, 4) for weight in loss.weight.tolist()]  # 1 / 10 and 1 / 5, over their mean
+        [0.6667, 1.3333]
     """
 
     def __init__(
@@ -556,6 +723,15 @@ class LDAMLoss(MultiLabelLoss):
         margin: number or (n_labels,), at least 0: by how much a positive's logit must clear the boundary.
         scale: factor on the logits, above 0.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> from afl_helpers.losses import LDAMLoss
+        >>> loss = LDAMLoss.from_counts([160, 10], n_documents=1000)
+        >>> [round(margin, 4) for margin in loss.margin.tolist()]  # 16 times as rare: twice the margin
+        [0.25, 0.5]
     """
 
     def __init__(self, margin: ArrayLike, scale: float = 30.0, reduction: str = "mean"):
@@ -580,6 +756,12 @@ class LDAMLoss(MultiLabelLoss):
             max_margin: margin of the rarest class, at least 0.
             scale: factor on the logits, above 0.
             reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+        Returns:
+            The loss.
+
+        Raises:
+            UsageError: counts cannot be, a parameter is out of its range or shape, or the reduction is unknown.
         """
         _check_range("max_margin", max_margin, 0.0)
         counts = clip_counts(label_counts, n_documents)
@@ -604,6 +786,17 @@ class DistributionBalancedLoss(MultiLabelLoss):
         prior_shift: at least 0; each logit starts from its label's log odds times this.
         negative_scale: above 0; logits of negatives are multiplied by it, their loss divided.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: counts cannot be, a parameter is out of its range or shape, or the reduction is unknown.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import DistributionBalancedLoss
+        >>> loss = DistributionBalancedLoss([90, 10], n_documents=100, gamma=0.0, alpha=None, prior_shift=0.0)
+        >>> elements = loss(torch.zeros(1, 2), torch.ones(1, 2), reduction="none")  # a document with both labels
+        >>> torch.round(elements, decimals=4)  # log 2 times 0.1003 and 0.6: it is repeated for the rare one
+        tensor([[0.0695, 0.4159]])
     """
 
     def __init__(

@@ -24,8 +24,9 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
     counts as average.
 
     The mask is drawn, from torch's global generator, and the histograms are kept in training alone: in train mode and
-    with logits that require a gradient. Otherwise this is cross-entropy. Masked elements count as 0 in a mean. Whoever
-    trains calls :meth:`end_epoch`; in a transformers Trainer :meth:`callback` does, and saves the state with each checkpoint.
+    with logits that require a gradient. Otherwise this is cross-entropy. Elements that were not kept count as 0 in a mean.
+    Whoever trains calls :meth:`end_epoch`; in a transformers Trainer :meth:`callback` does, and saves the state with each
+    checkpoint.
 
     Args:
         label_counts: (n_labels,) counts on the training documents; a label that none or all have counts as by
@@ -34,6 +35,18 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         rate: at least 0, how fast the ideal ratios move; the paper's lambda.
         n_bins: of the histograms, at least 2.
         reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
+
+    Raises:
+        UsageError: counts cannot be, a parameter is out of its range, or the reduction is unknown.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import PartialLabelMaskingLoss
+        >>> loss = PartialLabelMaskingLoss([50, 10], n_documents=100)  # ideal ratios start at 0.5 and 0.1
+        >>> _ = loss(torch.tensor([[3.0, -3.0], [-3.0, -3.0]], requires_grad=True), torch.tensor([[1, 1], [0, 0]]))
+        >>> loss.end_epoch()  # label 1's positive was missed
+        >>> [round(ratio, 4) for ratio in loss.ideal_ratio.tolist()]  # 0.5 / e^0.1, 0.1 * e^0.1
+        [0.4524, 0.1105]
     """
 
     stateful = True
@@ -105,7 +118,11 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         self.histograms.zero_()
 
     def callback(self):
-        """For ``Trainer(callbacks=[...])``: ends the epochs, and keeps the state with the checkpoints."""
+        """For ``Trainer(callbacks=[...])``: ends the epochs, and keeps the state with the checkpoints.
+
+        Returns:
+            A transformers ``TrainerCallback``.
+        """
         from afl_helpers.losses.callback import LossStateCallback  # transformers takes seconds to import
 
         return LossStateCallback(self)

@@ -40,10 +40,19 @@ class LossInfo:
         fidelity: how close this loss is to its source.
         when: when to reach for it, and what to beware of.
         build: makes the module; takes ``label_counts`` and ``n_documents`` first where ``needs_counts``.
+        needs_counts: depends on class frequency.
         monotone: the loss of a positive never rises with its logit, that of a negative never falls.
         soft_targets: takes targets between 0 and 1, as mixtures of the two costs.
         differentiated: its gradient is that of its value; False where a focusing weight is held constant.
         reduces_to_bce: parameters with which it is binary cross-entropy, or None.
+
+    Example:
+        >>> from afl_helpers.losses import LOSSES
+        >>> info = LOSSES["focal"]
+        >>> info.defaults
+        {'gamma': 2.0, 'alpha': None, 'reduction': 'mean'}
+        >>> info.parameters["gamma"]
+        'number or (n_labels,), at least 0; 0 is binary cross-entropy.'
     """
 
     title: str
@@ -433,11 +442,26 @@ def build_loss(
     """Build a loss by its name in :data:`LOSSES`; every name takes the same arguments.
 
     Args:
-        label_counts, n_documents: counts on the training documents; only some losses need them.
+        name: a key of :data:`LOSSES`.
+        label_counts: (n_labels,) counts on the training documents; only some losses need them.
+        n_documents: number of training documents; only some losses need it.
         params: parameters of that loss, see ``LOSSES[name].defaults``.
 
+    Returns:
+        The loss, a module of logits and targets, both (batch, n_labels).
+
     Raises:
-        UsageError: an unknown name or parameter, each with the valid ones, and for missing counts.
+        UsageError: an unknown name or parameter, each with the valid ones; missing counts; or a value that the loss does
+            not take.
+
+    Example:
+        >>> from afl_helpers.losses import build_loss
+        >>> build_loss("afl", label_counts=[100, 40, 10], n_documents=200).gamma.tolist()
+        [1.0, 2.5, 5.0]
+        >>> build_loss("focal", gama=2.0)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        afl_helpers.errors.UsageError: unknown parameter of loss 'focal': 'gama' (did you mean 'gamma'?); ...
     """
     if name not in LOSSES:
         raise unknown_name("loss", name, LOSSES)
