@@ -11,7 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from afl_helpers.claims import PAPER_FIGURES, PRINTED, implied, printed_range
@@ -529,7 +529,10 @@ def epochs(
             axes.plot(best["epoch"], best[metric], "o", color=colour, markersize=9, fillstyle="none")
         axes.set(xlabel="epoch", ylabel=ylabel)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    panels[0][-1].legend(fontsize=9)
+    if len(histories) > 3:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9)
+    else:
+        axes.legend(fontsize=9)
     return figure
 
 
@@ -700,9 +703,9 @@ def differences(
     panels = xlabel if isinstance(xlabel, Mapping) else {None: xlabel}
     groups = list(dict.fromkeys(table["group"])) if "group" in table else [None]
     names = list(dict.fromkeys(table["comparison"]))
-    height = 0.9 + (0.42 if len(panels) == 1 else 0.16) * (len(table) if len(panels) == 1 else len(table) / len(panels))
+    height = 1.3 + len(names) * (0.22 + 0.12 * len(groups))
     figure, all_axes = _subplots(
-        1, len(panels), figsize=(7.2 if len(panels) == 1 else 8.4, max(2.2, height)), sharey=True, squeeze=False
+        1, len(panels), figsize=(7.2 if len(panels) == 1 else 8.4, height), sharey=True, squeeze=False
     )
     for axes, (metric, title) in zip(all_axes[0], panels.items()):
         own = table if metric is None else table[table["metric"] == metric]
@@ -717,6 +720,7 @@ def differences(
                 rows["difference"], y, xerr=spread, fmt="o", color=PALETTE[i], label=group, capsize=2, markersize=5
             )
         axes.set(xlabel=title)
+        axes.xaxis.set_major_locator(MaxNLocator(5 if len(panels) == 1 else 9 // len(panels)))
         axes.grid(False, axis="y")
     first = all_axes[0][0]
     first.set_yticks(range(len(names)), names)
