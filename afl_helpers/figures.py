@@ -1,8 +1,10 @@
 """Every figure of the book, each a function from data to a matplotlib Figure in one style."""
 
 import html
+import io
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -16,7 +18,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from afl_helpers.claims import PAPER_FIGURES, PRINTED, implied, printed_range
 from afl_helpers.evaluation import label_table
-from afl_helpers.gamma import NORMALIZATIONS, class_gamma
+from afl_helpers.gamma import NORMALIZATIONS, class_gamma, positive_gradient
 
 #: Okabe and Ito's palette, which readers of every colour vision can tell apart.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -184,25 +186,25 @@ def cooccurrence(labels: np.ndarray, label_names: Sequence[str], top: int = 15) 
     return figure
 
 
-def text_lengths(lengths: Sequence[int], limit: int = 512) -> Figure:
-    """How many texts have how many tokens, with the most that an encoder reads."""
-    lengths = np.asarray(lengths)
+def text_lengths(lengths: Mapping[str, Sequence[int]], limits: Sequence[int] = (128, 512)) -> Figure:
+    """The share of texts with at most so many tokens, one line a corpus, and limits on what an encoder reads."""
     figure, axes = _subplots()
-    axes.hist(lengths, bins=np.linspace(0, max(lengths.max(), limit) * 1.05, 80), color=PALETTE[0])
-    axes.axvline(limit, color=PALETTE[1], linestyle="--")
-    axes.annotate(
-        f"{limit} tokens",
-        (limit, 0.95),
-        xycoords=("data", "axes fraction"),
-        xytext=(-6, 0),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        color=PALETTE[1],
-    )
-    axes.set(xlabel="tokens in the text", ylabel="documents")
-    axes.set_title(f"{len(lengths):,} documents", loc="left")
-    axes.grid(False, axis="x")
+    longest = max(max(values) for values in lengths.values())
+    for (name, values), colour in zip(lengths.items(), PALETTE):
+        ordered = np.sort(np.asarray(values))
+        share = np.arange(1, len(ordered) + 1) / len(ordered)
+        axes.step(
+            [*ordered, longest], [*share, 1], where="post", color=colour, label=f"{name}, n = {len(ordered):,}"
+        )
+    for limit in limits:
+        axes.axvline(limit, color="black", linestyle="--", linewidth=1)
+        axes.annotate(
+            f"{limit}", (limit, 0.02), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points"
+        )
+    axes.set(xscale="log", xlabel="tokens", ylabel="share of texts with at most so many", ylim=(0, 1.02))
+    axes.set_xticks([16, 64, 256, 1024], ["16", "64", "256", "1,024"])
+    axes.minorticks_off()
+    axes.legend(fontsize=9, loc="upper left")
     return figure
 
 
@@ -378,51 +380,149 @@ class InteractiveChart:
     Args:
         chart: an ``altair.Chart``.
         alt: what is seen, for those who do not see it.
+        still: the chart at its first position, for a page on which no script runs.
     """
 
-    def __init__(self, chart, alt: str):
+    def __init__(self, chart, alt: str, still: Figure):
         self.specification = chart.to_dict()
         self.alt = alt
+        self.still = still
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, object]:
         # "</" would end the script element.
         text = json.dumps(self.specification).replace("</", "<\\/")
         page = (
             f'<div class="vega-chart" role="figure" aria-label="{html.escape(self.alt)}">'
-            f'<script type="application/json">{text}</script></div>'
+            f'<script type="application/json">{text}</script>'
+            f"<noscript>{_svg(self.still)}<p>{html.escape(self.alt)}</p></noscript></div>"
         )
         # The build of the book sets AFL_BOOK, and Sphinx warns of a type that it cannot show.
         in_book = bool(os.environ.get("AFL_BOOK"))
         return {"text/html": page} if in_book else {"text/html": page, _VEGA_LITE: self.specification}
 
 
+def _svg(figure: Figure) -> str:
+    """The figure as an svg element that takes the width it gets."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    element = buffer.getvalue()
+    head, body = element[element.index("<svg") :].split(">", 1)
+    return re.sub(r'\s(width|height)="[^"]*"', "", head) + f' aria-hidden="true">{body}'
+
+
+def focal_slider(gamma: float = 2.0, alpha: float = 0.5) -> InteractiveChart:
+    """Loss of a positive, and gradients by the logit of a positive and a negative, with sliders for gamma and alpha.
+
+    Lin et al. (2017): a positive is weighted with alpha, a negative with 1 - alpha. Dashed: the same at gamma 0 and
+    alpha 0.5, which is half of cross-entropy.
+    """
+    import altair as alt
+
+    def curves_at(g: str, a: str) -> dict[str, str]:
+        return {
+            "loss of a positive": f"-{a} * pow(1 - datum.p, {g}) * log(datum.p)",
+            "gradient of a positive": f"{a} * pow(1 - datum.p, {g}) * (1 - datum.p - {g} * datum.p * log(datum.p))",
+            "gradient of a negative": f"(1 - {a}) * pow(datum.p, {g}) * (datum.p - {g} * (1 - datum.p) * log(1 - datum.p))",
+        }
+
+    names = list(curves_at("0", "0.5"))
+    sliders = [
+        alt.param(name="gamma", value=gamma, bind=alt.binding_range(min=0.0, max=5.0, step=0.1, name="gamma ")),
+        alt.param(name="alpha", value=alpha, bind=alt.binding_range(min=0.05, max=0.95, step=0.05, name="alpha ")),
+    ]
+
+    def lines(g: str, a: str, dash: list[int]):
+        return (
+            alt.Chart(alt.sequence(0.005, 1.0, 0.005, as_="p"))
+            .transform_calculate(**curves_at(g, a))
+            .transform_fold(names, as_=["curve", "value"])
+            .mark_line(clip=True, strokeDash=dash, strokeWidth=2 if not dash else 1)
+            .encode(
+                x=alt.X("p:Q", title="score p").scale(domain=[0, 1]).axis(tickCount=5, format=".1f"),
+                y=alt.Y("value:Q", title="loss, size of the gradient").scale(domain=[0, 1.5]),
+                color=alt.Color("curve:N", title=None, sort=names)
+                .scale(domain=names, range=list(PALETTE[:3]))
+                .legend(orient="top", columns=1),
+            )
+        )
+
+    chart = alt.layer(lines("gamma", "alpha", []), lines("0", "0.5", [4, 3])).add_params(*sliders)
+    p = np.linspace(0.005, 0.995, 199)
+    logits = np.log(p / (1 - p))
+    still, axes = _subplots()
+    for g, a, style in ((gamma, alpha, "-"), (0.0, 0.5, "--")):
+        values = (
+            -a * (1 - p) ** g * np.log(p),
+            a * positive_gradient(g, logits),
+            (1 - a) * positive_gradient(g, -logits),
+        )
+        for name, curve, colour in zip(names, values, PALETTE):
+            axes.plot(p, curve, style, color=colour, label=name if style == "-" else None)
+    axes.set(xlabel="score p", ylabel="loss, size of the gradient", xlim=(0, 1), ylim=(0, 1.5))
+    axes.legend(fontsize=9)
+    return InteractiveChart(
+        chart.properties(width="container", height=280),
+        "Three curves against the score: the loss of a positive falls; its gradient falls too, but for a larger gamma first rises and then "
+        "falls faster; the gradient of a negative is its mirror image. Sliders move gamma and alpha; dashed lines stay at gamma 0 and alpha 0.5.",
+        still,
+    )
+
+
 def gamma_slider(label_counts: Mapping[str, int], bounds: tuple[float, float] = (0.5, 5.0)) -> InteractiveChart:
-    """Gamma of each label, base * mean n / n within bounds, with a slider for the base."""
+    """Gamma of each label, base * mean n / n within bounds, with sliders for base and bounds.
+
+    The colour is the gradient at a score of one half, where a fresh head begins, as a share of cross-entropy's:
+    ``2^-gamma (1 + gamma log 2)``.
+    """
     import altair as alt
 
     counts = pd.DataFrame({"label": list(label_counts), "documents": list(label_counts.values())})
-    base = alt.param(name="base", value=2.0, bind=alt.binding_range(min=0.0, max=5.0, step=0.1, name="base gamma "))
-    low, high = bounds
+
+    def slider(name: str, value: float, highest: float, title: str):
+        return alt.param(name=name, value=value, bind=alt.binding_range(min=0.0, max=highest, step=0.1, name=title))
+
+    gamma = f"clamp(base * {counts['documents'].mean()} / datum.documents, low, high)"
+    signal = f"pow(2, -datum.gamma) * (1 + datum.gamma * {np.log(2)})"
+    scheme = {"scheme": "viridis", "domain": [0, 1]}
     chart = (
         alt.Chart(counts)
-        .mark_circle(size=40, color=PALETTE[0], opacity=0.7)
-        .transform_calculate(gamma=f"clamp(base * {counts['documents'].mean()} / datum.documents, {low}, {high})")
+        .mark_circle(size=40)
+        .transform_calculate(gamma=gamma)
+        .transform_calculate(signal=signal)
         .encode(
             x=alt.X("documents:Q", title="documents with the label (rarer to the right)")
             .scale(type="log", reverse=True)
             .axis(values=[1, 10, 100, 1000, 10_000], format=",d"),
-            y=alt.Y("gamma:Q", title="gamma of the label").scale(domain=[0, high]),
+            y=alt.Y("gamma:Q", title="gamma of the label").scale(domain=[0, 10]),
+            color=alt.Color("signal:Q", title="gradient at one half, as a share of BCE's")
+            .scale(**scheme)
+            .legend(orient="top", gradientLength=220, titleLimit=300),
             tooltip=[
                 alt.Tooltip("label:N"),
                 alt.Tooltip("documents:Q", format=","),
                 alt.Tooltip("gamma:Q", format=".2f"),
+                alt.Tooltip("signal:Q", title="gradient, share of BCE's", format=".3f"),
             ],
         )
-        .add_params(base)
-        .properties(width="container", height=260)
+        .add_params(
+            slider("base", 2.0, 5.0, "base gamma "),
+            slider("low", bounds[0], 2.0, "lower bound "),
+            slider("high", bounds[1], 10.0, "upper bound "),
+        )
+        .properties(width="container", height=280)
     )
+    documents = counts["documents"].to_numpy(float)
+    at_first = class_gamma(documents, documents.sum(), bounds=bounds)
+    still, axes = _subplots()
+    points = axes.scatter(documents, at_first, c=positive_gradient(at_first) / positive_gradient(0.0), cmap="viridis", vmin=0, vmax=1, s=14)
+    axes.set(xscale="log", xlabel="documents with the label (rarer to the right)", ylabel="gamma of the label")
+    axes.invert_xaxis()
+    still.colorbar(points, label="gradient at one half,\nas a share of BCE's")
     return InteractiveChart(
-        chart, "Each label as a point, gamma against its number of documents; a slider moves the base gamma."
+        chart,
+        "Each label as a point, gamma against its number of documents: flat at the lower bound for frequent labels, then a steep rise to the upper "
+        "bound. The colour of a point says how strong its gradient is at the start. Sliders move base gamma and both bounds.",
+        still,
     )
 
 
@@ -808,10 +908,18 @@ def threshold_slider(targets: np.ndarray, scores: np.ndarray, start: float = 0.5
         .encode(x=alt.value(0), y=alt.value(-12), text="words:N")
     )
     chart = alt.layer(bars, text, best, never).add_params(at).properties(width="container", height=220)
+    found = pd.DataFrame(rows)
+    values = found[found["threshold"] == start].set_index("measure")["value"][list(titles.values())[::-1]]
+    highest = found.groupby("measure")["value"].max()[values.index]
+    still, axes = _subplots()
+    axes.barh(values.index, values, color=PALETTE[0], alpha=0.75)
+    axes.plot(highest, highest.index, "|", color=PALETTE[1], markersize=18, markeredgewidth=2)
+    axes.set(xlabel=f"value on test, threshold {start:g}", xlim=(0, 1))
     return InteractiveChart(
         chart,
         "A bar for each of six measures at the threshold that a slider moves, and a tick at the best that any threshold "
         "reaches; above, how many labels are never predicted.",
+        still,
     )
 
 

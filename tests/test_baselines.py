@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
+from scipy.stats import gmean
 
 from afl_helpers.baselines import CnnConfig, TfidfConfig, cnn, priors, tfidf
 from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.data import load_corpus
-from afl_helpers.data.resampling import RESAMPLING, imbalance_ratios, resample
+from afl_helpers.data.imbalance import imbalance_ratios, scumble
+from afl_helpers.data.resampling import RESAMPLING, resample
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import build_loss
 from afl_helpers.training import THRESHOLDS, Head, probe, train_heads
@@ -72,6 +75,13 @@ class TestResampling:
 
     def test_imbalance_ratio_is_the_largest_count_over_each(self):
         assert imbalance_ratios([9, 3, 1, 0]).tolist() == [1.0, 3.0, 9.0, np.inf]
+
+    def test_scumble_is_its_definition_document_by_document(self):
+        labels = (np.random.default_rng(0).random((40, 7)) < [0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0]).astype(np.uint8)
+        ratios = imbalance_ratios(labels.sum(0))
+        expected = [1 - gmean(ratios[row == 1]) / ratios[row == 1].mean() if row.any() else 0.0 for row in labels]
+        assert scumble(labels) == pytest.approx(expected, abs=1e-12)
+        assert scumble(sparse.csr_array(labels)) == pytest.approx(expected, abs=1e-12)
 
     def test_label_sets_move_towards_their_mean_size(self):
         # The mean size is 10/3: copies go to {0, 1} (at most 1) and {2} (at most 3); documents leave {0} (at most 2).

@@ -1,16 +1,20 @@
 """Each figure draws what it is given: points in the data, names on the axes, one style."""
 
+import math
+from types import SimpleNamespace
+
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from afl_helpers import figures
 from afl_helpers.display import loss_card, we_find
-from afl_helpers.gamma import class_gamma
-from afl_helpers.losses import LOSSES
+from afl_helpers.gamma import class_gamma, positive_gradient
+from afl_helpers.losses import LOSSES, focal_loss
 
 matplotlib.use("Agg")
 
@@ -39,6 +43,14 @@ def test_long_tail_is_sorted_and_named():
     axes = figure.axes[0]
     assert axes.lines[0].get_ydata().tolist() == [60, 30, 6, 1]
     assert axes.texts[0].get_text() == "Heist (1)" and "4 labels, 70 documents" in axes.get_title(loc="left")
+
+
+def test_text_lengths_are_cumulative_shares():
+    figure = figures.text_lengths({"a": [10, 20, 20, 600], "b": [5]}, limits=(512,))
+    line = figure.axes[0].lines[0]
+    share = dict(zip(line.get_xdata(), line.get_ydata()))
+    assert share[10] == 0.25 and share[20] == 0.75 and share[600] == 1.0
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a, n = 4", "b, n = 1"]
 
 
 def test_cooccurrence_is_conditional_on_the_row():
@@ -144,6 +156,48 @@ def test_ranks_follow_the_measure_and_its_threshold():
     axes = figures.ranks_by_measure(runs_table(), ["bce", "afl"]).axes[0]
     assert axes.images[0].get_array().tolist() == found.T.to_numpy().tolist()
     assert [text.get_text() for text in axes.texts[:2]] == ["2", "1"]
+
+
+def _expressions(specification: dict) -> dict[str, str]:
+    """Name -> formula of every calculate transform of a chart, layers included."""
+    parts = [specification, *specification.get("layer", [])]
+    found = {}
+    for part in reversed(parts):  # the first layer, which the sliders move, last
+        found |= {step["as"]: step["calculate"] for step in part.get("transform", []) if "calculate" in step}
+    return found
+
+
+def _vega(expression: str, **values: float) -> float:
+    known = {"pow": pow, "log": math.log, "clamp": lambda x, low, high: min(max(x, low), high)}
+    return eval(expression, known, {"datum": SimpleNamespace(**values), **values})
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.7, 5.0])
+@pytest.mark.parametrize("p", [0.05, 0.5, 0.9])
+def test_focal_slider_draws_the_loss_of_the_package(gamma, p):
+    formulas = _expressions(figures.focal_slider().specification)
+    z = torch.tensor([[p], [p]], dtype=torch.float64).logit().requires_grad_()
+    loss = focal_loss(z, torch.tensor([[1.0], [0.0]], dtype=torch.float64), gamma, 0.3, None, 0.7, reduction="none")
+    slopes = torch.autograd.grad(loss.sum(), z)[0].abs().ravel().tolist()
+    drawn = {name: _vega(formula, p=p, gamma=gamma, alpha=0.3) for name, formula in formulas.items()}
+    assert drawn == pytest.approx(
+        {"loss of a positive": loss[0].item(), "gradient of a positive": slopes[0], "gradient of a negative": slopes[1]}
+    )
+
+
+def test_gamma_slider_draws_the_gamma_and_the_gradient_of_the_package():
+    formulas = _expressions(figures.gamma_slider(COUNTS).specification)
+    expected = class_gamma(list(COUNTS.values()), 70, base_gamma=1.5, bounds=(0.2, 8.0))
+    drawn = [_vega(formulas["gamma"], documents=n, base=1.5, low=0.2, high=8.0) for n in COUNTS.values()]
+    assert drawn == pytest.approx(expected.tolist())
+    shares = [_vega(formulas["signal"], gamma=gamma) for gamma in drawn]
+    assert shares == pytest.approx((positive_gradient(expected) / positive_gradient(0.0)).tolist())
+
+
+def test_a_chart_has_a_still_picture_for_pages_without_scripts():
+    page = figures.gamma_slider(COUNTS)._repr_mimebundle_()["text/html"]
+    still = page[page.index("<noscript>") : page.index("</noscript>")]
+    assert "<svg" in still and "Sliders move" in still and 'width="' not in still[: still.index(">", 12)]
 
 
 def test_threshold_slider_has_the_values_of_each_threshold():

@@ -185,13 +185,23 @@ def mask_genre_words(texts: Iterable[str], genre_names: Iterable[str]) -> list[s
     Whole words only, in any case, with their plurals and adjectives (`word_forms`); parts of hyphenated words
     count as words. FUNCTION_WORDS and single letters stay.
     """
-    words = {word.lower() for name in genre_names for word in _WORD.findall(name)}
-    masked = {form for word in words if len(word) > 1 and word not in FUNCTION_WORDS for form in word_forms(word)}
+    masked = {form for name in genre_names for forms in genre_words(name) for form in forms}
 
     def mask(match: re.Match) -> str:
         return MASK_WORD if match[0].lower() in masked else match[0]
 
     return [_WORD.sub(mask, text) for text in texts]
+
+
+def genre_words(name: str) -> list[set[str]]:
+    """The words of a genre's name, each with its forms (`word_forms`), without FUNCTION_WORDS and single letters."""
+    words = (word.lower() for word in _WORD.findall(name))
+    return [word_forms(word) for word in words if len(word) > 1 and word not in FUNCTION_WORDS]
+
+
+def words_of(text: str) -> set[str]:
+    """The words of a text in lower case; parts of hyphenated words are words."""
+    return {word.lower() for word in _WORD.findall(text)}
 
 
 def word_forms(word: str) -> set[str]:

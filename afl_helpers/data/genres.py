@@ -1,7 +1,10 @@
-"""How many movies of the CMU corpus carry each genre: the real long tail, without the texts."""
+"""Which genres the movies of the CMU corpus carry, and how many movies each: the real labels, without the texts."""
 
 import csv
+import json
 from importlib import resources
+
+import numpy as np
 
 #: Movies in the complete metadata that have a genre.
 N_MOVIES_WITH_GENRE = 79_447
@@ -15,3 +18,24 @@ def genre_counts() -> dict[str, int]:
     """
     text = resources.files("afl_helpers.data").joinpath("genre_counts.csv").read_text(encoding="utf-8")
     return {row["genre"]: int(row["movies"]) for row in csv.DictReader(text.splitlines())}
+
+
+def genre_matrix() -> tuple[np.ndarray, list[str]]:
+    """Which of 28 genres each movie of the complete metadata carries: real labels, without titles or texts.
+
+    Returns:
+        (n_movies, 28) uint8, a row for each movie that carries one of them at least, in no particular order; and the
+        genres, from the most frequent.
+
+    Example:
+        >>> from afl_helpers.data.genres import genre_matrix
+        >>> labels, names = genre_matrix()
+        >>> int(labels[:, names.index("Western")].sum()) > 2000
+        True
+    """
+    table = json.loads(resources.files("afl_helpers.data").joinpath("genre_sets.json").read_text(encoding="utf-8"))
+    names = list(table["genres"].values())
+    sets = np.zeros((len(table["sets"]), len(names)), dtype=np.uint8)
+    for row, members in enumerate(table["sets"]):
+        sets[row, [int(position) for position in members.split(",")]] = 1
+    return np.repeat(sets, list(table["sets"].values()), axis=0), names

@@ -8,16 +8,11 @@ classification: Measures and random resampling algorithms", Neurocomputing 163, 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from afl_helpers.data.imbalance import imbalance_ratios
 from afl_helpers.errors import UsageError, unknown_name
 
 #: Names of the methods; "none" is every document once.
 RESAMPLING = ("none", "lp_ros", "lp_rus", "ml_ros", "ml_rus")
-
-
-def imbalance_ratios(label_counts: ArrayLike) -> np.ndarray:
-    """IRLbl, (n_labels,) float64: the count of the most frequent label over that of each; inf for an absent one."""
-    counts = np.asarray(label_counts, float)
-    return np.divide(counts.max(initial=0.0), counts, out=np.full(len(counts), np.inf), where=counts > 0)
 
 
 def resample(labels: ArrayLike, method: str = "none", rate: float = 0.25, seed: int = 0) -> np.ndarray:

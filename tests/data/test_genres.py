@@ -8,13 +8,19 @@ import pytest
 
 from afl_helpers.data import cmu
 from afl_helpers.data.corpus import MalformedLines
-from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts
+from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts, genre_matrix
 
 
 def test_the_published_long_tail():
     counts = genre_counts()
     assert len(counts) == 363 and counts["Drama"] == 34_007 and next(iter(counts)) == "Drama"
     assert sum(count < 10 for count in counts.values()) == 82 and sum(count == 1 for count in counts.values()) == 13
+
+
+def test_the_matrix_has_the_counts_of_its_genres():
+    labels, names = genre_matrix()
+    counts = genre_counts()
+    assert labels.sum(0).tolist() == [counts[name] for name in names] and labels.any(1).all()
 
 
 @pytest.mark.skipif(not os.environ.get("AFL_DATA_DIR"), reason="AFL_DATA_DIR is not set")

@@ -1,0 +1,42 @@
+"""Count on the real texts what chapters show of them, into afl_helpers/data/corpus_facts.json.
+
+The texts are taken from AFL_DATA_DIR or downloaded: python tools/count_corpora.py
+"""
+
+import json
+from pathlib import Path
+
+from afl_helpers.data import load_corpus
+from afl_helpers.data.download import local_data_dir
+from afl_helpers.data.facts import count_genre_words, count_labels, count_lengths
+from afl_helpers.encoders import load_tokenizer
+
+TARGET = Path(__file__).parent.parent / "afl_helpers" / "data" / "corpus_facts.json"
+#: The corpus's first plots, where the whole file is not at hand.
+FIRST_PLOTS = "cmu/plot_summaries.first72.txt"
+
+
+def main() -> None:
+    tokenizer = load_tokenizer("minilm")
+
+    def tokens(texts: list[str]) -> dict[str, int]:
+        return count_lengths(tokenizer(texts, verbose=False)["input_ids"])
+
+    facts = {}
+    for name in ("cmu-leads", "cmu-leads-masked", "reuters"):
+        corpus = load_corpus(name)
+        facts[name] = count_labels(corpus) | {"tokens": tokens(corpus.texts)}
+        if name == "cmu-leads":
+            facts[name]["genre_words"] = count_genre_words(corpus)
+    folder = local_data_dir()
+    if folder and (folder / FIRST_PLOTS).is_file():
+        lines = (folder / FIRST_PLOTS).read_text(encoding="utf-8").splitlines()
+        plots = [line.split("\t", 1)[1] for line in lines]
+        facts["cmu, first 72 plots"] = {"documents": len(plots), "tokens": tokens(plots)}
+    elif TARGET.is_file():  # keep what was counted once
+        facts["cmu, first 72 plots"] = json.loads(TARGET.read_text(encoding="utf-8"))["cmu, first 72 plots"]
+    TARGET.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
