@@ -53,6 +53,11 @@ def test_nothing_is_unresolved(page) -> None:
     assert "[?]" not in article.text and "??" not in article.text
 
 
+def test_every_checked_solution_is_right(page) -> None:
+    _, _, article = page
+    assert [output.text for output in article.select(".cell_output") if output.text.startswith("Not yet: ")] == []
+
+
 def test_no_cell_failed(page) -> None:
     _, _, article = page
     failed = [

@@ -150,6 +150,12 @@ def test_a_student_gets_exercises_and_places_for_answers_but_no_solutions() -> N
         make_student.without_solutions(notebook(("markdown", first)))
 
 
+def test_the_place_of_a_checked_answer_says_what_to_pass_and_checks_it() -> None:
+    place = make_student.place_of("ex-focal-loss-2")
+    assert "answer = ...  # the posterior at alpha = 0.25, a number" in place and 'check("ex-focal-loss-2", answer)' in place
+    assert make_student.place_of("ex-use-1") == make_student.PLACE
+
+
 def test_every_chapter_keeps_its_exercises_and_loses_its_solutions() -> None:
     for path in sorted((make_student.ROOT / "book").glob("*.ipynb")):
         before = json.loads(path.read_text())
@@ -157,5 +163,5 @@ def test_every_chapter_keeps_its_exercises_and_loses_its_solutions() -> None:
         after = json.dumps(found)
         assert after.count("{exercise}") == text.count("{exercise}")
         assert "{solution-" not in after and "{admonition} Answer" not in after
-        places = sum("".join(cell["source"]) == make_student.PLACE for cell in found["cells"])
+        places = sum("".join(cell["source"]).startswith(make_student.PLACE) for cell in found["cells"])
         assert places == text.count("{solution-start}")

@@ -9,11 +9,19 @@ import shutil
 import sys
 from pathlib import Path
 
+from afl_helpers.exercises import CHECKS
+
 ROOT = Path(__file__).resolve().parent.parent
-START = re.compile(r"```\{solution-start\}.*?^```$", re.DOTALL | re.MULTILINE)
+START = re.compile(r"```\{solution-start\} (\S+).*?^```$", re.DOTALL | re.MULTILINE)
 END = re.compile(r"```\{solution-end\}\s*^```$", re.MULTILINE)
 ANSWER = re.compile(r"^:::\{admonition\} Answer\n:class: dropdown\n.*?^:::$\n?", re.DOTALL | re.MULTILINE)
 PLACE = "# Your answer\n"
+CHECKED_PLACE = PLACE + """
+from afl_helpers.exercises import check
+
+answer = ...  # {asks}
+check("{label}", answer)
+"""
 
 
 def without_solutions(notebook: dict) -> dict:
@@ -33,7 +41,7 @@ def without_solutions(notebook: dict) -> dict:
                     parts.append(("markdown", text))
                 break
             if not inside:
-                parts += [("markdown", text[: mark.start()]), ("code", PLACE)]
+                parts += [("markdown", text[: mark.start()]), ("code", place_of(mark[1]))]
             text, inside = text[mark.end() :], not inside
         for n, (kind, part) in enumerate(parts):
             part = ANSWER.sub("", part).strip("\n") if kind == "markdown" else part
@@ -42,6 +50,11 @@ def without_solutions(notebook: dict) -> dict:
     if inside:
         raise ValueError("a solution-start has no solution-end")
     return notebook | {"cells": cells}
+
+
+def place_of(label: str) -> str:
+    """The source of the empty cell for an exercise; with its check where there is one."""
+    return CHECKED_PLACE.format(label=label, asks=CHECKS[label].asks) if label in CHECKS else PLACE
 
 
 def _cell(kind: str, text: str, name: str) -> dict:
