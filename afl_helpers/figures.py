@@ -529,6 +529,49 @@ def gamma_slider(label_counts: Mapping[str, int], bounds: tuple[float, float] = 
 # --- the model ------------------------------------------------------------------------------------------------------
 
 
+def workflow() -> Figure:
+    """How a study goes: what each part of the split is used for, and where the counts and the thresholds come from."""
+    places = {  # name: (x, y, text, colour)
+        "files": (2, 6, "two files", PALETTE[6]),
+        "matrix": (5.8, 6, "texts and label matrix", PALETTE[6]),
+        "train": (2, 4.6, "train", PALETTE[0]),
+        "validation": (5.8, 4.6, "validation", PALETTE[0]),
+        "test": (9.4, 4.6, "test", PALETTE[0]),
+        "gamma": (2, 3.2, "label counts,\na gamma per label", PALETTE[3]),
+        "tune": (2, 1.6, "fine-tuning\nwith the loss", PALETTE[1]),
+        "epoch": (5.8, 3.2, "scores", PALETTE[2]),
+        "choose": (5.8, 1.6, "choose epoch,\nthen thresholds", PALETTE[2]),
+        "measure": (9.4, 1.6, "metrics and\nintervals, once", PALETTE[2]),
+    }
+    arrows = [
+        ("files", "matrix"), ("matrix", "train"), ("matrix", "validation"), ("matrix", "test"), ("train", "gamma"),
+        ("gamma", "tune"), ("tune", "choose"), ("validation", "epoch"), ("epoch", "choose"), ("choose", "measure"),
+        ("test", "measure"),
+    ]  # fmt: skip
+    figure, axes = _subplots(figsize=(7.0, 4.6))
+    axes.set(xlim=(0, 11.2), ylim=(0.8, 6.6))
+    axes.axis("off")
+    boxes = {
+        name: axes.text(
+            x, y, text, ha="center", va="center", fontsize=11,
+            bbox={"boxstyle": "round,pad=0.45", "linewidth": 1.6, "facecolor": "white", "edgecolor": colour},
+        )
+        for name, (x, y, text, colour) in places.items()
+    }  # fmt: skip
+    for start, end in arrows:
+        level = places[start][1] == places[end][1]
+        axes.annotate(
+            "",
+            xy=(0, 0.5) if level else (0.5, 1),
+            xycoords=boxes[end].get_bbox_patch(),
+            xytext=(1, 0.5) if level else (0.5, 0),
+            textcoords=boxes[start].get_bbox_patch(),
+            arrowprops={"arrowstyle": "-|>", "color": "#333333", "linewidth": 1.2},
+        )
+    axes.text(5.95, 5.03, "stratified", fontsize=9, color="#333333")
+    return figure
+
+
 def architecture(width: int, n_layers: int, n_labels: int) -> Figure:
     """The path of one text through the classifier, from tokens to decisions; the loss beside it."""
     steps = [

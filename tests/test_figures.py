@@ -194,6 +194,11 @@ def test_gamma_slider_draws_the_gamma_and_the_gradient_of_the_package():
     assert shares == pytest.approx((positive_gradient(expected) / positive_gradient(0.0)).tolist())
 
 
+def test_workflow_uses_the_test_part_last_and_alone():
+    texts = [text.get_text() for text in figures.workflow().axes[0].texts]
+    assert {"train", "validation", "test"} < set(texts) and "metrics and\nintervals, once" in texts
+
+
 def test_a_chart_has_a_still_picture_for_pages_without_scripts():
     page = figures.gamma_slider(COUNTS)._repr_mimebundle_()["text/html"]
     still = page[page.index("<noscript>") : page.index("</noscript>")]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from afl_helpers.claims import PRINTED
 
@@ -25,14 +26,14 @@ AMERICAN = re.compile(
 RESULT = re.compile(r"(?<![\w.])0?\.\d{3,}(?!\w)")
 
 
-def prose(path: Path) -> str:
-    """The text of a page, without code."""
+def prose(path: Path, keep_code: bool = False) -> str:
+    """The text of a page, without cells and blocks of code, and without code and formulas in a line unless kept."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         cells = json.loads(text)["cells"]
         text = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     text = re.sub(r"^```(?!\{)[^\n]*\n.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
-    return re.sub(r"`[^`\n]*`|\$[^$]*\$|https?://\S+", " ", text)
+    return text if keep_code else re.sub(r"`[^`\n]*`|\$[^$]*\$|https?://\S+", " ", text)
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
@@ -54,3 +55,41 @@ def test_no_result_is_typed_in(path):
 def test_what_these_tests_would_find():
     assert AMERICAN.findall("The normalized color") == ["normalized", "color"]
     assert RESULT.findall("micro F1 of 0.517 and .4923, not 0.5 nor 1.25") == ["0.517", ".4923"]
+
+
+def _chapters() -> list[Path]:
+    """Pages in the order in which they are read, without those that list terms."""
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    names = [contents["root"], *(chapter["file"] for part in contents["parts"] for chapter in part["chapters"])]
+    pages = [next(ROOT / f"{name}{end}" for end in (".ipynb", ".md") if (ROOT / f"{name}{end}").is_file()) for name in names]
+    return [page for page in pages if page.stem not in ("glossary", "notation")]
+
+
+def _unlinked_first_uses(terms: list[str], pages: dict[str, str]) -> list[str]:
+    """Terms whose first use, pages in order, is not a link to the glossary; headings and lists of aims do not count."""
+    found = []
+    for term in terms:
+        use = re.compile(rf"(?<![\w-]){re.escape(term)}(?:s|es)?(?![\w-])", re.IGNORECASE)
+        link = re.compile(rf"\{{term\}}`(?:[^`<]*<)?{re.escape(term)}>?`", re.IGNORECASE)
+        for name, text in pages.items():
+            text = re.sub(r":::\{admonition\} In this chapter.*?^:::$|^#+ [^\n]*$", "", text, flags=re.DOTALL | re.MULTILINE)
+            linked = link.search(text)
+            plain = use.search(re.sub(r"(?:\{\w+\})?`[^`]*`|\$[^$]*\$", lambda hidden: " " * len(hidden[0]), text))
+            if plain and (not linked or plain.start() < linked.start()):
+                found.append(f"{term}: {name}")
+            if plain or linked:
+                break
+    return found
+
+
+def test_every_term_of_the_glossary_is_linked_at_its_first_use():
+    glossary = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8").partition("{glossary}")[2]
+    terms = [line.strip() for line in glossary.splitlines() if line and not line.startswith((" ", "`", ":", "#"))]
+    assert len(terms) > 30
+    texts = {path.stem: prose(path, keep_code=True) for path in _chapters()}
+    assert _unlinked_first_uses(terms, texts) == []
+
+
+def test_what_the_test_of_terms_would_find():
+    pages = {"one": "## A probe\nA {term}`label` of a score", "two": "{term}`Scores <score>` and a {term}`probe`"}
+    assert _unlinked_first_uses(["label", "score", "probe"], pages) == ["score: one"]
