@@ -17,7 +17,7 @@ BUILD := $(OFFLINE) $(BIN)/python tools/build_book.py
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab student test test-fast test-slow study bench bench-peers lock clean
+.PHONY: help book pdf serve lab student test test-fast test-slow study bench bench-peers lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ $(READY): pyproject.toml requirements.lock
 
 book: $(READY) ## execute every chapter and render the book into _build/html
 	@$(BUILD)
+
+pdf: book ## print the built book through Chromium into _build/afl-bert-book.pdf
+	@$(BIN)/python tools/make_pdf.py
 
 serve: $(READY) ## show the built book on localhost, compressed (PORT=8000)
 	@$(BIN)/python tools/serve.py --port $(PORT)

@@ -15,6 +15,10 @@ import make_environment
 import make_student
 import pytest
 import serve
+import setup_cells
+import yaml
+
+from afl_helpers import __version__
 
 
 @pytest.fixture
@@ -165,3 +169,29 @@ def test_every_chapter_keeps_its_exercises_and_loses_its_solutions() -> None:
         assert "{solution-" not in after and "{admonition} Answer" not in after
         places = sum("".join(cell["source"]).startswith(make_student.PLACE) for cell in found["cells"])
         assert places == text.count("{solution-start}")
+
+
+def test_a_chapter_opened_alone_fetches_the_book_before_its_own_code() -> None:
+    text = setup_cells.source("https://example.org/a/my-book/", "1.2")
+    assert "--branch v1.2 https://example.org/a/my-book" in text and "%cd my-book/book" in text
+    cells = setup_cells.with_setup(notebook(("markdown", "# A"), ("code", "a = 1"), ("code", "b = 2")), text)["cells"]
+    assert [cell["id"] for cell in cells][1] == "setup" and "".join(cells[1]["source"]) == text and len(cells) == 4
+    again = setup_cells.with_setup({"cells": cells}, "other")["cells"]
+    assert len(again) == 4 and "".join(again[1]["source"]) == "other"
+
+
+def test_every_chapter_starts_with_the_setup_cell_of_this_repository_and_version() -> None:
+    address = yaml.safe_load((setup_cells.ROOT / "_config.yml").read_text())["repository"]["url"]
+    for path in setup_cells.CHAPTERS:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        assert setup_cells.with_setup(before, setup_cells.source(address, __version__)) == before, "run tools/setup_cells.py"
+
+
+def test_a_build_that_knows_its_address_says_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(build_book, "BUILD", tmp_path)
+    assert build_book.configuration("quick", "") == []
+    _, path = build_book.configuration("quick", "https://example.org/book/")
+    written = yaml.safe_load(Path(path).read_text())
+    assert written["html"]["baseurl"] == "https://example.org/book/" and written["execute"]["timeout"] == 600
+    _, path = build_book.configuration("full", "")
+    assert yaml.safe_load(Path(path).read_text())["execute"]["timeout"] == -1

@@ -79,12 +79,14 @@ def run_quietly(command: list[str], environment: dict[str, str]) -> int:
     return process.returncode
 
 
-def configuration(profile_name: str) -> list[str]:
-    """The options that make a chapter's cells run as long as they need at full scale."""
-    if profile_name != "full":
-        return []
+def configuration(profile_name: str, address: str) -> list[str]:
+    """The options of a build at full scale, whose cells run as long as they need, and of one that knows its address."""
     content = yaml.safe_load((ROOT / "_config.yml").read_text())
-    content["execute"]["timeout"] = -1
+    if profile_name == "full":
+        content["execute"]["timeout"] = -1
+    elif not address:
+        return []
+    content["html"]["baseurl"] = address
     path = BUILD / "_config.yml"
     path.write_text(yaml.safe_dump(content))
     return ["--config", str(path)]
@@ -108,7 +110,7 @@ def main() -> int:
         shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
     passed.unlink(missing_ok=True)
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "--keep-going"]
-    command += configuration(profile.name)
+    command += configuration(profile.name, os.environ.get("AFL_BASE_URL", ""))
     if run_quietly(command, environment):
         print("The book was not built: the errors and warnings above say where.", file=sys.stderr)
         return 1

@@ -1,0 +1,65 @@
+"""A Sphinx extension that tells search engines and link previews what a page is.
+
+Every page gets a description, its first sentence or two, and Open Graph tags. Where `html_baseurl` is set, cards have a
+picture and the site a `sitemap.xml`; Sphinx itself writes the canonical links then.
+"""
+
+import html
+from pathlib import Path
+from urllib.parse import urljoin
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+CARD = "_static/main-figure.png"
+LONGEST = 200
+
+
+def description(doctree: nodes.document | None) -> str:
+    """The page's first paragraph, cut at a word."""
+    paragraph = next(iter(doctree.findall(nodes.paragraph)), None) if doctree else None
+    text = " ".join(paragraph.astext().split()) if paragraph else ""
+    return text if len(text) <= LONGEST else text[:LONGEST].rpartition(" ")[0] + " ..."
+
+
+def tags(app: Sphinx, pagename: str, title: str, about: str) -> str:
+    found = {
+        "og:type": "website",
+        "og:site_name": app.config.html_title or app.config.project,
+        "og:title": title,
+        "og:description": about,
+        "twitter:card": "summary_large_image",
+    }
+    base = app.config.html_baseurl
+    if base:
+        base = base.rstrip("/") + "/"
+        found["og:url"] = urljoin(base, f"{pagename}.html")
+        found["og:image"] = urljoin(base, CARD)
+    lines = [f'<meta property="{name}" content="{html.escape(value)}" />' for name, value in found.items() if value]
+    if about:
+        lines.append(f'<meta name="description" content="{html.escape(about)}" />')
+    return "\n".join(lines)
+
+
+def add_tags(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    title = context.get("title") or app.config.project
+    context["metatags"] = context.get("metatags", "") + tags(app, pagename, title, description(doctree))
+
+
+def write_sitemap(app: Sphinx, error: Exception | None) -> None:
+    """One address a page; nothing where the site's own address is not known."""
+    base = app.config.html_baseurl
+    if error or not base:
+        return
+    addresses = sorted(urljoin(base.rstrip("/") + "/", f"{name}.html") for name in app.env.found_docs)
+    lines = [f"<url><loc>{html.escape(address)}</loc></url>" for address in addresses]
+    text = "\n".join(
+        ['<?xml version="1.0" encoding="UTF-8"?>', '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">', *lines, "</urlset>", ""]
+    )
+    (Path(app.outdir) / "sitemap.xml").write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("html-page-context", add_tags)
+    app.connect("build-finished", write_sitemap)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
