@@ -1,20 +1,28 @@
-"""A Sphinx extension that makes the rendered book self-contained.
+"""A Sphinx extension that makes the rendered book self-contained and light.
 
 It copies MathJax (its TeX input, its HTML output and fonts) out of sphinx-mathjax-offline into
-`_static/mathjax`, writes Vega, Vega-Lite and vega-embed as one script, loads that script on pages with charts
-only, and records how long each chapter took to run.
+`_static/mathjax`, writes Vega, Vega-Lite and vega-embed as one script, loads either on the pages alone that need
+it, leaves out the live-code script, which the book does not use, cuts the theme's icon fonts down to the icons in use,
+and records how long each chapter took to run.
 """
 
 import importlib.metadata
 import json
+import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import vl_convert
+from fontTools.subset import Options, Subsetter
+from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
 VEGA_SCRIPT = "vega-bundle.js"
+#: What a link, script or style of the icon fonts, of the live-code script and of MathJax can be told by.
+ICONS, LIVE_CODE, FORMULAS = "vendor/fontawesome", re.compile("thebe", re.IGNORECASE), "mathjax/tex-chtml.js"
+ICON_RULE = re.compile(r"(\.fa-[^{}]*:before)\{content:\"\\([0-9a-f]+)\"\}")
 
 
 def copy_mathjax(static: Path) -> None:
@@ -40,6 +48,84 @@ def load_vega(app: Sphinx, pagename: str, templatename: str, context: dict, doct
         app.add_js_file("vega-charts.js", loading_method="defer")
 
 
+def leave_out(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Drop the live-code script, and MathJax from a page without formulas."""
+
+    def text(file: object) -> str:
+        return f"{getattr(file, 'filename', '') or ''} {getattr(file, 'attributes', {}).get('body', '')}"
+
+    formulas = 'class="math' in context.get("body", "")
+    context["css_files"] = [file for file in context["css_files"] if not LIVE_CODE.search(text(file))]
+    context["script_files"] = [
+        file
+        for file in context["script_files"]
+        if not LIVE_CODE.search(text(file)) and (formulas or not re.search(f"{FORMULAS}|window.MathJax", text(file)))
+    ]
+
+
+def used_icons(html: Path, rules: dict[str, str]) -> set[str]:
+    """Code points of the icons that pages and scripts name by class, and styles by their code."""
+    found: set[str] = set()
+    for path in html.rglob("*"):
+        if ICONS in path.as_posix() or path.suffix not in (".html", ".js", ".css"):
+            continue
+        content = path.read_text(encoding="utf-8", errors="ignore")
+        if path.suffix == ".css":
+            found |= set(re.findall(r"\\(f[0-9a-f]{3})\b", content))
+        else:
+            found |= {rules[name] for name in set(re.findall(r"\bfa-[a-z0-9-]+", content)) if name in rules}
+    return found
+
+
+def cut_icons(html: Path) -> None:
+    """Keep of the icon fonts what is in use, as fonts alone: their script draws the same icons again and is large."""
+    for folder in (html / "_static" / ICONS).iterdir():
+        style = folder / "css" / "all.min.css"
+        content = style.read_text(encoding="utf-8")
+        rules = {
+            name[1:]: code
+            for names, code in ICON_RULE.findall(content)
+            for name in re.findall(r"\.fa-[a-z0-9-]+", names)
+        }
+        used = used_icons(html, rules)
+        content = ICON_RULE.sub(lambda rule: rule[0] if rule[2] in used else "", content)
+        content = re.sub(r"src:url\(([^)]*)\.woff2\) format\(\"woff2\"\)(,url\([^)]*\) format\(\"truetype\"\))?", r"src:url(\1.woff)", content)
+        style.write_text(content, encoding="utf-8")
+        for font in (folder / "webfonts").glob("*.ttf"):
+            subset_font(font, {int(code, 16) for code in used})
+        for file in [*(folder / "webfonts").glob("*.ttf"), *(folder / "webfonts").glob("*.woff2")]:
+            file.unlink()
+        shutil.rmtree(folder / "js", ignore_errors=True)
+
+
+def subset_font(font: Path, code_points: Iterable[int]) -> None:
+    """Write the font with these characters alone beside it, as .woff."""
+    opened = TTFont(font)
+    subsetter = Subsetter(Options(notdef_outline=True))
+    subsetter.populate(unicodes=code_points)
+    subsetter.subset(opened)
+    opened.flavor = "woff"
+    opened.save(font.with_suffix(".woff"))
+
+
+def finish_pages(html: Path) -> None:
+    """Take out of each page the icons' script and preloads, and a role that a list of references cannot have."""
+    for path in html.rglob("*.html"):
+        content = path.read_text(encoding="utf-8")
+        leaner = re.sub(rf'<script[^>]*{ICONS}[^>]*></script>|<link rel="preload"[^>]*{ICONS}[^>]*>', "", content)
+        leaner = leaner.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+        if leaner != content:
+            path.write_text(leaner, encoding="utf-8")
+
+
+def make_lean(app: Sphinx, error: Exception | None) -> None:
+    """After the last page is written; a build from the cache copies the theme's files anew and comes here too."""
+    html = Path(app.outdir)
+    if error is None and (html / "_static" / ICONS).is_dir():
+        finish_pages(html)
+        cut_icons(html)
+
+
 def copy_assets(app: Sphinx) -> None:
     """Put MathJax and Vega beside the theme's own files, before the pages are written."""
     static = Path(app.outdir) / "_static"
@@ -61,5 +147,7 @@ def record_times(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", copy_assets)
     app.connect("html-page-context", load_vega)
+    app.connect("html-page-context", leave_out, priority=900)
     app.connect("build-finished", record_times)
+    app.connect("build-finished", make_lean, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
