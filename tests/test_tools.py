@@ -58,6 +58,18 @@ def test_the_key_changes_with_a_renamed_file_the_profile_and_a_library(tree: Pat
     assert key(tree) != before
 
 
+def test_pages_are_written_again_when_their_style_changes_and_not_otherwise(tree: Path) -> None:
+    for name in ("_config.yml", "_toc.yml", "book/_static/custom.css", "book/_ext/cards.py"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("1")
+    build = tree / "_build"
+    assert build_book.drop_stale_pages(build, build_book.pages_key(tree))
+    (build / ".doctrees").mkdir()
+    assert not build_book.drop_stale_pages(build, build_book.pages_key(tree)) and (build / ".doctrees").exists()
+    (tree / "book/_static/custom.css").write_text("2")
+    assert build_book.drop_stale_pages(build, build_book.pages_key(tree)) and not (build / ".doctrees").exists()
+
+
 def test_stale_outputs_are_dropped_and_fresh_ones_kept(tmp_path: Path) -> None:
     outputs = tmp_path / ".jupyter_cache" / "record"
     assert build_book.drop_stale_outputs(tmp_path, "one")

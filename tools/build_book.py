@@ -60,6 +60,27 @@ def drop_stale_outputs(build: Path, key: str) -> bool:
     return stale
 
 
+def pages_key(root: Path) -> str:
+    """A hash of what the look of every page depends on: configuration, extensions, styles and scripts."""
+    key = hashlib.sha256()
+    files = [root / "_config.yml", root / "_toc.yml"]
+    for path in [*files, *sorted((root / "book").glob("_*/**/*"))]:
+        if path.is_file() and path.suffix != ".pyc":
+            key.update(str(path.relative_to(root)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return key.hexdigest()
+
+
+def drop_stale_pages(build: Path, key: str) -> bool:
+    """Have every page written again where the last ones belong to another key; chapters do not run for that."""
+    noted = build / "pages-key"
+    stale = not noted.exists() or noted.read_text() != key
+    if stale:
+        shutil.rmtree(build / ".doctrees", ignore_errors=True)
+        build.mkdir(exist_ok=True)
+        noted.write_text(key)
+    return stale
+
+
 def report_times(build: Path, seconds: float) -> str:
     """A table of the seconds each chapter took to run when it last ran."""
     runtimes = json.loads((build / "execution.json").read_text())
@@ -102,6 +123,7 @@ def main() -> int:
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
     if drop_stale_outputs(BUILD, cache_key(ROOT, settings, versions)):
         print("Every chapter runs: package, results, profile or a library changed since the last build.")
+    drop_stale_pages(BUILD, pages_key(ROOT))
     environment = os.environ | {"AFL_BOOK": "1"}
     started = time.monotonic()
     passed = BUILD / "passed"

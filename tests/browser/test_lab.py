@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.book, pytest.mark.processes, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.book, pytest.mark.processes]
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = ("focal-loss", "what-reproduces")
