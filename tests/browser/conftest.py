@@ -26,12 +26,19 @@ def chromium():
         browser.close()
 
 
+class QuietServer(ThreadingHTTPServer):
+    """A browser that closes while a page still loads is no error."""
+
+    def handle_error(self, request, client_address) -> None:
+        pass
+
+
 @pytest.fixture(scope="session")
 def site():
     """The address of the built book, served as `make serve` does."""
     if not (serve.HTML / "index.html").exists():
         pytest.skip("the book is not built; run `make book`")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(serve.Handler, directory=str(serve.HTML)))
+    server = QuietServer(("127.0.0.1", 0), functools.partial(serve.Handler, directory=str(serve.HTML)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
