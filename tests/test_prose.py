@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from build_book import page_names
 
 from afl_helpers.claims import PRINTED
 
@@ -59,9 +59,8 @@ def test_what_these_tests_would_find():
 
 def _chapters() -> list[Path]:
     """Pages in the order in which they are read, without those that list terms."""
-    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    names = [contents["root"], *(chapter["file"] for part in contents["parts"] for chapter in part["chapters"])]
-    pages = [next(ROOT / f"{name}{end}" for end in (".ipynb", ".md") if (ROOT / f"{name}{end}").is_file()) for name in names]
+    ends = (".ipynb", ".md")
+    pages = [next(ROOT / f"{name}{end}" for end in ends if (ROOT / f"{name}{end}").is_file()) for name in page_names()]
     return [page for page in pages if page.stem not in ("glossary", "notation")]
 
 

@@ -39,46 +39,52 @@ def dependency_files(root: Path) -> Iterable[Path]:
                 yield path
 
 
-def cache_key(root: Path, settings: dict[str, str], versions: dict[str, str]) -> str:
-    """A hash of all that a chapter's outputs depend on apart from the chapter itself."""
-    key = hashlib.sha256(json.dumps([settings, versions], sort_keys=True).encode())
-    for path in dependency_files(root):
+def hash_files(root: Path, paths: Iterable[Path], start: bytes = b"") -> str:
+    """A hash of these files' names and contents, in the order given."""
+    key = hashlib.sha256(start)
+    for path in paths:
         key.update(str(path.relative_to(root)).encode() + b"\0")
         key.update(hashlib.sha256(path.read_bytes()).digest())
     return key.hexdigest()
 
 
-def drop_stale_outputs(build: Path, key: str) -> bool:
-    """Remove the cached outputs that belong to another key, and note the new one; True where they did."""
-    noted = build / "cache-key"
+def cache_key(root: Path, settings: dict[str, str], versions: dict[str, str]) -> str:
+    """A hash of all that a chapter's outputs depend on apart from the chapter itself."""
+    return hash_files(root, dependency_files(root), json.dumps([settings, versions], sort_keys=True).encode())
+
+
+def pages_key(root: Path) -> str:
+    """A hash of what the look of every page depends on: configuration, extensions, styles and scripts."""
+    own = (path for path in sorted((root / "book").glob("_*/**/*")) if path.is_file() and path.suffix != ".pyc")
+    return hash_files(root, [root / "_config.yml", root / "_toc.yml", *own])
+
+
+def drop_stale(build: Path, note: str, key: str, names: Iterable[str]) -> bool:
+    """Remove what was built under another key than this one, and note it; True where something was stale."""
+    noted = build / note
     stale = not noted.exists() or noted.read_text() != key
     if stale:
-        for name in CACHED:
+        for name in names:
             shutil.rmtree(build / name, ignore_errors=True)
         build.mkdir(exist_ok=True)
         noted.write_text(key)
     return stale
 
 
-def pages_key(root: Path) -> str:
-    """A hash of what the look of every page depends on: configuration, extensions, styles and scripts."""
-    key = hashlib.sha256()
-    files = [root / "_config.yml", root / "_toc.yml"]
-    for path in [*files, *sorted((root / "book").glob("_*/**/*"))]:
-        if path.is_file() and path.suffix != ".pyc":
-            key.update(str(path.relative_to(root)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return key.hexdigest()
+def drop_stale_outputs(build: Path, key: str) -> bool:
+    """Have every chapter run again where the cached outputs belong to another key."""
+    return drop_stale(build, "cache-key", key, CACHED)
 
 
 def drop_stale_pages(build: Path, key: str) -> bool:
     """Have every page written again where the last ones belong to another key; chapters do not run for that."""
-    noted = build / "pages-key"
-    stale = not noted.exists() or noted.read_text() != key
-    if stale:
-        shutil.rmtree(build / ".doctrees", ignore_errors=True)
-        build.mkdir(exist_ok=True)
-        noted.write_text(key)
-    return stale
+    return drop_stale(build, "pages-key", key, (".doctrees",))
+
+
+def page_names(root: Path = ROOT) -> list[str]:
+    """The pages in reading order, without endings: the root of the table of contents, then its chapters."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    return [contents["root"], *(chapter["file"] for part in contents["parts"] for chapter in part["chapters"])]
 
 
 def report_times(build: Path, seconds: float) -> str:

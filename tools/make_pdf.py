@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import yaml
+from build_book import page_names
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader, PdfWriter
 
@@ -23,9 +23,7 @@ def find_browser() -> str | None:
 
 def pages() -> list[Path]:
     """The built pages in the order of the table of contents."""
-    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    names = [contents["root"], *(chapter["file"] for part in contents["parts"] for chapter in part["chapters"])]
-    return [HTML / f"{name}.html" for name in names]
+    return [HTML / f"{name}.html" for name in page_names()]
 
 
 def main() -> int:

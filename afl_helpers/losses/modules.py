@@ -218,7 +218,8 @@ class WeightedBinaryCrossEntropy(MultiLabelLoss):
         """The positive weight ``(n_documents - n_c) / n_c``, with which both signs of a label weigh the same.
 
         Args:
-            label_counts, n_documents: of the training documents; counts are taken as in :func:`clip_counts`.
+            label_counts, n_documents: of the training documents; counts are taken as in
+                :func:`~afl_helpers.losses.modules.clip_counts`.
             cap: largest weight, above 0; None sets no limit.
             reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
 
@@ -274,7 +275,8 @@ class ClassBalancedLoss(MultiLabelLoss):
         """The inverse effective number of documents of each class, scaled to a mean of 1 over the labels.
 
         Args:
-            label_counts, n_documents: of the training documents; counts are taken as in :func:`clip_counts`.
+            label_counts, n_documents: of the training documents; counts are taken as in
+                :func:`~afl_helpers.losses.modules.clip_counts`.
             beta: in [0, 1); 0 weighs all labels alike, near 1 the weight is the inverse frequency. Huang et al. (2021)
                 use 0.9.
             gamma: number or (n_labels,), at least 0; 0 is binary cross-entropy.
@@ -752,7 +754,8 @@ class LDAMLoss(MultiLabelLoss):
         """Margins ``max_margin n_c^(-1/4) / max_j n_j^(-1/4)``.
 
         Args:
-            label_counts, n_documents: of the training documents; counts are taken as in :func:`clip_counts`.
+            label_counts, n_documents: of the training documents; counts are taken as in
+                :func:`~afl_helpers.losses.modules.clip_counts`.
             max_margin: margin of the rarest class, at least 0.
             scale: factor on the logits, above 0.
             reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
@@ -775,7 +778,8 @@ class DistributionBalancedLoss(MultiLabelLoss):
     """Distribution-balanced loss (Wu et al., ECCV 2020) and its ablations, as BalancedLossNLP's code has them.
 
     Args:
-        label_counts: (n_labels,) counts on the training documents, taken as in :func:`clip_counts`.
+        label_counts: (n_labels,) counts on the training documents, taken as in
+            :func:`~afl_helpers.losses.modules.clip_counts`.
         n_documents: number of training documents.
         gamma: at least 0, of the focal loss at its core.
         alpha: in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.

@@ -1,8 +1,7 @@
 """Studies: what to run, and running what is missing.
 
-:mod:`~afl_helpers.studies.plan` reads a study's file, :mod:`~afl_helpers.studies.execute` does single runs,
-:mod:`~afl_helpers.studies.pool` does all that are missing, and :mod:`~afl_helpers.studies.repeat` does one again. A run
-is there whole or not at all, so a study that was stopped goes on where it was.
+``plan`` reads a study's file, ``execute`` does single runs, ``pool`` does all that are missing, and ``repeat`` does one
+again. A run is there whole or not at all, so a study that was stopped goes on where it was.
 """
 
 from afl_helpers.studies.execute import corpus_parts, execute

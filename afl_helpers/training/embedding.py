@@ -81,6 +81,7 @@ class FrozenEncoder(nn.Module):
         return self.encoder.config
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Output for token ids and their mask, both (batch, length)."""
         return self.head((mean_pool(self.encoder, input_ids, attention_mask) - self.mean) / self.scale)
 
     def head_state(self) -> dict[str, Tensor]:

@@ -53,7 +53,7 @@ class LabelPredictor:
         return self._scores(texts) if len(texts) else np.empty((0, len(self.label_names)))
 
     def predict(self, texts: Sequence[str], rule: str = "tuned_common") -> list[list[str]]:
-        """The labels of each text by one of :data:`THRESHOLDS`, most probable first."""
+        """The labels of each text by one of :data:`~afl_helpers.training.THRESHOLDS`, most probable first."""
         if rule not in self.thresholds:
             raise unknown_name("rule", rule, self.thresholds)
         scores = self.predict_scores(texts)
@@ -110,7 +110,7 @@ class Run:
         return self.best_epoch < self.config.epochs
 
     def predict(self, texts: Sequence[str], rule: str = "tuned_common") -> list[list[str]]:
-        """The labels of each text, most probable first; see :meth:`Predictor.predict`."""
+        """The labels of each text, most probable first; see :meth:`Predictor.predict <afl_helpers.training.run.LabelPredictor.predict>`."""
         return self.predictor.predict(texts, rule)
 
     def save(self, path: str | os.PathLike) -> Path:

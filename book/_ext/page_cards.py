@@ -22,6 +22,12 @@ def description(doctree: nodes.document | None) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST].rpartition(" ")[0] + " ..."
 
 
+def address(app: Sphinx, place: str) -> str:
+    """Where a file of the site is published; nothing where the site's own address is not known."""
+    base = app.config.html_baseurl
+    return urljoin(base.rstrip("/") + "/", place) if base else ""
+
+
 def tags(app: Sphinx, pagename: str, title: str, about: str) -> str:
     found = {
         "og:type": "website",
@@ -29,12 +35,9 @@ def tags(app: Sphinx, pagename: str, title: str, about: str) -> str:
         "og:title": title,
         "og:description": about,
         "twitter:card": "summary_large_image",
+        "og:url": address(app, f"{pagename}.html"),
+        "og:image": address(app, CARD),
     }
-    base = app.config.html_baseurl
-    if base:
-        base = base.rstrip("/") + "/"
-        found["og:url"] = urljoin(base, f"{pagename}.html")
-        found["og:image"] = urljoin(base, CARD)
     lines = [f'<meta property="{name}" content="{html.escape(value)}" />' for name, value in found.items() if value]
     if about:
         lines.append(f'<meta name="description" content="{html.escape(about)}" />')
@@ -48,11 +51,10 @@ def add_tags(app: Sphinx, pagename: str, templatename: str, context: dict, doctr
 
 def write_sitemap(app: Sphinx, error: Exception | None) -> None:
     """One address a page; nothing where the site's own address is not known."""
-    base = app.config.html_baseurl
-    if error or not base:
+    if error or not app.config.html_baseurl:
         return
-    addresses = sorted(urljoin(base.rstrip("/") + "/", f"{name}.html") for name in app.env.found_docs)
-    lines = [f"<url><loc>{html.escape(address)}</loc></url>" for address in addresses]
+    addresses = sorted(address(app, f"{name}.html") for name in app.env.found_docs)
+    lines = [f"<url><loc>{html.escape(page)}</loc></url>" for page in addresses]
     text = "\n".join(
         ['<?xml version="1.0" encoding="UTF-8"?>', '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">', *lines, "</urlset>", ""]
     )
