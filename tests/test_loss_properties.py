@@ -313,7 +313,7 @@ def test_a_batch_of_many_blocks(name, threads):
     y = (torch.rand(451, 700, generator=generator) < 0.1).float()
     gamma = {"bce": 0.0, "focal": 2.0}.get(name, getattr(loss, "gamma", None))
     expected = plain_focal(z.double(), y.double(), gamma)
-    torch.testing.assert_close(loss(z, y).double(), expected.mean(), rtol=5e-6, atol=0)  # a float32 sum of 315,700
+    torch.testing.assert_close(loss(z, y).double(), expected.mean(), rtol=2e-6, atol=0)
     torch.testing.assert_close(loss(z, y, reduction="none").double(), expected, rtol=2e-5, atol=1e-30)
     slope = gradient(lambda z, y: plain_focal(z, y, gamma).mean(), z.double(), y.double())
     torch.testing.assert_close(gradient(loss, z, y).double(), slope, rtol=2e-5, atol=1e-30)
