@@ -20,8 +20,9 @@ from afl_helpers.claims import PAPER_FIGURES, PRINTED, implied, printed_range
 from afl_helpers.evaluation import label_table
 from afl_helpers.gamma import NORMALIZATIONS, class_gamma, positive_gradient
 
-#: Okabe and Ito's palette, which readers of every colour vision can tell apart.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+#: After Okabe and Ito, for readers of every colour vision; their yellow and light blue, too faint for lines on white,
+#: gave way to a brown and a violet.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#602020", "#8060E0", "#555555")
 
 #: The order and names in which settings stand in tables and figures.
 SETTING_TITLES = {
@@ -370,8 +371,9 @@ def curves(
     return figure
 
 
-#: Where JupyterLab and a page without a kernel each find an Altair chart.
-_VEGA_LITE = "application/vnd.vegalite.v6+json"
+#: JupyterLab draws Vega-Lite 5 and no later version; the charts keep to what both versions share.
+_LAB_TYPE = "application/vnd.vegalite.v5+json"
+_LAB_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 
 
 class InteractiveChart:
@@ -389,25 +391,33 @@ class InteractiveChart:
         self.still = still
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, object]:
+        # The build of the book sets AFL_BOOK, and Sphinx warns of a type that it cannot show.
+        if os.environ.get("AFL_BOOK"):
+            return {"text/html": self._page()}
+        # The lab draws a chart before its cell has a width.
+        lab = self.specification | {"$schema": _LAB_SCHEMA, "description": self.alt, "width": 560}
+        # The picture is for those who cannot draw Vega-Lite: Colab, a notebook shown by a code host.
+        return {_LAB_TYPE: lab, "image/svg+xml": _svg(self.still), "text/plain": self.alt}
+
+    def _page(self) -> str:
+        """The chart as HTML; the book's script draws it, and without scripts the picture stands there."""
         # "</" would end the script element.
         text = json.dumps(self.specification).replace("</", "<\\/")
-        page = (
-            f'<div class="vega-chart" role="figure" aria-label="{html.escape(self.alt)}">'
+        head, body = _svg(self.still).split(">", 1)
+        head = re.sub(r'\s(width|height)="[^"]*"', "", head)  # it takes the width it gets
+        alt = html.escape(self.alt)
+        return (
+            f'<div class="vega-chart" role="figure" aria-label="{alt}">'
             f'<script type="application/json">{text}</script>'
-            f"<noscript>{_svg(self.still)}<p>{html.escape(self.alt)}</p></noscript></div>"
+            f'<noscript>{head} aria-hidden="true">{body}<p>{alt}</p></noscript></div>'
         )
-        # The build of the book sets AFL_BOOK, and Sphinx warns of a type that it cannot show.
-        in_book = bool(os.environ.get("AFL_BOOK"))
-        return {"text/html": page} if in_book else {"text/html": page, _VEGA_LITE: self.specification}
 
 
 def _svg(figure: Figure) -> str:
-    """The figure as an svg element that takes the width it gets."""
+    """The figure as an svg element."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    element = buffer.getvalue()
-    head, body = element[element.index("<svg") :].split(">", 1)
-    return re.sub(r'\s(width|height)="[^"]*"', "", head) + f' aria-hidden="true">{body}'
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
 
 
 def focal_slider(gamma: float = 2.0, alpha: float = 0.5) -> InteractiveChart:
@@ -947,7 +957,7 @@ def threshold_slider(targets: np.ndarray, scores: np.ndarray, start: float = 0.5
         alt.Chart(pd.DataFrame(rows))
         .transform_filter("abs(datum.threshold - at) < 0.001 && datum.measure == 'micro F1'")
         .transform_calculate(words=f"'labels never predicted: ' + datum.never + ' of {targets.shape[1]}'")
-        .mark_text(align="left", fontSize=13, color=PALETTE[1])
+        .mark_text(align="left", fontSize=13, color="black")
         .encode(x=alt.value(0), y=alt.value(-12), text="words:N")
     )
     chart = alt.layer(bars, text, best, never).add_params(at).properties(width="container", height=220)

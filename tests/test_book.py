@@ -1,12 +1,16 @@
 """The built book: every page, nothing unresolved, no failed cell, nothing fetched from elsewhere."""
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 from bs4 import BeautifulSoup, Tag
 from build_book import page_names
+
+from afl_helpers.figures import PALETTE
 
 pytestmark = pytest.mark.book
 
@@ -118,3 +122,46 @@ def test_no_stylesheet_loads_from_another_host() -> None:
         if foreign := FOREIGN_STYLE.findall(sheet.read_text(encoding="utf-8")):
             found[sheet.name] = foreign
     assert found == {}
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if (ROOT / f"{name}.ipynb").exists()])
+def test_a_chapter_offers_its_notebook_and_places_to_run_it(name) -> None:
+    path = HTML / f"{name}.html"
+    links = [link["href"] for link in parse(path).find_all("a", href=True)]
+    notebook = next(link for link in links if link.endswith(f"_sources/{name}.ipynb"))
+    cells = json.loads((path.parent / notebook).read_text(encoding="utf-8"))["cells"]
+    assert any(cell["cell_type"] == "code" for cell in cells)
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"].removeprefix("https://github.com/")
+    for host in ("mybinder.org", "colab.research.google.com"):
+        assert any(urlsplit(link).netloc == host and repository in link and f"{name}.ipynb" in link for link in links), host
+
+
+def test_no_progress_bar_is_left_on_a_page(page) -> None:
+    _, _, article = page
+    assert re.findall(r"\d+%\|.*|\d+(?:\.\d+)?(?:step|it)/s", article.text) == []
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2, relative luminance of #rrggbb."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2, contrast ratio."""
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_text_in_figures_is_readable() -> None:
+    """AA, 4.5 to 1 on white; white text stands on the dark cells of a table, which a test of that figure looks at."""
+    texts = re.compile(r'<g id="text_\d+">\s*<!-- .*? -->\s*<g(?: style="fill: (#[0-9a-f]{6})[^"]*")?', re.DOTALL)
+    found = [(path.name, colour or "#000000") for path in HTML.rglob("*.svg") for colour in texts.findall(path.read_text())]
+    assert len(found) > 500
+    assert {pair for pair in found if pair[1] != "#ffffff" and contrast(pair[1], "#ffffff") < 4.5} == set()
+
+
+def test_lines_in_figures_stand_out() -> None:
+    assert contrast("#000000", "#ffffff") == 21
+    assert {colour for colour in PALETTE if contrast(colour, "#ffffff") < 3} == set()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from afl_helpers import figures
@@ -158,6 +158,21 @@ def test_ranks_follow_the_measure_and_its_threshold():
     assert [text.get_text() for text in axes.texts[:2]] == ["2", "1"]
 
 
+@pytest.mark.parametrize("n_settings", [2, 8])
+def test_ranks_can_be_read_on_their_cells(n_settings):
+    settings = list(figures.SETTING_TITLES)[:n_settings]
+    rows = runs_table().query("setting == 'bce' and seed == 0")
+    table = pd.concat([rows.assign(setting=name).map(lambda v, i=i: v + i / 100 if isinstance(v, float) else v) for i, name in enumerate(settings)])
+    axes = figures.ranks_by_measure(table, settings).axes[0]
+    image = axes.images[0]
+    for text in axes.texts:
+        column, row = (round(place) for place in text.get_position())
+        cell = image.to_rgba(image.get_array())[row, column, :3]
+        linear = [[c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour] for colour in (cell, to_rgb(text.get_color()))]
+        low, high = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in linear)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, f"rank {text.get_text()} of {n_settings}"
+
+
 def _expressions(specification: dict) -> dict[str, str]:
     """Name -> formula of every calculate transform of a chart, layers included."""
     parts = [specification, *specification.get("layer", [])]
@@ -199,10 +214,19 @@ def test_workflow_uses_the_test_part_last_and_alone():
     assert {"train", "validation", "test"} < set(texts) and "metrics and\nintervals, once" in texts
 
 
-def test_a_chart_has_a_still_picture_for_pages_without_scripts():
+def test_a_chart_has_a_still_picture_for_pages_without_scripts(monkeypatch):
+    monkeypatch.setenv("AFL_BOOK", "1")
     page = figures.gamma_slider(COUNTS)._repr_mimebundle_()["text/html"]
     still = page[page.index("<noscript>") : page.index("</noscript>")]
     assert "<svg" in still and "Sliders move" in still and 'width="' not in still[: still.index(">", 12)]
+
+
+def test_a_chart_in_a_notebook_has_a_form_for_the_lab_and_a_picture_for_others(monkeypatch):
+    monkeypatch.delenv("AFL_BOOK", raising=False)
+    forms = figures.gamma_slider(COUNTS)._repr_mimebundle_()
+    assert forms["application/vnd.vegalite.v5+json"]["$schema"].endswith("v5.json")
+    assert forms["image/svg+xml"].startswith("<svg") and "Sliders move" in forms["text/plain"]
+    assert "text/html" not in forms  # JupyterLab would prefer it, and it stays empty there
 
 
 def test_threshold_slider_has_the_values_of_each_threshold():

@@ -45,7 +45,7 @@ def main() -> int:
             content = page.pdf(format="A4", margin={side: "18mm" for side in ("top", "bottom", "left", "right")})
             first = len(book.pages)
             book.append(PdfReader(io.BytesIO(content)), import_outline=False)
-            book.add_outline_item(title, first)
+            book.add_outline_item(title=title, page_number=first)
         browser.close()
     part = TARGET.with_suffix(".part")
     book.write(part)

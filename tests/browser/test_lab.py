@@ -1,0 +1,134 @@
+"""Chapters in a real JupyterLab: rendered, run, restarted half-way, run again."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.book, pytest.mark.processes]
+
+ROOT = Path(__file__).resolve().parents[2]
+SLIDES, TRAINS = "focal-loss", "fine-tuning"
+PATIENCE = 240_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A server on copies of the chapters, as `make lab` starts it; its address and folder."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "book", folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    (folder / "results").symlink_to(ROOT / "results")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    environment = os.environ | {name: str(folder / value) for name, value in own.items()}
+    environment.pop("AFL_BOOK", None)
+    command = [
+        sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=", "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]  # fmt: skip
+    log = folder / "log.txt"
+    with log.open("w") as stream:
+        server = subprocess.Popen(command, cwd=folder / "book", env=environment, stdout=stream, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{address}/api/status", timeout=2)
+                break
+            except OSError:
+                assert server.poll() is None, log.read_text()[-2000:]
+                time.sleep(0.5)
+        yield address, folder / "book"
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+class Notebook:
+    """A notebook open in the lab, worked through the menus."""
+
+    def __init__(self, page, address: str, path: Path):
+        self.page, self.path = page, path
+        page.goto(f"{address}/lab/tree/{path.name}?reset", timeout=PATIENCE)
+        page.wait_for_selector(".jp-Notebook .myst h1", timeout=PATIENCE)
+        self.wait_idle()
+
+    def wait_idle(self) -> None:
+        self.page.wait_for_selector(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=PATIENCE, state="attached")
+
+    def choose(self, menu: str, item: str) -> None:
+        self.page.locator(".lm-MenuBar-itemLabel", has_text=menu).first.click()
+        self.page.locator(f".lm-Menu-item:has(> .lm-Menu-itemLabel:text-is('{item}'))").click()
+
+    def code_cells(self) -> list[dict]:
+        """The code cells of the notebook as the lab saved it."""
+        self.page.keyboard.press("Control+s")
+        self.page.wait_for_timeout(700)
+        cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+        return [cell for cell in cells if cell["cell_type"] == "code"]
+
+    def wait_for_runs(self, expected: int) -> list[dict]:
+        """Returns the code cells once `expected` of them have run; what raised ends the wait."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while True:
+            cells = self.code_cells()
+            failed = [output for cell in cells for output in cell["outputs"] if output["output_type"] == "error"]
+            assert failed == []
+            if sum(cell["execution_count"] is not None for cell in cells) == expected:
+                return cells
+            assert time.monotonic() < deadline, f"{[cell['execution_count'] for cell in cells]}"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("chapter", [SLIDES, TRAINS])
+def test_a_chapter_reads_well_and_runs_from_top_to_bottom(chromium, lab, chapter):
+    address, folder = lab
+    page = chromium.new_page(viewport={"width": 1300, "height": 900})
+    notebook = Notebook(page, address, folder / f"{chapter}.ipynb")
+    page.wait_for_selector(".myst-admonition", timeout=PATIENCE)
+    text = page.locator(".jp-Notebook").inner_text()
+    assert "In this chapter" in text
+    assert ":::" not in text
+
+    number = len(notebook.code_cells())
+    half = page.locator(".jp-CodeCell").nth(number // 4)
+    half.scroll_into_view_if_needed()
+    half.locator(".jp-InputArea-editor").click()
+    notebook.choose("Run", "Run All Above Selected Cell")
+    notebook.wait_for_runs(number // 4)
+
+    notebook.choose("Kernel", "Restart Kernel…")
+    page.locator(".jp-Dialog button", has_text="Restart").click()
+    page.locator(".jp-Dialog").wait_for(state="detached")
+    notebook.wait_idle()
+    notebook.choose("Run", "Run All Cells")
+    if chapter == TRAINS:  # a bar that moves, in a cell that is not in view
+        bar = page.locator("[data-mime-type='application/vnd.jupyter.stderr']", has_text="step/s")
+        bar.first.wait_for(state="attached", timeout=PATIENCE)
+        first = bar.first.text_content()
+        page.wait_for_function("([bar, first]) => bar.textContent !== first", arg=[bar.first.element_handle(), first])
+    cells = notebook.wait_for_runs(number)
+
+    assert [cell["execution_count"] for cell in cells] == list(range(1, number + 1))
+    assert any("image/svg+xml" in output.get("data", {}) or "image/png" in output.get("data", {}) for cell in cells for output in cell["outputs"])
+    left = [output["text"] for cell in cells for output in cell["outputs"] if output.get("name") == "stderr"]
+    assert "".join("".join(text) for text in left).strip() == ""
+    if chapter == SLIDES:
+        chart = page.locator(".vega-embed").first
+        canvas = chart.locator("canvas").element_handle()
+        slider = chart.locator("input[type=range]").first
+        slider.evaluate("e => e.scrollIntoView({block: 'center'})")
+        before = canvas.evaluate("e => e.toDataURL()")
+        slider.fill("4")
+        page.wait_for_function("([canvas, before]) => canvas.toDataURL() !== before", arg=[canvas, before])
+        assert int(canvas.get_attribute("width")) > 400
+    page.close()
