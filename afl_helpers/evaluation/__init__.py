@@ -10,6 +10,7 @@ A label is predicted where ``score >= threshold``. Rules for what is undefined, 
 - a mean over nothing is NaN.
 """
 
+from afl_helpers.evaluation.blocks import BlockEvaluation
 from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, calibration_errors
 from afl_helpers.evaluation.groups import frequency_curve, frequency_groups
 from afl_helpers.evaluation.measures import evaluate, evaluate_tuned, label_table, paper_metrics
@@ -35,6 +36,7 @@ from afl_helpers.evaluation.uncertainty import (
 
 __all__ = [
     "RULES",
+    "BlockEvaluation",
     "TopK",
     "average_precision_per_label",
     "bootstrap_average_precision",

@@ -31,7 +31,7 @@ def calibration_errors(targets: ArrayLike, scores: ArrayLike, n_bins: int = 15) 
         >>> overall, per_label.tolist()  # one label is too low, one too high: overall they cancel
         (0.0, [0.5, 0.5])
     """
-    n, positives, total = _bins(targets, scores, n_bins)
+    n, positives, total = score_bins(targets, scores, n_bins)
     per_label = np.abs(positives - total).sum(1) / n.sum(1)
     return float(np.abs((positives - total).sum(0)).sum() / n.sum()), per_label
 
@@ -55,7 +55,7 @@ def calibration_bins(targets: ArrayLike, scores: ArrayLike, n_bins: int = 15) ->
         >>> calibration_bins(targets, scores, n_bins=2).to_dict("list")  # 0.25 is right, 0.75 too low
         {'n': [4, 4], 'mean_score': [0.25, 0.75], 'observed': [0.25, 1.0]}
     """
-    n, positives, total = (values.sum(0) for values in _bins(targets, scores, n_bins))
+    n, positives, total = (values.sum(0) for values in score_bins(targets, scores, n_bins))
     table = pd.DataFrame({"n": n.astype(int), "mean_score": ratio(total, n), "observed": ratio(positives, n)})
     return table[table["n"] > 0].reset_index(drop=True)
 
@@ -85,7 +85,7 @@ def brier_scores(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:
     return brier
 
 
-def _bins(targets: ArrayLike, scores: ArrayLike, n_bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def score_bins(targets: ArrayLike, scores: ArrayLike, n_bins: int = 15) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Number of scores, of positives, and sum of scores, each (n_labels, n_bins)."""
     if not n_bins >= 1:
         raise UsageError(f"n_bins is {n_bins}; pass at least 1")

@@ -141,14 +141,35 @@ def evaluate_tuned(
 def _decision_metrics(targets: np.ndarray, decisions: np.ndarray, zero_division: float) -> dict[str, float]:
     """Everything that depends on decisions alone."""
     hit = targets & decisions
-    right = targets == decisions
-    metrics = {"subset_accuracy": float(right.all(1).mean()), "hamming_accuracy": float(right.mean())}
-    for average, axis in {"micro": None, "macro": 0, "samples": 1}.items():
-        tp, predicted, actual = (np.atleast_1d(values.sum(axis)) for values in (hit, decisions, targets))
+    counts = {axis: tuple(values.sum(axis) for values in (hit, decisions, targets)) for axis in (0, 1)}
+    return metrics_of_counts(counts[0], counts[1], zero_division)
+
+
+def metrics_of_counts(
+    by_label: tuple[np.ndarray, np.ndarray, np.ndarray],
+    by_document: tuple[np.ndarray, np.ndarray, np.ndarray],
+    zero_division: float = 0.0,
+) -> dict[str, float]:
+    """Everything that depends on decisions alone, from true positives, predicted and actual positives.
+
+    Args:
+        by_label: the three counts of each label, (n_labels,).
+        by_document: of each document, (n_documents,).
+        zero_division: as in :func:`evaluate`.
+
+    Returns:
+        The measures of decisions, as in :func:`evaluate`.
+    """
+    n_labels, n_documents = len(by_label[0]), len(by_document[0])
+    wrong = by_document[1] + by_document[2] - 2 * by_document[0]
+    metrics = {"subset_accuracy": float((wrong == 0).mean()), "hamming_accuracy": float(1 - wrong.mean() / n_labels)}
+    of_all = tuple(np.atleast_1d(values.sum()) for values in by_label)
+    for average, counts in {"micro": of_all, "macro": by_label, "samples": by_document}.items():
+        tp, predicted, actual = counts
         precision, recall = ratio(tp, predicted, zero_division), ratio(tp, actual, zero_division)
         f1 = ratio(2 * tp, predicted + actual, zero_division)
         # As a mean of recall and specificity; undefined without both a positive and a negative.
-        negatives = targets.size // len(tp) - actual
+        negatives = n_documents * n_labels // len(tp) - actual
         auc = (ratio(tp, actual, np.nan) + 1 - ratio(predicted - tp, negatives, np.nan)) / 2
         for name, values in (("precision", precision), ("recall", recall), ("f1", f1)):
             metrics[f"{name}_{average}"] = mean(values)

@@ -99,20 +99,21 @@ def ranking_metrics(targets: ArrayLike, scores: ArrayLike, ks: Sequence[int] = (
     n, n_labels = targets.shape
     if not all(isinstance(k, int | np.integer) and k >= 1 for k in ks):
         raise UsageError(f"ks are {tuple(ks)}; pass whole numbers of at least 1")
+    ks = [int(k) for k in ks if k <= n_labels]
+    hits = dict.fromkeys(ks, 0)
     ranking, depth = np.ones(n), np.zeros(n)
     # A document's labels are to its ranking what a label's documents are to the label's.
     for document, own, ranked in _ranked_labels(targets.T, scores.T):
         at_least = n_labels - np.searchsorted(ranked, own, "left")
         ranking[document] = ((len(own) - np.searchsorted(own, own, "left")) / at_least).mean()
         depth[document] = at_least[0]
-    metrics = {"coverage": float(depth.mean()), "label_ranking_average_precision": float(ranking.mean())}
-    ks = [int(k) for k in ks if k <= n_labels]
-    hits = dict.fromkeys(ks, 0)
-    for rows in label_blocks(n_labels, n):
-        best = np.argsort(-scores[rows], axis=1, kind="stable")[:, : max(ks, default=0)]
-        found = np.take_along_axis(targets[rows], best, 1)
+        place = n_labels - np.searchsorted(ranked, own, "right")  # from 0, the highest
+        if (at_least - place > 1).any():  # equals: the first label goes first
+            best = np.argsort(-scores[document], kind="stable")
+            place = np.flatnonzero(targets[document][best])
         for k in ks:
-            hits[k] += int(found[:, :k].sum())
+            hits[k] += int((place < k).sum())
+    metrics = {"coverage": float(depth.mean()), "label_ranking_average_precision": float(ranking.mean())}
     return metrics | {f"precision_at_{k}": hits[k] / (k * n) for k in ks}
 
 

@@ -94,12 +94,35 @@ def test_sparse_labels_split_alike():
     assert as_sparse.split(seed=3)[1].document_ids == corpus.split(seed=3)[1].document_ids
 
 
-def test_labels_beyond_the_memory_limit_are_left_to_chance_but_kept_in_train(monkeypatch):
+def long_tail(n_units: int, n_labels: int) -> sparse.csr_array:
+    rng = np.random.default_rng(0)
+    rates = 0.5 / np.arange(1, n_labels + 1)
+    return sparse.csr_array((rng.random((n_units, n_labels)) < rates).astype(np.int64))
+
+
+def test_beyond_the_limit_the_same_method_runs_on_the_labels_present(monkeypatch):
+    labels, shares = long_tail(1500, 60), np.array([0.8, 0.1, 0.1])
+
+    def deviation(parts: np.ndarray) -> float:
+        counts = np.array([labels[parts == part].sum(axis=0) for part in range(3)])
+        return np.abs(counts - shares[:, None] * labels.sum(axis=0)).mean()
+
+    package = splits._stratify(labels, shares, 0)
+    monkeypatch.setattr(splits, "STRATIFICATION_LIMIT_BYTES", 0)
+    ours = splits._stratify(labels, shares, 0)
+    by_chance = np.random.default_rng(0).choice(3, 1500, p=shares)
+    assert deviation(ours) < 1.1 * deviation(package) < 0.5 * deviation(by_chance)
+    assert np.abs(np.bincount(ours) - 1500 * shares).max() < 30
+    assert (splits._stratify(labels, shares, 0) == ours).all() and (splits._stratify(labels, shares, 1) != ours).any()
+
+
+def test_a_large_corpus_splits_like_a_small_one(monkeypatch):
     corpus = regular()
-    monkeypatch.setattr(splits, "STRATIFICATION_LIMIT_BYTES", 2 * 400)  # the two rarest labels, c and d
+    monkeypatch.setattr(splits, "STRATIFICATION_LIMIT_BYTES", 0)
     train, validation, test = corpus.split(0.8, 0.1, 0.1)
     assert [part.label_counts[2] for part in (train, validation, test)] == [16, 2, 2]
     assert np.all(train.label_counts > 0)
+    assert sorted(train.document_ids + validation.document_ids + test.document_ids) == sorted(corpus.document_ids)
 
 
 @pytest.mark.parametrize("shares", [(0.8, 0.1, 0.2), (1.1, -0.1, 0.0), (float("nan"), 0.5, 0.5)])

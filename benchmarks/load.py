@@ -1,0 +1,137 @@
+"""A corpus of a million documents and 5,000 labels through every stage, and how time and memory grow up to it.
+
+    python benchmarks/load.py [--sizes 10000 100000]
+
+Each size runs in a process of its own. The corpus has about four labels a document with a long tail, and short texts; the
+loss (AFL, forward and backward) and the evaluation see every document, in batches and blocks, with random logits that are
+higher for positives. Making these logits is not timed. The exponent says how time grew with the number of documents
+since the size before: 1 is linear, n log n is about 1.1.
+"""
+
+import argparse
+import json
+import math
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from afl_helpers.data import Corpus
+from afl_helpers.evaluation import BlockEvaluation
+from afl_helpers.files import write_json
+from afl_helpers.losses import build_loss
+
+N_LABELS = 5_000
+SIZES = [10_000, 31_600, 100_000, 316_000, 1_000_000]
+BATCH, BLOCK = 256, 2_000
+STAGES = ["corpus", "split", "loss", "evaluation"]
+RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "load.json"
+
+
+def long_tail(n_documents: int, rng: np.random.Generator) -> sparse.csr_array:
+    """A label matrix with 1 + Poisson(3) draws a document, label k with a weight of 1 / k**0.9."""
+    weights = 1 / np.arange(1, N_LABELS + 1) ** 0.9
+    n_labels = 1 + rng.poisson(3, n_documents)
+    rows = np.repeat(np.arange(n_documents), n_labels)
+    columns = np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(rows.size))
+    matrix = sparse.csr_array((np.ones(rows.size, np.uint8), (rows, columns)), shape=(n_documents, N_LABELS))
+    matrix.data[:] = 1
+    return matrix
+
+
+def blocks(labels: sparse.csr_array, size: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Dense targets, float32, and logits, block by block."""
+    prior = np.log((np.asarray(labels.sum(0)) + 0.5) / labels.shape[0]).astype(np.float32)
+    for start in range(0, labels.shape[0], size):
+        targets = labels[start : start + size].toarray().astype(np.float32)
+        yield targets, rng.standard_normal(targets.shape, dtype=np.float32) + prior + 3 * targets
+
+
+def measure(n_documents: int) -> dict[str, object]:
+    """Seconds of each stage and the highest memory so far after it, in GB."""
+    rng = np.random.default_rng(0)
+    seconds, memory = dict.fromkeys(STAGES, 0.0), {}
+
+    @contextmanager
+    def stage(name: str):
+        started = time.perf_counter()
+        yield
+        seconds[name] += time.perf_counter() - started
+        memory[name] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+    labels = long_tail(n_documents, rng)
+    texts = [f"document {i} of a synthetic corpus" for i in range(n_documents)]
+    with stage("corpus"):
+        names = [f"label {i}" for i in range(N_LABELS)]
+        corpus = Corpus("synthetic", texts, labels, names, [str(i) for i in range(n_documents)])
+        counts = corpus.label_counts
+    with stage("split"):
+        parts = corpus.split(0.8, 0.1, 0.1, seed=0)
+    shares = np.array([part.label_counts for part in parts[1:]]) / np.maximum(counts, 1)
+    spread = float(np.abs(shares[:, counts >= 10] - 0.1).max()) if (counts >= 10).any() else math.nan
+    with stage("loss"):
+        loss = build_loss("afl", counts, n_documents)  # gamma from the counts
+    for targets, logits in blocks(labels, BATCH, rng):
+        with stage("loss"):
+            logits = torch.from_numpy(logits).requires_grad_()
+            loss(logits, torch.from_numpy(targets)).backward()
+    evaluation = BlockEvaluation(N_LABELS)
+    for targets, logits in blocks(labels, BLOCK, rng):
+        scores = 1 / (1 + np.exp(-logits))
+        with stage("evaluation"):
+            evaluation.add(targets, scores)
+    with stage("evaluation"):
+        metrics = evaluation.metrics()
+    return {
+        "n_documents": n_documents,
+        "seconds": seconds,
+        "memory_gb": memory,
+        "largest_share_error": spread,
+        "average_precision_macro": metrics["average_precision_macro"],
+    }
+
+
+def report(rows: list[dict[str, object]]) -> None:
+    print(f"{'documents':>10} " + "".join(f"{name:>22}" for name in STAGES) + f"{'memory':>12}")
+    print(f"{'':>10} " + f"{'seconds':>14}{'growth':>8}" * len(STAGES) + f"{'GB':>12}")
+    before = None
+    for row in rows:
+        line = f"{row['n_documents']:>10,} "
+        for name in STAGES:
+            growth = ""
+            if before:
+                ratio = row["seconds"][name] / before["seconds"][name]
+                growth = f"{math.log(ratio) / math.log(row['n_documents'] / before['n_documents']):.2f}"
+            line += f"{row['seconds'][name]:>14.2f}{growth:>8}"
+        print(f"{line}{max(row['memory_gb'].values()):>12.2f}")
+        before = row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.one)))
+        return
+    rows = []
+    for size in arguments.sizes:
+        command = [sys.executable, __file__, "--one", str(size)]
+        rows.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+    report(rows)
+    if arguments.sizes == SIZES:
+        machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": torch.get_num_threads()}
+        write_json(RESULT, {"n_labels": N_LABELS, "sizes": rows, "machine": machine})
+
+
+if __name__ == "__main__":
+    main()
