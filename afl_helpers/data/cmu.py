@@ -25,6 +25,7 @@ PLOTS_FILE = "plot_summaries.txt"
 FOLDER = "MovieSummaries"
 ARCHIVE = "MovieSummaries.tar.gz"
 N_COLUMNS = 9
+ID_DIGITS = 18
 
 URL = "http://www.cs.cmu.edu/~ark/personas/data/MovieSummaries.tar.gz"
 GIT_BLOB_HASHES = {
@@ -248,17 +249,20 @@ def fetch_archive() -> Path:
         DataError: a file in the archive differs from the published one. The archive is then deleted.
     """
     archive = download.fetch(URL, ARCHIVE, instead=f"the plots of the CMU corpus are missing: {WHERE_TO_GET}")
-    again = f"it has been deleted, so run this again, or {WHERE_TO_GET}"
     try:
         files = download.read_members(archive, GIT_BLOB_HASHES)
     except DataError:
-        archive.unlink()
-        raise DataError(f"{archive}, downloaded from {URL}, is not a complete .tar.gz archive; {again}") from None
+        raise DataError(
+            f"{archive}, downloaded from {URL}, is not a complete .tar.gz archive; "
+            f"{download.discard(archive)}, or {WHERE_TO_GET}"
+        ) from None
     for name, expected in GIT_BLOB_HASHES.items():
         found = download.git_blob_hash(files[name]) if name in files else "no such file"
         if found != expected:
-            archive.unlink()
-            raise DataError(f"{name} in {archive} has git blob hash {found} instead of {expected}; {again}")
+            raise DataError(
+                f"{name} in {archive} has git blob hash {found} instead of {expected}; "
+                f"{download.discard(archive)}, or {WHERE_TO_GET}"
+            )
     return archive
 
 
@@ -304,8 +308,11 @@ def _lines(
             bad.reject(file, number, f"byte {error.start + 1} of the line is not UTF-8 ({error.reason})")
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return len(text) <= ID_DIGITS and text.isascii() and text.isdigit()
 
 
 def _string_object(text: str) -> dict[str, str] | None:
@@ -313,29 +320,36 @@ def _string_object(text: str) -> dict[str, str] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
-        return value
-    return None
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        return None
+    # JSON can spell half a character, \ud800, which no file could be written with.
+    return None if any(map(_SURROGATE.search, value.values())) else value
 
 
 _INLINE_TAGS = "b|big|cite|code|del|em|font|i|ins|nowiki|s|small|span|strike|strong|sub|sup|tt|u"
 _BLOCK_TAGS = "blockquote|br|center|dd|div|dl|dt|gallery|h[1-6]|hr|li|ol|p|poem|pre|references|table|td|th|tr|ul"
 _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
+# Templates nest a few levels deep; without a limit, crafted braces would take quadratic time.
+_TEMPLATE_DEPTH = 40
 # What is removed: a sign, and the patterns that are tried, in this order, on the texts that hold it. Most
-# hold none.
+# hold none. A pattern that looks for an end sign is tried up to the last such sign only (its third entry): behind
+# it, every start sign would be followed to the end of the text for nothing.
 _MARKUP = [
     (
         sign,
-        [(re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement) for pattern, replacement in patterns],
+        [
+            (re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement, [re.compile(e, re.IGNORECASE) for e in end])
+            for pattern, replacement, *end in patterns
+        ],
     )
     for sign, patterns in (
         (
             "<",
             (
-                (r"<!--.*?-->", " "),
+                (r"<!--.*?-->", " ", "-->"),
                 (r"<ref\b[^<>]*/>", " "),
-                (r"<ref\b[^<>{}]*>.*?</ref\s*>", " "),
+                (r"<ref\b[^<>{}]*>.*?</ref\s*>", " ", r"</ref\s*>"),
                 # A reference that lost its end: drop the tag, or as much as the next closing sign delimits.
                 (r"<ref\b[^<>{}]{0,300}(?:>|\}\})", " "),
                 (r"</ref\s*>", " "),
@@ -353,7 +367,7 @@ _MARKUP = [
                     " ",
                 ),
                 (r"\[\[[^\[\]|]*\|([^\[\]]*)\]\]", r"\1"),
-                (r"\[https?://[^\s\]]*\s*([^\]]*)\]", r"\1"),
+                (r"\[https?://[^\s\]]*\s*([^\]]*)\]", r"\1", r"\]"),
                 # Of a link or template that lost its end only the brackets go: the words may belong to the
                 # plot.
                 (r"\[\[", ""),
@@ -378,15 +392,22 @@ def clean_text(text: str) -> tuple[str, bool]:
     cleaned = _without_templates(text) if "{" in text else text
     for sign, patterns in _MARKUP:
         if sign in cleaned:
-            for pattern, replacement in patterns:
-                cleaned = pattern.sub(replacement, cleaned)
+            for pattern, replacement, end in patterns:
+                stop = _last_end(end[0], cleaned) if end else len(cleaned)
+                cleaned = pattern.sub(replacement, cleaned[:stop]) + cleaned[stop:]
     if "&" in cleaned:
         cleaned = _ENTITY.sub(lambda match: html.unescape(match[0]), cleaned)
     return " ".join(cleaned.split()), cleaned != text
 
 
+def _last_end(pattern: re.Pattern, text: str) -> int:
+    """Where the last match of a pattern ends; 0 where there is none."""
+    return max((match.end() for match in pattern.finditer(text)), default=0)
+
+
 def _without_templates(text: str) -> str:
-    before = None
-    while text != before:  # templates nest; the inner ones go first
+    for _ in range(_TEMPLATE_DEPTH):  # templates nest; the inner ones go first
         before, text = text, _TEMPLATE.sub(" ", text)
+        if text == before:
+            break
     return text

@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -265,10 +265,10 @@ def build_leads(metadata: bytes | str | os.PathLike, wikipedia: Mapping[str, byt
 
     entries_of = defaultdict(list)
     for file in sorted(wikipedia):
-        for entry in json.loads(wikipedia[file]):
-            lead = " ".join((entry.get("extract") or "").split())
+        for title, year, extract in _entries(wikipedia[file], file):
+            lead = " ".join(extract.split())
             if lead:
-                entries_of[normalised_title(entry["title"]), entry["year"]].append(lead)
+                entries_of[normalised_title(title), year].append(lead)
 
     leads_of = defaultdict(list)
     for (title, year), leads in entries_of.items():
@@ -277,14 +277,29 @@ def build_leads(metadata: bytes | str | os.PathLike, wikipedia: Mapping[str, byt
         candidates = next((movies_of[title, y] for y in (year, year - 1, year + 1) if (title, y) in movies_of), [])
         if len(candidates) == 1:
             leads_of[candidates[0]].extend(leads)
-    unique = {int(movie_id): leads[0] for movie_id, leads in leads_of.items() if len(leads) == 1}
-    return "".join(f"{movie_id}\t{unique[movie_id]}\n" for movie_id in sorted(unique)).encode("utf-8")
+    unique = {movie_id: leads[0] for movie_id, leads in leads_of.items() if len(leads) == 1}
+    return "".join(f"{movie_id}\t{unique[movie_id]}\n" for movie_id in sorted(unique, key=int)).encode("utf-8")
+
+
+def _entries(content: bytes, file: str) -> Iterator[tuple[str, int, str]]:
+    """Title, year and extract of each entry of a list."""
+    try:
+        for entry in json.loads(content):
+            title, year, extract = entry["title"], entry["year"], entry.get("extract") or ""
+            if not (isinstance(title, str) and isinstance(year, int) and isinstance(extract, str)):
+                raise TypeError
+            extract.encode("utf-8")  # half a surrogate pair is no text
+            yield title, year, extract
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        raise DataError(f"{file} is not a JSON list of movies with title, year and extract; {WHERE_TO_GET}") from None
 
 
 def normalised_title(title: str) -> str:
     """A title without accents, case, round brackets and their content, punctuation, and a leading article."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    plain = re.sub(r"\([^)]*\)", " ", plain)
+    # Up to the last closing bracket: behind it, every opening one would be followed to the end for nothing.
+    start, bracket, end = plain.rpartition(")")
+    plain = re.sub(r"\([^)]*\)", " ", start + bracket) + end
     plain = re.sub(r"[^a-z0-9]+", " ", plain).strip()
     return re.sub(r"^(?:the|an|a) ", "", plain)
 
@@ -297,21 +312,22 @@ def read_wikipedia(place: Path) -> dict[str, bytes]:
         DataError: a list is not the published one.
     """
     if place.is_dir():
-        lists = {name: (place / name).read_bytes() for name in WIKIPEDIA_SHA256 if (place / name).is_file()}
+        lists = {name: download.read_file(place / name) for name in WIKIPEDIA_SHA256 if (place / name).is_file()}
     else:
         lists = download.read_members(place, WIKIPEDIA_SHA256)
     missing = sorted(WIKIPEDIA_SHA256.keys() - lists.keys())
     if missing:
         raise MissingFileError(f"{place} holds no {missing[0]}; {WHERE_TO_GET}")
     for name, content in lists.items():
-        _verify_list(name, content, str(place), f"replace it: {WHERE_TO_GET}")
+        if difference := _difference(name, content):
+            raise DataError(f"{name} in {place} {difference}; replace it: {WHERE_TO_GET}")
     return lists
 
 
-def _verify_list(name: str, content: bytes, place: str, advice: str) -> None:
+def _difference(name: str, content: bytes) -> str | None:
+    """How a list differs from the published one, in words; None where it does not."""
     found = download.sha256(content)
-    if found != WIKIPEDIA_SHA256[name]:
-        raise DataError(f"{name} in {place} has SHA-256 {found} instead of {WIKIPEDIA_SHA256[name]}; {advice}")
+    return None if found == WIKIPEDIA_SHA256[name] else f"has SHA-256 {found} instead of {WIKIPEDIA_SHA256[name]}"
 
 
 def _find_or_build(data_dir: Path | None) -> Path:
@@ -319,7 +335,7 @@ def _find_or_build(data_dir: Path | None) -> Path:
     if data_dir is not None and (local := data_dir / "cmu-leads" / cmu.ARCHIVE).is_file():
         return local
     cached = download.cache_dir() / "cmu-leads" / cmu.ARCHIVE
-    if not cached.is_file():
+    if not os.path.isfile(cached):  # Path.is_file would raise where the folder may not be entered
         wikipedia = _wikipedia_lists(data_dir)
         metadata = cmu.local_metadata(data_dir)
         if metadata is None:
@@ -338,17 +354,10 @@ def _wikipedia_lists(data_dir: Path | None) -> dict[str, bytes]:
     for name in WIKIPEDIA_SHA256:
         instead = f"the Wikipedia leads are missing: {WHERE_TO_GET}"
         path = download.fetch(f"{WIKIPEDIA_URL}/{name}", f"wikipedia-movies/{name}", instead=instead)
-        lists[name] = path.read_bytes()
-        try:
-            _verify_list(
-                name,
-                lists[name],
-                str(path.parent),
-                f"it has been deleted, so run this again, or {WHERE_TO_GET}",
-            )
-        except DataError:
-            path.unlink()
-            raise
+        lists[name] = download.read_file(path)
+        if difference := _difference(name, lists[name]):
+            advice = f"{download.discard(path)}, or {WHERE_TO_GET}"
+            raise DataError(f"{name} in {path.parent} {difference}; {advice}")
     return lists
 
 
@@ -369,16 +378,19 @@ def _read(archive: Path, files: Mapping[str, bytes], on_error: OnError) -> Corpu
 
 def _write_archive(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a .tar.gz in CMU's layout under a temporary name, then rename it: it is never half there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as packed:
-            with tarfile.open(fileobj=packed, mode="w") as tar:
-                for name, content in files.items():
-                    member = tarfile.TarInfo(f"{cmu.FOLDER}/{name}")
-                    member.size = len(content)
-                    tar.addfile(member, io.BytesIO(content))
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as packed:
+                with tarfile.open(fileobj=packed, mode="w") as tar:
+                    for name, content in files.items():
+                        member = tarfile.TarInfo(f"{cmu.FOLDER}/{name}")
+                        member.size = len(content)
+                        tar.addfile(member, io.BytesIO(content))
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise download.unwritable(path, error) from None

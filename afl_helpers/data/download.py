@@ -2,11 +2,13 @@
 
 import gzip
 import hashlib
+import io
 import os
 import tarfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import pooch
 import requests
@@ -18,6 +20,11 @@ CACHE_DIR_VARIABLE = "AFL_CACHE_DIR"
 
 # No file of the corpora is larger; a compressed file that unpacks to more is not read any further.
 FILE_LIMIT_BYTES = 2**29
+# Nor is an archive read any further than this, unpacked; of that, all headers together and a single one.
+ARCHIVE_LIMIT_BYTES = 2**31
+HEADERS_LIMIT_BYTES = 2**22
+HEADER_LIMIT_BYTES = 2**13
+CHUNK_BYTES = 2**20
 TIMEOUT_SECONDS = 30
 
 
@@ -51,19 +58,37 @@ def fetch(url: str, file_name: str, *, instead: str) -> Path:
         instead: what to do where there is no network; ends the sentence of the error.
 
     Raises:
-        MissingFileError: the download failed.
+        MissingFileError: the download failed, or the cache cannot be written.
     """
     target = cache_dir() / file_name
-    if target.is_file():
+    if os.path.isfile(target):  # Path.is_file would raise where the folder may not be entered
         return target
     pooch.get_logger().setLevel("WARNING")  # it would advise on hashes that are checked elsewhere
     try:
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
         # pooch writes to a temporary name and renames, so that a broken download leaves nothing behind.
         pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, downloader=downloader)
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError: a malformed address
+    except (requests.RequestException, ValueError) as error:  # ValueError: a malformed address
         raise MissingFileError(f"cannot download {url} ({_reason(error)}); {instead}") from None
+    except OSError as error:
+        raise unwritable(target, error) from None
     return target
+
+
+def unwritable(path: Path, error: OSError) -> MissingFileError:
+    """The error for a file of the cache that cannot be written."""
+    return MissingFileError(
+        f"cannot write {path} ({_reason(error)}); mend that, or name another folder in {CACHE_DIR_VARIABLE}"
+    )
+
+
+def discard(path: Path) -> str:
+    """Delete a download that is not what it should be; returns what became of it and what to do, in words."""
+    try:
+        path.unlink(missing_ok=True)  # another process may have been faster
+    except OSError as error:
+        return f"it cannot be deleted ({_reason(error)}), so delete it yourself and run this again"
+    return "it has been deleted, so run this again"
 
 
 def read_file(path: Path) -> bytes:
@@ -92,28 +117,84 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
 
     Raises:
         MissingFileError: the archive cannot be read.
-        DataError: it is not a valid archive, or a file in it is too large.
+        DataError: it is not a valid archive, it or a file in it is too large, or a wanted name is that of a
+            link, a folder or a device.
     """
     found: dict[str, bytes] = {}
     try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
+        with open(archive, "rb") as raw:
+            # A server or a browser may have unpacked the archive already.
+            packed = raw.peek(2)[:2] == b"\x1f\x8b"
+            stream = _TarStream(gzip.open(raw) if packed else raw, str(archive))
+            for member in tarfile.open(fileobj=stream, mode="r:"):
                 base = PurePosixPath(member.name).name
                 name = base.removesuffix(".gz")
-                if not member.isfile() or name not in names or name in found:
+                if name not in names or name in found:
                     continue
-                label = f"{archive}:{member.name}"
-                stream = tar.extractfile(member)
+                label = f"{archive}:{base}"
+                if not member.isreg() or member.issparse():
+                    raise DataError(f"{label} is a link, a folder or a device; pack the file itself under this name")
+                content = stream.content(member, label)
                 if base != name:
-                    stream = gzip.open(stream)
-                found[name] = _read_limited(stream, label)
+                    content = _read_limited(gzip.open(io.BytesIO(content)), label)
+                found[name] = content
                 if len(found) == len(names):
                     break
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error):
+    except DataError:
+        raise
+    # tarfile lets ValueError and others out on crafted headers; a chain of headers ends in RecursionError.
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, RecursionError):
         raise DataError(f"{archive} is not a complete .tar.gz archive; get it again") from None
     except OSError as error:
         raise MissingFileError(f"cannot read {archive} ({_reason(error)}); check its name and permissions") from None
     return found
+
+
+class _TarStream:
+    """What tarfile reads an archive from: forwards only and within limits, whatever the headers claim.
+
+    tarfile itself takes the memory for a header of any size, and loops for ever over a member of negative size.
+    """
+
+    def __init__(self, stream: BinaryIO, archive: str) -> None:
+        self.stream = stream
+        self.archive = archive
+        self.position = 0
+        self.header_bytes = 0
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, position: int) -> None:
+        if position < self.position:
+            raise tarfile.ReadError("a member of negative size")
+        if position > ARCHIVE_LIMIT_BYTES:
+            raise DataError(f"{self.archive} is larger than {ARCHIVE_LIMIT_BYTES:,} bytes; pack only the wanted files")
+        while self.position < position:
+            skipped = len(self.stream.read(min(CHUNK_BYTES, position - self.position)))
+            if not skipped:
+                raise tarfile.ReadError("unexpected end of data")
+            self.position += skipped
+
+    def read(self, size: int) -> bytes:
+        """Part of a header: tarfile itself reads nothing else."""
+        self.header_bytes += size
+        if not 0 <= size <= HEADER_LIMIT_BYTES or self.header_bytes > HEADERS_LIMIT_BYTES:
+            raise DataError(f"{self.archive} holds too many members or too long names; pack only the wanted files")
+        content = self.stream.read(size)
+        self.position += len(content)
+        return content
+
+    def content(self, member: tarfile.TarInfo, label: str) -> bytes:
+        """All of a member that is a plain file."""
+        if not 0 <= member.size <= FILE_LIMIT_BYTES:
+            raise _too_large(label)
+        self.seek(member.offset_data)
+        content = _read_in_pieces(self.stream, member.size)
+        self.position += len(content)
+        if len(content) < member.size:
+            raise tarfile.ReadError("unexpected end of data")
+        return content
 
 
 def git_blob_hash(content: bytes) -> str:
@@ -126,11 +207,24 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _read_limited(stream, label: str) -> bytes:
-    content = stream.read(FILE_LIMIT_BYTES + 1)
+def _read_limited(stream: BinaryIO, label: str) -> bytes:
+    content = _read_in_pieces(stream, FILE_LIMIT_BYTES + 1)
     if len(content) > FILE_LIMIT_BYTES:
-        raise DataError(f"{label} is larger than {FILE_LIMIT_BYTES:,} bytes; it is not the file it should be")
+        raise _too_large(label)
     return content
+
+
+def _read_in_pieces(stream: BinaryIO, size: int) -> bytes:
+    """Up to `size` bytes. In one call `read` would reserve the memory for all of them, however few there are."""
+    pieces = io.BytesIO()
+    while size > 0 and (piece := stream.read(min(CHUNK_BYTES, size))):
+        pieces.write(piece)
+        size -= len(piece)
+    return pieces.getvalue()
+
+
+def _too_large(label: str) -> DataError:
+    return DataError(f"{label} is larger than {FILE_LIMIT_BYTES:,} bytes; it is not the file it should be")
 
 
 def _reason(error: Exception) -> str:
@@ -139,7 +233,11 @@ def _reason(error: Exception) -> str:
         return f"the server answered {error.response.status_code}"
     if isinstance(error, requests.Timeout):
         return f"no answer within {TIMEOUT_SECONDS} s"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
+    if isinstance(error, PermissionError):
+        return "permission denied"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text.splitlines()[0][:160]

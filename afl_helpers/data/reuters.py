@@ -88,8 +88,7 @@ def load_reuters(data_dir: Path | None, on_error: OnError = "raise") -> Corpus:
     try:
         return read_reuters(_read_files(archive), on_error=on_error)
     except (DataError, MissingFileError) as error:
-        archive.unlink()
-        raise DataError(f"{error}; the download {archive} has been deleted, so run this again") from None
+        raise DataError(f"{error}; the download was {archive}: {download.discard(archive)}") from None
 
 
 def read_reuters(files: Mapping[str, bytes], *, on_error: OnError = "raise", verify: bool = True) -> Corpus:
@@ -104,7 +103,8 @@ def read_reuters(files: Mapping[str, bytes], *, on_error: OnError = "raise", ver
         DataError: a story is malformed (the message names file and line), or the counts differ.
     """
     bad = MalformedLines(on_error)
-    stories = [story for name in sorted(files) for story in read_stories(files[name], bad, name)]
+    seen: set[str] = set()
+    stories = [story for name in sorted(files) for story in read_stories(files[name], bad, name, seen)]
     train = [story for story in stories if (story.lewis_split, story.has_topics) == ("TRAIN", "YES")]
     test = [story for story in stories if (story.lewis_split, story.has_topics) == ("TEST", "YES")]
     shared = _topics(train) & _topics(test)
@@ -143,57 +143,84 @@ def read_reuters(files: Mapping[str, bytes], *, on_error: OnError = "raise", ver
     return corpus
 
 
+# A story reaches to the next start tag at most: one without an end tag would swallow its successor.
+_NEXT_STORY = re.compile(r"(?=<REUTERS\b)")
 _STORY = re.compile(r"<REUTERS\b([^>]*)>(.*?)</REUTERS>", re.DOTALL)
-_ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
+_ATTRIBUTE = re.compile(r'\b(\w+)="([^"]*)"')
 _TOPICS = re.compile(r"<TOPICS>(.*?)</TOPICS>", re.DOTALL)
 _TOPIC = re.compile(r"<D>(.*?)</D>", re.DOTALL)
 _TEXT = re.compile(r'<TEXT(?:\s+TYPE="(\w+)")?\s*>(.*?)</TEXT>', re.DOTALL)
 _TITLE = re.compile(r"<TITLE>(.*?)</TITLE>", re.DOTALL)
 _BODY = re.compile(r"<BODY>(.*?)</BODY>", re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]|&#(?:[0-9]|1[0-9]|2[0-9]|3[01]|127);")
+# No character has a number of eight digits, and Python refuses to read one of more than 4,300.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]|&#(?:[0-9]|1[0-9]|2[0-9]|3[01]|127);|&#[0-9]{8,};?")
 
 
-def read_stories(content: bytes, bad: MalformedLines, file: str) -> Iterator[Story]:
-    """The stories of one SGML file, in its order; malformed ones go to `bad`."""
+def read_stories(content: bytes, bad: MalformedLines, file: str, seen: set[str] | None = None) -> Iterator[Story]:
+    """The stories of one SGML file, in its order; malformed ones go to `bad`.
+
+    `seen` holds the numbers of the stories before, of other files, too: a number that comes again is malformed.
+    """
+    seen = set() if seen is None else seen
     # The files predate Unicode: plain ASCII but for a byte or two, which Latin-1 always decodes.
-    text = content.decode("latin-1")
-    found = list(_STORY.finditer(text))
-    whole = {match.start() for match in found}
-    for match in re.finditer(r"<REUTERS\b", text):
-        if match.start() not in whole:
-            bad.reject(file, _line(text, match.start()), "this story has no end tag </REUTERS>")
-    for match in found:
-        attributes = dict(_ATTRIBUTE.findall(match[1]))
-        topics, body = _TOPICS.search(match[2]), _TEXT.search(match[2])
-        missing = [name for name in ("LEWISSPLIT", "TOPICS", "NEWID") if name not in attributes]
-        missing += [name for name, there in (("<TOPICS>", topics), ("<TEXT>", body)) if there is None]
-        if missing:
-            bad.reject(file, _line(text, match.start()), f"this story has no {missing[0]}")
-            continue
-        yield Story(
-            new_id=attributes["NEWID"],
-            lewis_split=attributes["LEWISSPLIT"],
-            has_topics=attributes["TOPICS"],
-            topics=tuple(dict.fromkeys(_plain(topic) for topic in _TOPIC.findall(topics[1]))),
-            text=_story_text(body[1], body[2]),
-        )
+    line = 1
+    for part in _NEXT_STORY.split(content.decode("latin-1")):
+        end = 0
+        if part.startswith("<REUTERS"):
+            match = _STORY.match(part)
+            story = _story(match[1], match[2]) if match else "this story has no end tag </REUTERS>"
+            end = match.end() if match else len(part)
+            if isinstance(story, Story) and story.new_id in seen:
+                story = f"a story before has the same NEWID {story.new_id[:40]!r}"
+            if isinstance(story, Story):
+                seen.add(story.new_id)
+                yield story
+            else:
+                bad.reject(file, line, story)
+        stray = part.find("</REUTERS>", end)
+        if stray >= 0:
+            bad.reject(file, line + part.count("\n", 0, stray), "this end tag </REUTERS> has no start tag")
+        line += part.count("\n")
+
+
+def _story(head: str, content: str) -> Story | str:
+    """A story from what its start tag holds and what follows, or what is wrong with it."""
+    attributes = dict(_ATTRIBUTE.findall(head))
+    topics, text = _find(_TOPICS, content, "</TOPICS>"), _find(_TEXT, content, "</TEXT>")
+    missing = [name for name in ("LEWISSPLIT", "TOPICS", "NEWID") if not attributes.get(name)]
+    missing += [name for name, there in (("<TOPICS>", topics), ("<TEXT>", text)) if not there]
+    if missing:
+        return f"this story has no {missing[0]}"
+    named = (_plain(topic[1]) for topic in _find(_TOPIC, topics[0][1], "</D>"))
+    return Story(
+        new_id=attributes["NEWID"],
+        lewis_split=attributes["LEWISSPLIT"],
+        has_topics=attributes["TOPICS"],
+        topics=tuple(dict.fromkeys(filter(None, named))),
+        text=_story_text(text[0][1], text[0][2]),
+    )
+
+
+def _find(pattern: re.Pattern, text: str, end: str) -> list[re.Match]:
+    """The matches of a pattern that ends in the tag `end`, up to the last such tag.
+
+    Behind it, every start tag would be followed to the end of the text for nothing.
+    """
+    stop = text.rfind(end)
+    return [] if stop < 0 else list(pattern.finditer(text, 0, stop + len(end)))
 
 
 def _story_text(kind: str | None, content: str) -> str:
     """Title and body. A brief is a title with filler after it; an unprocessed story is text without tags."""
     if kind == "UNPROC":
         return _plain(content)
-    parts = [part.search(content) for part in (_TITLE, _BODY)]
-    return " ".join(filter(None, (_plain(part[1]) for part in parts if part)))
+    parts = _find(_TITLE, content, "</TITLE>")[:1] + _find(_BODY, content, "</BODY>")[:1]
+    return " ".join(filter(None, (_plain(part[1]) for part in parts)))
 
 
 def _plain(text: str) -> str:
     """Text without control characters and SGML entities, runs of white space as one space."""
     return " ".join(html.unescape(_CONTROL.sub(" ", text)).split())
-
-
-def _line(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1
 
 
 def _topics(stories: list[Story]) -> set[str]:

@@ -12,6 +12,7 @@ from afl_helpers.data.corpus import Corpus, MalformedLines, OnError, build_corpu
 from afl_helpers.errors import DataError
 
 SEPARATOR = "|"
+HALF_A_PAIR = "half a surrogate pair is no character"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 CELL_LIMIT = 2**27  # characters; the csv module's own limit of 131,072 is too low for long texts
 
@@ -65,7 +66,7 @@ def _csv_rows(content: bytes, bad: MalformedLines, file: str) -> Iterator[Row]:
         for column in ("text", "labels"):
             if header.count(column) != 1:
                 raise DataError(
-                    f"{file}, line 1: expected a header with one column named {column!r}, found {header}; "
+                    f"{file}, line 1: expected a header with one column named {column!r}, found {str(header)[:80]}; "
                     "name the columns text, labels and, if there is one, id"
                 )
         yield from _csv_body(reader, header, bad, file)
@@ -95,6 +96,9 @@ def _csv_body(reader, header: list[str], bad: MalformedLines, file: str) -> Iter
             if not _is_string_list(labels):
                 bad.reject(file, start, f"expected labels as a JSON list of strings, found {cells['labels'][:40]!r}")
                 continue
+            if any(map(_SURROGATE.search, labels)):
+                bad.reject(file, start, HALF_A_PAIR)
+                continue
         yield cells.get("id"), cells["text"], labels
 
 
@@ -113,8 +117,8 @@ def _jsonl_rows(content: bytes, bad: MalformedLines, file: str) -> Iterator[Row]
             bad.reject(file, number, 'expected a list of strings under "labels"')
         elif not isinstance(row_id, str | int | None):
             bad.reject(file, number, 'expected a string or a number under "id"')
-        elif any(map(_SURROGATE.search, [text, *labels])):
-            bad.reject(file, number, "half a surrogate pair is no character")
+        elif any(map(_SURROGATE.search, [text, *labels, str(row_id)])):
+            bad.reject(file, number, HALF_A_PAIR)
         else:
             yield None if row_id is None else str(row_id), text, labels
 

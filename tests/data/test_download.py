@@ -1,9 +1,21 @@
+import contextlib
 import functools
+import hashlib
 import http.server
 import io
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
 import tarfile
+import tempfile
 import threading
+import time
+from pathlib import Path
 
+import pooch
 import pytest
 
 from afl_helpers.data import cmu, cmu_leads, download, load_corpus, reuters
@@ -15,10 +27,14 @@ PLOTS = b"1\tA plot.\n"
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     requests: list[str] = []
+    answer = None  # what to do instead of serving the file
 
     def do_GET(self):
         self.requests.append(self.path)
-        super().do_GET()
+        if Handler.answer is None:
+            super().do_GET()
+        else:
+            Handler.answer(self)
 
     def log_message(self, *arguments):
         pass
@@ -33,8 +49,9 @@ def server(tmp_path, monkeypatch):
     monkeypatch.delenv("AFL_DATA_DIR", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     Handler.requests = []
+    Handler.answer = None
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
-    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield folder, f"http://127.0.0.1:{httpd.server_port}", Handler.requests
     httpd.shutdown()
@@ -166,3 +183,332 @@ def test_data_folder_must_exist(tmp_path, monkeypatch):
     monkeypatch.setenv("AFL_DATA_DIR", str(tmp_path / "nothing"))
     with pytest.raises(MissingFileError, match="AFL_DATA_DIR names .*nothing, which is not a folder"):
         load_corpus("reuters")
+
+
+# What a server or something on the way to it may do. Each is given the handler of a request.
+
+
+def status(code):
+    return lambda handler: handler.send_error(code)
+
+
+def page(handler, encoding=None, body=b"<html>Please log in to the network.</html>"):
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/html")
+    handler.send_header("Content-Length", str(len(body)))
+    if encoding:
+        handler.send_header("Content-Encoding", encoding)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def content(handler):
+    return Path(handler.translate_path(handler.path)).read_bytes()
+
+
+def cut_body(handler):
+    body = content(handler)
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body[: len(body) // 2])
+    handler.close_connection = True
+
+
+def cut_chunk(handler):
+    body = content(handler)
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"%x\r\n" % len(body) + body[: len(body) // 2])
+    handler.close_connection = True
+
+
+def cut_without_length(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    body = content(handler)
+    handler.wfile.write(body[: len(body) // 2])
+
+
+def broken_length(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", "many")
+    handler.end_headers()
+
+
+def redirect_for_ever(handler):
+    handler.send_response(302)
+    handler.send_header("Location", handler.path)
+    handler.end_headers()
+
+
+ANSWERS = {
+    "404": status(404),
+    "500": status(500),
+    "503": status(503),
+    "a page": page,
+    "a page that says it is gzip": functools.partial(page, encoding="gzip"),
+    "nothing": functools.partial(page, body=b""),
+    "no answer": lambda handler: None,
+    "not HTTP": lambda handler: handler.wfile.write(b"\x00\xff\r\n\r\n"),
+    "cut body": cut_body,
+    "cut chunk": cut_chunk,
+    "cut without length": cut_without_length,
+    "broken length": broken_length,
+    "redirects": redirect_for_ever,
+}
+
+STORY = """<REUTERS TOPICS="YES" LEWISSPLIT="{split}" NEWID="{number}"><TOPICS><D>acq</D></TOPICS>
+<TEXT><TITLE>A plot.</TITLE></TEXT></REUTERS>
+"""
+
+
+@pytest.fixture
+def small_corpora(small_cmu, monkeypatch):
+    """The three corpora that are downloaded, with one document each, from the server."""
+    folder, address, requests = small_cmu
+    serve_archive(folder)
+    stories = (STORY.format(split="TRAIN", number=1) + STORY.format(split="TEST", number=2)).encode()
+    with tarfile.open(folder / reuters.ARCHIVE, "w:gz") as tar:
+        member = tarfile.TarInfo("reut2-000.sgm")
+        member.size = len(stories)
+        tar.addfile(member, io.BytesIO(stories))
+    monkeypatch.setattr(reuters, "URL", f"{address}/{reuters.ARCHIVE}")
+    monkeypatch.setattr(reuters, "SHA256", {"reut2-000.sgm": download.sha256(stories)})
+    monkeypatch.setattr(reuters, "EXPECTED_COUNTS", {})
+    entries = b'[{"title": "T", "year": 2001, "extract": "A plot."}]'
+    (folder / "movies-2000s.json").write_bytes(entries)
+    monkeypatch.setattr(cmu_leads, "WIKIPEDIA_URL", address)
+    monkeypatch.setattr(cmu_leads, "WIKIPEDIA_SHA256", {"movies-2000s.json": download.sha256(entries)})
+    return small_cmu
+
+
+def files_in(folder):
+    return [path for path in folder.rglob("*") if not path.is_dir()] if folder.is_dir() else []
+
+
+def assert_one_sentence(message):
+    """Names an address or a file and what to do."""
+    assert "\n" not in message
+    assert "http://" in message or "/cache" in message
+    assert any(advice in message for advice in ("; get ", ": get ", "run this again", "name another folder")), message
+
+
+CORPORA = ("cmu", "cmu-leads", "reuters")
+
+
+@pytest.mark.parametrize("name", CORPORA)
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_failed_download_is_one_sentence_and_leaves_nothing(small_corpora, tmp_path, monkeypatch, name, answer):
+    monkeypatch.setattr(Handler, "answer", staticmethod(ANSWERS[answer]))
+    with pytest.raises((MissingFileError, DataError)) as error:
+        load_corpus(name)
+    assert_one_sentence(str(error.value))
+    assert files_in(tmp_path / "cache") == []
+    monkeypatch.setattr(Handler, "answer", None)
+    assert set(load_corpus(name).texts) == {"A plot."}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("cut body", "the connection broke off"),
+        ("cut chunk", "the connection broke off"),
+        ("503", "the server answered 503"),
+        ("no answer", "no connection"),
+    ],
+)
+def test_the_reason_is_named(small_cmu, monkeypatch, answer, reason):
+    serve_archive(small_cmu[0])
+    monkeypatch.setattr(Handler, "answer", staticmethod(ANSWERS[answer]))
+    with pytest.raises(MissingFileError, match=rf"^cannot download {cmu.URL} \({reason}\); the plots"):
+        load_corpus("cmu")
+
+
+@pytest.mark.parametrize("answer", [page, status(407)])
+def test_a_proxy_that_answers_for_the_server(small_cmu, tmp_path, monkeypatch, answer):
+    monkeypatch.setenv("http_proxy", small_cmu[1])
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setattr(cmu, "URL", "http://corpora.invalid/MovieSummaries.tar.gz")
+    monkeypatch.setattr(Handler, "answer", staticmethod(answer))
+    with pytest.raises((MissingFileError, DataError), match="http://corpora.invalid/") as error:
+        load_corpus("cmu")
+    assert_one_sentence(str(error.value))
+    assert small_cmu[2] == ["http://corpora.invalid/MovieSummaries.tar.gz"]
+    assert files_in(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_a_full_disk(small_corpora, tmp_path, monkeypatch, name):
+    with monkeypatch.context() as patch:
+        # /dev/full fails as a full disk does.
+        patch.setattr(pooch.downloaders, "open", lambda path, mode: open("/dev/full", "wb"), raising=False)
+        with pytest.raises(MissingFileError, match=r"^cannot write .*cache/.* \(No space left on device\); ") as error:
+            load_corpus(name)
+    assert_one_sentence(str(error.value))
+    assert files_in(tmp_path / "cache") == []
+    assert set(load_corpus(name).texts) == {"A plot."}
+
+
+def test_a_disk_that_is_full_when_the_leads_are_packed(small_corpora, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        fdopen = os.fdopen
+
+        def full(handle, mode):
+            fdopen(handle, mode).close()
+            return open("/dev/full", mode)
+
+        patch.setattr(os, "fdopen", full)
+        with pytest.raises(MissingFileError, match=r"^cannot write .*MovieSummaries.tar.gz \(No space left") as error:
+            load_corpus("cmu-leads")
+    assert_one_sentence(str(error.value))
+    assert files_in(tmp_path / "cache" / "cmu-leads") == []
+    assert load_corpus("cmu-leads").texts == ["A plot."]
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_a_cache_folder_that_is_a_file(small_corpora, tmp_path, name):
+    (tmp_path / "cache").write_text("mine")
+    with pytest.raises(MissingFileError, match="^cannot write .*cache/.*; mend that, or name another folder in AFL_CA"):
+        load_corpus(name)
+    assert (tmp_path / "cache").read_text() == "mine"
+    (tmp_path / "cache").unlink()
+    assert set(load_corpus(name).texts) == {"A plot."}
+
+
+def test_a_cached_archive_that_is_a_folder(small_corpora, tmp_path):
+    (tmp_path / "cache" / reuters.ARCHIVE).mkdir(parents=True)
+    with pytest.raises(DataError, match="cannot be deleted .*, so delete it yourself and run this again"):
+        load_corpus("reuters")
+
+
+@contextlib.contextmanager
+def ordinary_user():
+    """Whoever runs the tests, without the rights of root, to whom permissions do not apply."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="permissions of this kind are those of Unix")
+@pytest.mark.parametrize("mode", [0o555, 0o000], ids=["not writable", "not readable"])
+@pytest.mark.parametrize("name", CORPORA)
+def test_a_cache_without_permission(small_corpora, monkeypatch, name, mode):
+    # Not below tmp_path, which another user than root cannot enter.
+    with tempfile.TemporaryDirectory(prefix="cache") as parent:
+        os.chmod(parent, 0o755)
+        cache = Path(parent) / "cache"
+        cache.mkdir()
+        monkeypatch.setenv("AFL_CACHE_DIR", str(cache))
+        cache.chmod(mode)
+        with ordinary_user(), pytest.raises(MissingFileError, match=r"^cannot .*\([Pp]ermission denied\); ") as error:
+            load_corpus(name)
+        assert_one_sentence(str(error.value))
+        cache.chmod(stat.S_IRWXU)
+        assert files_in(cache) == []
+        assert set(load_corpus(name).texts) == {"A plot."}
+
+
+LOAD = """
+import sys
+from afl_helpers.data import cmu, load_corpus
+cmu.URL = sys.argv[1]
+cmu.GIT_BLOB_HASHES = dict(zip(cmu.GIT_BLOB_HASHES, sys.argv[2:]))
+print("ready", flush=True)
+sys.stdin.readline()
+print(load_corpus("cmu").texts)
+"""
+
+
+def start_loading():
+    """A process that loads the CMU corpus once it is sent a line."""
+    command = [sys.executable, "-c", LOAD, cmu.URL, *cmu.GIT_BLOB_HASHES.values()]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, **pipes)
+
+
+@pytest.mark.processes
+def test_two_processes_download_the_same_file_at_once(small_cmu, tmp_path, monkeypatch):
+    serve_archive(small_cmu[0])
+    both = threading.Barrier(2, timeout=300)
+
+    def answer(handler):
+        both.wait()  # neither gets a byte before the other has asked, too
+        http.server.SimpleHTTPRequestHandler.do_GET(handler)
+
+    monkeypatch.setattr(Handler, "answer", staticmethod(answer))
+    processes = [start_loading() for _ in range(2)]
+    for process in processes:
+        process.stdout.readline()
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [out for out, _ in outputs] == ["['A plot.']\n"] * 2, outputs
+    assert len(small_cmu[2]) == 2
+    archive = tmp_path / "cache" / cmu.ARCHIVE
+    assert files_in(tmp_path / "cache") == [archive]
+    assert archive.read_bytes() == (small_cmu[0] / cmu.ARCHIVE).read_bytes()
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.processes
+def test_a_killed_download_is_never_taken_for_a_whole_one(small_cmu, tmp_path, monkeypatch, kills):
+    serve_archive(small_cmu[0])
+    under_way = threading.Event()
+
+    def answer(handler):
+        body = content(handler)
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body[: len(body) // 2])
+        under_way.set()
+        handler.rfile.read(1)  # until the other side is gone
+
+    chance = random.Random(0)
+    for _ in range(kills):
+        under_way.clear()
+        monkeypatch.setattr(Handler, "answer", staticmethod(answer))
+        process = start_loading()
+        process.stdout.readline()
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert under_way.wait(300)
+        time.sleep(chance.random() / 10)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert not (tmp_path / "cache" / cmu.ARCHIVE).exists()
+        monkeypatch.setattr(Handler, "answer", None)
+        assert load_corpus("cmu").texts == ["A plot."]
+        (tmp_path / "cache" / cmu.ARCHIVE).unlink()
+
+
+LIMITED = """
+import resource, sys
+from afl_helpers.data import download
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    download.fetch(sys.argv[1], "a.bin", instead="get a.bin")
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.processes
+def test_a_limit_on_the_size_of_files(server, tmp_path):
+    (server[0] / "a.bin").write_bytes(bytes(100_000))
+    command = [sys.executable, "-c", LIMITED, f"{server[1]}/a.bin"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.stdout.startswith("cannot write ") and "(File too large)" in done.stdout, done
+    assert files_in(tmp_path / "cache") == []
+    path = download.fetch(f"{server[1]}/a.bin", "a.bin", instead="get a.bin")
+    assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(bytes(100_000)).digest()
