@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+AUDIT := .venv-audit
 NOTEBOOKS := $(wildcard book/*.ipynb)
 
 export TOKENIZERS_PARALLELISM = false
@@ -17,7 +18,7 @@ BUILD := $(OFFLINE) $(BIN)/python tools/build_book.py
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf serve lab student test test-fast test-slow study bench bench-peers lock clean
+.PHONY: help book pdf serve lab student test test-fast test-slow study bench bench-peers lock audit clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,5 +69,13 @@ bench-peers: $(PEERS)/.ready ## tabulate what public implementations of the loss
 lock: $(READY) ## write requirements.lock from pyproject.toml (UPGRADE=1 takes newer versions)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
 
+$(AUDIT)/.ready: tools/audit-requirements.txt
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+audit: $(READY) $(AUDIT)/.ready ## licences of what is installed, known vulnerabilities of what is locked
+	@$(BIN)/python tools/audit.py $(AUDIT)
+
 clean: ## remove the built book and its cache, and the environment
-	rm -rf _build $(VENV) $(PEERS) *.egg-info
+	rm -rf _build $(VENV) $(PEERS) $(AUDIT) *.egg-info

@@ -11,7 +11,6 @@ since the size before: 1 is linear, n log n is about 1.1.
 import argparse
 import json
 import math
-import platform
 import resource
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from afl_helpers.data import Corpus
 from afl_helpers.evaluation import BlockEvaluation
 from afl_helpers.files import write_json
 from afl_helpers.losses import build_loss
+from afl_helpers.results import describe_environment
 
 N_LABELS = 5_000
 SIZES = [10_000, 31_600, 100_000, 316_000, 1_000_000]
@@ -129,8 +129,7 @@ def main() -> None:
         rows.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
     report(rows)
     if arguments.sizes == SIZES:
-        machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": torch.get_num_threads()}
-        write_json(RESULT, {"n_labels": N_LABELS, "sizes": rows, "machine": machine})
+        write_json(RESULT, {"n_labels": N_LABELS, "sizes": rows, "environment": describe_environment()})
 
 
 if __name__ == "__main__":

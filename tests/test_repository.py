@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import tomllib
 from pathlib import Path
 
+import audit
 import pytest
+import pytest_socket
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -100,6 +103,46 @@ def test_no_file_names_a_path_or_package_host_of_one_machine() -> None:
             continue
         found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in ONE_MACHINE.finditer(text)]
     assert found == []
+
+
+SECRET = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bhf_[A-Za-z0-9]{30,}\b"
+    r"|\bpypi-[A-Za-z0-9_-]{50,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|(?i:password|secret|token|api_key)\s*[=:]\s*[\"'][^\"'\s]{8,}[\"']"
+)
+
+
+def test_no_file_holds_a_secret() -> None:
+    assert SECRET.search('token = "abcdefgh12345"') and SECRET.search("-----BEGIN RSA " + "PRIVATE KEY-----")
+    me = Path(__file__).resolve()
+    found = {
+        f"{path.relative_to(ROOT)}: {match.group()[:60]}"
+        for path in repository_files()
+        if path != me and path.suffix not in {".png", ".npz"}
+        for match in SECRET.finditer(path.read_text(encoding="utf-8", errors="replace"))
+    }
+    assert found == set()
+
+
+def test_tests_cannot_reach_the_network() -> None:
+    with pytest.raises(pytest_socket.SocketConnectBlockedError):
+        socket.create_connection(("192.0.2.1", 80), timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("licence", "permissive"),
+    [
+        ("MIT", True),
+        ("BSD-3-Clause AND 0BSD AND MIT AND Zlib AND CC0-1.0", True),
+        ("ISC License (ISCL)", True),
+        ("GPL-3.0-only OR MIT", True),
+        ("GPL-2.0-only", False),
+        ("MIT AND GPL-3.0-only", False),
+        ("BSD License; GNU General Public License (GPL)", False),
+        ("UNKNOWN", False),
+    ],
+)
+def test_licences_that_need_a_look_are_told_from_permissive_ones(licence: str, permissive: bool) -> None:
+    assert audit.is_permissive(licence) == permissive
 
 
 def test_no_file_is_large() -> None:
