@@ -42,19 +42,21 @@ def _data(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from afl_helpers.config import ProbeConfig
     from afl_helpers.data import load_corpus
+    from afl_helpers.losses import check_loss
     from afl_helpers.profiles import PROFILES
     from afl_helpers.training import check_save_folder, fine_tune, probe
 
     if args.save:
         check_save_folder(args.save)  # before hours of training, not after
+    config = ProbeConfig() if args.probe else PROFILES[args.settings].config
+    config = type(config).from_dict(config.to_dict() | _settings(args.set))
+    loss_params = _settings(args.param)
+    check_loss(args.loss, loss_params)
     corpus = load_corpus(args.corpus).select_labels(min_count=args.min_count)
     parts = corpus.split(0.8, 0.1, 0.1, seed=0)
-    config = ProbeConfig() if args.probe else PROFILES[args.settings].config
-    settings = _settings(args.set)
-    config = type(config).from_dict(config.to_dict() | settings) if settings else config
     options = {} if args.probe else {"checkpoint_dir": args.checkpoints}
     run = (probe if args.probe else fine_tune)(
-        *parts, loss=args.loss, config=config, seed=args.seed, loss_params=_settings(args.param), **options
+        *parts, loss=args.loss, config=config, seed=args.seed, loss_params=loss_params, **options
     )
     for rule, metrics in run.metrics["test"].items():
         print(f"{rule:20} micro F1 {metrics['f1_micro']:.4f}   macro F1 {metrics['f1_macro']:.4f}")
@@ -75,6 +77,8 @@ def _study(args: argparse.Namespace) -> None:
     from afl_helpers.processes import is_main
     from afl_helpers.studies import describe_seconds, estimate_seconds, load_study, run_study
 
+    if args.checksums:
+        return _checksums(args.results, args.name)
     if args.name is None:
         for path in sorted(args.results.glob("*/study.yaml")):
             study = load_study(path.parent.name, args.results)
@@ -110,6 +114,15 @@ def _study(args: argparse.Namespace) -> None:
     left = study.missing(args.corpus)
     if left:
         print(f"{len(left)} runs are left to another process that is at them")
+
+
+def _checksums(results: Path, name: str | None) -> None:
+    from afl_helpers.results import write_checksums
+    from afl_helpers.studies import load_study
+
+    names = [path.parent.name for path in sorted(results.glob("*/study.yaml"))] if name is None else [name]
+    for study in names:
+        print(write_checksums(load_study(study, results).folder))
 
 
 def _repeat(path: Path) -> None:
@@ -185,6 +198,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     study.add_argument("--repeat", metavar="RUN", help="do a recorded run again from its file, and compare")
     study.add_argument("--dry-run", action="store_true", help="list the missing runs and say how long they should take")
+    study.add_argument(
+        "--checksums", action="store_true", help="list the study's files with their checksums anew, after a change meant"
+    )
     study.set_defaults(function=_study)
 
     claims = commands.add_parser("claims", help="the paper's claims and what became of them")
@@ -202,19 +218,24 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
-        from afl_helpers.errors import DataError, MissingFileError, UsageError
+        from afl_helpers.errors import DataError, MissingFileError, StorageError, TrainingError, UsageError
 
-        if not isinstance(error, (DataError, MissingFileError, UsageError)):
+        if not isinstance(error, (DataError, MissingFileError, StorageError, TrainingError, UsageError)):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "stopped; a study goes on with the same command, training with the same --checkpoints folder",
-            file=sys.stderr,
-        )
+        print(f"stopped; {_how_to_go_on(args)}", file=sys.stderr)
         return 130
     return 0
+
+
+def _how_to_go_on(args: argparse.Namespace) -> str:
+    if args.command == "train" and args.checkpoints:
+        return f"the same command goes on from the last epoch in {args.checkpoints}"
+    if args.command == "train":
+        return "nothing was kept; with --checkpoints FOLDER the same command goes on from its last epoch"
+    return "the same command goes on where it was" if args.command == "study" else "the same command starts over"
 
 
 if __name__ == "__main__":

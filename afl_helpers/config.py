@@ -9,6 +9,8 @@ from afl_helpers.errors import UsageError, unknown_name
 
 #: Measures without thresholds by which the best epoch is chosen on validation.
 SELECTION_METRICS = ("average_precision_micro", "average_precision_macro")
+#: Threshold rules that every run is reported under; all but the first are tuned on validation.
+THRESHOLDS = ("at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional")
 SCHEDULES = ("cosine", "linear", "constant_with_warmup")
 PRECISIONS = ("auto", "float32", "bf16")
 

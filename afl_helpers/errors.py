@@ -12,12 +12,20 @@ class StudyError(UsageError):
     """A study of which runs failed."""
 
 
+class TrainingError(ValueError):
+    """Training that cannot go on: a loss that is not finite, or too little memory; the message says what to do."""
+
+
 class DataError(ValueError):
     """A data file that does not hold what it should; the message names file and line."""
 
 
 class MissingFileError(OSError):
     """A file, folder or download that is not there; the message says where to get it."""
+
+
+class StorageError(OSError):
+    """A file that could not be written; the message says which, why, and what to do."""
 
 
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UsageError:

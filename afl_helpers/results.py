@@ -1,22 +1,26 @@
-"""The schema of a result file: one run, one JSON file, written whole or not at all."""
+"""Result files: their schema, one JSON file a run, written whole or not at all; and the checksums of a study's files."""
 
 import base64
+import hashlib
 import itertools
 import json
 import platform
+import re
 import subprocess
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-
+from filelock import FileLock
 from scipy.stats import norm
 
+from afl_helpers.config import THRESHOLDS
 from afl_helpers.data import Corpus
 from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.evaluation import (
@@ -28,7 +32,10 @@ from afl_helpers.evaluation import (
     resampling_weights,
 )
 from afl_helpers.evaluation.inputs import ratio
-from afl_helpers.training import THRESHOLDS, Run
+from afl_helpers.files import json_text, write_text
+
+if TYPE_CHECKING:  # importing it takes seconds, which a page that only reads results is spared
+    from afl_helpers.training import Run
 
 SCHEMA = 1
 
@@ -48,6 +55,22 @@ KEYS = (
     "environment",
     "time",
 )
+
+#: What every result has inside its objects, as far as anything reads it.
+_FIELDS = {
+    "setting": ("name", "tuned"),
+    "data": ("corpus", "fingerprint", "n_labels", "parts", "options", "split_seed"),
+    "loss": ("name", "params"),
+    "config": ("method",),
+    "metrics": ("validation", "test"),
+    "labels": ("name", "training_count", "support"),
+    "bootstrap": ("n_replicates", "replicates", "decisions"),
+    "environment": (),
+    "time": ("seconds", "epochs"),
+}
+
+#: The file of a study's checksums, in the format of `sha256sum`; `sha256sum --check checksums.sha256` verifies it too.
+CHECKSUMS = "checksums.sha256"
 
 #: The threshold rules with replicates and stored decisions.
 TUNED = tuple(rule for rule in THRESHOLDS if rule.startswith("tuned"))
@@ -138,7 +161,7 @@ def _significant(content: object, digits: int = 6) -> object:
 
 
 def build_result(
-    run: Run,
+    run: "Run",
     train: Corpus,
     test: Corpus,
     *,
@@ -226,29 +249,150 @@ def validate_result(result: object, source: object = "result") -> dict[str, obje
     """The result, or a DataError that names the key that is missing, extra or wrong."""
     if not isinstance(result, dict):
         raise DataError(f"{source}: holds {type(result).__name__}, not an object; run the study again")
-    if result.get("schema") != SCHEMA:
-        raise DataError(
-            f"{source}: schema is {result.get('schema')!r}, this version reads {SCHEMA}; run the study again"
-        )
+    schema = result.get("schema")
+    if schema != SCHEMA:
+        later = isinstance(schema, int) and schema > SCHEMA
+        remedy = "install a newer afl_helpers" if later else "run the study again"
+        raise DataError(f"{source}: schema is {schema!r}, this version reads {SCHEMA}; {remedy}")
     missing, extra = [key for key in KEYS if key not in result], [key for key in result if key not in KEYS]
     if missing or extra:
         what = f"misses {', '.join(missing)}" if missing else f"has unknown {', '.join(extra)}"
         raise DataError(f"{source}: {what}; run the study again")
+    for key, names in _FIELDS.items():
+        _check_object(result[key], key, names, source)
     for part in ("validation", "test"):
-        for rule in THRESHOLDS:
-            if rule not in result["metrics"].get(part, {}):
-                raise DataError(f"{source}: metrics.{part} misses {rule}; run the study again")
+        _check_object(result["metrics"][part], f"metrics.{part}", THRESHOLDS, source)
     return result
 
 
+def _check_object(content: object, key: str, names: Sequence[str], source: object) -> None:
+    if not isinstance(content, dict):
+        raise DataError(f"{source}: {key} is {type(content).__name__}, not an object; run the study again")
+    for name in names:
+        if name not in content:
+            raise DataError(f"{source}: {key} misses {name}; run the study again")
+
+
 def read_result(path: Path) -> dict[str, object]:
-    """Read and validate one result file."""
+    """Read and validate one result file; in a study with checksums, also that it is as it was written."""
+    return _read(path, read_checksums(path.parent.parent) if path.parent.name == "runs" else None)
+
+
+def _read(path: Path, checksums: Mapping[str, str] | None) -> dict[str, object]:
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist; run what is missing of the study")
+    content = path.read_bytes()
+    if checksums is not None:
+        _verify(path, content, checksums.get(f"runs/{path.name}"), path.parent.parent)
     try:
-        return validate_result(json.loads(path.read_text(encoding="utf-8")), path)
+        return validate_result(json.loads(content.decode("utf-8"), parse_constant=_refuse_constant), path)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); run the study again") from None
+    except (UnicodeDecodeError, RecursionError, ArithmeticError) as error:
+        raise DataError(f"{path}: not valid JSON ({error}); run the study again") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ArithmeticError(f"it holds {name}")
+
+
+# --- checksums ------------------------------------------------------------------------------------------------------
+
+
+def write_result(path: Path, result: Mapping[str, object]) -> None:
+    """Write a result file of a study, and its line among the study's checksums.
+
+    The line comes first. A process that is killed in between leaves a line without a file: that run is missing, and
+    done again it writes both. So a file without a line was not written here, and is refused. Where a study has no
+    checksums yet, the first result that is written takes in the files that are there.
+    """
+    text, folder = json_text(result), path.parent.parent
+    lock = folder / ".locks" / "checksums.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        checksums = read_checksums(folder)
+        checksums = _checksums_of_files(folder) if checksums is None else checksums
+        if (folder / "study.yaml").is_file():
+            checksums["study.yaml"] = _sha256((folder / "study.yaml").read_bytes())
+        _write_checksums(folder, checksums | {f"runs/{path.name}": _sha256(text.encode())})
+    write_text(path, text)
+
+
+def write_checksums(folder: str | Path) -> Path:
+    """Write the checksums of a study's folder anew, from its files as they are: after a change that was meant.
+
+    ``python -m afl_helpers study NAME --checksums`` does it.
+    """
+    folder = Path(folder)
+    _write_checksums(folder, _checksums_of_files(folder))
+    return folder / CHECKSUMS
+
+
+def verify_checksums(folder: str | Path) -> None:
+    """Check that ``study.yaml`` and every run of a study's folder are as they were written.
+
+    Raises:
+        MissingFileError: the folder has no checksums.
+        DataError: a file was changed, is not listed, or is listed and not there; the message names it.
+    """
+    folder = Path(folder)
+    files = _files(folder)  # before the checksums: a file that another process writes meanwhile has its line first
+    checksums = read_checksums(folder)
+    if checksums is None:
+        raise MissingFileError(f"{folder / CHECKSUMS} does not exist; {_remedy(folder)}")
+    for path in files:
+        _verify(path, path.read_bytes(), checksums.get(path.relative_to(folder).as_posix()), folder)
+    for name in checksums:
+        if not (folder / name).is_file():
+            raise DataError(f"{folder / name} is listed in {CHECKSUMS} and not there; run what is missing of the study")
+
+
+def read_checksums(folder: str | Path) -> dict[str, str] | None:
+    """File name -> SHA-256 as listed in a study's folder; None where nothing is listed."""
+    path = Path(folder) / CHECKSUMS
+    if not path.is_file():
+        return None
+    checksums = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        found = re.fullmatch(r"([0-9a-f]{64})  (\S.*)", line)
+        if not found:
+            raise DataError(f"{path}, line {number}: is not a checksum and a file's name; {_remedy(path.parent)}")
+        checksums[found[2]] = found[1]
+    return checksums
+
+
+def _remedy(folder: Path) -> str:
+    return f"look at the files and list them with: python -m afl_helpers study {folder.name} --checksums"
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in (folder / "study.yaml", *sorted(folder.glob("runs/*.json"))) if path.is_file()]
+
+
+def _checksums_of_files(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in _files(folder)}
+
+
+def _write_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(checksums.items())]
+    write_text(folder / CHECKSUMS, "".join(lines))
+
+
+def _verify(path: Path, content: bytes, expected: str | None, folder: Path) -> None:
+    if expected is None:
+        raise DataError(f"{path} is not listed in {CHECKSUMS}; delete it, or {_remedy(folder)}")
+    if _sha256(content) != expected:
+        raise DataError(
+            f"{path} was changed after it was written, by {CHECKSUMS}; take the old one back, or if it was meant, "
+            f"{_remedy(folder)}"
+        )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+# --- studies --------------------------------------------------------------------------------------------------------
 
 
 def find_results() -> Path:
@@ -265,7 +409,9 @@ def read_study(study: str, folder: str | Path | None = None) -> list[dict[str, o
     runs = (find_results() if folder is None else Path(folder)) / study / "runs"
     if not runs.is_dir() and not (runs.parent / "study.yaml").is_file():
         raise MissingFileError(f"{runs} does not exist; run: python -m afl_helpers study {study}")
-    return [read_result(path) for path in sorted(runs.glob("*.json"))]
+    paths = sorted(runs.glob("*.json"))  # before the checksums: a file that is written meanwhile has its line first
+    checksums = read_checksums(runs.parent)
+    return [_read(path, checksums) for path in paths]
 
 
 def results_table(results: list[dict[str, object]], rules: tuple[str, ...] = THRESHOLDS) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from afl_helpers.losses.modules import (
     WeightedBinaryCrossEntropy,
 )
 from afl_helpers.losses.partial import PartialLabelMaskingLoss
-from afl_helpers.losses.registry import LOSSES, LossInfo, build_loss
+from afl_helpers.losses.registry import LOSSES, LossInfo, build_loss, check_loss
 
 __all__ = [
     "LOSSES",
@@ -50,6 +50,7 @@ __all__ = [
     "asymmetric_polynomial_loss",
     "binary_cross_entropy",
     "build_loss",
+    "check_loss",
     "distribution_balanced_loss",
     "flsd_loss",
     "focal_loss",

@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -474,3 +475,17 @@ def build_loss(
     if label_counts is None or n_documents is None:
         raise UsageError(f"loss {name!r} depends on class frequency; pass label_counts and n_documents")
     return info.build(label_counts, n_documents, **params)
+
+
+def check_loss(name: str, params: Mapping[str, object]) -> None:
+    """Refuse a loss or parameters that :func:`build_loss` would refuse, before there are counts.
+
+    Raises:
+        UsageError: an unknown name or parameter, or a value that the loss does not take.
+    """
+    # Any counts will do, as many as a parameter with an entry for each label has.
+    listed = [len(value) for key, value in params.items() if isinstance(value, list | tuple) and key != "bounds"]
+    counts = range(1, max(listed, default=2) + 1)
+    with warnings.catch_warnings():  # of gammas too large for these counts
+        warnings.simplefilter("ignore")
+        build_loss(name, list(counts), 2 * len(counts), **params)

@@ -14,8 +14,8 @@ from pathlib import Path
 import yaml
 
 from afl_helpers.errors import MissingFileError, StudyError
-from afl_helpers.files import write_json
 from afl_helpers.progress import progress_bar
+from afl_helpers.results import write_result
 from afl_helpers.studies.execute import execute
 from afl_helpers.studies.plan import PlannedRun, Study, load_study, read_study_file
 
@@ -67,7 +67,7 @@ def run_study_on_ray(
                 continue
             for run in task:
                 if run.name in found:
-                    write_json(study.path(run), json.loads(found[run.name]))
+                    write_result(study.path(run), json.loads(found[run.name]))
                     bar.update()
                     yield study.path(run)
     if failures:

@@ -1,5 +1,12 @@
-"""Running runs of a study: each leaves one result file, whole, or none."""
+"""Running runs of a study: each leaves one result file, whole, or none.
 
+What belongs to runs under way lies in the study's folder ``.locks``: a lock each, and the checkpoints of fine-tuned
+ones, which are deleted once the result is there.
+"""
+
+import hashlib
+import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,9 +16,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from afl_helpers.data import Corpus, load_corpus
-from afl_helpers.files import write_json
 from afl_helpers.processes import from_main, is_main, wait_for_all
-from afl_helpers.results import build_result, describe_data, read_result
+from afl_helpers.results import build_result, describe_data, read_result, write_result
 from afl_helpers.studies.plan import METHODS, PlannedRun, Study
 from afl_helpers.training import Head, Run, train_heads
 
@@ -65,6 +71,18 @@ def _acquire(study: Study, run: PlannedRun, locks: ExitStack) -> bool:
     return True
 
 
+def checkpoint_folder(study: Study, run: PlannedRun) -> Path:
+    """Where a fine-tuned run under way keeps its checkpoints."""
+    return study.folder / ".locks" / f"{run.name}.checkpoints"
+
+
+def drop_checkpoints(study: Study) -> None:
+    """Delete the checkpoints of runs that are done, which a process killed after its result left behind."""
+    for run in study.runs():
+        if study.path(run).is_file():
+            shutil.rmtree(checkpoint_folder(study, run), ignore_errors=True)
+
+
 def _candidates(study: Study, run: PlannedRun) -> list:
     """What to train: the candidates on the first seed, then the one that it chose."""
     candidates = study.candidates(run.setting)
@@ -82,22 +100,34 @@ def _tuned(study: Study, run: PlannedRun, select_by: str, scores: Sequence[float
 
 
 def _train(study: Study, run: PlannedRun) -> tuple[Run, list[dict[str, object]]]:
-    function = METHODS[study.method_of(run.setting)][0]
+    method = study.method_of(run.setting)
+    function = METHODS[method][0]
     _, parts = _parts(study, run)
-    trained = [
-        function(
-            *parts,
-            loss=run.setting.loss,
-            config=config,
-            seed=run.seed,
-            loss_params=run.setting.params,
-            progress=False,
+    trained = []
+    for config in _candidates(study, run):
+        options = {}
+        if method == "fine_tune":
+            options["checkpoint_dir"] = checkpoint_folder(study, run) / _digest(study, run, config.to_dict())
+        trained.append(
+            function(
+                *parts,
+                loss=run.setting.loss,
+                config=config,
+                seed=run.seed,
+                loss_params=run.setting.params,
+                progress=False,
+                **options,
+            )
         )
-        for config in _candidates(study, run)
-    ]
     select_by = getattr(trained[0].config, "select_by", "average_precision_micro")
     scores = [one.metrics["validation"]["at_0.5"][select_by] for one in trained]
     return trained[scores.index(max(scores))], _tuned(study, run, select_by, scores)
+
+
+def _digest(study: Study, run: PlannedRun, config: dict[str, object]) -> str:
+    """Of all in the study's file that decides what is trained: after a change, old checkpoints are not gone on from."""
+    content = [config, run.setting.loss, run.setting.params, dict(run.corpus), study.split_seed]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _train_heads(study: Study, batch: Sequence[PlannedRun]) -> Iterator[tuple[Run, list[dict[str, object]]]]:
@@ -135,6 +165,7 @@ def _write(study: Study, planned: PlannedRun, run: Run, tuned: list[dict[str, ob
             setting={"name": planned.setting.name, "tuned": tuned},
             data=data | {"options": dict(planned.corpus), "split_seed": study.split_seed},
         )
-        write_json(study.path(planned), result)
+        write_result(study.path(planned), result)
+        shutil.rmtree(checkpoint_folder(study, planned), ignore_errors=True)
         yield study.path(planned)
     wait_for_all()

@@ -6,15 +6,16 @@ runs (corpus x setting x seed); each run writes one result file under ``results/
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import yaml
 
 from afl_helpers.baselines import CnnConfig, PriorsConfig, TfidfConfig, cnn, priors, tfidf
 from afl_helpers.config import ProbeConfig, TrainingConfig
+from afl_helpers.data import CORPORA
 from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
-from afl_helpers.losses import LOSSES
+from afl_helpers.losses import check_loss
 from afl_helpers.training import fine_tune, probe
 
 #: What a setting can be trained with, and the configuration of each.
@@ -188,12 +189,53 @@ def read_study_file(path: Path) -> dict[str, object]:
     return {field: value for field, value in {**base, **content, "config": config}.items() if field != "extends"}
 
 
+def _check_fields(kind: str, content: object, names: Sequence[str]) -> None:
+    if not isinstance(content, Mapping):
+        raise UsageError(f"{content!r} is no {kind.rpartition(' a ')[2]}; give its fields, at least 'name'")
+    for key in content:
+        if key not in names:
+            raise unknown_name(kind, key, names)
+    if "name" not in content:
+        raise KeyError("name")
+
+
+def _check_number(what: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(f"{what} is {value!r}; pass a whole number from {least}")
+
+
+def _check_corpus(corpus: object) -> None:
+    _check_fields("option of a corpus", corpus, _CORPUS_OPTIONS)
+    for option in corpus.keys() - {"name"}:
+        _check_number(option, corpus[option], 1)
+    name = str(corpus["name"])
+    if name not in CORPORA and not Path(name).suffix and not Path(name).exists():
+        raise unknown_name("corpus", name, CORPORA)
+
+
+def _check_tune(study: Study) -> None:
+    """Every value that is tried, so that a wrong one is not found after hours."""
+    if not isinstance(study.tune, Mapping):
+        raise UsageError(f"tune is {study.tune!r}; give a list of values for each field")
+    for name, values in study.tune.items():
+        if not isinstance(values, list) or not values:
+            raise UsageError(f"tune has {values!r} for {name}; give a list of values")
+        for value in values:
+            type(study.config).from_dict(study.config.to_dict() | {name: value})
+
+
 def _parse(name: str, folder: Path, content: Mapping[str, object]) -> Study:
     if content["method"] not in METHODS:
         raise unknown_name("method", content["method"], METHODS)
-    for option in itertools.chain(*content["corpora"]):
-        if option not in _CORPUS_OPTIONS:
-            raise unknown_name("option of a corpus", option, _CORPUS_OPTIONS)
+    for name_of_list in ("corpora", "seeds", "settings"):
+        if not isinstance(content[name_of_list], list) or not content[name_of_list]:
+            raise UsageError(f"{name_of_list} is {content[name_of_list]!r}; give a list of at least one")
+    for corpus in content["corpora"]:
+        _check_corpus(corpus)
+    for seed in (*content["seeds"], content.get("split_seed", 0)):
+        _check_number("one of seeds, or split_seed,", seed, 0)
+    for setting in content["settings"]:
+        _check_fields("field of a setting", setting, [field.name for field in fields(Setting)])
     study = Study(
         name=name,
         folder=folder,
@@ -206,15 +248,11 @@ def _parse(name: str, folder: Path, content: Mapping[str, object]) -> Study:
         seeds=content["seeds"],
         settings=[Setting(**setting) for setting in content["settings"]],
     )
-    type(study.config).from_dict(study.config.to_dict() | {field: values[0] for field, values in study.tune.items()})
+    _check_tune(study)
     for setting in study.settings:
         if study.method_of(setting) not in METHODS:
             raise unknown_name("method", setting.method, METHODS)
-        if setting.loss not in LOSSES:
-            raise unknown_name("loss", setting.loss, LOSSES)
-        for parameter in setting.params:
-            if parameter not in LOSSES[setting.loss].defaults:
-                raise unknown_name(f"parameter of loss {setting.loss!r}:", parameter, LOSSES[setting.loss].defaults)
+        check_loss(setting.loss, setting.params)
         if setting.n_seeds is not None and setting.n_seeds not in range(1, len(study.seeds) + 1):
             raise UsageError(
                 f"setting {setting.name!r} has n_seeds {setting.n_seeds!r}; pass a whole number from 1 to {len(study.seeds)}"

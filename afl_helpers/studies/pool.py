@@ -2,20 +2,26 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from afl_helpers.errors import DataError, MissingFileError, StudyError, UsageError
+from afl_helpers.errors import DataError, MissingFileError, StorageError, StudyError, UsageError
 from afl_helpers.processes import from_main, is_main, n_processes
 from afl_helpers.progress import progress_bar
-from afl_helpers.studies.execute import execute
+from afl_helpers.studies.execute import drop_checkpoints, execute
 from afl_helpers.studies.plan import PlannedRun, Study, load_study
 
 #: Seconds between two looks at what the processes have written.
 _INTERVAL = 0.5
+
+#: Seconds that a process may take to end itself; one in a library's loop does not hear until it is out of it.
+_PATIENCE = 5
 
 
 def run_study(
@@ -23,19 +29,23 @@ def run_study(
 ) -> Iterator[Path]:
     """Run what is missing, on the named corpora or all; yields each result file when it is written.
 
-    A run that fails is tried once more at the end. Runs that another process is at are left to it. Started by
-    ``accelerate launch`` or ``torchrun``, the processes train each run together.
+    A run that fails is tried once more at the end, apart from the runs of other settings. Runs that another process is
+    at are left to it. A fine-tuned run that was stopped goes on from its last epoch. Started by ``accelerate launch`` or
+    ``torchrun``, the processes train each run together.
 
     Args:
         jobs: processes side by side, each with its share of the cores; 1 is this process itself.
 
     Raises:
         StudyError: at the end, if runs failed twice; it names them and their errors.
+        StorageError: at once, if a file cannot be written, since the next could not be either.
     """
     if not isinstance(jobs, int) or jobs < 1:
         raise UsageError(f"jobs is {jobs!r}; pass a whole number of at least 1")
     if jobs > 1 and n_processes() > 1:
         raise UsageError("jobs side by side and a launcher's processes do not mix; leave jobs at 1")
+    if is_main():
+        drop_checkpoints(study)
     names = set(from_main([run.name for run in study.missing(corpora)]))
     missing = [run for run in study.runs() if run.name in names]
     failures: dict[str, list[str]] = {}
@@ -60,13 +70,13 @@ def _failed(
     queue: deque,
     failures: dict[str, list[str]],
 ) -> None:
-    """Put what is left of a task back once, unless a second try cannot help; else note it."""
+    """Put what is left of a task back once, setting by setting, unless a second try cannot help; else note it."""
     left = [run for run in task if not study.path(run).is_file()]
     if not left:
         return
     if again and attempt == 1:
         print(f"{study.name}: {left[0].name} failed ({error}); it is tried once more", file=sys.stderr)
-        queue.append((left, 2))
+        queue.extend((piece, 2) for piece in study.tasks(left, heads=1))
     else:
         failures.setdefault(error, []).extend(run.name for run in left)
 
@@ -76,6 +86,8 @@ def _alone(study: Study, queue: deque, failures: dict[str, list[str]], jobs: int
         task, attempt = queue.popleft()
         try:
             yield from execute(study, task)
+        except StorageError:
+            raise
         except Exception as error:
             _failed(study, task, attempt, *_described(error), queue, failures)
 
@@ -94,7 +106,8 @@ def _side_by_side(study: Study, queue: deque, failures: dict[str, list[str]], jo
                     args=(study.name, study.folder.parent, [run.name for run in task], threads, theirs),
                     daemon=True,
                 )
-                process.start()
+                with _no_interrupts():
+                    process.start()
                 theirs.close()
                 running[process.sentinel] = (process, ours, task, attempt, set())
             ended = wait(list(running), timeout=_INTERVAL)
@@ -105,10 +118,30 @@ def _side_by_side(study: Study, queue: deque, failures: dict[str, list[str]], jo
                 process.join()
                 if process.exitcode:
                     found = _received(ours) or (f"its process ended with code {process.exitcode}", True)
+                    if isinstance(found, StorageError):
+                        raise found
                     _failed(study, task, attempt, *found, queue, failures)
     finally:
         for process, *_ in running.values():
             process.terminate()
+        for process, *_ in running.values():
+            process.join(_PATIENCE)
+            process.kill()
+            process.join()
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """A process started in here never sees Ctrl-C, which a terminal sends to all: its parent does, and ends it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # started with the first process otherwise, which lets interrupts in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _new(study: Study, task: Sequence[PlannedRun], seen: set[str]) -> Iterator[Path]:
@@ -119,7 +152,7 @@ def _new(study: Study, task: Sequence[PlannedRun], seen: set[str]) -> Iterator[P
             yield study.path(run)
 
 
-def _received(connection: Connection) -> tuple[str, bool] | None:
+def _received(connection: Connection) -> tuple[str, bool] | StorageError | None:
     try:
         return connection.recv()
     except EOFError:
@@ -130,15 +163,14 @@ def _work(name: str, folder: Path, runs: Sequence[str], threads: int, errors: Co
     """The body of a process: the named runs of a study."""
     import torch
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends as a process does that is done, and leaves nothing
     torch.set_num_threads(threads)
     study = load_study(name, folder)
     try:
         for _ in execute(study, [run for run in study.runs() if run.name in set(runs)]):
             pass
-    except KeyboardInterrupt:
-        sys.exit(130)
     except Exception as error:
-        errors.send(_described(error))
+        errors.send(error if isinstance(error, StorageError) else _described(error))
         sys.exit(1)
 
 

@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from afl_helpers.data.download import cache_dir
 from afl_helpers.encoders import ENCODERS, default_device, load_encoder, load_tokenizer
-from afl_helpers.errors import UsageError
+from afl_helpers.errors import TrainingError, UsageError
+from afl_helpers.files import replacing
 from afl_helpers.progress import progress_bar
 
 
@@ -34,11 +35,30 @@ def _length_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[np.ndar
         start += size
 
 
+@contextmanager
+def enough_memory(remedy: str) -> Iterator[None]:
+    """A TrainingError that says what to do where the block runs out of the GPU's memory or the machine's."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise TrainingError(f"the GPU's memory is too small; {remedy}") from None
+    except MemoryError:
+        raise TrainingError(f"the memory is too small; {remedy}") from None
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # torch's words on a CPU
+            raise
+        raise TrainingError(f"the memory is too small; {remedy}") from None
+
+
 @torch.inference_mode()
 def forward(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, progress: bool = False
 ) -> Tensor:
-    """Output of ``model`` for each text in order, (n_texts, width) float32 on the CPU."""
+    """Output of ``model`` for each text in order, (n_texts, width) float32 on the CPU.
+
+    Raises:
+        TrainingError: out of memory.
+    """
     model.eval()
     device = next(model.parameters()).device
     encoded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
@@ -47,7 +67,8 @@ def forward(
     with progress_bar(total=len(texts), desc="embedding", unit="text", show=progress) as bar:
         for batch in batches:
             padded = pad(tokenizer, [encoded[i] for i in batch])
-            output = model(**{name: value.to(device) for name, value in padded.items()})
+            with enough_memory(f"pass a max_length below {max_length}, or close what else uses it"):
+                output = model(**{name: value.to(device) for name, value in padded.items()})
             outputs.append((output if isinstance(output, Tensor) else output.logits).float().cpu())
             positions.append(batch)
             bar.update(len(batch))
@@ -136,14 +157,24 @@ def embed(
     key = json.dumps([_encoder_identity(encoder), max_length, unique])
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]
     path = cache_dir() / "embeddings" / f"{digest}.npy"
-    if path.is_file():
-        vectors = np.load(path, allow_pickle=False)
-    else:
-        model = _Pooled(load_encoder(encoder)).to(default_device())
-        check_length(max_length, model)
-        vectors = forward(model, load_tokenizer(encoder), unique, max_length, progress).numpy()
+    vectors = _cached(path, len(unique))
+    if vectors is None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            np.save(file, vectors)
-        os.replace(file.name, path)
+        with FileLock(path.with_suffix(".lock")):  # of several processes with the same texts, one embeds them
+            vectors = _cached(path, len(unique))
+            if vectors is None:
+                model = _Pooled(load_encoder(encoder)).to(default_device())
+                check_length(max_length, model)
+                vectors = forward(model, load_tokenizer(encoder), unique, max_length, progress).numpy()
+                with replacing(path) as part, open(part, "wb") as file:
+                    np.save(file, vectors, allow_pickle=False)
     return dict(zip(unique, vectors))
+
+
+def _cached(path: Path, n_texts: int) -> np.ndarray | None:
+    """The vectors in a file of the cache; None where there is none, or a broken one."""
+    try:
+        vectors = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return vectors if vectors.ndim == 2 and len(vectors) == n_texts else None

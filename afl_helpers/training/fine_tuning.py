@@ -1,4 +1,9 @@
-"""Fine-tuning all layers of an encoder through transformers' Trainer."""
+"""Fine-tuning all layers of an encoder through transformers' Trainer.
+
+Going on from a checkpoint reads files that may come from elsewhere. Weights and the loss's state are safetensors; the
+optimiser, the schedule and the random states Trainer reads with ``torch.load(weights_only=True)``, which builds tensors
+and plain containers and calls nothing else; ``training_args.bin``, a pickle, is written by Trainer and never read.
+"""
 
 import json
 import math
@@ -8,10 +13,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from pickle import UnpicklingError  # what torch.load raises for a file that it will not read
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import (
     EarlyStoppingCallback,
@@ -26,22 +35,28 @@ from transformers import (
 from afl_helpers.config import SELECTION_METRICS, TrainingConfig
 from afl_helpers.data import Corpus
 from afl_helpers.encoders import head_bias, load_classifier, load_tokenizer, quiet
-from afl_helpers.errors import UsageError
+from afl_helpers.errors import DataError, UsageError
+from afl_helpers.files import not_written, write_json
 from afl_helpers.losses import MultiLabelLoss
 from afl_helpers.losses.callback import LossStateCallback
 from afl_helpers.processes import from_main, is_main, n_processes, wait_for_all
 from afl_helpers.progress import progress_bar
-from afl_helpers.training.embedding import check_length, pad
+from afl_helpers.training.embedding import check_length, enough_memory, pad
 from afl_helpers.training.run import (
     Predictor,
     Run,
     check_parts,
     dense,
     finish,
+    not_finite,
     prior_logits,
     resolve_loss,
     selection_metrics,
 )
+
+
+#: What a whole checkpoint has, beside the random states, which are a file for each process.
+_CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt")
 
 
 class LengthGroupedSampler(Sampler[int]):
@@ -105,14 +120,94 @@ class _Documents(Dataset):
 
 
 class _Trainer(Trainer):
-    """Trainer with an order of documents that survives a restart."""
+    """Trainer with an order of documents that survives a restart, and errors that say what to do."""
 
-    def __init__(self, *args, train_sampler: Sampler, **kwargs):
+    def __init__(
+        self, *args, train_sampler: LengthGroupedSampler, document_ids: Sequence[str], config: TrainingConfig, **kwargs
+    ):
         super().__init__(*args, **kwargs)
-        self._train_sampler = train_sampler
+        self._train_sampler, self._document_ids, self._config = train_sampler, document_ids, config
+        self._seen: list[tuple[int, str, Tensor]] = []
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         return self._train_sampler
+
+    def training_step(self, *args, **kwargs) -> Tensor:
+        loss = super().training_step(*args, **kwargs)
+        self._see("loss", loss)
+        return loss
+
+    def _clip_grad_norm(self, model):
+        norm = super()._clip_grad_norm(model)
+        self._see("gradient norm", norm)
+        if (self.state.global_step + 1) % _steps_between_checks(self.args.device) == 0:
+            self._check_seen()
+        return norm
+
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        self._check_seen()  # before the epoch's checkpoint
+        return super().evaluate(*args, **kwargs)
+
+    def _see(self, what: str, value: Tensor) -> None:
+        self._seen.append((self.state.global_step + 1, what, value.detach().float()))
+
+    def _check_seen(self) -> None:
+        """A TrainingError for the first step whose loss or gradient norm was not finite."""
+        seen, self._seen = self._seen, []
+        values = torch.stack([value for _, _, value in seen]).tolist() if seen else []
+        for (step, what, _), value in zip(seen, values):
+            if not math.isfinite(value):
+                raise not_finite(what, value, step, self._documents_of(step), self._config)
+
+    def _documents_of(self, step: int) -> list[str]:
+        """The ids of a step's documents, of the epoch that the sampler is at."""
+        size = self._train_sampler.batch_size
+        first = (step - 1) % math.ceil(len(self._train_sampler) / size) * size
+        return [self._document_ids[i] for i in list(self._train_sampler)[first : first + size]]
+
+    def _save_checkpoint(self, model, trial) -> None:
+        try:
+            super()._save_checkpoint(model, trial)
+        except RuntimeError as error:  # torch.save's where it cannot write; its words do not say so
+            raise OSError("torch.save failed, as on a full disk") from error
+
+    def _maybe_log_save_evaluate(self, *args, **kwargs) -> None:
+        try:
+            super()._maybe_log_save_evaluate(*args, **kwargs)
+        except (OSError, SafetensorError) as error:
+            checkpoint = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+            shutil.rmtree(checkpoint, ignore_errors=True)
+            raise not_written(checkpoint, error) from error
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, *args, **kwargs) -> None:
+        with _reading(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, *args, **kwargs)
+
+    def _load_optimizer_and_scheduler(self, checkpoint) -> None:
+        with _reading(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint) -> None:
+        with _reading(checkpoint):
+            super()._load_rng_state(checkpoint)
+
+
+def _steps_between_checks(device: torch.device) -> int:
+    """How often losses and gradients are looked at: asking a GPU means waiting for it, asking a CPU costs nothing."""
+    return 1 if device.type == "cpu" else 50
+
+
+@contextmanager
+def _reading(checkpoint: str | None) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (UnpicklingError, SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(
+            f"{checkpoint} cannot be read ({reason}); delete it, and the run goes on from an earlier one or starts over"
+        ) from None
 
 
 class _ProgressBar(TrainerCallback):
@@ -137,8 +232,9 @@ class _ProgressBar(TrainerCallback):
         if self.bar is not None:
             self.bar.set_postfix({"validation AP": f"{metrics['eval_average_precision_micro']:.3f}"})
 
-    def on_train_end(self, args, state, control, **kwargs):
-        self.bar.close()
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
 
 
 def fine_tune(
@@ -169,6 +265,9 @@ def fine_tune(
 
     Raises:
         UsageError: parts that do not fit, or a ``checkpoint_dir`` that belongs to another run.
+        TrainingError: a loss or gradient that is not finite, or too little memory; the message names the step.
+        StorageError: a checkpoint cannot be written; the one before is still there.
+        DataError: a checkpoint cannot be read.
 
     Example:
         >>> from afl_helpers.config import TrainingConfig
@@ -192,8 +291,11 @@ def fine_tune(
         "config": config.to_dict(),
         "seed": seed,
     }
-    with tempfile.TemporaryDirectory(prefix="afl-", ignore_cleanup_errors=True) as scratch:
-        folder = Path(from_main(scratch) if checkpoint_dir is None else checkpoint_dir)
+    with ExitStack() as stack:
+        if checkpoint_dir is None:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="afl-", ignore_cleanup_errors=True))
+            checkpoint_dir = from_main(scratch)
+        folder = Path(checkpoint_dir)
         state_file = LossStateCallback.FILE if loss_module.stateful else None
         checkpoint = from_main(_last_checkpoint(folder, identity, state_file) if is_main() else None)
         set_seed(seed)
@@ -204,10 +306,17 @@ def fine_tune(
                 head_bias(model).copy_(prior_logits(train.label_counts, len(train)))
         documents = _Documents(train, tokenizer, config.max_length)
         batch_size = config.batch_size * config.accumulation_steps
+        arguments = _arguments(config, folder, seed, len(train))
+        if checkpoint is not None and _had_stopped(Path(checkpoint), config.patience):
+            arguments.num_train_epochs = 0  # what is left is to take the best epoch
+        bar = _ProgressBar(description["name"], progress)
+        stack.callback(bar.close)
         trainer = _Trainer(
             model=model,
-            args=_arguments(config, folder, seed, len(train)),
+            args=arguments,
             train_sampler=LengthGroupedSampler(documents.lengths, batch_size, seed, group=config.group_by_length),
+            document_ids=train.document_ids,
+            config=config,
             train_dataset=documents,
             eval_dataset=_Documents(validation, tokenizer, config.max_length, by_length=True),
             data_collator=lambda items: (
@@ -218,12 +327,12 @@ def fine_tune(
             compute_metrics=lambda result: selection_metrics(result.label_ids, result.predictions),
             callbacks=[
                 EarlyStoppingCallback(config.patience),
-                _ProgressBar(description["name"], progress),
+                bar,
                 *([loss_module.callback()] if loss_module.stateful else []),
             ],
         )
         trainer.remove_callback(PrinterCallback)
-        with quiet():
+        with quiet(), enough_memory(_less_memory(config)):
             trainer.train(resume_from_checkpoint=checkpoint)
         model = trainer.model.eval()
         wait_for_all()  # the main process owns the folder
@@ -286,19 +395,34 @@ def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int
         metric_for_best_model=config.select_by,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
+        logging_nan_inf_filter=False,  # it would hide such losses, and wait for the GPU at each step
         report_to="none",
         disable_tqdm=True,
         log_level="error",
     )
 
 
+def _less_memory(config: TrainingConfig) -> str:
+    """What to change where training needs too much memory."""
+    shorter = f"pass a max_length below {config.max_length}"
+    if config.batch_size == 1:
+        return shorter
+    factor = next(n for n in range(2, config.batch_size + 1) if config.batch_size % n == 0)
+    return (
+        f"pass batch_size={config.batch_size // factor} with accumulation_steps={config.accumulation_steps * factor} "
+        f"instead of {config.batch_size} with {config.accumulation_steps}, which trains on as many documents a step, "
+        f"or {shorter}"
+    )
+
+
 def _last_checkpoint(folder: Path, identity: dict[str, object], last_file: str | None = None) -> str | None:
-    """The newest whole checkpoint in ``folder``, which from now on belongs to this run."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The newest whole checkpoint in ``folder``, which from now on belongs to this run; what was cut off is deleted."""
     owner = folder / "run.json"
-    checkpoints = [path for path in folder.iterdir() if re.fullmatch(r"checkpoint-\d+", path.name)]
+    checkpoints = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
     if owner.is_file():
-        found = json.loads(owner.read_text(encoding="utf-8"))
+        found = _json(owner)
+        if found is None:
+            raise DataError(f"{owner} is broken; choose another checkpoint_dir, or delete this one and start over")
         differs = [name for name in identity if found.get(name) != json.loads(json.dumps(identity[name]))]
         if differs:
             raise UsageError(
@@ -310,15 +434,55 @@ def _last_checkpoint(folder: Path, identity: dict[str, object], last_file: str |
             f"{folder} holds checkpoints that fine_tune did not write (run.json is missing); choose another checkpoint_dir"
         )
     else:
-        owner.write_text(json.dumps(identity, indent=1), encoding="utf-8")
+        write_json(owner, identity)
     whole = []
     for checkpoint in checkpoints:
-        # Written last, by Trainer or by the callback of a loss with a state: without it the checkpoint was cut off.
-        if (checkpoint / (last_file or "trainer_state.json")).is_file():
+        if _is_whole(checkpoint, last_file):
             whole.append(checkpoint)
         else:
             shutil.rmtree(checkpoint)
-    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
+    if not whole:
+        return None
+    last = max(whole, key=lambda path: int(path.name.split("-")[1]))
+    _say_where_the_best_is(last)
+    return str(last)
+
+
+def _is_whole(checkpoint: Path, last_file: str | None) -> bool:
+    """Whether nothing of a checkpoint is missing: one that was being written, or deleted, is not.
+
+    The state is written after the rest, by Trainer, or by the callback of a loss with a state: ``last_file``. The best
+    epoch's weights lie in a checkpoint of their own.
+    """
+    files = [*_CHECKPOINT_FILES, *([last_file] if last_file else [])]
+    state = _json(checkpoint / "trainer_state.json")
+    if state is None or not all((checkpoint / name).is_file() for name in files):
+        return False
+    best = checkpoint.parent / f"checkpoint-{state.get('best_global_step')}" / "model.safetensors"
+    return any(checkpoint.glob("rng_state*.pth")) and best.is_file()
+
+
+def _say_where_the_best_is(checkpoint: Path) -> None:
+    """Trainer's state has the best checkpoint's whole path, which is another where the folder was moved."""
+    state = _json(checkpoint / "trainer_state.json")
+    best = str(checkpoint.parent / f"checkpoint-{state['best_global_step']}")
+    if state["best_model_checkpoint"] != best:
+        write_json(checkpoint / "trainer_state.json", state | {"best_model_checkpoint": best})
+
+
+def _had_stopped(checkpoint: Path, patience: int) -> bool:
+    """Whether training had stopped early at a checkpoint; Trainer, going on from it, would train for another epoch."""
+    callbacks = _json(checkpoint / "trainer_state.json")["stateful_callbacks"]
+    return callbacks["EarlyStoppingCallback"]["attributes"]["early_stopping_patience_counter"] >= patience
+
+
+def _json(path: Path) -> dict[str, object] | None:
+    """The object in a JSON file; None where it is missing, or was cut off."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _history(log: list[dict[str, float]]) -> list[dict[str, float]]:

@@ -1,6 +1,7 @@
 """Linear heads on a frozen encoder: one, or a grid of them side by side on the same embeddings and batches."""
 
 import itertools
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from afl_helpers.training.run import (
     check_parts,
     dense,
     finish,
+    not_finite,
     prior_logits,
     resolve_loss,
     selection_metrics,
@@ -84,6 +86,7 @@ def train_heads(
 
     Raises:
         UsageError: parts that do not fit, or heads with different encoders or lengths.
+        TrainingError: the loss or the gradient of a head is not finite; the message names the step.
     """
     configs = [ProbeConfig.of(head.config) for head in heads]
     if len({(config.encoder, config.max_length) for config in configs}) > 1:
@@ -135,6 +138,7 @@ class TrainedHead:
         self.history: list[dict[str, float]] = []
         self.score, self.best_epoch, self.seconds = -1.0, 0, 0.0
         self._data, self._state, self._n_steps = data, {}, 0
+        self._gradient, self._batch = torch.zeros((), device=data.device), torch.empty(0, dtype=torch.long)
         self._loss = loss.to(data.device)
         self._layer = nn.Linear(data.x.shape[1], data.y.shape[1]).to(data.device)
         nn.init.zeros_(self._layer.weight)
@@ -150,13 +154,28 @@ class TrainedHead:
             "weight_decay": self.config.weight_decay,
         }
 
-    def step(self, x: Tensor, y: Tensor) -> float:
-        """Loss on a batch, its gradient added up."""
+    def step(self, x: Tensor, y: Tensor, batch: Tensor) -> float:
+        """Loss on the documents ``batch``, its gradient added up.
+
+        Raises:
+            TrainingError: the loss, or the gradient of the step before, is not finite.
+        """
         self._n_steps += 1
         with self._own_randomness():
-            value = self._loss(self._layer(x), y)
-        value.backward()
-        return value.item() * len(x)
+            loss = self._loss(self._layer(x), y)
+        # One wait for the device, not two. A gradient that is not finite shows in the bias, which gets all of it.
+        value, gradient = torch.stack([loss.detach(), self._gradient]).tolist()
+        self._check("gradient", gradient, self._n_steps - 1, self._batch)
+        self._check("loss", value, self._n_steps, batch)
+        loss.backward()
+        self._gradient, self._batch = self._layer.bias.grad.sum(), batch
+        return value * len(x)
+
+    def _check(self, what: str, value: float, step: int, batch: Tensor) -> None:
+        if not math.isfinite(value):
+            ids = self._data.parts[0].document_ids
+            what = f"{what} of {self.description['name']}"
+            raise not_finite(what, value, step, [ids[i] for i in batch.tolist()], self.config)
 
     @contextmanager
     def _own_randomness(self) -> Iterator[None]:
@@ -170,6 +189,7 @@ class TrainedHead:
 
     def end_epoch(self, loss: float) -> bool:
         """Score the epoch on validation; True while the head goes on."""
+        self._check("gradient", self._gradient.item(), self._n_steps, self._batch)
         self._loss.end_epoch()
         with torch.no_grad():
             logits = self._layer(self._data.x_validation).cpu().numpy()
@@ -229,7 +249,7 @@ def _train_together(heads: Sequence[TrainedHead], progress: bool) -> None:
             for batch in order[torch.randperm(len(order), generator=generator)].split(config.batch_size):
                 x, y = data.x[batch], data.y[batch]
                 optimizer.zero_grad()  # to None, so that a head that has stopped stays as it is
-                totals += [head.step(x, y) for head in active]
+                totals += [head.step(x, y, batch) for head in active]
                 optimizer.step()
             going = [head.end_epoch(float(total) / len(order)) for head, total in zip(active, totals)]
             for head in active:

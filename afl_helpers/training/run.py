@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,22 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy import sparse
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from afl_helpers.config import Config
+from afl_helpers.config import THRESHOLDS, Config
 from afl_helpers.data import Corpus
-from afl_helpers.encoders import default_device, load_encoder, quiet
-from afl_helpers.errors import MissingFileError, UsageError, unknown_name
+from afl_helpers.encoders import default_device, load_encoder, load_saved_classifier, loading, quiet, refuse_code
+from afl_helpers.errors import MissingFileError, TrainingError, UsageError, unknown_name
 from afl_helpers.evaluation import average_precision_per_label, evaluate, fit_thresholds
-from afl_helpers.files import write_json
+from afl_helpers.files import not_written, write_json
 from afl_helpers.losses import MultiLabelLoss, build_loss
 from afl_helpers.training.embedding import FrozenEncoder, forward
 
-#: Threshold rules that every run is reported under; all but the first are tuned on validation.
-THRESHOLDS = ("at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional")
 
 _DETAILS = "afl_run.json"
 _HEAD = "head.safetensors"
@@ -117,38 +115,52 @@ class Run:
         """Write model, tokenizer, thresholds, label names and metrics to a folder; :func:`load_predictor` reads it.
 
         The folder appears whole or not at all. One that holds an earlier run is replaced; any other is refused.
+
+        Raises:
+            UsageError: the folder holds something else, or this run is a baseline.
+            StorageError: it cannot be written; an earlier run in it is still there.
         """
         if not isinstance(self.predictor, Predictor):
             raise UsageError(f"a run of method {self.method!r} cannot be saved; save one of 'fine_tune' or 'probe'")
         path = check_save_folder(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        # Fixed names, so that the next save clears what a killed one left.
+        part, old = (path.with_name(f".{path.name}.{kind}") for kind in ("part", "old"))
         try:
+            for folder in (part, old):
+                if folder.exists():
+                    shutil.rmtree(folder)
+            part.mkdir(parents=True)
+            self._write(part)
+            if path.exists():
+                path.rename(old)
+            part.rename(path)
+        except (OSError, SafetensorError) as error:
+            raise not_written(path, error) from error
+        finally:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            for folder in (part, old):
+                shutil.rmtree(folder, ignore_errors=True)
+        return path
+
+    def _write(self, folder: Path) -> None:
+        with quiet():
             self.tokenizer.save_pretrained(folder)
             if isinstance(self.model, FrozenEncoder):
                 save_file(self.model.head_state(), folder / _HEAD)
             else:
-                with quiet():
-                    self.model.save_pretrained(folder)
-            details = {
-                "method": self.method,
-                "loss": self.loss,
-                "config": self.config.to_dict(),
-                "seed": self.seed,
-                "best_epoch": self.best_epoch,
-                "label_names": self.predictor.label_names,
-                "thresholds": {rule: np.asarray(value).tolist() for rule, value in self.thresholds.items()},
-                "metrics": self.metrics,
-            }
-            write_json(folder / _DETAILS, details)
-            folder.chmod(0o755)
-            if path.exists():
-                shutil.rmtree(path)
-            folder.rename(path)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        return path
+                self.model.save_pretrained(folder)
+        details = {
+            "method": self.method,
+            "loss": self.loss,
+            "config": self.config.to_dict(),
+            "seed": self.seed,
+            "best_epoch": self.best_epoch,
+            "label_names": self.predictor.label_names,
+            "thresholds": {rule: np.asarray(value).tolist() for rule, value in self.thresholds.items()},
+            "metrics": self.metrics,
+        }
+        write_json(folder / _DETAILS, details)
 
 
 def check_save_folder(path: str | os.PathLike) -> Path:
@@ -162,33 +174,36 @@ def check_save_folder(path: str | os.PathLike) -> Path:
 def load_predictor(path: str | os.PathLike) -> Predictor:
     """Read what :meth:`Run.save` wrote.
 
+    Nothing in the folder is run: weights are safetensors, and a model that brings code of its own is refused.
+
     Raises:
         MissingFileError: the folder holds no saved run.
+        DataError: a file in it is broken, its weights are a pickle, or it asks for code of its own.
     """
     path = Path(path)
     if not (path / _DETAILS).is_file():
         raise MissingFileError(
             f"{path} holds no saved run ({_DETAILS} is missing); pass a folder that run.save(...) wrote"
         )
-    details = json.loads((path / _DETAILS).read_text(encoding="utf-8"))
-    config = details["config"]
-    if details["method"] == "probe":
-        state = load_file(path / _HEAD)
-        model = FrozenEncoder(load_encoder(config["encoder"]), *state["weight"].shape)
-        model.load_head_state(state)
-    else:
-        with quiet():
-            model = AutoModelForSequenceClassification.from_pretrained(path)
-    return Predictor(
-        label_names=details["label_names"],
-        thresholds={
-            rule: value if isinstance(value, float) else np.array(value)
-            for rule, value in details["thresholds"].items()
-        },
-        model=model.to(default_device()).eval(),
-        tokenizer=AutoTokenizer.from_pretrained(path),
-        max_length=config["max_length"],
-    )
+    refuse_code(path)
+    with loading(path):
+        details = json.loads((path / _DETAILS).read_text(encoding="utf-8"))
+        if details["method"] == "probe":
+            state = load_file(path / _HEAD)
+            model = FrozenEncoder(load_encoder(details["config"]["encoder"]), *state["weight"].shape)
+            model.load_head_state(state)
+        else:
+            model = load_saved_classifier(path)
+        return Predictor(
+            label_names=details["label_names"],
+            thresholds={
+                rule: value if isinstance(value, float) else np.array(value)
+                for rule, value in details["thresholds"].items()
+            },
+            model=model.to(default_device()).eval(),
+            tokenizer=AutoTokenizer.from_pretrained(path, trust_remote_code=False),
+            max_length=details["config"]["max_length"],
+        )
 
 
 # --- what every method shares ----------------------------------------------------------------------------------------
@@ -221,6 +236,16 @@ def check_parts(train: Corpus, validation: Corpus, test: Corpus) -> None:
         raise UsageError("no document of validation carries a label; the best epoch cannot be chosen on it")
 
 
+def not_finite(what: str, value: float, step: int, documents: Sequence[str], config: Config) -> TrainingError:
+    """The error for a loss or a gradient that is not finite, with the documents that it came up with."""
+    more = f" and {len(documents) - 16} more" if len(documents) > 16 else ""
+    precision = "" if getattr(config, "precision", "float32") == "float32" else ', or pass precision="float32"'
+    return TrainingError(
+        f"at step {step} the {what} is {value}, with documents {', '.join(map(str, documents[:16]))}{more}; lower the "
+        f"learning_rate ({config.learning_rate:g}) and check gamma and the loss's other parameters{precision}"
+    )
+
+
 def dense(labels) -> np.ndarray:
     return labels.toarray() if sparse.issparse(labels) else np.asarray(labels)
 
@@ -248,7 +273,16 @@ def selection_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str, floa
         >>> scores = np.array([[0.9, 0.1], [0.5, 0.2], [0.1, 0.0]])  # each label ranks well; together they do not
         >>> {name: round(value, 3) for name, value in selection_metrics(targets, scores).items()}
         {'average_precision_micro': 0.833, 'average_precision_macro': 1.0}
+
+    Raises:
+        TrainingError: scores that are not finite.
     """
+    n = scores.size - np.isfinite(scores).sum()
+    if n:
+        raise TrainingError(
+            f"{n} of {scores.size} scores are not finite; lower the learning_rate and check gamma and the loss's other "
+            "parameters"
+        )
     targets = targets.astype(bool)
     flat = average_precision_per_label(targets.reshape(-1, 1), scores.reshape(-1, 1))
     return {
