@@ -52,8 +52,18 @@ def _train(args: argparse.Namespace) -> None:
     config = type(config).from_dict(config.to_dict() | _settings(args.set))
     loss_params = _settings(args.param)
     check_loss(args.loss, loss_params)
-    corpus = load_corpus(args.corpus).select_labels(min_count=args.min_count)
+    whole = load_corpus(args.corpus, on_error="skip" if args.skip_malformed else "raise")
+    corpus = whole.select_labels(min_count=args.min_count)
+    dropped = [name for name in whole.label_names if name not in set(corpus.label_names)]
+    if dropped:
+        more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
+        print(
+            f"{len(dropped)} of {whole.n_labels} labels are left out, of fewer than {args.min_count} documents each "
+            f"(--min-count): {', '.join(dropped[:5])}{more}"
+        )
     parts = corpus.split(0.8, 0.1, 0.1, seed=0)
+    sizes = ", ".join(f"{len(part):,} {name}" for name, part in zip(("train", "validation", "test"), parts))
+    print(f"{corpus.n_labels} labels; documents: {sizes}")
     options = {} if args.probe else {"checkpoint_dir": args.checkpoints}
     run = (probe if args.probe else fine_tune)(
         *parts, loss=args.loss, config=config, seed=args.seed, loss_params=loss_params, **options
@@ -74,13 +84,17 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _study(args: argparse.Namespace) -> None:
     from afl_helpers.claims import all_results
+    from afl_helpers.errors import MissingFileError
     from afl_helpers.processes import is_main
     from afl_helpers.studies import describe_seconds, estimate_seconds, load_study, run_study
 
     if args.checksums:
         return _checksums(args.results, args.name)
     if args.name is None:
-        for path in sorted(args.results.glob("*/study.yaml")):
+        paths = sorted(args.results.glob("*/study.yaml"))
+        if not paths:
+            raise MissingFileError(f"there is no study in {args.results.absolute()}; name the folder of studies with --results")
+        for path in paths:
             study = load_study(path.parent.name, args.results)
             print(f"{study.name}: {len(study.runs())} runs, {len(study.missing())} missing\n    {study.question}")
         return
@@ -142,12 +156,14 @@ def _claims(args: argparse.Namespace) -> None:
     import textwrap
 
     from afl_helpers.claims import CLAIMS, all_results, verdicts
+    from afl_helpers.results import find_results
 
     indent = " " * 5
     # A name such as cmu-leads stays whole.
     wrapper = textwrap.TextWrapper(max(40, shutil.get_terminal_size().columns), break_on_hyphens=False)
     wrapper.subsequent_indent = indent
-    found = verdicts(all_results(args.results)).set_index("id")
+    results = all_results(find_results() if args.results is None else args.results)
+    found = verdicts(results).set_index("id")
     for claim in CLAIMS:
         verdict, conditions, evidence = found.loc[claim.id]
         under = {"ours": " (under our conditions)", "the paper's": " (under the paper's)"}.get(conditions, "")
@@ -176,7 +192,8 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--settings", choices=("quick", "full"), default="quick", help="of the quick or full profile")
     train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of the configuration")
     train.add_argument("--probe", action="store_true", help="train a head on the frozen encoder instead")
-    train.add_argument("--min-count", type=int, default=10, help="keep labels of at least so many documents")
+    train.add_argument("--min-count", type=int, default=10, help="keep labels of at least so many documents; 10 unless given")
+    train.add_argument("--skip-malformed", action="store_true", help="skip malformed lines")
     train.add_argument("--seed", type=int, default=0, help="of initialisation and order")
     train.add_argument("--checkpoints", type=Path, help="folder for checkpoints; a stopped run goes on from there")
     train.add_argument("--save", type=Path, help="folder for the model")
@@ -212,7 +229,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and args.command == "predict" and not any(part.startswith("-") for part in rest):
+        args.text += rest  # texts may stand behind the options, too
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         args.function(args)
     except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
@@ -222,12 +244,24 @@ def main(argv: list[str] | None = None) -> int:
 
         if not isinstance(error, (DataError, MissingFileError, StorageError, TrainingError, UsageError)):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_for_the_command_line(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"stopped; {_how_to_go_on(args)}", file=sys.stderr)
         return 130
     return 0
+
+
+def _for_the_command_line(sentence: str) -> str:
+    """An error's advice in options instead of arguments."""
+    options = {
+        "read with on_error='skip'": "pass --skip-malformed",
+        "a smaller min_count": "a smaller --min-count",
+        "pass the folder of the results": "name the folder of the results with --results",
+    }
+    for argument, option in options.items():
+        sentence = sentence.replace(argument, option)
+    return sentence
 
 
 def _how_to_go_on(args: argparse.Namespace) -> str:

@@ -234,7 +234,7 @@ def split_shares(shares: Mapping[str, np.ndarray], label_counts: np.ndarray, fra
 
 
 def focal_curves(gammas: Sequence[float]) -> Figure:
-    """Loss and size of the gradient of a positive against its probability, one curve a gamma."""
+    """Loss and size of the gradient of a positive against its score, one curve a gamma."""
     import torch
 
     from afl_helpers.losses import focal_loss
@@ -247,8 +247,8 @@ def focal_curves(gammas: Sequence[float]) -> Figure:
         (slope,) = torch.autograd.grad(loss.sum(), z)
         left.plot(p, loss.detach().numpy(), color=colour, label=f"{gamma:g}")
         right.plot(p, slope.abs().numpy(), color=colour)
-    left.set(xlabel="probability $p$ of a positive", ylabel="loss", ylim=(0, 3.5))
-    right.set(xlabel="probability $p$ of a positive", ylabel="|gradient| by the logit", ylim=(0, None))
+    left.set(xlabel="score $p$ of a positive", ylabel="loss", ylim=(0, 3.5))
+    right.set(xlabel="score $p$ of a positive", ylabel="|gradient| by the logit", ylim=(0, None))
     left.legend(title=r"$\gamma$")
     return figure
 
@@ -386,7 +386,8 @@ class InteractiveChart:
     """
 
     def __init__(self, chart, alt: str, still: Figure):
-        self.specification = chart.to_dict()
+        # Room for the last tick's label.
+        self.specification = chart.to_dict() | {"padding": {"left": 5, "top": 5, "right": 14, "bottom": 5}}
         self.alt = alt
         self.still = still
 

@@ -96,7 +96,7 @@ def class_gamma(
     if normalization not in NORMALIZATIONS:
         raise unknown_name("normalization", normalization, NORMALIZATIONS)
     counts = check_counts(label_counts, n_documents)
-    if not (np.isfinite(base_gamma) and base_gamma >= 0):
+    if isinstance(base_gamma, str) or not (np.isfinite(base_gamma) and base_gamma >= 0):
         raise UsageError(f"base_gamma is {base_gamma}; pass a finite number of at least 0")
     if bounds is not None and not 0 <= bounds[0] <= bounds[1]:
         raise UsageError(f"bounds is {bounds}; pass (lowest, highest) with 0 <= lowest <= highest, or None")

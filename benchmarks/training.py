@@ -1,6 +1,6 @@
 """Fine-tuning beside what one would otherwise run: documents a second, memory, and where the time goes.
 
-    python benchmarks/training.py [--encoders tiny minilm] [--documents 960]
+    python benchmarks/training.py [--encoders tiny minilm] [--documents 240] [--repetitions 3]
 
 Four ways train the same encoder on the same texts with the same batch of 16, AdamW, learning rate and loss (binary
 cross-entropy): `fine_tune` of this package; a plain Trainer with its defaults, which pads each batch to its longest text in random
@@ -385,8 +385,8 @@ def report(found: dict[str, object]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoders", nargs="+", default=["tiny", "minilm"])
-    parser.add_argument("--documents", type=int, default=480)
-    parser.add_argument("--repetitions", type=int, default=2)
+    parser.add_argument("--documents", type=int, default=240)
+    parser.add_argument("--repetitions", type=int, default=1)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--lever", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -417,7 +417,7 @@ def main() -> None:
         found["encoders"][encoder] = {way: row | {"fine_tune_is": ratios[way]} for way, row in middle.items()}
     found["embedding"] = embedding_and_probe(2 * arguments.documents)
     found["probe"] = probe_seconds()
-    found["same_results"] = same_results(320)
+    found["same_results"] = same_results(arguments.documents)
     found["levers"] = measured_levers(arguments.documents // 2, arguments.repetitions)
     report(found)
     write_json(RESULT, found)

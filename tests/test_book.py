@@ -9,6 +9,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup, Tag
 from build_book import page_names
+from fontTools.ttLib import TTFont
 
 from afl_helpers.figures import PALETTE
 
@@ -160,6 +161,17 @@ def test_text_in_figures_is_readable() -> None:
     found = [(path.name, colour or "#000000") for path in HTML.rglob("*.svg") for colour in texts.findall(path.read_text())]
     assert len(found) > 500
     assert {pair for pair in found if pair[1] != "#ffffff" and contrast(pair[1], "#ffffff") < 4.5} == set()
+
+
+def test_the_icon_fonts_have_every_icon_that_styles_and_pages_show() -> None:
+    fonts = [TTFont(path) for path in HTML.rglob("vendor/fontawesome/*/webfonts/*.woff")]
+    drawn = {f"{code:x}" for font in fonts for code in font.getBestCmap()}
+    wanted = set()
+    for path in (HTML / "_static").rglob("*.css"):
+        content = path.read_text(encoding="utf-8")
+        wanted |= {f"{ord(character):x}" for character in re.findall("[\uf000-\uf8ff]", content)}
+        wanted |= set(re.findall(r"\\(f[0-9a-f]{3})\b", content))
+    assert len(wanted) > 20 and wanted - drawn == set()
 
 
 def test_lines_in_figures_stand_out() -> None:

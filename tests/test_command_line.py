@@ -34,6 +34,37 @@ def test_train_save_predict(capsys, tmp_path, monkeypatch):
     assert main(["predict", str(tmp_path / "m"), "a ship number 7"]) == 0
     labels, text = capsys.readouterr().out.strip().split("\t")
     assert text == "a ship number 7" and set(labels.split("; ")) <= {"sea", "land", "(none)"}
+    assert main(["predict", str(tmp_path / "m"), "--rule", "tuned_common", "a ship", "a horse"]) == 0  # texts behind an option
+    assert [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()] == ["a ship", "a horse"]
+
+
+def test_train_says_what_it_leaves_out_and_how_much_there_is(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("AFL_CACHE_DIR", str(tmp_path / "cache"))
+    table = tmp_path / "mine.csv"
+    rows = [f"text number {i},{'often' if i else 'often|rare'}" for i in range(40)]
+    table.write_text("text,labels\n" + "\n".join(rows) + "\nbroken\n")
+    command = ["train", str(table), "--probe", "--set", "encoder=tiny", "--set", "epochs=1", "--set", "max_length=16"]
+    assert main(command) == 1
+    assert "--skip-malformed" in capsys.readouterr().err
+    assert main([*command, "--skip-malformed"]) == 0
+    out = capsys.readouterr().out
+    assert "1 of 2 labels are left out, of fewer than 10 documents each (--min-count): rare" in out
+    assert "1 labels; documents: 32 train, 4 validation, 4 test" in out
+    assert main([*command, "--skip-malformed", "--min-count", "50"]) == 1
+    assert "a smaller --min-count" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["study"], ["claims"]])
+def test_without_studies_there_is_no_answer(command, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(command) == 1
+    assert "--results" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_an_error(capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", "model", "--rul", "tuned_common", "--fast", "text"])
+    assert "unrecognized arguments" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

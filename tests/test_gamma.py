@@ -99,6 +99,7 @@ def test_labels_on_every_document():
         (([1.0, float("nan")], 10), "non-finite"),
         (([1], 0), "n_documents"),
         (([1], 10, -1.0), "base_gamma"),
+        (([1], 10, "abc"), "base_gamma"),
         (([1], 10, 2.0, "mode"), "choose one of: documents"),
         (([1], 10, 2.0, "mean", (5, 1)), "bounds"),
     ],

@@ -260,3 +260,8 @@ def test_trainer_hook_adds_up_over_micro_batches(reduction):
     )
     torch.testing.assert_close(torch.autograd.grad(halves, z)[0], whole)
     torch.testing.assert_close(hook({"logits": z}, y), loss(z, y))
+
+
+def test_targets_that_are_no_tensor_are_refused():
+    with pytest.raises(UsageError, match="targets are of type ndarray; pass a torch tensor"):
+        build_loss("bce")(torch.zeros(2, 3), np.zeros((2, 3)))

@@ -249,6 +249,11 @@ def test_a_probe_takes_what_it_shares_with_a_training_configuration():
     assert ProbeConfig.of(None) == ProbeConfig() and ProbeConfig.of(config) is config
 
 
+def test_fine_tuning_takes_its_own_configuration(parts):
+    with pytest.raises(UsageError, match="takes a TrainingConfig"):
+        fine_tune(*parts, config=ProbeConfig())
+
+
 def test_parts_must_fit(parts):
     train, validation, test = parts
     with pytest.raises(UsageError, match="test has other labels"):

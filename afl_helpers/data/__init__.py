@@ -52,6 +52,11 @@ def load_corpus(
         >>> load_corpus("toy")
         Corpus('toy', 2,400 documents, 28 labels)
     """
+    if not isinstance(name, str | os.PathLike):
+        raise UsageError(
+            f"load_corpus takes a name or a path, not a {type(name).__name__}; write a data frame to a .csv with the columns "
+            "text and labels, or build a Corpus"
+        )
     MalformedLines(on_error)  # checks the argument before anything is downloaded
     if name == "toy":
         return _load_toy(on_error)
@@ -61,7 +66,7 @@ def load_corpus(
         "cmu-leads-masked": cmu_leads.load_masked_leads,
         "reuters": reuters.load_reuters,
     }
-    if isinstance(name, str) and name in loaders:
+    if name in loaders:
         return loaders[name](local_data_dir(data_dir), on_error)
     return _load_path(name, on_error)
 

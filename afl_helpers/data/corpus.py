@@ -99,7 +99,7 @@ class Corpus:
 
     @cached_property
     def label_counts(self) -> np.ndarray:
-        """How many documents carry each label: int64, of shape (n_labels,)."""
+        """How many documents carry each label, (n_labels,) int64."""
         return np.asarray(self.labels.sum(axis=0, dtype=np.int64)).reshape(-1)
 
     @cached_property

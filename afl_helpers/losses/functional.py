@@ -70,6 +70,8 @@ def _divisor(elements: Tensor, reduction: str) -> int:
 
 def check_shape(name: str, tensor: Tensor, logits: Tensor) -> None:
     """An error unless ``tensor`` has the logits' shape: broadcasting here is always a mistake."""
+    if not isinstance(tensor, Tensor):
+        raise UsageError(f"{name} are of type {type(tensor).__name__}; pass a torch tensor, as torch.as_tensor makes one")
     if tensor.shape != logits.shape:
         raise UsageError(
             f"{name} has shape {tuple(tensor.shape)}, logits have {tuple(logits.shape)}; both must be (batch, n_labels)"

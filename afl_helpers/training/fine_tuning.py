@@ -281,6 +281,8 @@ def fine_tune(
     """
     started = time.perf_counter()
     config = config or TrainingConfig()
+    if not isinstance(config, TrainingConfig):
+        raise UsageError(f"config is a {type(config).__name__}; fine_tune takes a TrainingConfig")
     check_parts(train, validation, test)
     loss_module, description = resolve_loss(loss, loss_params, train)
     tokenizer = load_tokenizer(config.encoder)

@@ -71,7 +71,9 @@ def used_icons(html: Path, rules: dict[str, str]) -> set[str]:
             continue
         content = path.read_text(encoding="utf-8", errors="ignore")
         if path.suffix == ".css":
+            # Written as an escape, or as the character itself.
             found |= set(re.findall(r"\\(f[0-9a-f]{3})\b", content))
+            found |= {f"{ord(character):x}" for character in re.findall("[\uf000-\uf8ff]", content)}
         else:
             found |= {rules[name] for name in set(re.findall(r"\bfa-[a-z0-9-]+", content)) if name in rules}
     return found

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pandas
 import pytest
 
 from afl_helpers.data import CORPORA, load_corpus
@@ -26,6 +27,11 @@ def test_unknown_names_list_the_valid_ones():
 def test_a_path_that_is_not_there(path):
     with pytest.raises(MissingFileError, match="no file or folder"):
         load_corpus(path)
+
+
+def test_what_is_no_name_and_no_path_is_refused():
+    with pytest.raises(UsageError, match="a name or a path, not a DataFrame"):
+        load_corpus(pandas.DataFrame({"text": ["a"], "labels": ["b"]}))
 
 
 def test_on_error_is_checked_first():
