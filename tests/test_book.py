@@ -165,7 +165,7 @@ def test_text_in_figures_is_readable() -> None:
 
 def test_the_icon_fonts_have_every_icon_that_styles_and_pages_show() -> None:
     fonts = [TTFont(path) for path in HTML.rglob("vendor/fontawesome/*/webfonts/*.woff")]
-    drawn = {f"{code:x}" for font in fonts for code in font.getBestCmap()}
+    drawn = {f"{code:x}" for font in fonts for code in font.getBestCmap() or ()}
     wanted = set()
     for path in (HTML / "_static").rglob("*.css"):
         content = path.read_text(encoding="utf-8")

@@ -148,6 +148,19 @@ def test_no_page_is_wider_than_the_screen(context, site, name):
         assert wide == [], f"at {width} px"
 
 
+def test_all_of_a_wide_formula_can_be_scrolled_to(context, site):
+    page = context.new_page()
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"{site}/book/focal-loss.html", wait_until="networkidle")
+    page.wait_for_selector("div.math mjx-math")
+    hidden = page.eval_on_selector_all(
+        "div.math",
+        """all => all.filter(box => Math.min(...[...box.querySelectorAll("mjx-mi, mjx-mo, mjx-mn")]
+             .map(e => e.getBoundingClientRect().left)) < box.getBoundingClientRect().left - 1).map(e => e.textContent.slice(0, 60))""",
+    )
+    assert page.locator("div.math").count() > 5 and hidden == []
+
+
 @pytest.mark.parametrize("name", [FIRST, *CHARTS, "book/results.html", "book/reference-api.html", "search.html"])
 def test_the_keyboard_reaches_every_control(context, site, name):
     page = context.new_page()
