@@ -36,7 +36,7 @@ serve: $(READY) ## show the built book on localhost, compressed (PORT=8000)
 	@$(BIN)/python tools/serve.py --port $(PORT)
 
 lab: $(READY) ## open the chapters in JupyterLab
-	@cd book && ../$(BIN)/jupyter lab
+	@cd book && ../$(BIN)/jupyter lab index.ipynb
 
 student: $(READY) ## write the chapters without solutions into _build/student
 	@$(BIN)/python tools/make_student.py

@@ -127,7 +127,8 @@ def main() -> int:
         return 1
     settings = {name: os.environ.get(name, "") for name in SETTINGS}
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    if drop_stale_outputs(BUILD, cache_key(ROOT, settings, versions)):
+    first = not (BUILD / "cache-key").exists()
+    if drop_stale_outputs(BUILD, cache_key(ROOT, settings, versions)) and not first:
         print("Every chapter runs: package, results, profile or a library changed since the last build.")
     drop_stale_pages(BUILD, pages_key(ROOT))
     environment = os.environ | {"AFL_BOOK": "1"}

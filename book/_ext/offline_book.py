@@ -8,6 +8,7 @@ and records how long each chapter took to run.
 
 import importlib.metadata
 import json
+import logging
 import re
 import shutil
 from collections.abc import Iterable
@@ -98,6 +99,10 @@ def cut_icons(html: Path) -> None:
         for file in [*(folder / "webfonts").glob("*.ttf"), *(folder / "webfonts").glob("*.woff2")]:
             file.unlink()
         shutil.rmtree(folder / "js", ignore_errors=True)
+
+
+# It reports each table of each font.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 
 def subset_font(font: Path, code_points: Iterable[int]) -> None:
