@@ -1,6 +1,6 @@
 """Fine-tuning beside what one would otherwise run: documents a second, memory, and where the time goes.
 
-    python benchmarks/training.py [--encoders tiny minilm] [--documents 240] [--repetitions 3]
+    python benchmarks/training.py [--documents 240] [--repetitions 3] [--ways-only]
 
 Four ways train the same encoder on the same texts with the same batch of 16, AdamW, learning rate and loss (binary
 cross-entropy): `fine_tune` of this package; a plain Trainer with its defaults, which pads each batch to its longest text in random
@@ -8,10 +8,13 @@ order; the same Trainer with every text padded to the maximum length; and a loop
 device. Each runs in a process of its own; the second of two epochs is timed, without evaluation and checkpoints. The rate of useful
 arithmetic is given beside the rate of a large matrix product on the same device, which is what it can reach.
 
-On a CPU texts have at most 128 tokens; on a GPU 512, and bert-base with random weights joins the encoders.
+On a CPU the cases are the tiny encoder and MiniLM on leads of film articles, at most 128 tokens. On a GPU texts have at most 512 tokens;
+the cases are MiniLM and the shape of BERT base with random weights, on leads and on texts as long as real plots, with the paper's batch of 16
+and with one that fills a card. `--case tiny plots 4` measures one case, at any size, anywhere.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -24,16 +27,19 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
 import transformers
 from torch import nn
-from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+from transformers import BertConfig, BertModel, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
 from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.data import Corpus, load_corpus
+from afl_helpers.data.facts import corpus_facts, token_lengths
 from afl_helpers.encoders import default_device, load_classifier, load_encoder, load_tokenizer
 from afl_helpers.files import write_json
 from afl_helpers.losses import build_loss
@@ -44,16 +50,30 @@ from afl_helpers.training.embedding import mean_pool, pad
 ON_GPU = torch.cuda.is_available()
 MAX_LENGTH = 512 if ON_GPU else 128
 BATCH, LEARNING_RATE, SEED = 16, 2e-5, 0
+#: Encoder, texts, batch.
+CASES = (
+    [("minilm", "leads", 16), ("bert-base-shape", "leads", 16), ("bert-base-shape", "plots", 16), ("bert-base-shape", "plots", 128)]
+    if ON_GPU
+    else [("tiny", "leads", 16), ("minilm", "leads", 16)]
+)
 WAYS = ("fine_tune", "plain Trainer", "Trainer, padded", "tuned loop")
 RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "training.json"
 
 
-def parts(n_documents: int) -> tuple[Corpus, Corpus, Corpus]:
-    """Leads of film articles with 227 genres, or the embedded corpus where they are not to be had."""
+def parts(n_documents: int, texts: str = "leads") -> tuple[Corpus, Corpus, Corpus]:
+    """Leads of film articles with 227 genres, or the embedded corpus where they are not to be had.
+
+    As ``"plots"``, leads are strung together to the lengths of the real plots that are on record.
+    """
     try:
         corpus = load_corpus("cmu-leads").select_labels(min_count=10)
     except OSError:
         corpus = load_corpus("toy")
+    if texts == "plots":
+        lengths = np.random.default_rng(SEED).choice(token_lengths(corpus_facts()["cmu, first 72 plots"]), len(corpus))
+        words = itertools.cycle(word for text in corpus.texts for word in text.split())
+        # A word is about one and a third tokens.
+        corpus = replace(corpus, texts=[" ".join(itertools.islice(words, int(0.75 * length))) for length in lengths])
     order = np.random.default_rng(SEED).permutation(len(corpus))
     n_validation = max(64, n_documents // 8)
     return tuple(
@@ -106,6 +126,17 @@ class SecondEpoch(TrainerCallback):
 
     def on_epoch_end(self, args, state, control, **kwargs):
         self.seconds = now() - self.started
+
+
+def encoder_folder(name: str, folder: Path) -> str:
+    """The encoder's name, or for ``"bert-base-shape"`` a folder with BERT base and random weights."""
+    if name != "bert-base-shape":
+        return name
+    if not (folder / "config.json").is_file():
+        torch.manual_seed(SEED)
+        BertModel(BertConfig()).save_pretrained(folder)
+        load_tokenizer("minilm").save_pretrained(folder)  # the same word pieces
+    return str(folder)
 
 
 def with_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dict[str, object]:
@@ -245,7 +276,7 @@ def measured_levers(n_documents: int, repetitions: int) -> list[dict[str, object
     """Each lever: the loop with it beside the loop without it, in turn."""
 
     def seconds(lever: str | None) -> float:
-        command = [sys.executable, __file__, "--one", "tuned loop", "minilm", "--documents", str(n_documents)]
+        command = [sys.executable, __file__, "--one", "tuned loop", "minilm", "leads", "16", "--documents", str(n_documents)]
         keeping = lever == "allocator that keeps its memory"
         command += [] if lever is None or keeping else ["--lever", lever]
         environment = os.environ | (KEEPING if keeping else {})
@@ -306,10 +337,10 @@ FUNCTIONS: dict[str, Callable] = {
 }
 
 
-def measure(way: str, encoder: str, n_documents: int, lever: str | None) -> dict[str, object]:
+def measure(way: str, encoder: str, texts: str, n_documents: int, lever: str | None) -> dict[str, object]:
     """One way in this process: documents a second, highest memory."""
     transformers.utils.logging.set_verbosity_error()
-    found = FUNCTIONS[way](encoder, parts(n_documents), **({"lever": lever} if lever else {}))
+    found = FUNCTIONS[way](encoder, parts(n_documents, texts), **({"lever": lever} if lever else {}))
     memory = torch.cuda.max_memory_allocated() if ON_GPU else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return found | {"documents_per_second": n_documents / found["seconds"], "memory_gb": memory / 1e9}
 
@@ -331,8 +362,7 @@ def embedding_and_probe(n_documents: int) -> dict[str, float]:
         for batch in batches:
             mean_pool(encoder, **batch)
         bare = now() - started
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["AFL_CACHE_DIR"] = folder
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"AFL_CACHE_DIR": folder}):
         started = now()
         embed(texts, progress=False)
         cached = now() - started
@@ -364,14 +394,13 @@ def probe_seconds() -> dict[str, float]:
 
 
 def report(found: dict[str, object]) -> None:
-    for encoder, ways in found["encoders"].items():
-        print(f"\n{encoder}, at most {MAX_LENGTH} tokens, batch {BATCH}, {found['n_documents']} documents")
+    for case, ways in found["encoders"].items():
+        print(f"\n{case}; at most {MAX_LENGTH} tokens, {found['n_documents']} documents")
         print(f"{'':18}{'documents/s':>12}{'fine_tune is':>14}{'memory GB':>11}")
-        ours = ways["fine_tune"]["documents_per_second"]
         for way, row in ways.items():
-            print(f"{way:18}{row['documents_per_second']:>12.1f}{ours / row['documents_per_second']:>13.2f}x{row['memory_gb']:>11.2f}")
+            print(f"{way:18}{row['documents_per_second']:>12.1f}{row['fine_tune_is']:>13.2f}x{row['memory_gb']:>11.2f}")
         print("where fine_tune's time goes: " + ", ".join(f"{n} {v:.1%}" for n, v in ways["fine_tune"]["shares"].items()))
-        reached = ways["tuned loop"]["tflops"] * ours / ways["tuned loop"]["documents_per_second"]
+        reached = ways["tuned loop"]["tflops"] * ways["tuned loop"]["fine_tune_is"]
         print(f"arithmetic: {reached:.3f} TFLOP/s, {reached / found['product_tflops']:.0%} of a large matrix product's {found['product_tflops']:.3f}")
     if "embedding" in found:
         row = found["embedding"]
@@ -382,43 +411,61 @@ def report(found: dict[str, object]) -> None:
         print(f"a head for {row['n_labels']} labels on {row['n_documents']:,} documents: {row['seconds']:.1f} s, {row['epochs']} epochs")
 
 
+def measured_ways(cases: Sequence[tuple[str, str, int]], n_documents: int, repetitions: int) -> dict[str, dict[str, object]]:
+    """Each case: the four ways in turn, so that a busy minute hits all alike; of several repetitions the middle one."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for encoder, texts, batch in cases:
+            rows = defaultdict(list)
+            name = encoder_folder(encoder, Path(folder) / "bert-base")
+            for _ in range(repetitions):
+                for way in WAYS:
+                    command = [sys.executable, __file__, "--one", way, name, texts, str(batch), "--documents", str(n_documents)]
+                    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                    rows[way].append(json.loads(done.stdout.splitlines()[-1]))
+            middle = {way: sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2] for way, runs in rows.items()}
+            ratios = {
+                way: statistics.median(run["seconds"] / own["seconds"] for run, own in zip(runs, rows["fine_tune"]))
+                for way, runs in rows.items()
+            }
+            found[f"{encoder}, {texts}, batch {batch}"] = {way: row | {"fine_tune_is": ratios[way]} for way, row in middle.items()}
+    return found
+
+
 def main() -> None:
+    global BATCH
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoders", nargs="+", default=["tiny", "minilm"])
     parser.add_argument("--documents", type=int, default=240)
     parser.add_argument("--repetitions", type=int, default=1)
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--ways-only", action="store_true", help="measure the four ways anew, keep the rest of the file")
+    parser.add_argument("--case", nargs=3, metavar=("ENCODER", "TEXTS", "BATCH"), help="print one case alone; nothing is written")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--lever", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(*arguments.one, arguments.documents, arguments.lever)))
+        way, encoder, texts, batch = arguments.one
+        BATCH = int(batch)
+        print(json.dumps(measure(way, encoder, texts, arguments.documents, arguments.lever)))
         return
+    cases = CASES if arguments.case is None else [(arguments.case[0], arguments.case[1], int(arguments.case[2]))]
     found: dict[str, object] = {
         "environment": describe_environment(),
         "gpu": None if ON_GPU else "not measured on a GPU yet",
         "n_documents": arguments.documents,
         "max_length": MAX_LENGTH,
-        "batch": BATCH,
         "product_tflops": product_tflops(),
-        "encoders": {},
+        "encoders": measured_ways(cases, arguments.documents, arguments.repetitions),
     }
-    for encoder in arguments.encoders:
-        rows = defaultdict(list)
-        for _ in range(arguments.repetitions):  # way by way in turn, so that a busy minute hits all alike
-            for way in WAYS:
-                command = [sys.executable, __file__, "--one", way, encoder, "--documents", str(arguments.documents)]
-                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                rows[way].append(json.loads(done.stdout.splitlines()[-1]))
-        middle = {way: sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2] for way, runs in rows.items()}
-        ratios = {
-            way: statistics.median(run["seconds"] / own["seconds"] for run, own in zip(runs, rows["fine_tune"]))
-            for way, runs in rows.items()
-        }
-        found["encoders"][encoder] = {way: row | {"fine_tune_is": ratios[way]} for way, row in middle.items()}
-    found["embedding"] = embedding_and_probe(2 * arguments.documents)
-    found["probe"] = probe_seconds()
-    found["same_results"] = same_results(arguments.documents)
-    found["levers"] = measured_levers(arguments.documents // 2, arguments.repetitions)
+    if arguments.case:
+        report(found)
+        return
+    if arguments.ways_only:
+        found = json.loads(RESULT.read_text()) | found
+    else:
+        found["embedding"] = embedding_and_probe(2 * arguments.documents)
+        found["probe"] = probe_seconds()
+        found["same_results"] = same_results(arguments.documents)
+        found["levers"] = measured_levers(arguments.documents // 2, arguments.repetitions)
     report(found)
     write_json(RESULT, found)
 
