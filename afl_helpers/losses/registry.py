@@ -480,8 +480,20 @@ def build_loss(
 def check_loss(name: str, params: Mapping[str, object]) -> None:
     """Refuse a loss or parameters that :func:`build_loss` would refuse, before there are counts.
 
+    Args:
+        name: a key of :data:`LOSSES`.
+        params: parameters of that loss.
+
     Raises:
         UsageError: an unknown name or parameter, or a value that the loss does not take.
+
+    Example:
+        >>> from afl_helpers.losses import check_loss
+        >>> check_loss("afl", {"base_gamma": 2.0})
+        >>> check_loss("focal", {"gama": 2.0})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        afl_helpers.errors.UsageError: unknown parameter of loss 'focal': 'gama' (did you mean 'gamma'?); ...
     """
     # Any counts will do, as many as a parameter with an entry for each label has.
     listed = [len(value) for key, value in params.items() if isinstance(value, list | tuple) and key != "bounds"]
