@@ -81,12 +81,17 @@ def start(function, *args) -> multiprocessing.Process:
     return process
 
 
+def checkpoints_in(folder: Path) -> set[str]:
+    """The checkpoints below a folder; os.walk, unlike rglob, bears folders that vanish meanwhile."""
+    return {os.path.join(path, name) for path, folders, _ in os.walk(folder) for name in folders if name.startswith("checkpoint-")}
+
+
 def kill_at(process: multiprocessing.Process, folder: Path, pause: float | None, rng: random.Random) -> bool:
     """SIGKILL after ``pause`` seconds; where None, while a checkpoint is being written. False if it ended first."""
-    before = set(folder.rglob("checkpoint-*"))
+    before = checkpoints_in(folder)
     if pause is not None:
         process.join(pause)
-    while pause is None and process.is_alive() and set(folder.rglob("checkpoint-*")) <= before:
+    while pause is None and process.is_alive() and checkpoints_in(folder) <= before:
         time.sleep(0.0005)
     if pause is None:
         process.join(rng.uniform(0.0, 0.03))
@@ -383,7 +388,7 @@ def test_an_interrupted_training_says_how_to_go_on(tmp_path):
 def test_an_interrupted_study_says_how_to_go_on_and_does(done, tmp_path, jobs):
     study = write(tmp_path)
     command = ["study", "small", "--results", str(tmp_path), "--jobs", str(jobs)]
-    found = interrupt_once(command, lambda: list(study.folder.rglob("checkpoint-*")))
+    found = interrupt_once(command, lambda: checkpoints_in(study.folder))
     assert found.returncode == 130
     assert found.stderr == "stopped; the same command goes on where it was\n"
     list(run_study(study, progress=False))
