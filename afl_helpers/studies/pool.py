@@ -159,11 +159,17 @@ def _received(connection: Connection) -> tuple[str, bool] | StorageError | None:
         return None
 
 
+def _end(*_) -> None:
+    """End as a process does that is done, so that nothing is left; and say nothing, wherever the signal struck."""
+    sys.stderr = open(os.devnull, "w")
+    sys.exit(143)
+
+
 def _work(name: str, folder: Path, runs: Sequence[str], threads: int, errors: Connection) -> None:
     """The body of a process: the named runs of a study."""
     import torch
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends as a process does that is done, and leaves nothing
+    signal.signal(signal.SIGTERM, _end)
     torch.set_num_threads(threads)
     study = load_study(name, folder)
     try:
