@@ -165,6 +165,11 @@ def test_all_of_a_wide_formula_can_be_scrolled_to(context, site):
 def test_the_keyboard_reaches_every_control(context, site, name):
     page = context.new_page()
     page.goto(f"{site}/{name}", wait_until="networkidle")
+    # Charts and formulas bring controls of their own, after the page.
+    page.wait_for_function(
+        "document.querySelectorAll('.vega-chart').length === document.querySelectorAll('.vega-chart svg.marks').length"
+        " && document.querySelectorAll('.math').length === document.querySelectorAll('.math mjx-container').length"
+    )
     wanted = page.eval_on_selector_all(
         "a[href], button, input, select, summary, [tabindex='0']",
         """all => { const seen = all.filter(e => e.checkVisibility({visibilityProperty: true}) && !e.disabled && e.tabIndex >= 0
