@@ -1,7 +1,6 @@
 """Result files: their schema, one JSON file a run, written whole or not at all; and the checksums of a study's files."""
 
 import base64
-import hashlib
 import itertools
 import json
 import platform
@@ -22,6 +21,7 @@ from scipy.stats import norm
 
 from afl_helpers.config import THRESHOLDS
 from afl_helpers.data import Corpus
+from afl_helpers.data.download import sha256
 from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.evaluation import (
     average_precision_per_label,
@@ -313,8 +313,8 @@ def write_result(path: Path, result: Mapping[str, object]) -> None:
         checksums = read_checksums(folder)
         checksums = _checksums_of_files(folder) if checksums is None else checksums
         if (folder / "study.yaml").is_file():
-            checksums["study.yaml"] = _sha256((folder / "study.yaml").read_bytes())
-        _write_checksums(folder, checksums | {f"runs/{path.name}": _sha256(text.encode())})
+            checksums["study.yaml"] = sha256((folder / "study.yaml").read_bytes())
+        _write_checksums(folder, checksums | {f"runs/{path.name}": sha256(text.encode())})
     write_text(path, text)
 
 
@@ -370,7 +370,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _checksums_of_files(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in _files(folder)}
+    return {path.relative_to(folder).as_posix(): sha256(path.read_bytes()) for path in _files(folder)}
 
 
 def _write_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
@@ -381,15 +381,11 @@ def _write_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
 def _verify(path: Path, content: bytes, expected: str | None, folder: Path) -> None:
     if expected is None:
         raise DataError(f"{path} is not listed in {CHECKSUMS}; delete it, or {_remedy(folder)}")
-    if _sha256(content) != expected:
+    if sha256(content) != expected:
         raise DataError(
             f"{path} was changed after it was written, by {CHECKSUMS}; take the old one back, or if it was meant, "
             f"{_remedy(folder)}"
         )
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 # --- studies --------------------------------------------------------------------------------------------------------

@@ -17,12 +17,7 @@ from afl_helpers.training import THRESHOLDS, Head, probe, train_heads
 
 CONFIG = ProbeConfig(encoder="tiny", max_length=16, epochs=6, patience=2, batch_size=64, learning_rate=0.01)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AFL_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup, Tag
 from build_book import page_names
+from contrast import contrast
 from fontTools.ttLib import TTFont
 
 from afl_helpers.figures import PALETTE
@@ -140,19 +141,6 @@ def test_a_chapter_offers_its_notebook_and_places_to_run_it(name) -> None:
 def test_no_progress_bar_is_left_on_a_page(page) -> None:
     _, _, article = page
     assert re.findall(r"\d+%\|.*|\d+(?:\.\d+)?(?:step|it)/s", article.text) == []
-
-
-def luminance(colour: str) -> float:
-    """WCAG 2.2, relative luminance of #rrggbb."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG 2.2, contrast ratio."""
-    low, high = sorted([luminance(one), luminance(other)])
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_text_in_figures_is_readable() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.colors import to_hex, to_rgb
+from contrast import contrast
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from afl_helpers import figures
@@ -167,10 +168,8 @@ def test_ranks_can_be_read_on_their_cells(n_settings):
     image = axes.images[0]
     for text in axes.texts:
         column, row = (round(place) for place in text.get_position())
-        cell = image.to_rgba(image.get_array())[row, column, :3]
-        linear = [[c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour] for colour in (cell, to_rgb(text.get_color()))]
-        low, high = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in linear)
-        assert (high + 0.05) / (low + 0.05) >= 4.5, f"rank {text.get_text()} of {n_settings}"
+        cell = to_hex(image.to_rgba(image.get_array())[row, column])
+        assert contrast(cell, to_hex(text.get_color())) >= 4.5, f"rank {text.get_text()} of {n_settings}"
 
 
 def _expressions(specification: dict) -> dict[str, str]:

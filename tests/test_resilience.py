@@ -20,7 +20,6 @@ import torch
 from afl_helpers import results, training
 from afl_helpers.__main__ import main
 from afl_helpers.config import ProbeConfig, TrainingConfig
-from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.errors import DataError, StorageError, StudyError, TrainingError
 from afl_helpers.files import write_json
 from afl_helpers.losses import FocalLoss
@@ -45,20 +44,7 @@ settings:
 TUNED = STUDY + "tune: {learning_rate: [0.001, 0.0005]}\n"
 PROBES = STUDY.replace("method: fine_tune", "method: probe").replace("{name: plm, loss: plm", "{name: bce, loss: bce")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AFL_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def parts() -> tuple[Corpus, Corpus, Corpus]:
-    corpus = load_corpus("toy").select_labels(top=4)
-    share = 160 / len(corpus)
-    corpus, _, _ = corpus.split(share, 1 - share, 0.0, seed=0)
-    return corpus.split(0.6, 0.2, 0.2, seed=0)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 class Killed(BaseException):

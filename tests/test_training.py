@@ -11,7 +11,6 @@ from transformers import AutoModelForSequenceClassification
 
 from afl_helpers import encoders, training
 from afl_helpers.config import ProbeConfig, TrainingConfig
-from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.encoders import head_bias, load_classifier
 from afl_helpers.errors import MissingFileError, UsageError
 from afl_helpers.losses import AdaptiveFocalLoss, FocalLoss
@@ -27,20 +26,7 @@ from afl_helpers.training import (
 
 SMALL = TrainingConfig(encoder="tiny", max_length=32, epochs=3, patience=3, learning_rate=1e-3)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AFL_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def parts() -> tuple[Corpus, Corpus, Corpus]:
-    corpus = load_corpus("toy").select_labels(top=4)
-    share = 160 / len(corpus)
-    corpus, _, _ = corpus.split(share, 1 - share, 0.0, seed=0)
-    return corpus.split(0.6, 0.2, 0.2, seed=0)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,21 @@
 """The measures of :func:`~afl_helpers.evaluation.evaluate` for sets of scores that do not fit into memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError
-from afl_helpers.evaluation.calibration import brier_scores, score_bins
-from afl_helpers.evaluation.inputs import check_inputs, check_thresholds, mean, ratio
+from afl_helpers.evaluation.calibration import brier_scores, errors_of_bins, score_bins
+from afl_helpers.evaluation.inputs import check_inputs, check_thresholds, label_blocks, mean, ratio
 from afl_helpers.evaluation.measures import metrics_of_counts
 from afl_helpers.evaluation.ranking import ranking_metrics
 
 # Scores are counted in cells that are even in log p below one half and in log(1 - p) above it: 128 a doubling, down to 2**-30.
 CELLS_A_DOUBLING, DOUBLINGS = 128, 29
+#: Elements that a processor's cache holds.
+CACHED = 2**18
 N_CELLS = 2 * (CELLS_A_DOUBLING * DOUBLINGS + 1)
 
 
@@ -72,7 +74,7 @@ class BlockEvaluation:
         counted = targets & decisions, decisions, targets
         self._by_label += [values.sum(0) for values in counted]
         self._by_document.append(np.array([values.sum(1) for values in counted], dtype=np.int32))
-        for labels in _chunks(self.n_labels, n):  # label by label: the cells of one lie together
+        for labels in label_blocks(n, self.n_labels, CACHED):  # label by label: the cells of one lie together
             width = labels.stop - labels.start
             place = cells(scores[:, labels].T) + np.arange(width)[:, None] * N_CELLS
             for counts, placed in ((self._all, place.ravel()), (self._positives, place[targets[:, labels].T])):
@@ -91,7 +93,7 @@ class BlockEvaluation:
         """
         self._check()
         tp, predicted, actual = self._by_label
-        n, positives, total = self._bins
+        calibration_error, per_label = errors_of_bins(*self._bins)
         flat = self._all.sum(0, keepdims=True), self._positives.sum(0, keepdims=True)
         return metrics_of_counts(
             tuple(self._by_label), tuple(np.concatenate(self._by_document, axis=1)), self.zero_division
@@ -104,8 +106,8 @@ class BlockEvaluation:
             "n_labels_never_predicted": int((predicted == 0).sum()),
             "n_labels_without_f1": int(((actual == 0) & (predicted == 0)).sum()),
             **{name: value / self.n_documents for name, value in self._ranking.items()},
-            "calibration_error": float(np.abs((positives - total).sum(0)).sum() / n.sum()),
-            "calibration_error_macro": float((np.abs(positives - total).sum(1) / n.sum(1)).mean()),
+            "calibration_error": calibration_error,
+            "calibration_error_macro": float(per_label.mean()),
             "brier": float((self._brier / self.n_documents).mean()),
         }
 
@@ -134,18 +136,11 @@ class BlockEvaluation:
         )
 
     def _of_labels(self, measure: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-        return np.concatenate([measure(self._all[i], self._positives[i]) for i in _chunks(self.n_labels, N_CELLS)])
+        return np.concatenate([measure(self._all[i], self._positives[i]) for i in label_blocks(N_CELLS, self.n_labels, CACHED)])
 
     def _check(self) -> None:
         if not self.n_documents:
             raise UsageError("there is nothing to evaluate yet; add blocks of targets and scores first")
-
-
-def _chunks(n_labels: int, width: int) -> Iterator[slice]:
-    """Slices of labels, each small enough for a processor's cache."""
-    step = max(1, 2**18 // width)
-    for start in range(0, n_labels, step):
-        yield slice(start, min(start + step, n_labels))
 
 
 def cells(scores: np.ndarray) -> np.ndarray:

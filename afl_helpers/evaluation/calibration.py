@@ -31,7 +31,11 @@ def calibration_errors(targets: ArrayLike, scores: ArrayLike, n_bins: int = 15) 
         >>> overall, per_label.tolist()  # one label is too low, one too high: overall they cancel
         (0.0, [0.5, 0.5])
     """
-    n, positives, total = score_bins(targets, scores, n_bins)
+    return errors_of_bins(*score_bins(targets, scores, n_bins))
+
+
+def errors_of_bins(n: np.ndarray, positives: np.ndarray, total: np.ndarray) -> tuple[float, np.ndarray]:
+    """The two errors of :func:`calibration_errors` from what :func:`score_bins` counts, added up over documents."""
     per_label = np.abs(positives - total).sum(1) / n.sum(1)
     return float(np.abs((positives - total).sum(0)).sum() / n.sum()), per_label
 

@@ -77,9 +77,9 @@ def check_counts(label_counts: ArrayLike, n_labels: int) -> np.ndarray:
     return label_counts
 
 
-def label_blocks(n_documents: int, n_labels: int) -> Iterator[slice]:
-    """Slices of labels, each of about :data:`BLOCK` elements."""
-    step = max(1, BLOCK // n_documents)
+def label_blocks(n_documents: int, n_labels: int, size: int = BLOCK) -> Iterator[slice]:
+    """Slices of labels, each of about ``size`` elements."""
+    step = max(1, size // n_documents)
     for start in range(0, n_labels, step):
         yield slice(start, min(start + step, n_labels))
 
