@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
+from run_chapters import run_chapters
 
 from afl_helpers.profiles import active_profile
 
@@ -29,6 +30,7 @@ LIBRARIES = ("torch", "transformers", "scikit-learn", "pandas", "numpy", "matplo
 # Each kernel says so on the local machine too; nothing is wrong.
 KERNEL_NOTICE = "Kernel is running over TCP without encryption"
 SETTINGS = ("AFL_PROFILE", "AFL_DATA_DIR")
+CELL_TIMEOUT = 600  # seconds
 
 
 def dependency_files(root: Path) -> Iterable[Path]:
@@ -138,6 +140,9 @@ def main() -> int:
         # Sphinx repeats no warning about a page it has read before, so a failed build starts afresh.
         shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
     passed.unlink(missing_ok=True)
+    if profile.name == "quick":  # at full scale chapters share a GPU, so jupyter-book runs them one after the other
+        chapters = [path for name in page_names() if (path := ROOT / f"{name}.ipynb").is_file()]
+        run_chapters(chapters, BUILD / ".jupyter_cache", CELL_TIMEOUT, environment)
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "--keep-going"]
     command += configuration(profile.name, os.environ.get("AFL_BASE_URL", ""))
     if run_quietly(command, environment):

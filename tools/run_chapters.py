@@ -1,0 +1,61 @@
+"""Run chapters side by side and keep their outputs in the cache from which jupyter-book takes them.
+
+By itself jupyter-book runs them one after the other, and most of a chapter's seconds are imports, which use one core.
+A chapter that fails is not kept: jupyter-book then runs it again and reports what is wrong.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import nbformat
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
+
+
+def set_variables(variables: Mapping[str, str]) -> None:
+    os.environ.update(variables)
+
+
+def execute(path: Path, timeout: int) -> tuple[nbformat.NotebookNode, float] | None:
+    """The chapter with its outputs and the seconds it took; None where a cell failed."""
+    notebook = nbformat.read(path, as_version=4)
+    done = single_nb_execution(notebook, cwd=str(path.parent), timeout=timeout, allow_errors=False)
+    return None if done.err else (notebook, done.time)
+
+
+def is_cached(cache, path: Path) -> bool:
+    try:
+        cache.match_cache_notebook(nbformat.read(path, as_version=4))
+    except KeyError:
+        return False
+    return True
+
+
+def run_chapters(
+    paths: Sequence[Path], cache_folder: Path, timeout: int, environment: Mapping[str, str], n_jobs: int = 2
+) -> None:
+    """Run the chapters whose outputs are not in the cache, ``n_jobs`` at a time, each with its share of the cores.
+
+    Args:
+        paths: notebooks, in the order in which they are begun.
+        cache_folder: the cache; made where it is missing.
+        timeout: seconds a cell may take.
+        environment: variables of the kernels.
+    """
+    cache = get_cache(str(cache_folder))
+    missing = [path for path in paths if not is_cached(cache, path)]
+    threads = str(max(1, (os.cpu_count() or 1) // n_jobs))
+    variables = {"OMP_NUM_THREADS": threads} | dict(environment)
+    with ProcessPoolExecutor(n_jobs, get_context("spawn"), set_variables, (variables,)) as pool:
+        running = {pool.submit(execute, path, timeout): path for path in missing}
+        for future in as_completed(running):
+            path, done = running[future], future.result()
+            if done is not None:
+                notebook, seconds = done
+                bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+            print(f"  {path.stem:28s} {f'{done[1]:6.1f} s' if done else 'failed'}", flush=True)
