@@ -13,7 +13,7 @@ NOTEBOOKS := $(wildcard book/*.ipynb)
 export TOKENIZERS_PARALLELISM = false
 # Building and testing in the quick profile fetch nothing from the hub.
 OFFLINE := $(if $(filter full,$(AFL_PROFILE)),,HF_HUB_OFFLINE=1)
-BUILD := $(OFFLINE) $(BIN)/python tools/build_book.py
+BUILD := $(OFFLINE) $(BIN)/python tools/build_book.py --jobs $(JOBS)
 # One thread a process: several run side by side.
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 

@@ -16,16 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+import transformers  # its parts are loaded where they are used: naming an encoder should not take seconds
 from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
 from transformers.utils import logging as transformers_logging
 
 from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
@@ -58,8 +50,8 @@ ENCODERS = {
 }
 
 
-def _tiny_config() -> BertConfig:
-    return BertConfig(
+def _tiny_config() -> "transformers.BertConfig":
+    return transformers.BertConfig(
         vocab_size=30522, hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512
     )
 
@@ -179,25 +171,25 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str) -> "transformers.PreTrainedTokenizerBase":
     """The tokenizer that belongs to an encoder."""
     source, revision = find_encoder(name)
     with loading(source):
-        return AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+        return transformers.AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
 
 
-def load_encoder(name: str) -> PreTrainedModel:
+def load_encoder(name: str) -> "transformers.PreTrainedModel":
     """The encoder without a head, in evaluation mode."""
     source, revision = find_encoder(name)
     if name == "tiny":
         with torch.random.fork_rng():
             torch.manual_seed(0)  # random weights, but the same ones each time
-            return AutoModel.from_config(_tiny_config()).eval()
+            return transformers.AutoModel.from_config(_tiny_config()).eval()
     with quiet(), loading(source):
-        return AutoModel.from_pretrained(source, revision=revision, **_SAFELY).eval()
+        return transformers.AutoModel.from_pretrained(source, revision=revision, **_SAFELY).eval()
 
 
-def load_classifier(name: str, label_names: Sequence[str]) -> PreTrainedModel:
+def load_classifier(name: str, label_names: Sequence[str]) -> "transformers.PreTrainedModel":
     """The encoder with a fresh linear head, one logit per label; seed torch before for a reproducible head."""
     source, revision = find_encoder(name)
     labels = dict(enumerate(label_names))
@@ -210,21 +202,23 @@ def load_classifier(name: str, label_names: Sequence[str]) -> PreTrainedModel:
     if name == "tiny":
         config = _tiny_config()
         config.update(settings)
-        return AutoModelForSequenceClassification.from_config(config)
+        return transformers.AutoModelForSequenceClassification.from_config(config)
     with quiet(), loading(source):
-        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False, **settings)
-        return AutoModelForSequenceClassification.from_pretrained(source, revision=revision, config=config, **_SAFELY)
+        config = transformers.AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False, **settings)
+        return transformers.AutoModelForSequenceClassification.from_pretrained(
+            source, revision=revision, config=config, **_SAFELY
+        )
 
 
-def load_saved_classifier(folder: Path) -> PreTrainedModel:
+def load_saved_classifier(folder: Path) -> "transformers.PreTrainedModel":
     """A classifier as ``save_pretrained`` wrote it."""
     refuse_code(folder)
     require_safetensors(folder)
     with quiet(), loading(folder):
-        return AutoModelForSequenceClassification.from_pretrained(folder, **_SAFELY)
+        return transformers.AutoModelForSequenceClassification.from_pretrained(folder, **_SAFELY)
 
 
-def head_bias(model: PreTrainedModel) -> torch.Tensor:
+def head_bias(model: "transformers.PreTrainedModel") -> torch.Tensor:
     """The bias of a classifier's last linear layer, (n_labels,)."""
     layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     return layers[-1].bias

@@ -13,10 +13,13 @@ import build_book
 import lock
 import make_environment
 import make_student
+import nbformat
 import pytest
 import serve
 import setup_cells
 import yaml
+from jupyter_cache import get_cache
+from run_chapters import is_cached, run_chapters
 
 from afl_helpers import __version__
 
@@ -80,6 +83,33 @@ def test_stale_outputs_are_dropped_and_fresh_ones_kept(tmp_path: Path) -> None:
     assert not outputs.exists()
 
 
+def write_chapter(path: Path, code: str) -> Path:
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata=kernel), path)
+    return path
+
+
+def test_chapters_run_side_by_side_into_the_cache_and_once_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Each waits for the other's file, so one after the other they would not end.
+    wait = "import os, pathlib, time\npathlib.Path({!r}).touch()\nwhile not pathlib.Path({!r}).exists(): time.sleep(.1)\n"
+    said = "print(os.environ['AFL_BOOK'], os.getcwd(), sep='|')"
+    one = write_chapter(tmp_path / "one.ipynb", wait.format("first", "second") + said)
+    two = write_chapter(tmp_path / "two.ipynb", wait.format("second", "first") + said)
+    broken = write_chapter(tmp_path / "broken.ipynb", "raise ValueError('no')")
+    source = one.read_bytes()
+    folder = tmp_path / "build" / ".jupyter_cache"
+    run_chapters([one, two, broken], folder, 60, {"AFL_BOOK": "1"}, n_jobs=2)
+
+    cache = get_cache(str(folder))
+    assert [is_cached(cache, path) for path in (one, two, broken)] == [True, True, False]
+    _, executed = cache.merge_match_into_notebook(nbformat.read(one, as_version=4))
+    assert executed.cells[0].outputs[0].text == f"1|{tmp_path}\n"
+    assert one.read_bytes() == source
+    assert "broken" in (printed := capsys.readouterr().out) and "failed" in printed
+    run_chapters([one, two], folder, 60, {}, n_jobs=2)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_profile_that_cannot_run_ends_the_build_with_its_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,7 +117,7 @@ def test_a_profile_that_cannot_run_ends_the_build_with_its_sentence(
         raise ValueError("AFL_PROFILE=full needs a GPU, and there is none; use AFL_PROFILE=quick")
 
     monkeypatch.setattr(build_book, "active_profile", refuse)
-    assert build_book.main() == 1
+    assert build_book.main(n_jobs=2) == 1
     assert capsys.readouterr().err == "AFL_PROFILE=full needs a GPU, and there is none; use AFL_PROFILE=quick\n"
 
 

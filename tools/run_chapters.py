@@ -36,7 +36,7 @@ def is_cached(cache, path: Path) -> bool:
 
 
 def run_chapters(
-    paths: Sequence[Path], cache_folder: Path, timeout: int, environment: Mapping[str, str], n_jobs: int = 2
+    paths: Sequence[Path], cache_folder: Path, timeout: int, environment: Mapping[str, str], n_jobs: int
 ) -> None:
     """Run the chapters whose outputs are not in the cache, ``n_jobs`` at a time, each with its share of the cores.
 
