@@ -11,7 +11,6 @@ plain way does less: it does not check lines, clean texts or count what it drops
 
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -22,10 +21,11 @@ from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
 
-import numpy
 import pandas
 
 from afl_helpers.data import cmu, toy
+from afl_helpers.files import write_json
+from afl_helpers.results import describe_environment
 
 N_MOVIES = 81_741
 N_PLOTS = 42_000
@@ -128,16 +128,7 @@ def main() -> None:
             f"{row['way']:<15}{row['seconds']:>9.2f}{row['cpu_seconds']:>8.2f}{row['time_ratio']:>7.2f}{row['peak_mib']:>10,}"
             f"{row['memory_ratio']:>7.2f}{row['documents']:>11,}{row['labels']:>8}"
         )
-    environment = {
-        "python": platform.python_version(),
-        "numpy": numpy.__version__,
-        "pandas": pandas.__version__,
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-    }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    content = {"benchmark": "data", "rows": rows, "environment": environment}
-    RESULT.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(RESULT, {"environment": describe_environment() | {"pandas": pandas.__version__}, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from afl_helpers.evaluation import (
     tune_thresholds,
 )
 from afl_helpers.files import write_json
+from afl_helpers.results import describe_environment
 
 SHAPE = (8_400, 363)
 SIZES = [(12_500, 250), (25_000, 250), (50_000, 250), (50_000, 500), (50_000, 1_000)]
@@ -130,7 +131,8 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(*arguments.one)))
         return
-    write_json(RESULT, {"numpy": np.__version__, "beside_scikit_learn": beside_scikit_learn(), "growth": growth()})
+    found = {"environment": describe_environment(), "beside_scikit_learn": beside_scikit_learn(), "growth": growth()}
+    write_json(RESULT, found)
 
 
 if __name__ == "__main__":

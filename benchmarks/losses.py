@@ -4,8 +4,8 @@
 
 Each way runs in a process of its own, in turns, on the same logits; the table shows the least time of several runs
 (other work on the machine only adds to it) and the peak memory above the inputs, in multiples of the logits. A peer's
-formula is written out here where its package cannot stand beside this torch. On a machine without a GPU the rows for
-CUDA say so.
+formula is written out here where its package cannot stand beside this torch. Where there is a GPU the same shapes run
+on it as well.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from afl_helpers.files import write_json
 from afl_helpers.losses import focal_loss
+from afl_helpers.results import describe_environment
 
 SHAPES = [(16, 363), (512, 10_000), (4096, 30_000)]
 COMPILED_SHAPE = (512, 10_000)
@@ -61,52 +62,66 @@ def memory(name: str) -> int:
     return 1024 * int(line.split()[1])
 
 
-def measure(way: str, rows: int, labels: int, compiled: bool, repetitions: int) -> dict[str, float]:
+class Memory:
+    """The peak of a device's memory since this was made, in bytes; Linux only."""
+
+    def __init__(self, device: str):
+        self.on_gpu = device == "cuda"
+        if self.on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+            self.before = torch.cuda.memory_allocated()
+        else:
+            Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+            self.before = memory("VmRSS")
+
+    def extra(self) -> int:
+        return (torch.cuda.max_memory_allocated() if self.on_gpu else memory("VmHWM")) - self.before
+
+
+def now(device: str) -> float:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def measure(way: str, rows: int, labels: int, compiled: bool, device: str, repetitions: int) -> dict[str, float]:
     """Least milliseconds of forward and backward, and peak extra memory in multiples of the logits."""
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(rows, labels, generator=generator) * 3
-    targets = (torch.rand(rows, labels, generator=generator) < 0.01).float()
-    gamma = 0.5 + 4.5 * torch.rand(labels, generator=generator)
+    logits = (torch.randn(rows, labels, generator=generator) * 3).to(device)
+    targets = (torch.rand(rows, labels, generator=generator) < 0.01).float().to(device)
+    gamma = (0.5 + 4.5 * torch.rand(labels, generator=generator)).to(device)
     loss = torch.compile(WAYS[way]) if compiled else WAYS[way]
 
     def step() -> float:
         z = logits.detach().requires_grad_()
-        started = time.perf_counter()
+        started = now(device)
         loss(z, targets, gamma).backward()
-        return time.perf_counter() - started
+        return now(device) - started
 
     # A small step first loads what a step needs, so that the peak below is the loss's own.
     z = logits[:1].clone().requires_grad_()
     WAYS[way](z, targets[:1], gamma).backward()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = memory("VmRSS")
+    peak_memory = Memory(device)
     first = step()
-    peak = (memory("VmHWM") - before) / (4 * rows * labels)
+    peak = peak_memory.extra() / (4 * rows * labels)
     times = [first, *(step() for _ in range(repetitions))]
     return {"milliseconds": 1e3 * min(times), "extra_memory": peak}
 
 
-def table(rows: int, labels: int, compiled: bool) -> dict[str, dict[str, float]]:
+def table(rows: int, labels: int, compiled: bool, device: str) -> dict[str, dict[str, float]]:
     elements = rows * labels
     repetitions = 300 if elements < 10**5 else 15 if elements < 10**7 else 2
     results: dict[str, dict[str, float]] = {}
     for _ in range(1 if elements > 10**8 else 2 if compiled else 5):
         for way in WAYS:
-            command = [
-                sys.executable,
-                __file__,
-                "--one",
-                way,
-                str(rows),
-                str(labels),
-                str(int(compiled)),
-                str(repetitions),
-            ]
+            case = map(str, (way, rows, labels, int(compiled), device, repetitions))
+            command = [sys.executable, __file__, "--one", *case]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             known = results.setdefault(way, found)
             known.update({name: min(known[name], value) for name, value in found.items()})
     baseline = results["torch BCE with logits"]["milliseconds"]
-    print(f"\n({rows}, {labels:,}) {'compiled' if compiled else 'eager'}, {torch.get_num_threads()} threads, float32")
+    where = "GPU" if device == "cuda" else f"{torch.get_num_threads()} threads"
+    print(f"\n({rows}, {labels:,}) {'compiled' if compiled else 'eager'}, {where}, float32")
     for way, found in results.items():
         found["ratio_to_bce"] = found["milliseconds"] / baseline
         memory = f"{found['extra_memory']:5.2f} x logits" if elements > 10**6 else ""
@@ -116,24 +131,26 @@ def table(rows: int, labels: int, compiled: bool) -> dict[str, dict[str, float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--one", nargs=5, metavar=("WAY", "ROWS", "LABELS", "COMPILED", "REPETITIONS"))
+    parser.add_argument("--one", nargs=6, metavar=("WAY", "ROWS", "LABELS", "COMPILED", "DEVICE", "REPETITIONS"))
     arguments = parser.parse_args()
     if arguments.one:
-        way, *numbers = arguments.one
-        rows, labels, compiled, repetitions = map(int, numbers)
-        print(json.dumps(measure(way, rows, labels, bool(compiled), repetitions)))
+        way, rows, labels, compiled, device, repetitions = arguments.one
+        print(json.dumps(measure(way, int(rows), int(labels), compiled == "1", device, int(repetitions))))
         return
-    tables = {f"{rows}x{labels} eager": table(rows, labels, False) for rows, labels in SHAPES}
-    if shutil.which("g++"):
-        tables["{}x{} compiled".format(*COMPILED_SHAPE)] = table(*COMPILED_SHAPE, True)
-    else:
-        print("\ncompiled: not measured, torch.compile needs a C++ compiler")
-    cuda = "not measured on a GPU yet"
-    print(f"\nCUDA: {cuda}")
-    write_json(
-        RESULT,
-        {"torch": torch.__version__, "threads": torch.get_num_threads(), "tables": tables, "cuda": cuda},
-    )
+
+    def tables(device: str) -> dict[str, object]:
+        found = {f"{rows}x{labels} eager": table(rows, labels, False, device) for rows, labels in SHAPES}
+        if shutil.which("g++"):
+            found["{}x{} compiled".format(*COMPILED_SHAPE)] = table(*COMPILED_SHAPE, True, device)
+        else:
+            print("\ncompiled: not measured, torch.compile needs a C++ compiler")
+        return found
+
+    found = {"environment": describe_environment(), "tables": tables("cpu")}
+    found["cuda"] = tables("cuda") if torch.cuda.is_available() else "not measured on a GPU yet"
+    if isinstance(found["cuda"], str):
+        print(f"\nCUDA: {found['cuda']}")
+    write_json(RESULT, found)
 
 
 if __name__ == "__main__":

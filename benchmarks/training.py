@@ -1,12 +1,13 @@
 """Fine-tuning beside what one would otherwise run: documents a second, memory, and where the time goes.
 
-    python benchmarks/training.py [--documents 240] [--repetitions 3] [--ways-only]
+    python benchmarks/training.py [--documents 960] [--repetitions 3] [--ways-only]
 
 Four ways train the same encoder on the same texts with the same batch of 16, AdamW, learning rate and loss (binary
 cross-entropy): `fine_tune` of this package; a plain Trainer with its defaults, which pads each batch to its longest text in random
 order; the same Trainer with every text padded to the maximum length; and a loop written by hand with everything that helps on this
-device. Each runs in a process of its own; the second of two epochs is timed, without evaluation and checkpoints. The rate of useful
-arithmetic is given beside the rate of a large matrix product on the same device, which is what it can reach.
+device. Each runs in a process of its own; the second of two epochs is timed, without evaluation and checkpoints; what these take of a
+whole run of `fine_tune`, with an eighth as many documents for validation, is in the table of shares. The rate of useful arithmetic is
+given beside the rate of a large matrix product on the same device, which is what it can reach, and the peak that a GPU's maker states.
 
 On a CPU the cases are the tiny encoder and MiniLM on leads of film articles, at most 128 tokens. On a GPU texts have at most 512 tokens;
 the cases are MiniLM and the shape of BERT base with random weights, on leads and on texts as long as real plots, with the paper's batch of 16
@@ -26,6 +27,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +50,8 @@ from afl_helpers.training import Head, LengthGroupedSampler, embed, fine_tune, p
 from afl_helpers.training.embedding import mean_pool, pad
 
 ON_GPU = torch.cuda.is_available()
+#: Operations a second of dense bf16 products, by the maker's data sheets.
+PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L4": 121}
 MAX_LENGTH = 512 if ON_GPU else 128
 BATCH, LEARNING_RATE, SEED = 16, 2e-5, 0
 #: Encoder, texts, batch.
@@ -75,7 +79,7 @@ def parts(n_documents: int, texts: str = "leads") -> tuple[Corpus, Corpus, Corpu
         # A word is about one and a third tokens.
         corpus = replace(corpus, texts=[" ".join(itertools.islice(words, int(0.75 * length))) for length in lengths])
     order = np.random.default_rng(SEED).permutation(len(corpus))
-    n_validation = max(64, n_documents // 8)
+    n_validation = max(8, n_documents // 8)  # a tenth beside eight tenths
     return tuple(
         corpus.select_documents(order[start:stop])
         for start, stop in (
@@ -109,6 +113,24 @@ class Stopwatch:
         setattr(owner, method, timed)
 
 
+class Busy:
+    """The share of the time between start and stop in which the GPU ran something, or the cores that torch may use did."""
+
+    def start(self) -> None:
+        self.started, self.used = now(), time.process_time()
+        if ON_GPU:
+            query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--loop-ms=200", "--id=0"]
+            self.sampling = subprocess.Popen(query, stdout=subprocess.PIPE, text=True)
+
+    def stop(self) -> float:
+        seconds = now() - self.started
+        if not ON_GPU:
+            return (time.process_time() - self.used) / (seconds * torch.get_num_threads())
+        self.sampling.terminate()
+        samples = [float(line) for line in self.sampling.communicate()[0].splitlines() if line.strip().isdigit()]
+        return statistics.mean(samples) / 100 if samples else math.nan
+
+
 def now() -> float:
     if ON_GPU:
         torch.cuda.synchronize()
@@ -116,16 +138,17 @@ def now() -> float:
 
 
 class SecondEpoch(TrainerCallback):
-    """The seconds of the second epoch; evaluation and checkpoints come after its end."""
+    """The seconds of the second epoch, and how busy the device was; evaluation and checkpoints come after its end."""
 
     def __init__(self):
-        self.seconds = math.nan
+        self.seconds = self.busy = math.nan
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        self.started = now()
+        self.watch = Busy()
+        self.watch.start()
 
     def on_epoch_end(self, args, state, control, **kwargs):
-        self.seconds = now() - self.started
+        self.seconds, self.busy = now() - self.watch.started, self.watch.stop()
 
 
 def encoder_folder(name: str, folder: Path) -> str:
@@ -148,7 +171,8 @@ def with_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dict[st
     stopwatch.watch(Trainer, "evaluate", "evaluation")
     stopwatch.watch(Trainer, "_save_checkpoint", "checkpoints")
     stopwatch.watch(Trainer, "get_batch_samples", "data loading")
-    stopwatch.watch(Trainer, "training_step", "steps")
+    stopwatch.watch(Trainer, "training_step", "forward and backward")
+    stopwatch.watch(torch.optim.AdamW, "step", "optimiser")
     stopwatch.watch(Trainer, "train", "training")
     original = Trainer.__init__
 
@@ -167,7 +191,7 @@ def with_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dict[st
     with tempfile.TemporaryDirectory() as folder:
         fine_tune(*data, loss=loss, config=config, seed=SEED, progress=False, checkpoint_dir=folder)
     whole = stopwatch.seconds.pop("training") + stopwatch.seconds["tokenising"]
-    return {"seconds": epoch.seconds, "shares": {name: value / whole for name, value in stopwatch.seconds.items()}}
+    return {"seconds": epoch.seconds, "busy": epoch.busy, "shares": {name: value / whole for name, value in stopwatch.seconds.items()}}
 
 
 class _Items(torch.utils.data.Dataset):
@@ -196,7 +220,7 @@ def with_trainer(encoder: str, data: tuple[Corpus, Corpus, Corpus], padded: bool
         Trainer(
             model, arguments, train_dataset=items, data_collator=DataCollatorWithPadding(tokenizer), callbacks=[epoch]
         ).train()
-    return {"seconds": epoch.seconds}
+    return {"seconds": epoch.seconds, "busy": epoch.busy}
 
 
 def with_loop(encoder: str, data: tuple[Corpus, Corpus, Corpus], lever: str | None = None) -> dict[str, object]:
@@ -206,7 +230,11 @@ def with_loop(encoder: str, data: tuple[Corpus, Corpus, Corpus], lever: str | No
     model = load_classifier(encoder, data[0].label_names).to(device).train()
     if lever == "attention in one call":
         model.set_attn_implementation("eager")
-    run = torch.compile(model, dynamic=True) if lever == "torch.compile" else model
+    run = model
+    if lever == "torch.compile":
+        run = torch.compile(model, dynamic=True)
+    elif lever == "CUDA graphs":
+        run = torch.compile(model, mode="reduce-overhead", dynamic=False)
     torch.set_flush_denormal(lever == "denormal numbers as 0")
     items = _Items(data[0], tokenizer)
     lengths = [len(ids) for ids in items.ids]
@@ -214,27 +242,50 @@ def with_loop(encoder: str, data: tuple[Corpus, Corpus, Corpus], lever: str | No
     fused = lever != "fused AdamW"
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=fused, foreach=None if fused else False)
     labels = torch.from_numpy(items.labels)
-    flops, n_tokens = 0.0, 0
+    bf16 = ON_GPU and lever != "bf16"
+
+    def loaded(batch: list[int]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        inputs, targets = pad(tokenizer, [items.ids[i] for i in batch]), labels[batch]
+        if lever == "CUDA graphs":  # a graph is for one shape
+            inputs = {name: nn.functional.pad(x, (0, -x.shape[1] % 64)) for name, x in inputs.items()}
+        if lever == "no mask":
+            del inputs["attention_mask"]
+        if lever == "pinned, prefetched batches" and ON_GPU:
+            inputs, targets = {name: x.pin_memory() for name, x in inputs.items()}, targets.pin_memory()
+        return {name: x.to(device, non_blocking=True) for name, x in inputs.items()}, targets.to(device, non_blocking=True)
+
+    flops, n_padded = 0.0, 0
     for epoch in range(2):
         sampler.set_epoch(epoch)
-        order = list(sampler)
+        batches = batches_of(list(sampler), lengths, by_tokens=lever == "batches of equal tokens")
         started = now()
         if lever == "tokenising once":
             items = _Items(data[0], tokenizer)
-        for batch in batches_of(order, lengths, by_tokens=lever == "batches of equal tokens"):
-            inputs = {name: x.to(device, non_blocking=True) for name, x in pad(tokenizer, [items.ids[i] for i in batch]).items()}
-            with torch.autocast("cuda", torch.bfloat16, enabled=ON_GPU):
+        for inputs, targets in prefetched(loaded, batches) if lever == "pinned, prefetched batches" else map(loaded, batches):
+            with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
                 logits = run(**inputs).logits
-            loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels[batch].to(device))
+            loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), targets)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             if epoch:
                 flops += step_flops(model, *inputs["input_ids"].shape)
-                n_tokens += inputs["input_ids"].numel()
+                n_padded += inputs["input_ids"].numel()
         seconds = now() - started
-    return {"seconds": seconds, "tflops": flops / seconds / 1e12, "padded_tokens": n_tokens}
+    return {"seconds": seconds, "tflops": flops / seconds / 1e12, "padding": 1 - sum(lengths) / n_padded}
+
+
+def prefetched(loaded: Callable, batches: Iterator[list[int]]) -> Iterator[tuple]:
+    """Each batch is made ready by a thread while the one before is trained on."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = None
+        for batch in batches:
+            ready, waiting = waiting, pool.submit(loaded, batch)
+            if ready is not None:
+                yield ready.result()
+        if waiting is not None:
+            yield waiting.result()
 
 
 def batches_of(order: Sequence[int], lengths: Sequence[int], by_tokens: bool) -> Iterator[list[int]]:
@@ -251,7 +302,7 @@ def batches_of(order: Sequence[int], lengths: Sequence[int], by_tokens: bool) ->
     yield batch
 
 
-#: Lever -> (what was expected of it, whether the package has it). Those on a GPU alone were not measured yet.
+#: Lever -> (what was expected of it, whether the package has it).
 LEVERS = {
     "texts of similar length together": ("as many times as fast as there are fewer padded tokens", True),
     "attention in one call": ("a few per cent at 128 tokens, more at 512", True),
@@ -262,11 +313,11 @@ LEVERS = {
     "denormal numbers as 0": ("nothing, where no gamma is large", False),
     "allocator that keeps its memory": ("a few per cent: fewer page faults", False),
 }
+#: Those that change nothing on a CPU, or have no use there.
 GPU_LEVERS = {
     "bf16": ("several times as fast", True),
-    "pinned, prefetched batches": ("hides the copy of token ids, which is small", True),
-    "unpadded attention": ("nothing once lengths are alike", False),
-    "flash attention": ("some per cent at 512 tokens", False),
+    "pinned, prefetched batches": ("hides the copy of token ids, which is small", False),
+    "no mask": ("some per cent at 512 tokens: lets torch take flash attention; wrong where there is padding", False),
     "CUDA graphs": ("much for tiny steps, little for BERT base", False),
 }
 KEEPING = {"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=4294967296:glibc.malloc.mmap_threshold=4294967296"}
@@ -276,7 +327,8 @@ def measured_levers(n_documents: int, repetitions: int) -> list[dict[str, object
     """Each lever: the loop with it beside the loop without it, in turn."""
 
     def seconds(lever: str | None) -> float:
-        command = [sys.executable, __file__, "--one", "tuned loop", "minilm", "leads", "16", "--documents", str(n_documents)]
+        case = ["minilm", "leads", "16"]
+        command = [sys.executable, __file__, "--one", "tuned loop", *case, "--documents", str(n_documents)]
         keeping = lever == "allocator that keeps its memory"
         command += [] if lever is None or keeping else ["--lever", lever]
         environment = os.environ | (KEEPING if keeping else {})
@@ -284,13 +336,26 @@ def measured_levers(n_documents: int, repetitions: int) -> list[dict[str, object
         return json.loads(done.stdout.splitlines()[-1])["seconds"]
 
     found = []
-    for lever, (expected, kept) in LEVERS.items():
+    for lever, (expected, kept) in (LEVERS | GPU_LEVERS if ON_GPU else LEVERS).items():
         pairs = [(seconds(lever), seconds(None)) for _ in range(repetitions)]
         # What is kept was taken away, the rest was added.
         ratios = [changed / base if kept else base / changed for changed, base in pairs]
         found.append({"lever": lever, "expected": expected, "ratio": statistics.median(ratios), "kept": kept})
         print(f"{lever:34} {found[-1]['ratio']:.2f}", flush=True)
-    return found + [{"lever": name, "expected": text, "ratio": None, "kept": kept} for name, (text, kept) in GPU_LEVERS.items()]
+    rest = {} if ON_GPU else GPU_LEVERS
+    return found + [{"lever": name, "expected": text, "ratio": None, "kept": kept} for name, (text, kept) in rest.items()]
+
+
+def padding_shares(n_documents: int) -> dict[str, float]:
+    """The share of padding among the tokens of an epoch, all that attention without padding could save."""
+    corpus, _, _ = parts(n_documents)
+    lengths = [len(ids) for ids in _Items(corpus, load_tokenizer("minilm")).ids]
+    shares = {}
+    for name, group in (("texts of similar length together", True), ("random order", False)):
+        batches = batches_of(list(LengthGroupedSampler(lengths, BATCH, SEED, group=group)), lengths, by_tokens=False)
+        padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+        shares[name] = 1 - sum(lengths) / padded
+    return shares | {"all to the maximum length": 1 - sum(lengths) / (MAX_LENGTH * len(lengths))}
 
 
 def same_results(n_documents: int) -> list[dict[str, object]]:
@@ -327,6 +392,12 @@ def product_tflops(size: int = 8192 if ON_GPU else 1536) -> float:
         a @ b
         times.append(now() - started)
     return 2 * size**3 / min(times) / 1e12
+
+
+def peak_tflops() -> int | None:
+    """The peak that the maker of this GPU states; None where it is not known."""
+    device = torch.cuda.get_device_name() if ON_GPU else ""
+    return next((value for name, value in PEAK_TFLOPS.items() if name in device), None)
 
 
 FUNCTIONS: dict[str, Callable] = {
@@ -402,6 +473,9 @@ def report(found: dict[str, object]) -> None:
         print("where fine_tune's time goes: " + ", ".join(f"{n} {v:.1%}" for n, v in ways["fine_tune"]["shares"].items()))
         reached = ways["tuned loop"]["tflops"] * ways["tuned loop"]["fine_tune_is"]
         print(f"arithmetic: {reached:.3f} TFLOP/s, {reached / found['product_tflops']:.0%} of a large matrix product's {found['product_tflops']:.3f}")
+        if found["peak_tflops"]:
+            print(f"model FLOPs utilisation: {reached / found['peak_tflops']:.1%} of {found['peak_tflops']} TFLOP/s")
+        print(f"{'GPU' if ON_GPU else 'cores'} busy {ways['fine_tune']['busy']:.0%} of the time")
     if "embedding" in found:
         row = found["embedding"]
         share = row["embed_per_second"] / row["bare_forward_per_second"]
@@ -435,8 +509,8 @@ def measured_ways(cases: Sequence[tuple[str, str, int]], n_documents: int, repet
 def main() -> None:
     global BATCH
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=240)
-    parser.add_argument("--repetitions", type=int, default=1)
+    parser.add_argument("--documents", type=int, default=960)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--ways-only", action="store_true", help="measure the four ways anew, keep the rest of the file")
     parser.add_argument("--case", nargs=3, metavar=("ENCODER", "TEXTS", "BATCH"), help="print one case alone; nothing is written")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
@@ -452,8 +526,10 @@ def main() -> None:
         "environment": describe_environment(),
         "gpu": None if ON_GPU else "not measured on a GPU yet",
         "n_documents": arguments.documents,
+        "repetitions": arguments.repetitions,
         "max_length": MAX_LENGTH,
         "product_tflops": product_tflops(),
+        "peak_tflops": peak_tflops(),
         "encoders": measured_ways(cases, arguments.documents, arguments.repetitions),
     }
     if arguments.case:
@@ -465,7 +541,8 @@ def main() -> None:
         found["embedding"] = embedding_and_probe(2 * arguments.documents)
         found["probe"] = probe_seconds()
         found["same_results"] = same_results(arguments.documents)
-        found["levers"] = measured_levers(arguments.documents // 2, arguments.repetitions)
+        found["padding"] = padding_shares(arguments.documents)
+        found["levers"] = measured_levers(arguments.documents // 8, arguments.repetitions)
     report(found)
     write_json(RESULT, found)
 
