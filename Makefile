@@ -26,7 +26,7 @@ help: ## list these targets
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) tools/make_environment.py $(VENV)
 
-book: $(READY) ## execute every chapter and render the book into _build/html
+book: $(READY) ## execute every chapter, JOBS=2 at a time, and render the book into _build/html
 	@$(BUILD)
 
 pdf: book ## print the built book through Chromium into _build/afl-bert-book.pdf

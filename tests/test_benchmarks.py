@@ -1,6 +1,7 @@
 """Each benchmark runs at a small size; what it writes, the page on speed can show."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +30,10 @@ def test_a_benchmark_runs_at_a_small_size_and_overwrites_nothing(script, options
 
 
 @pytest.mark.parametrize("script", sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py")))
-def test_every_benchmark_has_its_file(script):
-    assert json.loads((RESULTS / f"{script}.json").read_text())
+def test_every_benchmark_has_its_file_which_says_where_it_was_measured(script):
+    environment = json.loads((RESULTS / f"{script}.json").read_text())["environment"]
+    assert re.fullmatch("[0-9a-f]{40}", environment["commit"])
+    assert all(environment[name] for name in ("device", "processor", "python", "torch", "numpy"))
 
 
 def test_a_million_documents_fit_into_eight_gigabytes():
@@ -43,3 +46,34 @@ def test_fine_tuning_is_faster_than_a_plain_trainer_where_it_was_measured():
     cases = json.loads((RESULTS / "training.json").read_text())["encoders"]
     ratios = {way: row["fine_tune_is"] for way, row in cases["minilm, leads, batch 16"].items()}
     assert ratios["plain Trainer"] >= 1.3 and ratios["Trainer, padded"] >= 1.7 and ratios["tuned loop"] >= 0.95
+
+
+def test_evaluation_and_checkpoints_take_under_a_twentieth_of_the_time_where_it_was_measured():
+    shares = json.loads((RESULTS / "training.json").read_text())["encoders"]["minilm, leads, batch 16"]["fine_tune"]["shares"]
+    assert shares["evaluation"] + shares["checkpoints"] < 0.05 and shares["loss, forward"] < 0.01
+
+
+def test_the_memory_counted_is_that_measured_and_predicts_what_fits_under_a_cap():
+    memory = json.loads((RESULTS / "memory.json").read_text())
+    counted = {row["documents"]: row["float32"] for row in memory["counted_gb"]}
+    for documents, measured in memory["measured_gb"].items():
+        assert measured == pytest.approx(counted[int(documents)], rel=0.1)
+    for row in memory["tried"]:
+        assert (row["error"] is None) == (counted[row["batch_size"]] <= row["cap_gb"])
+        # The setting that the error names keeps the documents a step.
+        for batch_size, accumulation_steps in re.findall(r"batch_size=(\d+) with accumulation_steps=(\d+)", row["error"] or ""):
+            assert int(batch_size) < row["batch_size"] and int(batch_size) * int(accumulation_steps) == 16
+
+
+def test_two_chapters_at_a_time_take_a_third_off_the_build_where_it_was_measured():
+    one, two = json.loads((RESULTS / "build.json").read_text())["builds"].values()
+    assert two["running chapters"] <= 2 / 3 * one["running chapters"]
+
+
+def test_the_count_of_one_document_holds_weights_gradients_and_both_means_of_the_optimiser():
+    count = subprocess.run(
+        [sys.executable, "-c", "from memory import counted_gb; print(counted_gb(1, bf16=True))"],
+        cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    n_weights = 109_482_240 + 363 * 769  # BERT base, and the head
+    assert float(count.stdout) == pytest.approx(16 * n_weights / 1e9, rel=0.01)

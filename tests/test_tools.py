@@ -22,6 +22,7 @@ from jupyter_cache import get_cache
 from run_chapters import is_cached, run_chapters
 
 from afl_helpers import __version__
+from afl_helpers.profiles import PROFILES
 
 
 @pytest.fixture
@@ -96,18 +97,34 @@ def test_chapters_run_side_by_side_into_the_cache_and_once_only(tmp_path: Path, 
     one = write_chapter(tmp_path / "one.ipynb", wait.format("first", "second") + said)
     two = write_chapter(tmp_path / "two.ipynb", wait.format("second", "first") + said)
     broken = write_chapter(tmp_path / "broken.ipynb", "raise ValueError('no')")
+    killed = write_chapter(tmp_path / "killed.ipynb", "import os\nos.kill(os.getpid(), 9)")
     source = one.read_bytes()
     folder = tmp_path / "build" / ".jupyter_cache"
-    run_chapters([one, two, broken], folder, 60, {"AFL_BOOK": "1"}, n_jobs=2)
+    run_chapters([one, two, broken, killed], folder, 60, {"AFL_BOOK": "1"}, n_jobs=2)
 
     cache = get_cache(str(folder))
-    assert [is_cached(cache, path) for path in (one, two, broken)] == [True, True, False]
+    assert [is_cached(cache, path) for path in (one, two, broken, killed)] == [True, True, False, False]
     _, executed = cache.merge_match_into_notebook(nbformat.read(one, as_version=4))
     assert executed.cells[0].outputs[0].text == f"1|{tmp_path}\n"
     assert one.read_bytes() == source
-    assert "broken" in (printed := capsys.readouterr().out) and "failed" in printed
+    failed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.endswith("failed")]
+    assert sorted(failed) == ["broken", "killed"]
     run_chapters([one, two], folder, 60, {}, n_jobs=2)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("profile", "side_by_side"), [("quick", True), ("full", False)])
+def test_chapters_that_share_a_gpu_are_left_to_jupyter_book(
+    profile: str, side_by_side: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+    monkeypatch.setattr(build_book, "BUILD", tmp_path)
+    monkeypatch.setattr(build_book, "active_profile", lambda: PROFILES[profile])
+    monkeypatch.setattr(build_book, "run_chapters", lambda paths, *_: asked.extend(paths))
+    monkeypatch.setattr(build_book, "run_quietly", lambda command, environment: 1)
+    assert build_book.main(n_jobs=2) == 1
+    notebooks = sorted((build_book.ROOT / "book").glob("*.ipynb"))
+    assert sorted(asked) == (notebooks if side_by_side else [])
 
 
 def test_a_profile_that_cannot_run_ends_the_build_with_its_sentence(

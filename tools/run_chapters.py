@@ -14,6 +14,7 @@ import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
+from nbclient.exceptions import DeadKernelError
 
 
 def set_variables(variables: Mapping[str, str]) -> None:
@@ -21,9 +22,12 @@ def set_variables(variables: Mapping[str, str]) -> None:
 
 
 def execute(path: Path, timeout: int) -> tuple[nbformat.NotebookNode, float] | None:
-    """The chapter with its outputs and the seconds it took; None where a cell failed."""
+    """The chapter with its outputs and the seconds it took; None where a cell failed, or the kernel died."""
     notebook = nbformat.read(path, as_version=4)
-    done = single_nb_execution(notebook, cwd=str(path.parent), timeout=timeout, allow_errors=False)
+    try:
+        done = single_nb_execution(notebook, cwd=str(path.parent), timeout=timeout, allow_errors=False)
+    except DeadKernelError:  # as where memory is too small for two
+        return None
     return None if done.err else (notebook, done.time)
 
 
