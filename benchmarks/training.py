@@ -327,13 +327,9 @@ def measured_levers(n_documents: int, repetitions: int) -> list[dict[str, object
     """Each lever: the loop with it beside the loop without it, in turn."""
 
     def seconds(lever: str | None) -> float:
-        case = ["minilm", "leads", "16"]
-        command = [sys.executable, __file__, "--one", "tuned loop", *case, "--documents", str(n_documents)]
         keeping = lever == "allocator that keeps its memory"
-        command += [] if lever is None or keeping else ["--lever", lever]
-        environment = os.environ | (KEEPING if keeping else {})
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-        return json.loads(done.stdout.splitlines()[-1])["seconds"]
+        options = [] if lever is None or keeping else ["--lever", lever]
+        return one("tuned loop", "minilm", "leads", 16, n_documents, *options, **(KEEPING if keeping else {}))["seconds"]
 
     found = []
     for lever, (expected, kept) in (LEVERS | GPU_LEVERS if ON_GPU else LEVERS).items():
@@ -476,6 +472,9 @@ def report(found: dict[str, object]) -> None:
         if found["peak_tflops"]:
             print(f"model FLOPs utilisation: {reached / found['peak_tflops']:.1%} of {found['peak_tflops']} TFLOP/s")
         print(f"{'GPU' if ON_GPU else 'cores'} busy {ways['fine_tune']['busy']:.0%} of the time")
+    if "longer_epochs" in found:
+        row = found["longer_epochs"]
+        print(f"\n{row['case']}, {row['n_documents']:,} documents: " + ", ".join(f"{n} {v:.1%}" for n, v in row["shares"].items()))
     if "embedding" in found:
         row = found["embedding"]
         share = row["embed_per_second"] / row["bare_forward_per_second"]
@@ -483,6 +482,13 @@ def report(found: dict[str, object]) -> None:
     if "probe" in found:
         row = found["probe"]
         print(f"a head for {row['n_labels']} labels on {row['n_documents']:,} documents: {row['seconds']:.1f} s, {row['epochs']} epochs")
+
+
+def one(way: str, encoder: str, texts: str, batch: int, n_documents: int, *options: str, **environment: str) -> dict[str, object]:
+    """One way, in a process of its own."""
+    command = [sys.executable, __file__, "--one", way, encoder, texts, str(batch), "--documents", str(n_documents), *options]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def measured_ways(cases: Sequence[tuple[str, str, int]], n_documents: int, repetitions: int) -> dict[str, dict[str, object]]:
@@ -494,9 +500,7 @@ def measured_ways(cases: Sequence[tuple[str, str, int]], n_documents: int, repet
             name = encoder_folder(encoder, Path(folder) / "bert-base")
             for _ in range(repetitions):
                 for way in WAYS:
-                    command = [sys.executable, __file__, "--one", way, name, texts, str(batch), "--documents", str(n_documents)]
-                    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                    rows[way].append(json.loads(done.stdout.splitlines()[-1]))
+                    rows[way].append(one(way, name, texts, batch, n_documents))
             middle = {way: sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2] for way, runs in rows.items()}
             ratios = {
                 way: statistics.median(run["seconds"] / own["seconds"] for run, own in zip(runs, rows["fine_tune"]))
@@ -504,6 +508,14 @@ def measured_ways(cases: Sequence[tuple[str, str, int]], n_documents: int, repet
             }
             found[f"{encoder}, {texts}, batch {batch}"] = {way: row | {"fine_tune_is": ratios[way]} for way, row in middle.items()}
     return found
+
+
+def longer_epochs(case: tuple[str, str, int], n_documents: int) -> dict[str, object]:
+    """`fine_tune` alone on more documents: a checkpoint takes the same time, an evaluation the same share."""
+    encoder, texts, batch = case
+    with tempfile.TemporaryDirectory() as folder:
+        found = one("fine_tune", encoder_folder(encoder, Path(folder) / "bert-base"), texts, batch, n_documents)
+    return {"case": f"{encoder}, {texts}, batch {batch}", "n_documents": n_documents, "shares": found["shares"]}
 
 
 def main() -> None:
@@ -538,6 +550,7 @@ def main() -> None:
     if arguments.ways_only:
         found = json.loads(RESULT.read_text()) | found
     else:
+        found["longer_epochs"] = longer_epochs(cases[-1], 4 * arguments.documents)
         found["embedding"] = embedding_and_probe(2 * arguments.documents)
         found["probe"] = probe_seconds()
         found["same_results"] = same_results(arguments.documents)

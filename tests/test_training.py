@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, Trainer
 
 from afl_helpers import encoders, training
 from afl_helpers.config import ProbeConfig, TrainingConfig
@@ -77,6 +77,17 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(run, parts, tmp_path, monkeypa
     assert resumed.history == run.history
     with pytest.raises(UsageError, match="another run .other loss, seed"):
         fine_tune(*parts, loss="bce", config=SMALL, seed=2, checkpoint_dir=tmp_path, progress=False)
+
+
+def test_without_a_folder_for_checkpoints_only_weights_are_written_and_the_run_is_the_same(run, parts, tmp_path, monkeypatch):
+    written = []
+    save = Trainer._save_optimizer_and_scheduler
+    monkeypatch.setattr(Trainer, "_save_optimizer_and_scheduler", lambda self, folder: (written.append(folder), save(self, folder)))
+    fine_tune(*parts, loss="afl", config=SMALL, seed=1, progress=False)
+    assert written == []
+    kept = fine_tune(*parts, loss="afl", config=SMALL, seed=1, checkpoint_dir=tmp_path, progress=False)
+    assert len(written) == len(kept.history)
+    assert np.array_equal(kept.scores["test"], run.scores["test"]) and kept.best_epoch == run.best_epoch
 
 
 def test_early_stopping_counts_epochs_without_a_better_one(parts):

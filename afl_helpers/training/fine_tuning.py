@@ -296,8 +296,9 @@ def fine_tune(
     with ExitStack() as stack:
         if checkpoint_dir is None:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="afl-", ignore_cleanup_errors=True))
-            checkpoint_dir = from_main(scratch)
-        folder = Path(checkpoint_dir)
+            folder = Path(from_main(scratch))
+        else:
+            folder = Path(checkpoint_dir)
         state_file = LossStateCallback.FILE if loss_module.stateful else None
         checkpoint = from_main(_last_checkpoint(folder, identity, state_file) if is_main() else None)
         set_seed(seed)
@@ -309,6 +310,7 @@ def fine_tune(
         documents = _Documents(train, tokenizer, config.max_length)
         batch_size = config.batch_size * config.accumulation_steps
         arguments = _arguments(config, folder, seed, len(train))
+        arguments.save_only_model = checkpoint_dir is None  # then nothing but the best epoch's weights is read again
         if checkpoint is not None and _had_stopped(Path(checkpoint), config.patience):
             arguments.num_train_epochs = 0  # what is left is to take the best epoch
         bar = _ProgressBar(description["name"], progress)
