@@ -16,6 +16,9 @@ from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 from nbclient.exceptions import DeadKernelError
 
+# A kernel says on stderr that its connection to this machine is not encrypted; nothing is wrong.
+QUIET = "--log-level=ERROR"
+
 
 def set_variables(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
@@ -25,7 +28,7 @@ def execute(path: Path, timeout: int) -> tuple[nbformat.NotebookNode, float] | N
     """The chapter with its outputs and the seconds it took; None where a cell failed, or the kernel died."""
     notebook = nbformat.read(path, as_version=4)
     try:
-        done = single_nb_execution(notebook, cwd=str(path.parent), timeout=timeout, allow_errors=False)
+        done = single_nb_execution(notebook, str(path.parent), timeout, allow_errors=False, extra_arguments=[QUIET])
     except DeadKernelError:  # as where memory is too small for two
         return None
     return None if done.err else (notebook, done.time)
