@@ -116,11 +116,13 @@ def subset_font(font: Path, code_points: Iterable[int]) -> None:
 
 
 def finish_pages(html: Path) -> None:
-    """Take out of each page the icons' script and preloads, and a role that a list of references cannot have."""
+    """Take out of each page the icons' script and preloads, and a role that a list of references cannot have; box drawings."""
     for path in html.rglob("*.html"):
         content = path.read_text(encoding="utf-8")
         leaner = re.sub(rf'<script[^>]*{ICONS}[^>]*></script>|<link rel="preload"[^>]*{ICONS}[^>]*>', "", content)
         leaner = leaner.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+        # On a phone the drawing scrolls, the caption below it stays.
+        leaner = re.sub(r"(<figure[^>]*>\s*)(<img[^>]*>)", r'\1<div class="figure-box">\2</div>', leaner)
         if leaner != content:
             path.write_text(leaner, encoding="utf-8")
 

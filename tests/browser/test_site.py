@@ -161,6 +161,34 @@ def test_all_of_a_wide_formula_can_be_scrolled_to(context, site):
     assert page.locator("div.math").count() > 5 and hidden == []
 
 
+def test_on_a_phone_a_figure_scrolls_in_its_box_and_its_edge_fades_until_the_end(context, site):
+    page = context.new_page()
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"{site}/{FIRST}", wait_until="networkidle")
+    look = """async figure => {
+        await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))
+        const box = figure.querySelector(".figure-box")
+        return {left: figure.querySelector("figcaption").getBoundingClientRect().left, hidden: box.scrollWidth - box.clientWidth,
+                shown: getComputedStyle(box).getPropertyValue("--shown")} }"""
+    figure = page.locator("figure").first
+    before = figure.evaluate(look)
+    assert before["hidden"] > 100 and before["shown"] == "85%"
+    figure.locator(".figure-box").evaluate("box => box.scrollLeft = box.scrollWidth")
+    after = figure.evaluate(look)
+    assert after["shown"] == "100%" and after["left"] == before["left"]
+    page.set_viewport_size({"width": 1440, "height": 800})
+    assert figure.evaluate(look) | {"left": 0} == {"left": 0, "hidden": 0, "shown": "100%"}
+
+
+def test_the_magnifier_of_the_search_page_stands_before_the_words(context, site):
+    page = context.new_page()
+    page.goto(f"{site}/search.html?q=gamma", wait_until="networkidle")
+    icon = page.locator("form.bd-search:visible i").bounding_box()
+    field = page.locator("form.bd-search:visible input")
+    words = field.bounding_box()["x"] + float(field.evaluate("e => parseFloat(getComputedStyle(e).paddingLeft)"))
+    assert icon["x"] + icon["width"] < words
+
+
 @pytest.mark.parametrize("name", [FIRST, *CHARTS, "book/results.html", "book/reference-api.html", "search.html"])
 def test_the_keyboard_reaches_every_control(context, site, name):
     page = context.new_page()
