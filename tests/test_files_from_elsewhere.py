@@ -264,7 +264,7 @@ def test_encoders_of_the_hub_are_pinned_and_loaded_at_their_revision(monkeypatch
 
     monkeypatch.setattr(encoders, "require_hub_file", lambda *args: None)
     for kind in ("AutoTokenizer", "AutoModel", "AutoConfig", "AutoModelForSequenceClassification"):
-        monkeypatch.setattr(getattr(encoders, kind), "from_pretrained", load)
+        monkeypatch.setattr(getattr(encoders.transformers, kind), "from_pretrained", load)
     for name, encoder in [*hub.items(), ("some/model@abc", encoders.Encoder("", "some/model", "abc"))]:
         seen.clear()
         load_tokenizer(name), load_encoder(name), load_classifier(name, ["a"])
