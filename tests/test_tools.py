@@ -3,8 +3,12 @@
 import functools
 import gzip
 import json
+import os
+import signal
+import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -113,6 +117,32 @@ def test_chapters_run_side_by_side_into_the_cache_and_once_only(tmp_path: Path, 
     assert sorted(failed) == ["broken", "killed"]
     run_chapters([one, two], folder, 60, {}, n_jobs=2)
     assert capfd.readouterr().out == ""
+
+
+def test_ctrl_c_ends_the_chapters_too(tmp_path: Path) -> None:
+    """Both kernels are busy for longer than the test waits."""
+    begun = [tmp_path / f"begun{i}" for i in range(2)]
+    code = "import os, pathlib, time\npathlib.Path({!r}).write_text(str(os.getpid()))\ntime.sleep(600)"
+    paths = [write_chapter(tmp_path / f"{path.name}.ipynb", code.format(str(path))) for path in begun]
+    call = f"run_chapters([Path(p) for p in {[str(p) for p in paths]}], Path({str(tmp_path / 'cache')!r}), 900, {{}}, 2)"
+    build = subprocess.Popen(
+        [sys.executable, "-c", f"from pathlib import Path; from run_chapters import run_chapters; {call}"],
+        cwd=build_book.ROOT / "tools", start_new_session=True, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    wait_for(lambda: all(path.exists() and path.read_text() for path in begun))
+    os.killpg(build.pid, signal.SIGINT)
+    _, said = build.communicate(timeout=60)
+    assert said.splitlines()[-1] == "KeyboardInterrupt"
+    wait_for(lambda: not any(Path("/proc", path.read_text()).exists() for path in begun))
+
+
+def wait_for(condition) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    pytest.fail("waited for a minute in vain")
 
 
 @pytest.mark.parametrize(("profile", "side_by_side"), [("quick", True), ("full", False)])

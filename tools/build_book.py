@@ -164,4 +164,7 @@ def main(n_jobs: int) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--jobs", type=int, default=2, help="chapters that run side by side")
-    sys.exit(main(parser.parse_args().jobs))
+    try:
+        sys.exit(main(parser.parse_args().jobs))
+    except KeyboardInterrupt:
+        sys.exit("Stopped. Chapters that had run are kept; `make book` goes on with the others.")

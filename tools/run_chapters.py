@@ -7,7 +7,8 @@ A chapter that fails is not kept: jupyter-book then runs it again and reports wh
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import nbformat
@@ -20,8 +21,10 @@ from nbclient.exceptions import DeadKernelError
 QUIET = "--log-level=ERROR"
 
 
-def set_variables(variables: Mapping[str, str]) -> None:
+def prepare(variables: Mapping[str, str]) -> None:
+    """In each worker: variables for its kernels, and a process group of its own, so that Ctrl-C is the build's alone."""
     os.environ.update(variables)
+    os.setpgrp()
 
 
 def execute(path: Path, timeout: int) -> tuple[nbformat.NotebookNode, float] | None:
@@ -57,12 +60,19 @@ def run_chapters(
     missing = [path for path in paths if not is_cached(cache, path)]
     threads = str(max(1, (os.cpu_count() or 1) // n_jobs))
     variables = {"OMP_NUM_THREADS": threads} | dict(environment)
-    with ProcessPoolExecutor(n_jobs, get_context("spawn"), set_variables, (variables,)) as pool:
+    with ProcessPoolExecutor(n_jobs, get_context("spawn"), prepare, (variables,)) as pool:
         running = {pool.submit(execute, path, timeout): path for path in missing}
-        for future in as_completed(running):
-            path, done = running[future], future.result()
-            if done is not None:
-                notebook, seconds = done
-                bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
-                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-            print(f"  {path.stem:28s} {f'{done[1]:6.1f} s' if done else 'failed'}", flush=True)
+        try:
+            for future in as_completed(running):
+                path, done = running[future], future.result()
+                if done is not None:
+                    notebook, seconds = done
+                    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+                    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+                print(f"  {path.stem:28s} {f'{done[1]:6.1f} s' if done else 'failed'}", flush=True)
+        except BrokenProcessPool:
+            print("A process was killed, as where memory is too small; what is left runs one after the other.", flush=True)
+        except KeyboardInterrupt:
+            for worker in active_children():
+                worker.kill()  # its kernel notices, and ends
+            raise
