@@ -4,10 +4,11 @@
 
 *Counted*: a training step of BERT base on 512 tokens with tensors that have a shape and no content, so that bf16 can be counted
 where there is no GPU. Attention has no dropout there, because the CPU's form of it would keep the probabilities, which a GPU's does
-not. What an allocator cannot use, and what a GPU's libraries take (some 0.5 GB), comes on top: *measured* is the same step for real.
+not. A GPU keeps a little more in float32 than is counted for bf16; what an allocator cannot use, and what a GPU's libraries take (some
+0.5 GB), comes on top. *Measured* is the same step for real.
 
 *Tried*: `fine_tune` with its memory capped, on a GPU by torch, on a CPU by the system in float32; with the paper's 16 documents a
-step, then with fewer at a time.
+step, then with fewer at a time. On a GPU the file is memory-gpu.json.
 """
 
 import argparse
@@ -39,13 +40,13 @@ LENGTH, N_LABELS, DOCUMENTS_A_STEP = 512, 363, 16
 COUNTED, MEASURED = (1, 2, 4, 8, 16, 32, 64, 128), (1, 4, 16)
 CAPS, AT_A_TIME = ((8, 16, 24) if ON_GPU else (4, 8, 16)), (16, 8, 4, 2, 1)
 GB = 1e9
-RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "memory.json"
+RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / ("memory-gpu.json" if ON_GPU else "memory.json")
 # Large blocks are given back to the system at once; else the process keeps more than it uses.
 GIVING_BACK = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=1048576"}
 
 
-def bert(**settings: object) -> BertConfig:
-    return BertConfig(attention_probs_dropout_prob=0.1 if ON_GPU else 0.0, **settings)
+def bert(on_gpu: bool, **settings: object) -> BertConfig:
+    return BertConfig(attention_probs_dropout_prob=0.1 if on_gpu else 0.0, **settings)
 
 
 class Step:
@@ -53,7 +54,7 @@ class Step:
 
     def __init__(self, batch: int, device: str = "cpu"):
         with torch.device(device):
-            self.model = BertForSequenceClassification(bert(num_labels=N_LABELS)).train()
+            self.model = BertForSequenceClassification(bert(device == "cuda", num_labels=N_LABELS)).train()
             self.ids = torch.zeros(batch, LENGTH, dtype=torch.long)
             self.targets = torch.zeros(batch, N_LABELS)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), fused=True)
@@ -81,12 +82,18 @@ def counted_gb(batch: int, bf16: bool) -> float:
 
 def measured_gb(batch: int) -> float:
     """The same for real, in this process; float32 on a CPU, bf16 on a GPU."""
-    before = 0 if ON_GPU else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = 0 if ON_GPU else status("VmHWM")
     step = Step(batch, "cuda" if ON_GPU else "cpu")
     for _ in range(2):
         step.run(bf16=ON_GPU)
-    peak = torch.cuda.max_memory_reserved() if ON_GPU else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = torch.cuda.max_memory_reserved() if ON_GPU else status("VmHWM")
     return (peak - before) / GB
+
+
+def status(name: str) -> int:
+    """Bytes of this process: VmHWM, the most it had in memory, or VmData, what it has asked for; Linux only."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
 def cap_memory(gigabytes: float) -> None:
@@ -94,9 +101,7 @@ def cap_memory(gigabytes: float) -> None:
     if ON_GPU:
         torch.cuda.set_per_process_memory_fraction(gigabytes * GB / torch.cuda.get_device_properties(0).total_memory)
         return
-    status = Path("/proc/self/status").read_text().splitlines()
-    held = 1024 * int(next(line for line in status if line.startswith("VmData")).split()[1])
-    resource.setrlimit(resource.RLIMIT_DATA, (int(held + gigabytes * GB), resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_DATA, (int(status("VmData") + gigabytes * GB), resource.RLIM_INFINITY))
 
 
 def tried(gigabytes: float, at_a_time: int) -> str | None:
@@ -107,7 +112,7 @@ def tried(gigabytes: float, at_a_time: int) -> str | None:
     parts = [corpus.select_documents(range(start, stop)) for start, stop in ((0, n), (n, n + 8), (n + 8, n + 16))]
     with tempfile.TemporaryDirectory() as folder:
         with quiet():
-            BertModel(bert()).save_pretrained(folder)
+            BertModel(bert(ON_GPU)).save_pretrained(folder)
         load_tokenizer("minilm").save_pretrained(folder)  # the same word pieces
         config = TrainingConfig(
             encoder=folder, max_length=LENGTH, epochs=1, batch_size=at_a_time, accumulation_steps=DOCUMENTS_A_STEP // at_a_time
@@ -135,7 +140,7 @@ def main() -> None:
         numbers = [int(x) if x == int(x) else x for x in arguments.one]
         print(json.dumps(measured_gb(*numbers) if len(numbers) == 1 else tried(*numbers)))
         return
-    found = {"environment": describe_environment(), "gpu": None if ON_GPU else "not measured on a GPU yet", "length": LENGTH}
+    found = {"environment": describe_environment(), "length": LENGTH}
     print(f"{'documents':>10}{'float32':>10}{'bf16':>8}   GB, counted")
     found["counted_gb"] = []
     for batch in COUNTED:
@@ -149,14 +154,15 @@ def main() -> None:
         found["measured_gb"][batch] = in_a_process(batch)
         print(f"{batch} documents, {precision}: {found['measured_gb'][batch]:.2f} GB measured, {found['measured_gb'][batch] / count:.2f} of the count")
     found["tried"] = []
-    for cap in CAPS:
+    card = torch.cuda.get_device_properties(0).total_memory / GB if ON_GPU else float("inf")
+    for cap in (cap for cap in CAPS if cap < card):
         for at_a_time in AT_A_TIME:
             error = in_a_process(cap, at_a_time)
             found["tried"].append({"cap_gb": cap, "precision": precision, "batch_size": at_a_time, "error": error})
             print(f"{cap} GB, {at_a_time} at a time: {error or 'fits'}", flush=True)
+            write_json(RESULT, found)
             if error is None:
                 break
-    write_json(RESULT, found)
 
 
 if __name__ == "__main__":

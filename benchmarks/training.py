@@ -8,10 +8,11 @@ order; the same Trainer with every text padded to the maximum length; and a loop
 device. Each runs in a process of its own; the second of two epochs is timed, without evaluation and checkpoints; what these take of a
 whole run of `fine_tune`, with an eighth as many documents for validation, is in the table of shares. The rate of useful arithmetic is
 given beside the rate of a large matrix product on the same device, which is what it can reach, and the peak that a GPU's maker states.
+Levers are measured on an eighth of the documents.
 
 On a CPU the cases are the tiny encoder and MiniLM on leads of film articles, at most 128 tokens. On a GPU texts have at most 512 tokens;
 the cases are MiniLM and the shape of BERT base with random weights, on leads and on texts as long as real plots, with the paper's batch of 16
-and with one that fills a card. `--case tiny plots 4` measures one case, at any size, anywhere.
+and with one that fills a card, for at least 100 steps; the file is training-gpu.json. `--case tiny plots 4` measures one case, at any size, anywhere.
 """
 
 import argparse
@@ -19,7 +20,6 @@ import itertools
 import json
 import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -61,7 +61,7 @@ CASES = (
     else [("tiny", "leads", 16), ("minilm", "leads", 16)]
 )
 WAYS = ("fine_tune", "plain Trainer", "Trainer, padded", "tuned loop")
-RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "training.json"
+RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / ("training-gpu.json" if ON_GPU else "training.json")
 
 
 def parts(n_documents: int, texts: str = "leads") -> tuple[Corpus, Corpus, Corpus]:
@@ -78,6 +78,8 @@ def parts(n_documents: int, texts: str = "leads") -> tuple[Corpus, Corpus, Corpu
         words = itertools.cycle(word for text in corpus.texts for word in text.split())
         # A word is about one and a third tokens.
         corpus = replace(corpus, texts=[" ".join(itertools.islice(words, int(0.75 * length))) for length in lengths])
+    if n_documents + 2 * max(8, n_documents // 8) > len(corpus):
+        raise SystemExit(f"{corpus.name} has {len(corpus):,} documents, too few for {n_documents:,} and a quarter more; pass --documents")
     order = np.random.default_rng(SEED).permutation(len(corpus))
     n_validation = max(8, n_documents // 8)  # a tenth beside eight tenths
     return tuple(
@@ -122,13 +124,13 @@ class Busy:
             query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--loop-ms=200", "--id=0"]
             self.sampling = subprocess.Popen(query, stdout=subprocess.PIPE, text=True)
 
-    def stop(self) -> float:
+    def stop(self) -> float | None:
         seconds = now() - self.started
         if not ON_GPU:
             return (time.process_time() - self.used) / (seconds * torch.get_num_threads())
         self.sampling.terminate()
         samples = [float(line) for line in self.sampling.communicate()[0].splitlines() if line.strip().isdigit()]
-        return statistics.mean(samples) / 100 if samples else math.nan
+        return statistics.mean(samples) / 100 if samples else None
 
 
 def now() -> float:
@@ -163,23 +165,31 @@ def encoder_folder(name: str, folder: Path) -> str:
 
 
 def with_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dict[str, object]:
+    config = TrainingConfig(encoder=encoder, max_length=MAX_LENGTH, epochs=2, batch_size=BATCH, learning_rate=LEARNING_RATE)
+    epoch, original = SecondEpoch(), Trainer.__init__
+
+    def with_callback(self, *args, callbacks, **kwargs):
+        original(self, *args, callbacks=[*callbacks, epoch], **kwargs)
+
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(Trainer, "__init__", with_callback):
+        fine_tune(*data, loss="bce", config=config, seed=SEED, progress=False, checkpoint_dir=folder)
+    return {"seconds": epoch.seconds, "busy": epoch.busy}
+
+
+def parts_of_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dict[str, object]:
+    """Shares of the time of training; apart from its speed, because looking at a GPU's clock means waiting for the GPU."""
     from afl_helpers.training import fine_tuning
 
     config = TrainingConfig(encoder=encoder, max_length=MAX_LENGTH, epochs=2, batch_size=BATCH, learning_rate=LEARNING_RATE)
-    stopwatch, epoch = Stopwatch(), SecondEpoch()
+    stopwatch = Stopwatch()
     stopwatch.watch(fine_tuning._Documents, "__init__", "tokenising")
     stopwatch.watch(Trainer, "evaluate", "evaluation")
     stopwatch.watch(Trainer, "_save_checkpoint", "checkpoints")
     stopwatch.watch(Trainer, "get_batch_samples", "data loading")
     stopwatch.watch(Trainer, "training_step", "forward and backward")
     stopwatch.watch(torch.optim.AdamW, "step", "optimiser")
+    stopwatch.watch(Trainer, "_clip_grad_norm", "clipping")
     stopwatch.watch(Trainer, "train", "training")
-    original = Trainer.__init__
-
-    def with_callback(self, *args, callbacks, **kwargs):
-        original(self, *args, callbacks=[*callbacks, epoch], **kwargs)
-
-    Trainer.__init__ = with_callback
     loss = build_loss("bce")
     starts: list[float] = []
     loss.register_forward_pre_hook(lambda *_: starts.append(now()))
@@ -191,7 +201,7 @@ def with_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dict[st
     with tempfile.TemporaryDirectory() as folder:
         fine_tune(*data, loss=loss, config=config, seed=SEED, progress=False, checkpoint_dir=folder)
     whole = stopwatch.seconds.pop("training") + stopwatch.seconds["tokenising"]
-    return {"seconds": epoch.seconds, "busy": epoch.busy, "shares": {name: value / whole for name, value in stopwatch.seconds.items()}}
+    return {"seconds": whole, "shares": {name: value / whole for name, value in stopwatch.seconds.items()}}
 
 
 class _Items(torch.utils.data.Dataset):
@@ -240,7 +250,7 @@ def with_loop(encoder: str, data: tuple[Corpus, Corpus, Corpus], lever: str | No
     lengths = [len(ids) for ids in items.ids]
     sampler = LengthGroupedSampler(lengths, BATCH, SEED, group=lever != "texts of similar length together")
     fused = lever != "fused AdamW"
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=fused, foreach=None if fused else False)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=fused)
     labels = torch.from_numpy(items.labels)
     bf16 = ON_GPU and lever != "bf16"
 
@@ -289,17 +299,16 @@ def prefetched(loaded: Callable, batches: Iterator[list[int]]) -> Iterator[tuple
 
 
 def batches_of(order: Sequence[int], lengths: Sequence[int], by_tokens: bool) -> Iterator[list[int]]:
-    """Batches of 16, or of as many tokens as 16 texts of mean length have."""
+    """Batches of 16, or of as many tokens as 16 texts of mean length have: texts sorted, cut, and the batches shuffled."""
     if not by_tokens:
         yield from (list(order[start : start + BATCH]) for start in range(0, len(order), BATCH))
         return
-    budget, batch = BATCH * float(np.mean(lengths)), []
-    for i in order:
-        if batch and max(lengths[j] for j in (*batch, i)) * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(i)
-    yield batch
+    budget, batches = BATCH * float(np.mean(lengths)), [[]]
+    for i in sorted(order, key=lambda i: lengths[i]):
+        if batches[-1] and lengths[i] * (len(batches[-1]) + 1) > budget:
+            batches.append([])
+        batches[-1].append(i)
+    yield from (batches[k] for k in np.random.default_rng(SEED).permutation(len(batches)))
 
 
 #: Lever -> (what was expected of it, whether the package has it).
@@ -393,23 +402,31 @@ def product_tflops(size: int = 8192 if ON_GPU else 1536) -> float:
 def peak_tflops() -> int | None:
     """The peak that the maker of this GPU states; None where it is not known."""
     device = torch.cuda.get_device_name() if ON_GPU else ""
-    return next((value for name, value in PEAK_TFLOPS.items() if name in device), None)
+    return next((value for name, value in PEAK_TFLOPS.items() if name in device.replace("-", " ").split()), None)
 
 
 FUNCTIONS: dict[str, Callable] = {
     "fine_tune": with_fine_tune,
+    "parts of fine_tune": parts_of_fine_tune,
     "plain Trainer": with_trainer,
     "Trainer, padded": lambda *args: with_trainer(*args, padded=True),
     "tuned loop": with_loop,
 }
 
 
+def peak_of_this_process() -> int:
+    """Bytes; not the parent's, which getrusage would count as well. Linux only."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return 1024 * int(line.split()[1])
+
+
 def measure(way: str, encoder: str, texts: str, n_documents: int, lever: str | None) -> dict[str, object]:
     """One way in this process: documents a second, highest memory."""
     transformers.utils.logging.set_verbosity_error()
     found = FUNCTIONS[way](encoder, parts(n_documents, texts), **({"lever": lever} if lever else {}))
-    memory = torch.cuda.max_memory_allocated() if ON_GPU else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return found | {"documents_per_second": n_documents / found["seconds"], "memory_gb": memory / 1e9}
+    memory = torch.cuda.max_memory_allocated() if ON_GPU else peak_of_this_process()
+    rate = n_documents / found["seconds"]
+    return found | {"n_documents": n_documents, "documents_per_second": rate, "memory_gb": memory / 1e9}
 
 
 def embedding_and_probe(n_documents: int) -> dict[str, float]:
@@ -462,7 +479,7 @@ def probe_seconds() -> dict[str, float]:
 
 def report(found: dict[str, object]) -> None:
     for case, ways in found["encoders"].items():
-        print(f"\n{case}; at most {MAX_LENGTH} tokens, {found['n_documents']} documents")
+        print(f"\n{case}; at most {MAX_LENGTH} tokens, {ways['fine_tune']['n_documents']:,} documents")
         print(f"{'':18}{'documents/s':>12}{'fine_tune is':>14}{'memory GB':>11}")
         for way, row in ways.items():
             print(f"{way:18}{row['documents_per_second']:>12.1f}{row['fine_tune_is']:>13.2f}x{row['memory_gb']:>11.2f}")
@@ -471,7 +488,8 @@ def report(found: dict[str, object]) -> None:
         print(f"arithmetic: {reached:.3f} TFLOP/s, {reached / found['product_tflops']:.0%} of a large matrix product's {found['product_tflops']:.3f}")
         if found["peak_tflops"]:
             print(f"model FLOPs utilisation: {reached / found['peak_tflops']:.1%} of {found['peak_tflops']} TFLOP/s")
-        print(f"{'GPU' if ON_GPU else 'cores'} busy {ways['fine_tune']['busy']:.0%} of the time")
+        if ways["fine_tune"]["busy"] is not None:
+            print(f"{'GPU' if ON_GPU else 'cores'} busy {ways['fine_tune']['busy']:.0%} of the time")
     if "longer_epochs" in found:
         row = found["longer_epochs"]
         print(f"\n{row['case']}, {row['n_documents']:,} documents: " + ", ".join(f"{n} {v:.1%}" for n, v in row["shares"].items()))
@@ -497,15 +515,17 @@ def measured_ways(cases: Sequence[tuple[str, str, int]], n_documents: int, repet
     with tempfile.TemporaryDirectory() as folder:
         for encoder, texts, batch in cases:
             rows = defaultdict(list)
+            n = max(n_documents, 100 * batch) if ON_GPU else n_documents
             name = encoder_folder(encoder, Path(folder) / "bert-base")
             for _ in range(repetitions):
                 for way in WAYS:
-                    rows[way].append(one(way, name, texts, batch, n_documents))
+                    rows[way].append(one(way, name, texts, batch, n))
             middle = {way: sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2] for way, runs in rows.items()}
             ratios = {
                 way: statistics.median(run["seconds"] / own["seconds"] for run, own in zip(runs, rows["fine_tune"]))
                 for way, runs in rows.items()
             }
+            middle["fine_tune"]["shares"] = one("parts of fine_tune", name, texts, batch, n)["shares"]
             found[f"{encoder}, {texts}, batch {batch}"] = {way: row | {"fine_tune_is": ratios[way]} for way, row in middle.items()}
     return found
 
@@ -514,8 +534,13 @@ def longer_epochs(case: tuple[str, str, int], n_documents: int) -> dict[str, obj
     """`fine_tune` alone on more documents: a checkpoint takes the same time, an evaluation the same share."""
     encoder, texts, batch = case
     with tempfile.TemporaryDirectory() as folder:
-        found = one("fine_tune", encoder_folder(encoder, Path(folder) / "bert-base"), texts, batch, n_documents)
-    return {"case": f"{encoder}, {texts}, batch {batch}", "n_documents": n_documents, "shares": found["shares"]}
+        found = one("parts of fine_tune", encoder_folder(encoder, Path(folder) / "bert-base"), texts, batch, n_documents)
+    return {
+        "case": f"{encoder}, {texts}, batch {batch}",
+        "n_documents": n_documents,
+        "shares": found["shares"],
+        "environment": describe_environment(),
+    }
 
 
 def main() -> None:
@@ -536,7 +561,6 @@ def main() -> None:
     cases = CASES if arguments.case is None else [(arguments.case[0], arguments.case[1], int(arguments.case[2]))]
     found: dict[str, object] = {
         "environment": describe_environment(),
-        "gpu": None if ON_GPU else "not measured on a GPU yet",
         "n_documents": arguments.documents,
         "repetitions": arguments.repetitions,
         "max_length": MAX_LENGTH,
@@ -550,12 +574,13 @@ def main() -> None:
     if arguments.ways_only:
         found = json.loads(RESULT.read_text()) | found
     else:
-        found["longer_epochs"] = longer_epochs(cases[-1], 4 * arguments.documents)
+        found["longer_epochs"] = longer_epochs(("minilm", "leads", 16), 4 * arguments.documents)
         found["embedding"] = embedding_and_probe(2 * arguments.documents)
         found["probe"] = probe_seconds()
         found["same_results"] = same_results(arguments.documents)
         found["padding"] = padding_shares(arguments.documents)
-        found["levers"] = measured_levers(arguments.documents // 8, arguments.repetitions)
+        found["n_documents_of_levers"] = arguments.documents if ON_GPU else arguments.documents // 8
+        found["levers"] = measured_levers(found["n_documents_of_levers"], arguments.repetitions)
     report(found)
     write_json(RESULT, found)
 

@@ -164,7 +164,10 @@ def main(n_jobs: int) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--jobs", type=int, default=2, help="chapters that run side by side")
+    n_jobs = parser.parse_args().jobs
+    if n_jobs < 1:
+        parser.error(f"--jobs (in make: JOBS) is {n_jobs}; pass 1 or more")
     try:
-        sys.exit(main(parser.parse_args().jobs))
+        sys.exit(main(n_jobs))
     except KeyboardInterrupt:
         sys.exit("Stopped. Chapters that had run are kept; `make book` goes on with the others.")

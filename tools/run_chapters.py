@@ -32,7 +32,7 @@ def execute(path: Path, timeout: int) -> tuple[nbformat.NotebookNode, float] | N
     notebook = nbformat.read(path, as_version=4)
     try:
         done = single_nb_execution(notebook, str(path.parent), timeout, allow_errors=False, extra_arguments=[QUIET])
-    except DeadKernelError:  # as where memory is too small for two
+    except (DeadKernelError, RuntimeError, TimeoutError):  # the last two where it does not even start
         return None
     return None if done.err else (notebook, done.time)
 
