@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,6 +20,13 @@ RESULTS = ROOT / "results" / "benchmarks"
         ("load", ["--sizes", "200", "400"], "evaluation"),
         ("training", ["--case", "tiny", "leads", "4", "--documents", "16"], "tuned loop"),
         ("training", ["--case", "tiny", "plots", "4", "--documents", "16"], "where fine_tune's time goes"),
+        *(
+            ("training", ["--one", "tuned loop", "tiny", "leads", "4", "--documents", "16", "--lever", lever], "padding")
+            for lever in ("batches of equal tokens", "bf16", "pinned, prefetched batches", "no mask", "CUDA graphs")
+        ),
+        ("memory", ["--one", "1"], "."),
+        ("memory", ["--one", "0.5", "1"], "the memory is too small; pass a max_length below 512"),
+        ("losses", ["--one", "afl_helpers, gamma 2", "16", "363", "0", "cpu", "2"], "milliseconds"),
     ],
 )
 def test_a_benchmark_runs_at_a_small_size_and_overwrites_nothing(script, options, words):
@@ -79,3 +87,30 @@ def test_the_count_of_one_document_holds_weights_gradients_and_both_means_of_the
     )  # fmt: skip
     n_weights = 109_482_240 + 363 * 769  # BERT base, and the head
     assert float(count.stdout) == pytest.approx(16 * n_weights / 1e9, rel=0.01)
+
+
+def test_the_page_shows_a_gpu_once_one_was_measured(tmp_path):
+    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads((ROOT / "book" / "speed.ipynb").read_text())["cells"]}
+    found = json.loads((RESULTS / "training.json").read_text()) | {"peak_tflops": 989}
+    next(iter(found["encoders"].values()))["fine_tune"]["busy"] = None  # a run shorter than the time between two samples
+    (tmp_path / "training-gpu.json").write_text(json.dumps(found))
+    shown = []
+    names = {"folder": tmp_path, "read": lambda name: found, "machine": lambda _: "a card", "pd": pd, "display": shown.append}
+    exec(cells["speed-gpu"], names)
+    loop = found["encoders"]["minilm, leads, batch 16"]["tuned loop"]
+    assert shown[0].loc["tuned loop, documents a second", "minilm, leads, batch 16"] == round(loop["documents_per_second"])
+    assert list(shown[0].loc["GPU busy"])[0] == "" and list(shown[0].loc["model FLOPs utilisation"]) == ["0%", "0%"]
+
+
+def test_batches_of_equal_tokens_hold_each_text_once_and_no_more_padding():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        from training import batches_of
+    finally:
+        sys.path.pop(0)
+    lengths = [5, 90, 7, 100, 6, 95, 100, 8, 9, 10] * 20
+    batches = list(batches_of(range(len(lengths)), lengths, by_tokens=True))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+    assert padded < 1.1 * sum(lengths)
+    assert all(len(batch) * max(lengths[i] for i in batch) <= 16 * sum(lengths) / len(lengths) for batch in batches)
