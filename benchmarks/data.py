@@ -13,7 +13,6 @@ import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import pandas
+from common.process import in_a_process
 
 from afl_helpers.data import cmu, toy
 from afl_helpers.files import write_json
@@ -99,9 +99,7 @@ def main() -> None:
         runs = {way: [] for way in WAYS}
         for _ in range(REPETITIONS):  # in turn, so that a busy moment does not hit one way alone
             for way in WAYS:
-                command = [sys.executable, __file__, "--measure", way, str(folder)]
-                output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-                runs[way].append(json.loads(output.splitlines()[-1]))
+                runs[way].append(in_a_process(__file__, "--measure", way, folder))
     rows = [
         {
             "way": way,

@@ -9,13 +9,12 @@ and the peak memory of the process, its inputs included.
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from common.process import in_a_process, memory
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 from afl_helpers.evaluation import (
@@ -106,16 +105,14 @@ def measure(n_documents: int, n_labels: int) -> dict[str, float]:
     targets, scores = problem(n_documents, n_labels)
     auc, _ = least(lambda: roc_auc_per_label(targets, scores), repetitions=2)
     every, _ = least(lambda: evaluate(targets, scores, label_counts=targets.sum(0)), repetitions=1)
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return {"auc_seconds": auc, "evaluate_seconds": every, "peak_gigabytes": int(peak.split()[1]) / 2**20}
+    return {"auc_seconds": auc, "evaluate_seconds": every, "peak_gigabytes": memory("VmHWM") / 2**30}
 
 
 def growth() -> dict[str, dict[str, float]]:
     print("\ndocuments x labels   AUC of each label   evaluate, with groups   peak memory")
     table = {}
     for n_documents, n_labels in SIZES:
-        command = [sys.executable, __file__, "--one", str(n_documents), str(n_labels)]
-        row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        row = in_a_process(__file__, "--one", n_documents, n_labels)
         table[f"{n_documents}x{n_labels}"] = row
         print(
             f"{n_documents:>9,} x {n_labels:<5,}  {row['auc_seconds']:15.2f} s  {row['evaluate_seconds']:19.2f} s"

@@ -13,8 +13,6 @@ import argparse
 import json
 import math
 import resource
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common.process import in_a_process
 from scipy import sparse
 
 from afl_helpers.data import Corpus
@@ -126,8 +125,7 @@ def main() -> None:
         return
     rows = []
     for size in arguments.sizes:
-        command = [sys.executable, __file__, "--one", str(size)]
-        rows.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+        rows.append(in_a_process(__file__, "--one", size))
     report(rows)
     if arguments.sizes == SIZES:
         write_json(RESULT, {"n_labels": N_LABELS, "sizes": rows, "environment": describe_environment()})

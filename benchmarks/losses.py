@@ -11,12 +11,11 @@ on it as well.
 import argparse
 import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import torch
+from common.process import in_a_process, memory
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
@@ -54,12 +53,6 @@ WAYS = {
     "afl_helpers, gamma 2": lambda z, y, gamma: focal_loss(z, y, 2.0),
     "afl_helpers, gamma per class": lambda z, y, gamma: focal_loss(z, y, gamma),
 }
-
-
-def memory(name: str) -> int:
-    """Bytes of this process, now (VmRSS) or at most (VmHWM); Linux only."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
-    return 1024 * int(line.split()[1])
 
 
 class Memory:
@@ -114,9 +107,7 @@ def table(rows: int, labels: int, compiled: bool, device: str) -> dict[str, dict
     results: dict[str, dict[str, float]] = {}
     for _ in range(1 if elements > 10**8 else 2 if compiled else 5):
         for way in WAYS:
-            case = map(str, (way, rows, labels, int(compiled), device, repetitions))
-            command = [sys.executable, __file__, "--one", *case]
-            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            found = in_a_process(__file__, "--one", way, rows, labels, int(compiled), device, repetitions)
             known = results.setdefault(way, found)
             known.update({name: min(known[name], value) for name, value in found.items()})
     baseline = results["torch BCE with logits"]["milliseconds"]

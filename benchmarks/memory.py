@@ -13,15 +13,13 @@ step, then with fewer at a time. On a GPU the file is memory-gpu.json.
 
 import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
 import warnings
 from pathlib import Path
 
 import torch
+from common.process import in_a_process, memory
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
@@ -82,18 +80,12 @@ def counted_gb(batch: int, bf16: bool) -> float:
 
 def measured_gb(batch: int) -> float:
     """The same for real, in this process; float32 on a CPU, bf16 on a GPU."""
-    before = 0 if ON_GPU else status("VmHWM")
+    before = 0 if ON_GPU else memory("VmHWM")
     step = Step(batch, "cuda" if ON_GPU else "cpu")
     for _ in range(2):
         step.run(bf16=ON_GPU)
-    peak = torch.cuda.max_memory_reserved() if ON_GPU else status("VmHWM")
+    peak = torch.cuda.max_memory_reserved() if ON_GPU else memory("VmHWM")
     return (peak - before) / GB
-
-
-def status(name: str) -> int:
-    """Bytes of this process: VmHWM, the most it had in memory, or VmData, what it has asked for; Linux only."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
 def cap_memory(gigabytes: float) -> None:
@@ -101,7 +93,7 @@ def cap_memory(gigabytes: float) -> None:
     if ON_GPU:
         torch.cuda.set_per_process_memory_fraction(gigabytes * GB / torch.cuda.get_device_properties(0).total_memory)
         return
-    resource.setrlimit(resource.RLIMIT_DATA, (int(status("VmData") + gigabytes * GB), resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_DATA, (int(memory("VmData") + gigabytes * GB), resource.RLIM_INFINITY))
 
 
 def tried(gigabytes: float, at_a_time: int) -> str | None:
@@ -125,12 +117,6 @@ def tried(gigabytes: float, at_a_time: int) -> str | None:
     return None
 
 
-def in_a_process(*arguments: object) -> object:
-    command = [sys.executable, __file__, "--one", *map(str, arguments)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | GIVING_BACK)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     warnings.filterwarnings("ignore")
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -151,13 +137,13 @@ def main() -> None:
     precision = "bf16" if ON_GPU else "float32"
     for batch in MEASURED:
         count = next(row[precision] for row in found["counted_gb"] if row["documents"] == batch)
-        found["measured_gb"][batch] = in_a_process(batch)
+        found["measured_gb"][batch] = in_a_process(__file__, "--one", batch, **GIVING_BACK)
         print(f"{batch} documents, {precision}: {found['measured_gb'][batch]:.2f} GB measured, {found['measured_gb'][batch] / count:.2f} of the count")
     found["tried"] = []
     card = torch.cuda.get_device_properties(0).total_memory / GB if ON_GPU else float("inf")
     for cap in (cap for cap in CAPS if cap < card):
         for at_a_time in AT_A_TIME:
-            error = in_a_process(cap, at_a_time)
+            error = in_a_process(__file__, "--one", cap, at_a_time, **GIVING_BACK)
             found["tried"].append({"cap_gb": cap, "precision": precision, "batch_size": at_a_time, "error": error})
             print(f"{cap} GB, {at_a_time} at a time: {error or 'fits'}", flush=True)
             write_json(RESULT, found)

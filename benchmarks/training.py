@@ -22,7 +22,6 @@ import math
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -36,6 +35,7 @@ from unittest import mock
 import numpy as np
 import torch
 import transformers
+from common.process import in_a_process, memory
 from torch import nn
 from transformers import BertConfig, BertModel, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
@@ -414,19 +414,13 @@ FUNCTIONS: dict[str, Callable] = {
 }
 
 
-def peak_of_this_process() -> int:
-    """Bytes; not the parent's, which getrusage would count as well. Linux only."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return 1024 * int(line.split()[1])
-
-
 def measure(way: str, encoder: str, texts: str, n_documents: int, lever: str | None) -> dict[str, object]:
     """One way in this process: documents a second, highest memory."""
     transformers.utils.logging.set_verbosity_error()
     found = FUNCTIONS[way](encoder, parts(n_documents, texts), **({"lever": lever} if lever else {}))
-    memory = torch.cuda.max_memory_allocated() if ON_GPU else peak_of_this_process()
+    peak = torch.cuda.max_memory_allocated() if ON_GPU else memory("VmHWM")
     rate = n_documents / found["seconds"]
-    return found | {"n_documents": n_documents, "documents_per_second": rate, "memory_gb": memory / 1e9}
+    return found | {"n_documents": n_documents, "documents_per_second": rate, "memory_gb": peak / 1e9}
 
 
 def embedding_and_probe(n_documents: int) -> dict[str, float]:
@@ -504,9 +498,7 @@ def report(found: dict[str, object]) -> None:
 
 def one(way: str, encoder: str, texts: str, batch: int, n_documents: int, *options: str, **environment: str) -> dict[str, object]:
     """One way, in a process of its own."""
-    command = [sys.executable, __file__, "--one", way, encoder, texts, str(batch), "--documents", str(n_documents), *options]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
-    return json.loads(done.stdout.splitlines()[-1])
+    return in_a_process(__file__, "--one", way, encoder, texts, batch, "--documents", n_documents, *options, **environment)
 
 
 def measured_ways(cases: Sequence[tuple[str, str, int]], n_documents: int, repetitions: int) -> dict[str, dict[str, object]]:
@@ -530,17 +522,11 @@ def measured_ways(cases: Sequence[tuple[str, str, int]], n_documents: int, repet
     return found
 
 
-def longer_epochs(case: tuple[str, str, int], n_documents: int) -> dict[str, object]:
-    """`fine_tune` alone on more documents: a checkpoint takes the same time, an evaluation the same share."""
-    encoder, texts, batch = case
-    with tempfile.TemporaryDirectory() as folder:
-        found = one("parts of fine_tune", encoder_folder(encoder, Path(folder) / "bert-base"), texts, batch, n_documents)
-    return {
-        "case": f"{encoder}, {texts}, batch {batch}",
-        "n_documents": n_documents,
-        "shares": found["shares"],
-        "environment": describe_environment(),
-    }
+def longer_epochs(n_documents: int) -> dict[str, object]:
+    """`fine_tune` alone, with MiniLM, on more documents: a checkpoint takes the same time, an evaluation the same share."""
+    shares = one("parts of fine_tune", "minilm", "leads", 16, n_documents)["shares"]
+    case = "minilm, leads, batch 16"
+    return {"case": case, "n_documents": n_documents, "shares": shares, "environment": describe_environment()}
 
 
 def main() -> None:
@@ -574,7 +560,7 @@ def main() -> None:
     if arguments.ways_only:
         found = json.loads(RESULT.read_text()) | found
     else:
-        found["longer_epochs"] = longer_epochs(("minilm", "leads", 16), 4 * arguments.documents)
+        found["longer_epochs"] = longer_epochs(4 * arguments.documents)
         found["embedding"] = embedding_and_probe(2 * arguments.documents)
         found["probe"] = probe_seconds()
         found["same_results"] = same_results(arguments.documents)

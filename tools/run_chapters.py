@@ -15,7 +15,6 @@ import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
-from nbclient.exceptions import DeadKernelError
 
 # A kernel says on stderr that its connection to this machine is not encrypted; nothing is wrong.
 QUIET = "--log-level=ERROR"
@@ -32,7 +31,7 @@ def execute(path: Path, timeout: int) -> tuple[nbformat.NotebookNode, float] | N
     notebook = nbformat.read(path, as_version=4)
     try:
         done = single_nb_execution(notebook, str(path.parent), timeout, allow_errors=False, extra_arguments=[QUIET])
-    except (DeadKernelError, RuntimeError, TimeoutError):  # the last two where it does not even start
+    except (RuntimeError, TimeoutError):  # it died, as where memory is too small for two, or did not even start
         return None
     return None if done.err else (notebook, done.time)
 
