@@ -40,11 +40,11 @@ def _data(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from afl_helpers.config import ProbeConfig
+    from afl_helpers.chapters.profiles import PROFILES
     from afl_helpers.data import load_corpus
     from afl_helpers.losses import check_loss
-    from afl_helpers.profiles import PROFILES
     from afl_helpers.training import check_save_folder, fine_tune, probe
+    from afl_helpers.training.config import ProbeConfig
 
     if args.save:
         check_save_folder(args.save)  # before hours of training, not after
@@ -85,15 +85,17 @@ def _predict(args: argparse.Namespace) -> None:
 def _study(args: argparse.Namespace) -> None:
     from afl_helpers.claims import all_results
     from afl_helpers.errors import MissingFileError
-    from afl_helpers.processes import is_main
     from afl_helpers.studies import describe_seconds, estimate_seconds, load_study, run_study
+    from afl_helpers.training.distributed import is_main
 
     if args.checksums:
         return _checksums(args.results, args.name)
     if args.name is None:
         paths = sorted(args.results.glob("*/study.yaml"))
         if not paths:
-            raise MissingFileError(f"there is no study in {args.results.absolute()}; name the folder of studies with --results")
+            raise MissingFileError(
+                f"there is no study in {args.results.absolute()}; name the folder of studies with --results"
+            )
         for path in paths:
             study = load_study(path.parent.name, args.results)
             print(f"{study.name}: {len(study.runs())} runs, {len(study.missing())} missing\n    {study.question}")
@@ -192,7 +194,9 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--settings", choices=("quick", "full"), default="quick", help="of the quick or full profile")
     train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of the configuration")
     train.add_argument("--probe", action="store_true", help="train a head on the frozen encoder instead")
-    train.add_argument("--min-count", type=int, default=10, help="keep labels of at least so many documents; 10 unless given")
+    train.add_argument(
+        "--min-count", type=int, default=10, help="keep labels of at least so many documents; 10 unless given"
+    )
     train.add_argument("--skip-malformed", action="store_true", help="skip malformed lines")
     train.add_argument("--seed", type=int, default=0, help="of initialisation and order")
     train.add_argument("--checkpoints", type=Path, help="folder for checkpoints; a stopped run goes on from there")
@@ -216,7 +220,9 @@ def build_parser() -> argparse.ArgumentParser:
     study.add_argument("--repeat", metavar="RUN", help="do a recorded run again from its file, and compare")
     study.add_argument("--dry-run", action="store_true", help="list the missing runs and say how long they should take")
     study.add_argument(
-        "--checksums", action="store_true", help="list the study's files with their checksums anew, after a change meant"
+        "--checksums",
+        action="store_true",
+        help="list the study's files with their checksums anew, after a change meant",
     )
     study.set_defaults(function=_study)
 

@@ -19,9 +19,8 @@ import torch
 from filelock import FileLock
 from scipy.stats import norm
 
-from afl_helpers.config import THRESHOLDS
 from afl_helpers.data import Corpus
-from afl_helpers.data.download import sha256
+from afl_helpers.data.sources.download import sha256
 from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.evaluation import (
     average_precision_per_label,
@@ -31,8 +30,9 @@ from afl_helpers.evaluation import (
     paired_difference,
     resampling_weights,
 )
-from afl_helpers.evaluation.inputs import ratio
+from afl_helpers.evaluation.validation import ratio
 from afl_helpers.files import json_text, write_text
+from afl_helpers.training.config import THRESHOLDS
 
 if TYPE_CHECKING:  # importing it takes seconds, which a page that only reads results is spared
     from afl_helpers.training import Run

@@ -23,7 +23,9 @@ def build(n_jobs: int) -> dict[str, object]:
     (BUILD / "cache-key").unlink(missing_ok=True)
     command = [sys.executable, str(ROOT / "tools" / "build_book.py"), "--jobs", str(n_jobs)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return json.loads((BUILD / "seconds.json").read_text()) | {"chapters": json.loads((BUILD / "execution.json").read_text())}
+    return json.loads((BUILD / "seconds.json").read_text()) | {
+        "chapters": json.loads((BUILD / "execution.json").read_text())
+    }
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas
 from common.process import in_a_process
 
-from afl_helpers.data import cmu, toy
+from afl_helpers.data.sources import cmu, toy
 from afl_helpers.files import write_json
 from afl_helpers.results import describe_environment
 

@@ -25,20 +25,22 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from afl_helpers.config import TrainingConfig
 from afl_helpers.data import load_corpus
-from afl_helpers.encoders import load_tokenizer, quiet
 from afl_helpers.errors import TrainingError
 from afl_helpers.files import write_json
 from afl_helpers.results import describe_environment
 from afl_helpers.training import fine_tune
+from afl_helpers.training.config import TrainingConfig
+from afl_helpers.training.encoders import load_tokenizer, quiet
 
 ON_GPU = torch.cuda.is_available()
 LENGTH, N_LABELS, DOCUMENTS_A_STEP = 512, 363, 16
 COUNTED, MEASURED = (1, 2, 4, 8, 16, 32, 64, 128), (1, 4, 16)
 CAPS, AT_A_TIME = ((8, 16, 24) if ON_GPU else (4, 8, 16)), (16, 8, 4, 2, 1)
 GB = 1e9
-RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / ("memory-gpu.json" if ON_GPU else "memory.json")
+RESULT = (
+    Path(__file__).resolve().parent.parent / "results" / "benchmarks" / ("memory-gpu.json" if ON_GPU else "memory.json")
+)
 # Large blocks are given back to the system at once; else the process keeps more than it uses.
 GIVING_BACK = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=1048576"}
 
@@ -107,7 +109,11 @@ def tried(gigabytes: float, at_a_time: int) -> str | None:
             BertModel(bert(ON_GPU)).save_pretrained(folder)
         load_tokenizer("minilm").save_pretrained(folder)  # the same word pieces
         config = TrainingConfig(
-            encoder=folder, max_length=LENGTH, epochs=1, batch_size=at_a_time, accumulation_steps=DOCUMENTS_A_STEP // at_a_time
+            encoder=folder,
+            max_length=LENGTH,
+            epochs=1,
+            batch_size=at_a_time,
+            accumulation_steps=DOCUMENTS_A_STEP // at_a_time,
         )
         cap_memory(gigabytes)
         try:
@@ -138,7 +144,9 @@ def main() -> None:
     for batch in MEASURED:
         count = next(row[precision] for row in found["counted_gb"] if row["documents"] == batch)
         found["measured_gb"][batch] = in_a_process(__file__, "--one", batch, **GIVING_BACK)
-        print(f"{batch} documents, {precision}: {found['measured_gb'][batch]:.2f} GB measured, {found['measured_gb'][batch] / count:.2f} of the count")
+        print(
+            f"{batch} documents, {precision}: {found['measured_gb'][batch]:.2f} GB measured, {found['measured_gb'][batch] / count:.2f} of the count"
+        )
     found["tried"] = []
     card = torch.cuda.get_device_properties(0).total_memory / GB if ON_GPU else float("inf")
     for cap in (cap for cap in CAPS if cap < card):

@@ -39,15 +39,15 @@ from common.process import in_a_process, memory
 from torch import nn
 from transformers import BertConfig, BertModel, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
-from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.data.facts import corpus_facts, token_lengths
-from afl_helpers.encoders import default_device, load_classifier, load_encoder, load_tokenizer
 from afl_helpers.files import write_json
 from afl_helpers.losses import build_loss
 from afl_helpers.results import describe_environment
 from afl_helpers.training import Head, LengthGroupedSampler, embed, fine_tune, probe, train_heads
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import mean_pool, pad
+from afl_helpers.training.encoders import default_device, load_classifier, load_encoder, load_tokenizer
 
 ON_GPU = torch.cuda.is_available()
 #: Operations a second of dense bf16 products, by the maker's data sheets.
@@ -56,12 +56,22 @@ MAX_LENGTH = 512 if ON_GPU else 128
 BATCH, LEARNING_RATE, SEED = 16, 2e-5, 0
 #: Encoder, texts, batch.
 CASES = (
-    [("minilm", "leads", 16), ("bert-base-shape", "leads", 16), ("bert-base-shape", "plots", 16), ("bert-base-shape", "plots", 128)]
+    [
+        ("minilm", "leads", 16),
+        ("bert-base-shape", "leads", 16),
+        ("bert-base-shape", "plots", 16),
+        ("bert-base-shape", "plots", 128),
+    ]
     if ON_GPU
     else [("tiny", "leads", 16), ("minilm", "leads", 16)]
 )
 WAYS = ("fine_tune", "plain Trainer", "Trainer, padded", "tuned loop")
-RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / ("training-gpu.json" if ON_GPU else "training.json")
+RESULT = (
+    Path(__file__).resolve().parent.parent
+    / "results"
+    / "benchmarks"
+    / ("training-gpu.json" if ON_GPU else "training.json")
+)
 
 
 def parts(n_documents: int, texts: str = "leads") -> tuple[Corpus, Corpus, Corpus]:
@@ -79,7 +89,9 @@ def parts(n_documents: int, texts: str = "leads") -> tuple[Corpus, Corpus, Corpu
         # A word is about one and a third tokens.
         corpus = replace(corpus, texts=[" ".join(itertools.islice(words, int(0.75 * length))) for length in lengths])
     if n_documents + 2 * max(8, n_documents // 8) > len(corpus):
-        raise SystemExit(f"{corpus.name} has {len(corpus):,} documents, too few for {n_documents:,} and a quarter more; pass --documents")
+        raise SystemExit(
+            f"{corpus.name} has {len(corpus):,} documents, too few for {n_documents:,} and a quarter more; pass --documents"
+        )
     order = np.random.default_rng(SEED).permutation(len(corpus))
     n_validation = max(8, n_documents // 8)  # a tenth beside eight tenths
     return tuple(
@@ -121,7 +133,13 @@ class Busy:
     def start(self) -> None:
         self.started, self.used = now(), time.process_time()
         if ON_GPU:
-            query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--loop-ms=200", "--id=0"]
+            query = [
+                "nvidia-smi",
+                "--query-gpu=utilization.gpu",
+                "--format=csv,noheader,nounits",
+                "--loop-ms=200",
+                "--id=0",
+            ]
             self.sampling = subprocess.Popen(query, stdout=subprocess.PIPE, text=True)
 
     def stop(self) -> float | None:
@@ -165,7 +183,9 @@ def encoder_folder(name: str, folder: Path) -> str:
 
 
 def with_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dict[str, object]:
-    config = TrainingConfig(encoder=encoder, max_length=MAX_LENGTH, epochs=2, batch_size=BATCH, learning_rate=LEARNING_RATE)
+    config = TrainingConfig(
+        encoder=encoder, max_length=MAX_LENGTH, epochs=2, batch_size=BATCH, learning_rate=LEARNING_RATE
+    )
     epoch, original = SecondEpoch(), Trainer.__init__
 
     def with_callback(self, *args, callbacks, **kwargs):
@@ -180,7 +200,9 @@ def parts_of_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dic
     """Shares of the time of training; apart from its speed, because looking at a GPU's clock means waiting for the GPU."""
     from afl_helpers.training import fine_tuning
 
-    config = TrainingConfig(encoder=encoder, max_length=MAX_LENGTH, epochs=2, batch_size=BATCH, learning_rate=LEARNING_RATE)
+    config = TrainingConfig(
+        encoder=encoder, max_length=MAX_LENGTH, epochs=2, batch_size=BATCH, learning_rate=LEARNING_RATE
+    )
     stopwatch = Stopwatch()
     stopwatch.watch(fine_tuning._Documents, "__init__", "tokenising")
     stopwatch.watch(Trainer, "evaluate", "evaluation")
@@ -262,7 +284,9 @@ def with_loop(encoder: str, data: tuple[Corpus, Corpus, Corpus], lever: str | No
             del inputs["attention_mask"]
         if lever == "pinned, prefetched batches" and ON_GPU:
             inputs, targets = {name: x.pin_memory() for name, x in inputs.items()}, targets.pin_memory()
-        return {name: x.to(device, non_blocking=True) for name, x in inputs.items()}, targets.to(device, non_blocking=True)
+        return {name: x.to(device, non_blocking=True) for name, x in inputs.items()}, targets.to(
+            device, non_blocking=True
+        )
 
     flops, n_padded = 0.0, 0
     for epoch in range(2):
@@ -271,7 +295,9 @@ def with_loop(encoder: str, data: tuple[Corpus, Corpus, Corpus], lever: str | No
         started = now()
         if lever == "tokenising once":
             items = _Items(data[0], tokenizer)
-        for inputs, targets in prefetched(loaded, batches) if lever == "pinned, prefetched batches" else map(loaded, batches):
+        for inputs, targets in (
+            prefetched(loaded, batches) if lever == "pinned, prefetched batches" else map(loaded, batches)
+        ):
             with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
                 logits = run(**inputs).logits
             loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), targets)
@@ -317,7 +343,10 @@ LEVERS = {
     "attention in one call": ("a few per cent at 128 tokens, more at 512", True),
     "fused AdamW": ("one pass over the weights: a few per cent of a small encoder", True),
     "tokenising once": ("saves under a hundredth of an epoch", True),
-    "batches of equal tokens": ("steadier steps, no fewer tokens: nothing; and other batches than the paper's 16", False),
+    "batches of equal tokens": (
+        "steadier steps, no fewer tokens: nothing; and other batches than the paper's 16",
+        False,
+    ),
     "torch.compile": ("a few per cent, after a minute of compiling", False),
     "denormal numbers as 0": ("nothing, where no gamma is large", False),
     "allocator that keeps its memory": ("a few per cent: fewer page faults", False),
@@ -338,7 +367,9 @@ def measured_levers(n_documents: int, repetitions: int) -> list[dict[str, object
     def seconds(lever: str | None) -> float:
         keeping = lever == "allocator that keeps its memory"
         options = [] if lever is None or keeping else ["--lever", lever]
-        return one("tuned loop", "minilm", "leads", 16, n_documents, *options, **(KEEPING if keeping else {}))["seconds"]
+        return one("tuned loop", "minilm", "leads", 16, n_documents, *options, **(KEEPING if keeping else {}))[
+            "seconds"
+        ]
 
     found = []
     for lever, (expected, kept) in (LEVERS | GPU_LEVERS if ON_GPU else LEVERS).items():
@@ -348,7 +379,9 @@ def measured_levers(n_documents: int, repetitions: int) -> list[dict[str, object
         found.append({"lever": lever, "expected": expected, "ratio": statistics.median(ratios), "kept": kept})
         print(f"{lever:34} {found[-1]['ratio']:.2f}", flush=True)
     rest = {} if ON_GPU else GPU_LEVERS
-    return found + [{"lever": name, "expected": text, "ratio": None, "kept": kept} for name, (text, kept) in rest.items()]
+    return found + [
+        {"lever": name, "expected": text, "ratio": None, "kept": kept} for name, (text, kept) in rest.items()
+    ]
 
 
 def padding_shares(n_documents: int) -> dict[str, float]:
@@ -370,7 +403,13 @@ def same_results(n_documents: int) -> list[dict[str, object]]:
         row = {"seed": seed}
         for group in (True, False):
             config = TrainingConfig(
-                encoder="minilm", max_length=64, epochs=2, batch_size=8, learning_rate=2e-4, prior_bias=True, group_by_length=group
+                encoder="minilm",
+                max_length=64,
+                epochs=2,
+                batch_size=8,
+                learning_rate=2e-4,
+                prior_bias=True,
+                group_by_length=group,
             )
             run = fine_tune(*parts(n_documents), loss="bce", config=config, seed=seed, progress=False)
             value = max(epoch["average_precision_micro"] for epoch in run.history)
@@ -477,31 +516,48 @@ def report(found: dict[str, object]) -> None:
         print(f"{'':18}{'documents/s':>12}{'fine_tune is':>14}{'memory GB':>11}")
         for way, row in ways.items():
             print(f"{way:18}{row['documents_per_second']:>12.1f}{row['fine_tune_is']:>13.2f}x{row['memory_gb']:>11.2f}")
-        print("where fine_tune's time goes: " + ", ".join(f"{n} {v:.1%}" for n, v in ways["fine_tune"]["shares"].items()))
+        print(
+            "where fine_tune's time goes: " + ", ".join(f"{n} {v:.1%}" for n, v in ways["fine_tune"]["shares"].items())
+        )
         reached = ways["tuned loop"]["tflops"] * ways["tuned loop"]["fine_tune_is"]
-        print(f"arithmetic: {reached:.3f} TFLOP/s, {reached / found['product_tflops']:.0%} of a large matrix product's {found['product_tflops']:.3f}")
+        print(
+            f"arithmetic: {reached:.3f} TFLOP/s, {reached / found['product_tflops']:.0%} of a large matrix product's {found['product_tflops']:.3f}"
+        )
         if found["peak_tflops"]:
             print(f"model FLOPs utilisation: {reached / found['peak_tflops']:.1%} of {found['peak_tflops']} TFLOP/s")
         if ways["fine_tune"]["busy"] is not None:
             print(f"{'GPU' if ON_GPU else 'cores'} busy {ways['fine_tune']['busy']:.0%} of the time")
     if "longer_epochs" in found:
         row = found["longer_epochs"]
-        print(f"\n{row['case']}, {row['n_documents']:,} documents: " + ", ".join(f"{n} {v:.1%}" for n, v in row["shares"].items()))
+        print(
+            f"\n{row['case']}, {row['n_documents']:,} documents: "
+            + ", ".join(f"{n} {v:.1%}" for n, v in row["shares"].items())
+        )
     if "embedding" in found:
         row = found["embedding"]
         share = row["embed_per_second"] / row["bare_forward_per_second"]
-        print(f"\nembedding: {row['embed_per_second']:.0f} texts/s, {share:.0%} of the bare forward pass; tokenising and the cache included")
+        print(
+            f"\nembedding: {row['embed_per_second']:.0f} texts/s, {share:.0%} of the bare forward pass; tokenising and the cache included"
+        )
     if "probe" in found:
         row = found["probe"]
-        print(f"a head for {row['n_labels']} labels on {row['n_documents']:,} documents: {row['seconds']:.1f} s, {row['epochs']} epochs")
+        print(
+            f"a head for {row['n_labels']} labels on {row['n_documents']:,} documents: {row['seconds']:.1f} s, {row['epochs']} epochs"
+        )
 
 
-def one(way: str, encoder: str, texts: str, batch: int, n_documents: int, *options: str, **environment: str) -> dict[str, object]:
+def one(
+    way: str, encoder: str, texts: str, batch: int, n_documents: int, *options: str, **environment: str
+) -> dict[str, object]:
     """One way, in a process of its own."""
-    return in_a_process(__file__, "--one", way, encoder, texts, batch, "--documents", n_documents, *options, **environment)
+    return in_a_process(
+        __file__, "--one", way, encoder, texts, batch, "--documents", n_documents, *options, **environment
+    )
 
 
-def measured_ways(cases: Sequence[tuple[str, str, int]], n_documents: int, repetitions: int) -> dict[str, dict[str, object]]:
+def measured_ways(
+    cases: Sequence[tuple[str, str, int]], n_documents: int, repetitions: int
+) -> dict[str, dict[str, object]]:
     """Each case: the four ways in turn, so that a busy minute hits all alike; of several repetitions the middle one."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -518,7 +574,9 @@ def measured_ways(cases: Sequence[tuple[str, str, int]], n_documents: int, repet
                 for way, runs in rows.items()
             }
             middle["fine_tune"]["shares"] = one("parts of fine_tune", name, texts, batch, n)["shares"]
-            found[f"{encoder}, {texts}, batch {batch}"] = {way: row | {"fine_tune_is": ratios[way]} for way, row in middle.items()}
+            found[f"{encoder}, {texts}, batch {batch}"] = {
+                way: row | {"fine_tune_is": ratios[way]} for way, row in middle.items()
+            }
     return found
 
 
@@ -534,8 +592,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=960)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--ways-only", action="store_true", help="measure the four ways anew, keep the rest of the file")
-    parser.add_argument("--case", nargs=3, metavar=("ENCODER", "TEXTS", "BATCH"), help="print one case alone; nothing is written")
+    parser.add_argument(
+        "--ways-only", action="store_true", help="measure the four ways anew, keep the rest of the file"
+    )
+    parser.add_argument(
+        "--case", nargs=3, metavar=("ENCODER", "TEXTS", "BATCH"), help="print one case alone; nothing is written"
+    )
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--lever", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -6,14 +6,14 @@ import torch
 from scipy import sparse
 from scipy.stats import gmean
 
-from afl_helpers.baselines import CnnConfig, TfidfConfig, cnn, priors, tfidf
-from afl_helpers.config import ProbeConfig, TrainingConfig
+from afl_helpers.augment.oversampling import RESAMPLING, resample
 from afl_helpers.data import load_corpus
 from afl_helpers.data.imbalance import imbalance_ratios, scumble
-from afl_helpers.data.resampling import RESAMPLING, resample
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import build_loss
 from afl_helpers.training import THRESHOLDS, Head, probe, train_heads
+from afl_helpers.training.baselines import CnnConfig, TfidfConfig, cnn, priors, tfidf
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
 
 CONFIG = ProbeConfig(encoder="tiny", max_length=16, epochs=6, patience=2, batch_size=64, learning_rate=0.01)
 

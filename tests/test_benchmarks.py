@@ -21,7 +21,11 @@ RESULTS = ROOT / "results" / "benchmarks"
         ("training", ["--case", "tiny", "leads", "4", "--documents", "16"], "tuned loop"),
         ("training", ["--case", "tiny", "plots", "4", "--documents", "16"], "where fine_tune's time goes"),
         *(
-            ("training", ["--one", "tuned loop", "tiny", "leads", "4", "--documents", "16", "--lever", lever], "padding")
+            (
+                "training",
+                ["--one", "tuned loop", "tiny", "leads", "4", "--documents", "16", "--lever", lever],
+                "padding",
+            )
             for lever in ("batches of equal tokens", "bf16", "pinned, prefetched batches", "no mask", "CUDA graphs")
         ),
         ("memory", ["--one", "1"], "."),
@@ -31,7 +35,9 @@ RESULTS = ROOT / "results" / "benchmarks"
 )
 def test_a_benchmark_runs_at_a_small_size_and_overwrites_nothing(script, options, words):
     before = (RESULTS / f"{script}.json").read_bytes()
-    done = subprocess.run([sys.executable, ROOT / "benchmarks" / f"{script}.py", *options], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / f"{script}.py", *options], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert words in done.stdout
     assert (RESULTS / f"{script}.json").read_bytes() == before
@@ -71,7 +77,9 @@ def test_the_memory_counted_is_that_measured_and_predicts_what_fits_under_a_cap(
     for row in memory["tried"]:
         assert (row["error"] is None) == (counted[row["batch_size"]] <= row["cap_gb"])
         # The setting that the error names keeps the documents a step.
-        for batch_size, accumulation_steps in re.findall(r"batch_size=(\d+) with accumulation_steps=(\d+)", row["error"] or ""):
+        for batch_size, accumulation_steps in re.findall(
+            r"batch_size=(\d+) with accumulation_steps=(\d+)", row["error"] or ""
+        ):
             assert int(batch_size) < row["batch_size"] and int(batch_size) * int(accumulation_steps) == 16
 
 
@@ -90,15 +98,27 @@ def test_the_count_of_one_document_holds_weights_gradients_and_both_means_of_the
 
 
 def test_the_page_shows_a_gpu_once_one_was_measured(tmp_path):
-    cells = {cell["id"]: "".join(cell["source"]) for cell in json.loads((ROOT / "book" / "speed.ipynb").read_text())["cells"]}
+    cells = {
+        cell["id"]: "".join(cell["source"]) for cell in json.loads((ROOT / "book" / "speed.ipynb").read_text())["cells"]
+    }
     found = json.loads((RESULTS / "training.json").read_text()) | {"peak_tflops": 989}
-    next(iter(found["encoders"].values()))["fine_tune"]["busy"] = None  # a run shorter than the time between two samples
+    next(iter(found["encoders"].values()))["fine_tune"]["busy"] = (
+        None  # a run shorter than the time between two samples
+    )
     (tmp_path / "training-gpu.json").write_text(json.dumps(found))
     shown = []
-    names = {"folder": tmp_path, "read": lambda name: found, "machine": lambda _: "a card", "pd": pd, "display": shown.append}
+    names = {
+        "folder": tmp_path,
+        "read": lambda name: found,
+        "machine": lambda _: "a card",
+        "pd": pd,
+        "display": shown.append,
+    }
     exec(cells["speed-gpu"], names)
     loop = found["encoders"]["minilm, leads, batch 16"]["tuned loop"]
-    assert shown[0].loc["tuned loop, documents a second", "minilm, leads, batch 16"] == round(loop["documents_per_second"])
+    assert shown[0].loc["tuned loop, documents a second", "minilm, leads, batch 16"] == round(
+        loop["documents_per_second"]
+    )
     assert list(shown[0].loc["GPU busy"])[0] == "" and list(shown[0].loc["model FLOPs utilisation"]) == ["0%", "0%"]
 
 

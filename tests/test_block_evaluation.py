@@ -55,7 +55,9 @@ def test_the_table_of_labels_is_the_same():
     expected = label_table(targets, scores, label_names=names)[list(found)]
     exact = ["label", "support", "threshold", "predicted", "precision", "recall", "f1"]
     assert found[exact].equals(expected[exact])
-    assert np.allclose(found[["roc_auc", "average_precision"]], expected[["roc_auc", "average_precision"]], atol=5e-3, equal_nan=True)
+    assert np.allclose(
+        found[["roc_auc", "average_precision"]], expected[["roc_auc", "average_precision"]], atol=5e-3, equal_nan=True
+    )
 
 
 def test_sparse_targets_count_like_dense_ones():
@@ -67,10 +69,12 @@ def test_sparse_targets_count_like_dense_ones():
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=50))
 def test_a_higher_score_is_never_in_a_lower_cell(values):
     found = cells(np.sort(np.array(values)))
-    assert (np.diff(found) >= 0).all() and 0 <= found.min() and found.max() < N_CELLS
+    assert (np.diff(found) >= 0).all() and found.min() >= 0 and found.max() < N_CELLS
 
 
-@pytest.mark.parametrize(("low", "high"), [(1e-6, 1.01e-6), (0.01, 0.0101), (0.495, 0.5), (0.5, 0.505), (0.99, 0.9901), (1 - 1e-6, 1)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(1e-6, 1.01e-6), (0.01, 0.0101), (0.495, 0.5), (0.5, 0.505), (0.99, 0.9901), (1 - 1e-6, 1)]
+)
 def test_scores_one_percent_apart_are_in_different_cells(low, high):
     assert cells(np.array([low]))[0] < cells(np.array([high]))[0]
 

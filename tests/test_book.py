@@ -12,7 +12,7 @@ from build_book import page_names
 from contrast import contrast
 from fontTools.ttLib import TTFont
 
-from afl_helpers.figures import PALETTE
+from afl_helpers.chapters.figures import PALETTE
 
 pytestmark = pytest.mark.book
 
@@ -133,9 +133,13 @@ def test_a_chapter_offers_its_notebook_and_places_to_run_it(name) -> None:
     notebook = next(link for link in links if link.endswith(f"_sources/{name}.ipynb"))
     cells = json.loads((path.parent / notebook).read_text(encoding="utf-8"))["cells"]
     assert any(cell["cell_type"] == "code" for cell in cells)
-    repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"].removeprefix("https://github.com/")
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"].removeprefix(
+        "https://github.com/"
+    )
     for host in ("mybinder.org", "colab.research.google.com"):
-        assert any(urlsplit(link).netloc == host and repository in link and f"{name}.ipynb" in link for link in links), host
+        assert any(
+            urlsplit(link).netloc == host and repository in link and f"{name}.ipynb" in link for link in links
+        ), host
 
 
 def test_no_progress_bar_is_left_on_a_page(page) -> None:
@@ -146,7 +150,9 @@ def test_no_progress_bar_is_left_on_a_page(page) -> None:
 def test_text_in_figures_is_readable() -> None:
     """AA, 4.5 to 1 on white; white text stands on the dark cells of a table, which a test of that figure looks at."""
     texts = re.compile(r'<g id="text_\d+">\s*<!-- .*? -->\s*<g(?: style="fill: (#[0-9a-f]{6})[^"]*")?', re.DOTALL)
-    found = [(path.name, colour or "#000000") for path in HTML.rglob("*.svg") for colour in texts.findall(path.read_text())]
+    found = [
+        (path.name, colour or "#000000") for path in HTML.rglob("*.svg") for colour in texts.findall(path.read_text())
+    ]
     assert len(found) > 500
     assert {pair for pair in found if pair[1] != "#ffffff" and contrast(pair[1], "#ffffff") < 4.5} == set()
 

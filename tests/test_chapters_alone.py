@@ -30,7 +30,10 @@ def bare_python(tmp_path) -> Path:
     venv.create(tmp_path / "bare", with_pip=True)
     python = tmp_path / "bare" / "bin" / "python"
     site = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True, check=True
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
     (Path(site) / "libraries.pth").write_text(sysconfig.get_path("purelib"))
     # Older Pythons bring a setuptools that is too old to build with.
@@ -64,7 +67,9 @@ def test_a_chapter_opened_alone_installs_the_package_and_works(bare_python, tmp_
     command = [bare_python, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", "chapter.ipynb"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    cells = [cell for cell in json.loads((folder / "chapter.ipynb").read_text())["cells"] if cell["cell_type"] == "code"]
+    cells = [
+        cell for cell in json.loads((folder / "chapter.ipynb").read_text())["cells"] if cell["cell_type"] == "code"
+    ]
     assert (folder / "afl-bert-book" / "results").is_dir()
     assert any("image/svg+xml" in output.get("data", {}) for cell in cells for output in cell["outputs"])
     where = "import afl_helpers; print(afl_helpers.__file__)"
@@ -76,11 +81,15 @@ def first_cells(name: str, profile_line: str) -> tuple[list[str], str | None]:
     """What a chapter says up to its profile sentence, with its first cell changed: outputs, and the error or None."""
     notebook = nbformat.read(BOOK / f"{name}.ipynb", as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    end = next(i for i, cell in enumerate(code) if "profile.describe()" in cell.source or "active_profile()" in cell.source)
+    end = next(
+        i for i, cell in enumerate(code) if "profile.describe()" in cell.source or "active_profile()" in cell.source
+    )
     notebook.cells = code[: end + 1]
     assert "# %env AFL_PROFILE=full" in notebook.cells[0].source
     notebook.cells[0].source = notebook.cells[0].source.replace("# %env AFL_PROFILE=full", profile_line)
-    client = NotebookClient(notebook, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": str(BOOK)}})
+    client = NotebookClient(
+        notebook, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": str(BOOK)}}
+    )
     client.execute()
     outputs = [output for cell in notebook.cells for output in cell.outputs]
     failed = next((output for output in outputs if output.output_type == "error"), None)
@@ -106,7 +115,9 @@ BAR = "import time\nfrom afl_helpers.progress import progress_bar\nfor _ in prog
 
 
 def test_a_terminal_sees_the_bar_and_a_log_does_not():
-    pty, termios = (pytest.importorskip(name, reason="this system has no pseudo-terminals") for name in ("pty", "termios"))
+    pty, termios = (
+        pytest.importorskip(name, reason="this system has no pseudo-terminals") for name in ("pty", "termios")
+    )
     seen = bytearray()
     main, end = pty.openpty()
     termios.tcsetwinsize(end, (24, 80))

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import recall_score, roc_auc_score
 
 from afl_helpers.claims import (
-    REUTERS_CUTOFFS,
     CLAIMS,
     PAPER_FIGURES,
     PRINTED,
     READINGS,
+    REUTERS_CUTOFFS,
     VERDICTS,
     all_results,
     claims_table,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from afl_helpers.__main__ import main
+from afl_helpers.chapters.profiles import PROFILES, active_profile
 from afl_helpers.claims import CLAIMS, all_results, claims_table
 from afl_helpers.errors import UsageError
-from afl_helpers.profiles import PROFILES, active_profile
 
 
 def test_data_shows_counts_and_fingerprint(capsys):
@@ -34,7 +34,9 @@ def test_train_save_predict(capsys, tmp_path, monkeypatch):
     assert main(["predict", str(tmp_path / "m"), "a ship number 7"]) == 0
     labels, text = capsys.readouterr().out.strip().split("\t")
     assert text == "a ship number 7" and set(labels.split("; ")) <= {"sea", "land", "(none)"}
-    assert main(["predict", str(tmp_path / "m"), "--rule", "tuned_common", "a ship", "a horse"]) == 0  # texts behind an option
+    assert (
+        main(["predict", str(tmp_path / "m"), "--rule", "tuned_common", "a ship", "a horse"]) == 0
+    )  # texts behind an option
     assert [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()] == ["a ship", "a horse"]
 
 
@@ -139,8 +141,8 @@ def test_full_profile_says_at_once_what_is_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("AFL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("AFL_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("afl_helpers.profiles.has_network", lambda *args, **kwargs: False)
-    monkeypatch.setattr("afl_helpers.encoders.has_network", lambda *args, **kwargs: False)
+    monkeypatch.setattr("afl_helpers.chapters.profiles.has_network", lambda *args, **kwargs: False)
+    monkeypatch.setattr("afl_helpers.training.encoders.has_network", lambda *args, **kwargs: False)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UsageError) as raised:
         active_profile()

@@ -7,10 +7,10 @@ from dataclasses import fields
 import pytest
 
 from afl_helpers import __main__ as command_line
-from afl_helpers.baselines import CnnConfig, PriorsConfig, TfidfConfig
-from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.errors import DataError, UsageError
 from afl_helpers.studies import load_study
+from afl_helpers.training.baselines import CnnConfig, PriorsConfig, TfidfConfig
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
 
 CONFIGS = (TrainingConfig, ProbeConfig, TfidfConfig, CnnConfig, PriorsConfig)
 FIELDS = [(config, field) for config in CONFIGS for field in fields(config)]

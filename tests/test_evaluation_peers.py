@@ -164,10 +164,10 @@ def test_calibration_equals_torchmetrics_and_scikit_learn(problem, n_bins):
 
 
 def test_blocks_do_not_change_a_value(monkeypatch):
-    from afl_helpers.evaluation import inputs
+    from afl_helpers.evaluation import validation
 
     rng = np.random.default_rng(0)
     targets, scores = rng.random((50, 13)) < 0.2, np.round(rng.random((50, 13)), 1)
     whole = evaluate(targets, scores, label_counts=np.arange(13))
-    monkeypatch.setattr(inputs, "BLOCK", 120)
+    monkeypatch.setattr(validation, "BLOCK", 120)
     assert evaluate(targets, scores, label_counts=np.arange(13)) == pytest.approx(whole)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from afl_helpers.chapters.exercises import CHECKS, check
 from afl_helpers.errors import UsageError
-from afl_helpers.exercises import CHECKS, check
 
 BOOK = Path(__file__).parent.parent / "book"
 
@@ -63,7 +63,9 @@ def test_right_answers_are_right_and_others_are_not(label):
 
 
 def test_the_naive_loss_is_told_where_it_breaks():
-    assert "at logit -1000 and gamma 0 the loss of a positive should be 1000, and yours is inf" in repr(check("ex-focal-loss-1", naive))
+    assert "at logit -1000 and gamma 0 the loss of a positive should be 1000, and yours is inf" in repr(
+        check("ex-focal-loss-1", naive)
+    )
 
 
 def test_an_unknown_exercise_is_named():

@@ -12,8 +12,8 @@ from contrast import contrast
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from afl_helpers import figures
-from afl_helpers.display import loss_card, we_find
+from afl_helpers.chapters import figures
+from afl_helpers.chapters.display import loss_card, we_find
 from afl_helpers.gamma import class_gamma, positive_gradient
 from afl_helpers.losses import LOSSES, focal_loss
 
@@ -163,7 +163,12 @@ def test_ranks_follow_the_measure_and_its_threshold():
 def test_ranks_can_be_read_on_their_cells(n_settings):
     settings = list(figures.SETTING_TITLES)[:n_settings]
     rows = runs_table().query("setting == 'bce' and seed == 0")
-    table = pd.concat([rows.assign(setting=name).map(lambda v, i=i: v + i / 100 if isinstance(v, float) else v) for i, name in enumerate(settings)])
+    table = pd.concat(
+        [
+            rows.assign(setting=name).map(lambda v, i=i: v + i / 100 if isinstance(v, float) else v)
+            for i, name in enumerate(settings)
+        ]
+    )
     axes = figures.ranks_by_measure(table, settings).axes[0]
     image = axes.images[0]
     for text in axes.texts:
@@ -267,7 +272,14 @@ def test_paper_pairs_stand_in_every_panel():
 def test_differences_in_panels_share_their_rows():
     table = pd.DataFrame(
         [
-            {"metric": metric, "comparison": name, "group": group, "difference": value, "low": value - 0.1, "high": value + 0.2}
+            {
+                "metric": metric,
+                "comparison": name,
+                "group": group,
+                "difference": value,
+                "low": value - 0.1,
+                "high": value + 0.2,
+            }
             for metric, value in (("a", 0.5), ("b", -0.5))
             for name in ("first", "second")
             for group in ("one corpus", "another")
@@ -301,7 +313,11 @@ def test_published_figures_stand_beside_ours():
 
 
 def test_epochs_marks_the_best_of_each_metric():
-    history = [{"epoch": 1, "ap": 0.2, "moved": 0.0}, {"epoch": 2, "ap": 0.4, "moved": 1.0}, {"epoch": 3, "ap": 0.3, "moved": 1.0}]
+    history = [
+        {"epoch": 1, "ap": 0.2, "moved": 0.0},
+        {"epoch": 2, "ap": 0.4, "moved": 1.0},
+        {"epoch": 3, "ap": 0.3, "moved": 1.0},
+    ]
     left, right = figures.epochs({"run": history}, {"ap": "AP", "moved": "moved"}).axes
     assert left.lines[0].get_ydata().tolist() == [0.2, 0.4, 0.3] and left.lines[1].get_xdata().tolist() == [2]
     assert right.get_ylabel() == "moved" and right.lines[1].get_ydata().tolist() == [1.0]

@@ -15,11 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from afl_helpers import encoders, results
+from afl_helpers import results
 from afl_helpers.__main__ import main
-from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.data import Corpus, load_corpus
-from afl_helpers.encoders import ENCODERS, load_classifier, load_encoder, load_tokenizer
 from afl_helpers.errors import DataError, MissingFileError, UsageError
 from afl_helpers.results import (
     CHECKSUMS,
@@ -32,8 +30,10 @@ from afl_helpers.results import (
     write_checksums,
     write_result,
 )
-from afl_helpers.training import embed, fine_tune, fine_tuning, load_predictor, probe
+from afl_helpers.training import embed, encoders, fine_tune, fine_tuning, load_predictor, probe
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import _cached
+from afl_helpers.training.encoders import ENCODERS, load_classifier, load_encoder, load_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"

@@ -71,7 +71,9 @@ def _unlinked_first_uses(terms: list[str], pages: dict[str, str]) -> list[str]:
         use = re.compile(rf"(?<![\w-]){re.escape(term)}(?:s|es)?(?![\w-])", re.IGNORECASE)
         link = re.compile(rf"\{{term\}}`(?:[^`<]*<)?{re.escape(term)}>?`", re.IGNORECASE)
         for name, text in pages.items():
-            text = re.sub(r":::\{admonition\} In this chapter.*?^:::$|^#+ [^\n]*$", "", text, flags=re.DOTALL | re.MULTILINE)
+            text = re.sub(
+                r":::\{admonition\} In this chapter.*?^:::$|^#+ [^\n]*$", "", text, flags=re.DOTALL | re.MULTILINE
+            )
             linked = link.search(text)
             plain = use.search(re.sub(r"(?:\{\w+\})?`[^`]*`|\$[^$]*\$", lambda hidden: " " * len(hidden[0]), text))
             if plain and (not linked or plain.start() < linked.start()):

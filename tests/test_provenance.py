@@ -27,7 +27,9 @@ def check(result: dict[str, object]) -> None:
     assert found["n_documents"] <= (0 if found["same_environment"] else 2)
 
 
-@pytest.mark.parametrize("run", ["toy--afl--seed0", "toy--bce--seed0", "cmu-leads--afl--seed0", "cmu-leads--bce--seed0"])
+@pytest.mark.parametrize(
+    "run", ["toy--afl--seed0", "toy--bce--seed0", "cmu-leads--afl--seed0", "cmu-leads--bce--seed0"]
+)
 def test_a_recorded_run_comes_out_as_recorded(run):
     check(recorded(run))
 

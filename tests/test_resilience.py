@@ -19,13 +19,13 @@ import torch
 
 from afl_helpers import results, training
 from afl_helpers.__main__ import main
-from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.errors import DataError, StorageError, StudyError, TrainingError
 from afl_helpers.files import write_json
 from afl_helpers.losses import FocalLoss
 from afl_helpers.results import read_study, verify_checksums
 from afl_helpers.studies import execute, load_study, run_study
 from afl_helpers.training import embed, fine_tune, fine_tuning, load_predictor, probe, probing
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import enough_memory
 
 SMALL = TrainingConfig(encoder="tiny", max_length=32, epochs=4, patience=4, learning_rate=1e-3)
@@ -69,7 +69,12 @@ def start(function, *args) -> multiprocessing.Process:
 
 def checkpoints_in(folder: Path) -> set[str]:
     """The checkpoints below a folder; os.walk, unlike rglob, bears folders that vanish meanwhile."""
-    return {os.path.join(path, name) for path, folders, _ in os.walk(folder) for name in folders if name.startswith("checkpoint-")}
+    return {
+        os.path.join(path, name)
+        for path, folders, _ in os.walk(folder)
+        for name in folders
+        if name.startswith("checkpoint-")
+    }
 
 
 def kill_at(process: multiprocessing.Process, folder: Path, pause: float | None, rng: random.Random) -> bool:
@@ -453,7 +458,7 @@ def test_every_file_of_a_checkpoint_may_find_no_room(stopped, monkeypatch, where
 def test_the_state_of_a_loss_may_find_no_room(parts, tmp_path, monkeypatch):
     config = TrainingConfig(encoder="tiny", max_length=16, epochs=1)
     with monkeypatch.context() as patch, pytest.raises(StorageError, match="checkpoint-6 could not be written"):
-        patch.setattr("afl_helpers.losses.callback.save_file", full)
+        patch.setattr("afl_helpers.losses.trainer_callback.save_file", full)
         fine_tune(*parts, loss="plm", config=config, checkpoint_dir=tmp_path, progress=False)
     assert listing(tmp_path) == ["run.json"]
 
@@ -635,7 +640,7 @@ def test_other_errors_are_not_taken_for_too_little_memory():
 
 TWICE = """
 import hashlib, json
-from afl_helpers.config import ProbeConfig, TrainingConfig
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.data import load_corpus
 from afl_helpers.training import fine_tune, probe
 corpus = load_corpus("toy").select_labels(top=4).select_documents(range(100))

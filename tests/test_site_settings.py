@@ -34,11 +34,21 @@ def site(tmp_path_factory) -> Path:
     (source / "_config.yml").write_text(yaml.safe_dump(config))
     (source / "_toc.yml").write_text("format: jb-book\nroot: book/start\nchapters:\n- file: book/chapter\n")
     (source / "book" / "start.md").write_text("# Start\n\nWhat this site is about.\n")
-    cells = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": '# A chapter\n\nIts "first" sentence & no more.'}]
+    cells = [
+        {"cell_type": "markdown", "id": "a", "metadata": {}, "source": '# A chapter\n\nIts "first" sentence & no more.'}
+    ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     chapter = {"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}
     (source / "book" / "chapter.ipynb").write_text(json.dumps(chapter))
-    command = [Path(sys.executable).parent / "jupyter-book", "build", "-W", "--keep-going", "--path-output", source / "out", source]
+    command = [
+        Path(sys.executable).parent / "jupyter-book",
+        "build",
+        "-W",
+        "--keep-going",
+        "--path-output",
+        source / "out",
+        source,
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return source / "out" / "_build" / "html"

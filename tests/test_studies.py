@@ -147,7 +147,9 @@ def test_differences_are_those_of_the_metrics_and_seeds_must_match(folder):
     )
     assert crossed[["metric", "comparison"]].values.tolist() == [["f1_macro@tuned_common", "bce@tuned_per_label"]]
     per_label = results_table(results, rules=("tuned_per_label",)).groupby("setting")["f1_macro"].mean()
-    assert crossed["difference"].item() == pytest.approx(expected["f1_macro"] + table.loc["bce", "f1_macro"] - per_label["bce"])
+    assert crossed["difference"].item() == pytest.approx(
+        expected["f1_macro"] + table.loc["bce", "f1_macro"] - per_label["bce"]
+    )
     with pytest.raises(DataError, match="run what is missing, or pass the seeds that both have"):
         paired_differences(results[:-1], "afl-shuffled", ["bce"], ["average_precision_macro"])
     one = paired_differences(results[:-1], ["afl-shuffled", "bce"], ["bce"], ["average_precision_macro"], seeds=[0])
@@ -158,7 +160,12 @@ def test_differences_are_those_of_the_metrics_and_seeds_must_match(folder):
 
 def test_intervals_widen_with_the_number_of_comparisons_also_beyond_the_replicates(folder):
     results = read_study("small", folder)
-    metrics = ["f1_macro@tuned_common", "f1_micro@tuned_common", "f1_macro@tuned_proportional", "average_precision_macro"]
+    metrics = [
+        "f1_macro@tuned_common",
+        "f1_micro@tuned_common",
+        "f1_macro@tuned_proportional",
+        "average_precision_macro",
+    ]
 
     def width(n):
         """Of the first of n comparisons."""

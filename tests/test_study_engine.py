@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from afl_helpers.errors import DataError, StudyError
 from afl_helpers.results import read_result, read_study
-from afl_helpers.studies import describe_seconds, estimate_seconds, execute, load_study, pool, run_study
+from afl_helpers.studies import describe_seconds, estimate_seconds, execute, load_study, run_study, workers
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -88,7 +88,7 @@ def test_a_run_that_fails_is_tried_once_more_and_then_reported(tmp_path, monkeyp
             raise RuntimeError("out of luck")
         return execute(study, task)
 
-    monkeypatch.setattr(pool, "execute", flaky)
+    monkeypatch.setattr(workers, "execute", flaky)
     runs, found = run_study(study, progress=False), []
     if failures == 1:
         found = list(runs)
@@ -142,7 +142,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(done, tmp_path, j
 @pytest.mark.processes
 def test_a_worker_that_dies_is_replaced(done, tmp_path, monkeypatch, capsys):
     study = write(tmp_path)
-    start, killed = pool.multiprocessing.get_context("spawn").Process.start, []
+    start, killed = workers.multiprocessing.get_context("spawn").Process.start, []
 
     def start_and_kill(process):
         start(process)
@@ -150,7 +150,7 @@ def test_a_worker_that_dies_is_replaced(done, tmp_path, monkeypatch, capsys):
             killed.append(process.pid)
             os.kill(process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(pool.multiprocessing.get_context("spawn").Process, "start", start_and_kill)
+    monkeypatch.setattr(workers.multiprocessing.get_context("spawn").Process, "start", start_and_kill)
     list(run_study(study, progress=False, jobs=2))
     assert killed and "its process ended with code -9" in capsys.readouterr().err
     assert figures(study) == figures(done)
@@ -191,7 +191,9 @@ def test_the_time_of_every_committed_study_can_be_estimated(name):
     results = [read_result(RESULTS / f"{name}--seed0.json") for name in recorded]
     seconds, unknown = estimate_seconds(study, study.runs(), results)
     assert seconds >= 0
-    assert unknown <= sum(run.corpus["name"] in ("toy", "cmu") for run in study.runs())  # of which no run is recorded here
+    assert unknown <= sum(
+        run.corpus["name"] in ("toy", "cmu") for run in study.runs()
+    )  # of which no run is recorded here
 
 
 def test_a_setting_may_have_fewer_seeds(tmp_path):
@@ -222,8 +224,8 @@ def test_two_processes_train_as_one(tmp_path):
     """Data-parallel over gloo: the same loss curve and scores as one process with the same global batch."""
     from transformers import AutoModel
 
-    from afl_helpers.encoders import _tiny_config, load_tokenizer
     from afl_helpers.studies import corpus_parts
+    from afl_helpers.training.encoders import _tiny_config, load_tokenizer
 
     config = _tiny_config()
     config.update({"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})

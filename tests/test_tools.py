@@ -26,7 +26,7 @@ from jupyter_cache import get_cache
 from run_chapters import is_cached, run_chapters
 
 from afl_helpers import __version__
-from afl_helpers.profiles import PROFILES
+from afl_helpers.chapters.profiles import PROFILES
 
 
 @pytest.fixture
@@ -94,9 +94,13 @@ def write_chapter(path: Path, code: str) -> Path:
     return path
 
 
-def test_chapters_run_side_by_side_into_the_cache_and_once_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_chapters_run_side_by_side_into_the_cache_and_once_only(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     # Each waits for the other's file, so one after the other they would not end.
-    wait = "import os, pathlib, time\npathlib.Path({!r}).touch()\nwhile not pathlib.Path({!r}).exists(): time.sleep(.1)\n"
+    wait = (
+        "import os, pathlib, time\npathlib.Path({!r}).touch()\nwhile not pathlib.Path({!r}).exists(): time.sleep(.1)\n"
+    )
     said = "print(os.environ['AFL_BOOK'], os.getcwd(), sep='|')"
     one = write_chapter(tmp_path / "one.ipynb", wait.format("first", "second") + said)
     two = write_chapter(tmp_path / "two.ipynb", wait.format("second", "first") + said)
@@ -124,7 +128,9 @@ def test_ctrl_c_ends_the_chapters_too(tmp_path: Path) -> None:
     begun = [tmp_path / f"begun{i}" for i in range(2)]
     code = "import os, pathlib, time\npathlib.Path({!r}).write_text(str(os.getpid()))\ntime.sleep(600)"
     paths = [write_chapter(tmp_path / f"{path.name}.ipynb", code.format(str(path))) for path in begun]
-    call = f"run_chapters([Path(p) for p in {[str(p) for p in paths]}], Path({str(tmp_path / 'cache')!r}), 900, {{}}, 2)"
+    call = (
+        f"run_chapters([Path(p) for p in {[str(p) for p in paths]}], Path({str(tmp_path / 'cache')!r}), 900, {{}}, 2)"
+    )
     build = subprocess.Popen(
         [sys.executable, "-c", f"from pathlib import Path; from run_chapters import run_chapters; {call}"],
         cwd=build_book.ROOT / "tools", start_new_session=True, stderr=subprocess.PIPE, text=True,
@@ -236,7 +242,9 @@ def notebook(*cells: tuple[str, str]) -> dict:
 def test_a_student_gets_exercises_and_places_for_answers_but_no_solutions() -> None:
     first = "```{exercise} Add\n:label: ex\nAdd them.\n```\n\n```{solution-start} ex\n:label: sol\n```\n\nSECRET words"
     between = "SECRET end\n\n```{solution-end}\n```\n\n## Next\n\n:::{admonition} Answer\n:class: dropdown\nSECRET\n:::\n\nGo on."
-    found = make_student.without_solutions(notebook(("code", "a = 1"), ("markdown", first), ("code", "SECRET"), ("markdown", between)))
+    found = make_student.without_solutions(
+        notebook(("code", "a = 1"), ("markdown", first), ("code", "SECRET"), ("markdown", between))
+    )
     kinds = [(cell["cell_type"], "".join(cell["source"])) for cell in found["cells"]]
     assert [kind for kind, _ in kinds] == ["code", "markdown", "code", "markdown"]
     assert "Add them." in kinds[1][1] and kinds[2][1] == make_student.PLACE and kinds[3][1] == "## Next\n\n\nGo on."
@@ -247,7 +255,10 @@ def test_a_student_gets_exercises_and_places_for_answers_but_no_solutions() -> N
 
 def test_the_place_of_a_checked_answer_says_what_to_pass_and_checks_it() -> None:
     place = make_student.place_of("ex-focal-loss-2")
-    assert "answer = ...  # the posterior at alpha = 0.25, a number" in place and 'check("ex-focal-loss-2", answer)' in place
+    assert (
+        "answer = ...  # the posterior at alpha = 0.25, a number" in place
+        and 'check("ex-focal-loss-2", answer)' in place
+    )
     assert make_student.place_of("ex-use-1") == make_student.PLACE
 
 
@@ -275,7 +286,9 @@ def test_every_chapter_starts_with_the_setup_cell_of_this_repository_and_version
     address = yaml.safe_load((setup_cells.ROOT / "_config.yml").read_text())["repository"]["url"]
     for path in setup_cells.CHAPTERS:
         before = json.loads(path.read_text(encoding="utf-8"))
-        assert setup_cells.with_setup(before, setup_cells.source(address, __version__)) == before, "run tools/setup_cells.py"
+        assert setup_cells.with_setup(before, setup_cells.source(address, __version__)) == before, (
+            "run tools/setup_cells.py"
+        )
 
 
 def test_a_build_that_knows_its_address_says_so(tmp_path, monkeypatch) -> None:

@@ -9,20 +9,21 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, Trainer
 
-from afl_helpers import encoders, training
-from afl_helpers.config import ProbeConfig, TrainingConfig
-from afl_helpers.encoders import head_bias, load_classifier
+from afl_helpers import training
 from afl_helpers.errors import MissingFileError, UsageError
 from afl_helpers.losses import AdaptiveFocalLoss, FocalLoss
 from afl_helpers.training import (
     THRESHOLDS,
     LengthGroupedSampler,
     embed,
+    encoders,
     fine_tune,
     load_predictor,
     prior_logits,
     probe,
 )
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
+from afl_helpers.training.encoders import head_bias, load_classifier
 
 SMALL = TrainingConfig(encoder="tiny", max_length=32, epochs=3, patience=3, learning_rate=1e-3)
 
@@ -79,10 +80,14 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(run, parts, tmp_path, monkeypa
         fine_tune(*parts, loss="bce", config=SMALL, seed=2, checkpoint_dir=tmp_path, progress=False)
 
 
-def test_without_a_folder_for_checkpoints_only_weights_are_written_and_the_run_is_the_same(run, parts, tmp_path, monkeypatch):
+def test_without_a_folder_for_checkpoints_only_weights_are_written_and_the_run_is_the_same(
+    run, parts, tmp_path, monkeypatch
+):
     written = []
     save = Trainer._save_optimizer_and_scheduler
-    monkeypatch.setattr(Trainer, "_save_optimizer_and_scheduler", lambda self, folder: (written.append(folder), save(self, folder)))
+    monkeypatch.setattr(
+        Trainer, "_save_optimizer_and_scheduler", lambda self, folder: (written.append(folder), save(self, folder))
+    )
     fine_tune(*parts, loss="afl", config=SMALL, seed=1, progress=False)
     assert written == []
     kept = fine_tune(*parts, loss="afl", config=SMALL, seed=1, checkpoint_dir=tmp_path, progress=False)

@@ -5,12 +5,12 @@ import pytest
 import torch
 from transformers import Trainer, TrainingArguments
 
-from afl_helpers.config import TrainingConfig
 from afl_helpers.data import load_corpus
-from afl_helpers.encoders import load_classifier, load_tokenizer
 from afl_helpers.losses import build_loss
 from afl_helpers.training import LengthGroupedSampler, fine_tune, fine_tuning
+from afl_helpers.training.config import TrainingConfig
 from afl_helpers.training.embedding import pad
+from afl_helpers.training.encoders import load_classifier, load_tokenizer
 
 BATCH, LEARNING_RATE, SEED = 8, 1e-3, 3
 
@@ -101,7 +101,10 @@ def test_gradients_do_not_depend_on_the_padding(parts):
     ids = tokenizer(train.texts[:8], truncation=True, max_length=32)["input_ids"]
     targets = torch.from_numpy(train.labels[:8]).float()
     found = []
-    for inputs in (pad(tokenizer, ids), dict(tokenizer.pad({"input_ids": ids}, padding="max_length", max_length=64, return_tensors="pt"))):
+    for inputs in (
+        pad(tokenizer, ids),
+        dict(tokenizer.pad({"input_ids": ids}, padding="max_length", max_length=64, return_tensors="pt")),
+    ):
         model = without_dropout("tiny", train.label_names).train()
         build_loss("bce")(model(**inputs).logits, targets).backward()
         found.append([parameter.grad for parameter in model.parameters() if parameter.grad is not None])

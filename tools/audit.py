@@ -55,7 +55,14 @@ def licences(tools: Path) -> list[str]:
 
 def vulnerabilities(tools: Path) -> tuple[list[str], int]:
     """A line for each known vulnerability of the lock, and how many packages the database knew."""
-    command = [tools / "pip-audit", "-r", ROOT / "requirements.lock", "--require-hashes", "--disable-pip", "--format=json"]
+    command = [
+        tools / "pip-audit",
+        "-r",
+        ROOT / "requirements.lock",
+        "--require-hashes",
+        "--disable-pip",
+        "--format=json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     try:
         packages = json.loads(done.stdout)["dependencies"]

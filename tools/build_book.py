@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 from run_chapters import run_chapters
 
-from afl_helpers.profiles import active_profile
+from afl_helpers.chapters.profiles import active_profile
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from afl_helpers.data import load_corpus
-from afl_helpers.data.download import local_data_dir
 from afl_helpers.data.facts import count_genre_words, count_labels, count_lengths
-from afl_helpers.encoders import load_tokenizer
+from afl_helpers.data.sources.download import local_data_dir
+from afl_helpers.training.encoders import load_tokenizer
 
 TARGET = Path(__file__).parent.parent / "afl_helpers" / "data" / "corpus_facts.json"
 #: The corpus's first plots, where the whole file is not at hand.

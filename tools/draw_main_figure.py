@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from afl_helpers.figures import panels_by_rule, set_style
+from afl_helpers.chapters.figures import panels_by_rule, set_style
 from afl_helpers.results import read_study, results_table
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,19 +9,22 @@ import shutil
 import sys
 from pathlib import Path
 
-from afl_helpers.exercises import CHECKS
+from afl_helpers.chapters.exercises import CHECKS
 
 ROOT = Path(__file__).resolve().parent.parent
 START = re.compile(r"```\{solution-start\} (\S+).*?^```$", re.DOTALL | re.MULTILINE)
 END = re.compile(r"```\{solution-end\}\s*^```$", re.MULTILINE)
 ANSWER = re.compile(r"^:::\{admonition\} Answer\n:class: dropdown\n.*?^:::$\n?", re.DOTALL | re.MULTILINE)
 PLACE = "# Your answer\n"
-CHECKED_PLACE = PLACE + """
-from afl_helpers.exercises import check
+CHECKED_PLACE = (
+    PLACE
+    + """
+from afl_helpers.chapters.exercises import check
 
 answer = ...  # {asks}
 check("{label}", answer)
 """
+)
 
 
 def without_solutions(notebook: dict) -> dict:

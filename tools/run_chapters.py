@@ -70,7 +70,9 @@ def run_chapters(
                     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
                 print(f"  {path.stem:28s} {f'{done[1]:6.1f} s' if done else 'failed'}", flush=True)
         except BrokenProcessPool:
-            print("A process was killed, as where memory is too small; what is left runs one after the other.", flush=True)
+            print(
+                "A process was killed, as where memory is too small; what is left runs one after the other.", flush=True
+            )
         except KeyboardInterrupt:
             for worker in active_children():
                 worker.kill()  # its kernel notices, and ends

@@ -1,6 +1,9 @@
 """The paper's claims, the arithmetic of its printed figures, and a verdict on each claim by a stated rule."""
 
-from afl_helpers.claims.printed import (
+from afl_helpers.claims.definitions import CLAIMS, Claim
+from afl_helpers.claims.judge import VERDICTS, all_results, claims_table, verdicts
+from afl_helpers.claims.published import REUTERS_CUTOFFS, published_reuters
+from afl_helpers.claims.reported import (
     PAPER_FIGURES,
     PRINTED,
     READINGS,
@@ -10,9 +13,6 @@ from afl_helpers.claims.printed import (
     max_auc,
     printed_range,
 )
-from afl_helpers.claims.published import REUTERS_CUTOFFS, published_reuters
-from afl_helpers.claims.table import CLAIMS, Claim
-from afl_helpers.claims.verdicts import VERDICTS, all_results, claims_table, verdicts
 
 __all__ = [
     "CLAIMS",

@@ -9,9 +9,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from afl_helpers.data import cmu, cmu_leads, reuters, tables, toy
+from afl_helpers.data import own_files
 from afl_helpers.data.corpus import Corpus, MalformedLines, OnError
-from afl_helpers.data.download import local_data_dir
+from afl_helpers.data.sources import cmu, cmu_leads, reuters, toy
+from afl_helpers.data.sources.download import local_data_dir
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 
 __all__ = ["CORPORA", "Corpus", "load_corpus"]
@@ -93,7 +94,7 @@ def _load_path(name: str | os.PathLike, on_error: OnError) -> Corpus:
             "a .csv or a .jsonl file"
         )
     if path.name.endswith(TABLE_ENDINGS):
-        return tables.read_table(path, on_error=on_error)
+        return own_files.read_table(path, on_error=on_error)
     if path.is_dir() or path.name.endswith(ARCHIVE_ENDINGS):
         return cmu.load_layout(path, on_error)
     raise UsageError(f"cannot tell what {path} is by its name; give a folder, a .tar.gz, a .csv or a .jsonl file")

@@ -10,9 +10,9 @@ from importlib import resources
 
 import numpy as np
 
-from afl_helpers.data.cmu_leads import genre_words, words_of
 from afl_helpers.data.corpus import Corpus
 from afl_helpers.data.imbalance import imbalance_ratios, scumble
+from afl_helpers.data.sources.cmu_leads import genre_words, words_of
 
 
 def corpus_facts() -> dict[str, dict]:

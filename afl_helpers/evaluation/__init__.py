@@ -11,18 +11,7 @@ A label is predicted where ``score >= threshold``. Rules for what is undefined, 
 """
 
 from afl_helpers.evaluation.blocks import BlockEvaluation
-from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, calibration_errors
-from afl_helpers.evaluation.groups import frequency_curve, frequency_groups
-from afl_helpers.evaluation.measures import evaluate, evaluate_tuned, label_table, paper_metrics
-from afl_helpers.evaluation.ranking import average_precision_per_label, ranking_metrics, roc_auc_per_label
-from afl_helpers.evaluation.thresholds import (
-    RULES,
-    TopK,
-    decide,
-    fit_thresholds,
-    tune_thresholds,
-)
-from afl_helpers.evaluation.uncertainty import (
+from afl_helpers.evaluation.bootstrap import (
     bootstrap_average_precision,
     bootstrap_decisions,
     holm,
@@ -32,6 +21,17 @@ from afl_helpers.evaluation.uncertainty import (
     resampling_weights,
     seed_interval,
     summarize_runs,
+)
+from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, calibration_errors
+from afl_helpers.evaluation.groups import frequency_curve, frequency_groups
+from afl_helpers.evaluation.metrics import evaluate, evaluate_tuned, label_table, paper_metrics
+from afl_helpers.evaluation.ranking import average_precision_per_label, ranking_metrics, roc_auc_per_label
+from afl_helpers.evaluation.thresholds import (
+    RULES,
+    TopK,
+    decide,
+    fit_thresholds,
+    tune_thresholds,
 )
 
 __all__ = [

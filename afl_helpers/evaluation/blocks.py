@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError
 from afl_helpers.evaluation.calibration import brier_scores, errors_of_bins, score_bins
-from afl_helpers.evaluation.inputs import check_inputs, check_thresholds, label_blocks, mean, ratio
-from afl_helpers.evaluation.measures import metrics_of_counts
+from afl_helpers.evaluation.metrics import metrics_of_counts
 from afl_helpers.evaluation.ranking import ranking_metrics
+from afl_helpers.evaluation.validation import check_inputs, check_thresholds, label_blocks, mean, ratio
 
 # Scores are counted in cells that are even in log p below one half and in log(1 - p) above it: 128 a doubling, down to 2**-30.
 CELLS_A_DOUBLING, DOUBLINGS = 128, 29
@@ -66,7 +66,9 @@ class BlockEvaluation:
         """
         targets, scores = check_inputs(targets, scores)
         if targets.shape[1] != self.n_labels:
-            raise UsageError(f"a block has {targets.shape[1]} labels, the evaluation {self.n_labels}; pass the same labels")
+            raise UsageError(
+                f"a block has {targets.shape[1]} labels, the evaluation {self.n_labels}; pass the same labels"
+            )
         if scores.min() < 0 or scores.max() > 1:
             raise UsageError("scores lie outside [0, 1]; pass probabilities, sigmoid(logits)")
         n = len(targets)
@@ -136,7 +138,9 @@ class BlockEvaluation:
         )
 
     def _of_labels(self, measure: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-        return np.concatenate([measure(self._all[i], self._positives[i]) for i in label_blocks(N_CELLS, self.n_labels, CACHED)])
+        return np.concatenate(
+            [measure(self._all[i], self._positives[i]) for i in label_blocks(N_CELLS, self.n_labels, CACHED)]
+        )
 
     def _check(self) -> None:
         if not self.n_documents:

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError
-from afl_helpers.evaluation.inputs import check_inputs, label_blocks, ratio
+from afl_helpers.evaluation.validation import check_inputs, label_blocks, ratio
 
 
 def calibration_errors(targets: ArrayLike, scores: ArrayLike, n_bins: int = 15) -> tuple[float, np.ndarray]:

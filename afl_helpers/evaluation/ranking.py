@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError
-from afl_helpers.evaluation.inputs import check_inputs, label_blocks
+from afl_helpers.evaluation.validation import check_inputs, label_blocks
 
 
 def roc_auc_per_label(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from afl_helpers.errors import UsageError, unknown_name
-from afl_helpers.evaluation.inputs import check_inputs, check_thresholds, label_blocks, ratio
+from afl_helpers.evaluation.validation import check_inputs, check_thresholds, label_blocks, ratio
 
 RULES = ("common", "per_label", "proportional", "top_k")
 

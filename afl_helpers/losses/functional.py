@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from afl_helpers.errors import UsageError, unknown_name
-from afl_helpers.losses.fused import check_range, focal_elements, focal_sum, has_fast_path, in_trace
+from afl_helpers.losses.cpu_kernel import check_range, focal_elements, focal_sum, has_fast_path, in_trace
 
 REDUCTIONS = ("mean", "sum", "sum_over_classes", "none")
 
@@ -71,7 +71,9 @@ def _divisor(elements: Tensor, reduction: str) -> int:
 def check_shape(name: str, tensor: Tensor, logits: Tensor) -> None:
     """An error unless ``tensor`` has the logits' shape: broadcasting here is always a mistake."""
     if not isinstance(tensor, Tensor):
-        raise UsageError(f"{name} are of type {type(tensor).__name__}; pass a torch tensor, as torch.as_tensor makes one")
+        raise UsageError(
+            f"{name} are of type {type(tensor).__name__}; pass a torch tensor, as torch.as_tensor makes one"
+        )
     if tensor.shape != logits.shape:
         raise UsageError(
             f"{name} has shape {tuple(tensor.shape)}, logits have {tuple(logits.shape)}; both must be (batch, n_labels)"

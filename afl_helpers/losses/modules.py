@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.gamma import check_counts, class_gamma, positive_gradient
+from afl_helpers.losses.cpu_kernel import in_trace
 from afl_helpers.losses.functional import (
     REDUCTIONS,
     asymmetric_loss,
@@ -24,7 +25,6 @@ from afl_helpers.losses.functional import (
     rebalancing_weight,
     robust_asymmetric_loss,
 )
-from afl_helpers.losses.fused import in_trace
 
 
 class MultiLabelLoss(nn.Module):

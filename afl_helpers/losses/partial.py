@@ -123,7 +123,7 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         Returns:
             A transformers ``TrainerCallback``.
         """
-        from afl_helpers.losses.callback import LossStateCallback  # transformers takes seconds to import
+        from afl_helpers.losses.trainer_callback import LossStateCallback  # transformers takes seconds to import
 
         return LossStateCallback(self)
 

@@ -4,10 +4,10 @@
 again. A run is there whole or not at all, so a study that was stopped goes on where it was.
 """
 
-from afl_helpers.studies.execute import corpus_parts, execute
 from afl_helpers.studies.plan import METHODS, PlannedRun, Setting, Study, load_study
-from afl_helpers.studies.pool import describe_seconds, estimate_seconds, run_study
-from afl_helpers.studies.repeat import difference, repeat
+from afl_helpers.studies.rerun import difference, repeat
+from afl_helpers.studies.run import corpus_parts, execute
+from afl_helpers.studies.workers import describe_seconds, estimate_seconds, run_study
 
 __all__ = [
     "METHODS",

@@ -16,8 +16,8 @@ import yaml
 from afl_helpers.errors import MissingFileError, StudyError
 from afl_helpers.progress import progress_bar
 from afl_helpers.results import write_result
-from afl_helpers.studies.execute import execute
 from afl_helpers.studies.plan import PlannedRun, Study, load_study, read_study_file
+from afl_helpers.studies.run import execute
 
 
 def run_study_on_ray(

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import yaml
 
-from afl_helpers.baselines import CnnConfig, PriorsConfig, TfidfConfig, cnn, priors, tfidf
-from afl_helpers.config import ProbeConfig, TrainingConfig
 from afl_helpers.data import CORPORA
 from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
 from afl_helpers.losses import check_loss
 from afl_helpers.training import fine_tune, probe
+from afl_helpers.training.baselines import CnnConfig, PriorsConfig, TfidfConfig, cnn, priors, tfidf
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
 
 #: What a setting can be trained with, and the configuration of each.
 METHODS: dict[str, tuple[Callable, type]] = {

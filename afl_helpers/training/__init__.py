@@ -5,13 +5,12 @@ predicts for new texts. Epochs are chosen by validation average precision, a mea
 thresholds are tuned on validation alone.
 """
 
-from afl_helpers.config import ProbeConfig, TrainingConfig
-from afl_helpers.training.card import model_card
+from afl_helpers.training.config import THRESHOLDS, ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import FrozenEncoder, embed
 from afl_helpers.training.fine_tuning import LengthGroupedSampler, fine_tune
+from afl_helpers.training.model_card import model_card
 from afl_helpers.training.probing import Head, TrainedHead, probe, train_heads
 from afl_helpers.training.run import (
-    THRESHOLDS,
     Predictor,
     Run,
     check_save_folder,

@@ -32,16 +32,16 @@ from transformers import (
     set_seed,
 )
 
-from afl_helpers.config import SELECTION_METRICS, TrainingConfig
 from afl_helpers.data import Corpus
-from afl_helpers.encoders import head_bias, load_classifier, load_tokenizer, quiet
 from afl_helpers.errors import DataError, UsageError
 from afl_helpers.files import not_written, write_json
 from afl_helpers.losses import MultiLabelLoss
-from afl_helpers.losses.callback import LossStateCallback
-from afl_helpers.processes import from_main, is_main, n_processes, wait_for_all
+from afl_helpers.losses.trainer_callback import LossStateCallback
 from afl_helpers.progress import progress_bar
+from afl_helpers.training.config import SELECTION_METRICS, TrainingConfig
+from afl_helpers.training.distributed import from_main, is_main, n_processes, wait_for_all
 from afl_helpers.training.embedding import check_length, enough_memory, pad
+from afl_helpers.training.encoders import head_bias, load_classifier, load_tokenizer, quiet
 from afl_helpers.training.run import (
     Predictor,
     Run,
@@ -53,7 +53,6 @@ from afl_helpers.training.run import (
     resolve_loss,
     selection_metrics,
 )
-
 
 #: What a whole checkpoint has, beside the random states, which are a file for each process.
 _CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt")
@@ -270,7 +269,7 @@ def fine_tune(
         DataError: a checkpoint cannot be read.
 
     Example:
-        >>> from afl_helpers.config import TrainingConfig
+        >>> from afl_helpers.training.config import TrainingConfig
         >>> from afl_helpers.data import load_corpus
         >>> from afl_helpers.training import fine_tune
         >>> corpus = load_corpus("toy").select_labels(top=3).select_documents(range(80))

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from afl_helpers.config import ProbeConfig, TrainingConfig
+from afl_helpers.augment.oversampling import resample
 from afl_helpers.data import Corpus
-from afl_helpers.data.resampling import resample
-from afl_helpers.encoders import default_device, load_encoder, load_tokenizer
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
 from afl_helpers.progress import progress_bar
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import FrozenEncoder, embed
+from afl_helpers.training.encoders import default_device, load_encoder, load_tokenizer
 from afl_helpers.training.run import (
     Predictor,
     Run,
@@ -62,7 +62,7 @@ def probe(
     zero weights). Of a :class:`TrainingConfig` the fields that a probe has are used, its learning rate too.
 
     Example:
-        >>> from afl_helpers.config import ProbeConfig
+        >>> from afl_helpers.training.config import ProbeConfig
         >>> from afl_helpers.data import load_corpus
         >>> from afl_helpers.training import probe
         >>> corpus = load_corpus("toy").select_labels(top=3).select_documents(range(80))

@@ -17,15 +17,21 @@ from scipy import sparse
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from afl_helpers.config import THRESHOLDS, Config
 from afl_helpers.data import Corpus
-from afl_helpers.encoders import default_device, load_encoder, load_saved_classifier, loading, quiet, refuse_code
 from afl_helpers.errors import MissingFileError, TrainingError, UsageError, unknown_name
 from afl_helpers.evaluation import average_precision_per_label, evaluate, fit_thresholds
 from afl_helpers.files import not_written, write_json
 from afl_helpers.losses import MultiLabelLoss, build_loss
+from afl_helpers.training.config import Config
 from afl_helpers.training.embedding import FrozenEncoder, forward
-
+from afl_helpers.training.encoders import (
+    default_device,
+    load_encoder,
+    load_saved_classifier,
+    loading,
+    quiet,
+    refuse_code,
+)
 
 _DETAILS = "afl_run.json"
 _HEAD = "head.safetensors"

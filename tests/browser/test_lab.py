@@ -28,7 +28,11 @@ def lab(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    own = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+    }
     environment = os.environ | {name: str(folder / value) for name, value in own.items()}
     environment.pop("AFL_BOOK", None)
     command = [
@@ -37,7 +41,9 @@ def lab(tmp_path_factory):
     ]  # fmt: skip
     log = folder / "log.txt"
     with log.open("w") as stream:
-        server = subprocess.Popen(command, cwd=folder / "book", env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            command, cwd=folder / "book", env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
@@ -63,7 +69,9 @@ class Notebook:
         self.wait_idle()
 
     def wait_idle(self) -> None:
-        self.page.wait_for_selector(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=PATIENCE, state="attached")
+        self.page.wait_for_selector(
+            ".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=PATIENCE, state="attached"
+        )
 
     def choose(self, menu: str, item: str) -> None:
         self.page.locator(".lm-MenuBar-itemLabel", has_text=menu).first.click()
@@ -119,7 +127,11 @@ def test_a_chapter_reads_well_and_runs_from_top_to_bottom(chromium, lab, chapter
     cells = notebook.wait_for_runs(number)
 
     assert [cell["execution_count"] for cell in cells] == list(range(1, number + 1))
-    assert any("image/svg+xml" in output.get("data", {}) or "image/png" in output.get("data", {}) for cell in cells for output in cell["outputs"])
+    assert any(
+        "image/svg+xml" in output.get("data", {}) or "image/png" in output.get("data", {})
+        for cell in cells
+        for output in cell["outputs"]
+    )
     left = [output["text"] for cell in cells for output in cell["outputs"] if output.get("name") == "stderr"]
     assert "".join("".join(text) for text in left).strip() == ""
     if chapter == SLIDES:

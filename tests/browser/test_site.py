@@ -63,7 +63,11 @@ def context(chromium):
 
 
 def foreign(requests: list[str], host: str) -> list[str]:
-    return [url for url in requests if urlsplit(url).scheme in ("http", "https", "ws", "wss") and urlsplit(url).netloc != host]
+    return [
+        url
+        for url in requests
+        if urlsplit(url).scheme in ("http", "https", "ws", "wss") and urlsplit(url).netloc != host
+    ]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -234,7 +238,9 @@ def test_each_slider_moves_its_chart(context, site, name):
             page.mouse.down()
             page.mouse.move(box["x"] + box["width"] * 0.25, middle, steps=4)
             page.mouse.up()
-            page.wait_for_function("([svg, before]) => svg.innerHTML !== before", arg=[chart.locator("svg.marks").element_handle(), before])
+            page.wait_for_function(
+                "([svg, before]) => svg.innerHTML !== before", arg=[chart.locator("svg.marks").element_handle(), before]
+            )
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -260,7 +266,9 @@ def test_largest_contentful_paint_on_a_slow_machine(context, site, capsys):
     page.goto(f"{site}/{FIRST}", wait_until="networkidle")
     largest = page.evaluate("window.largest")
     with capsys.disabled():
-        print(f"\nlargest contentful paint of the first page, processor slowed four times: {largest / 1000:.2f} s (aim 2.5 s)")
+        print(
+            f"\nlargest contentful paint of the first page, processor slowed four times: {largest / 1000:.2f} s (aim 2.5 s)"
+        )
     assert largest > 0
 
 
@@ -269,7 +277,8 @@ def test_print_leaves_the_text_alone(context, site):
     page.goto(f"{site}/book/focal-loss.html", wait_until="networkidle")
     page.emulate_media(media="print")
     hidden = page.eval_on_selector_all(
-        ".bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .prev-next-footer", "all => all.filter(e => e.checkVisibility()).length"
+        ".bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .prev-next-footer",
+        "all => all.filter(e => e.checkVisibility()).length",
     )
     assert hidden == 0
     titles = page.eval_on_selector_all("h1", "all => all.filter(e => e.checkVisibility()).map(e => e.textContent)")
@@ -284,7 +293,9 @@ def test_the_pdf_has_the_pages_one_after_the_other_and_an_outline(chromium, site
     monkeypatch.setattr(make_pdf, "TARGET", tmp_path / "book.pdf")
     monkeypatch.setattr(make_pdf, "pages", lambda: chosen)
     # Playwright runs once in a process, so the browser of these tests prints.
-    monkeypatch.setattr(make_pdf, "sync_playwright", lambda: contextlib.nullcontext(SimpleNamespace(chromium=Lender(chromium))))
+    monkeypatch.setattr(
+        make_pdf, "sync_playwright", lambda: contextlib.nullcontext(SimpleNamespace(chromium=Lender(chromium)))
+    )
     assert make_pdf.main() == 0
     book = PdfReader(tmp_path / "book.pdf")
     assert [item.title for item in book.outline] == ["Focal loss", "Notation"]

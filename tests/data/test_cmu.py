@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from afl_helpers.data import cmu, download, load_corpus
+from afl_helpers.data import load_corpus
 from afl_helpers.data.corpus import MalformedLines
+from afl_helpers.data.sources import cmu, download
 from afl_helpers.errors import DataError, MissingFileError, UsageError
 
 needs_data = pytest.mark.skipif("AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR names no folder of real data")

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afl_helpers.data import cmu, cmu_leads, download, load_corpus
+from afl_helpers.data import load_corpus
+from afl_helpers.data.sources import cmu, cmu_leads, download
 from afl_helpers.errors import DataError, MissingFileError
 
 needs_data = pytest.mark.skipif("AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR names no folder of real data")

@@ -18,7 +18,8 @@ from pathlib import Path
 import pooch
 import pytest
 
-from afl_helpers.data import cmu, cmu_leads, download, load_corpus, reuters
+from afl_helpers.data import load_corpus
+from afl_helpers.data.sources import cmu, cmu_leads, download, reuters
 from afl_helpers.errors import DataError, MissingFileError
 
 METADATA = "\t".join(["1", "/m/1", "T", "2001", "", "", "{}", "{}", '{"/m/1": "Drama"}']).encode() + b"\n"
@@ -419,7 +420,8 @@ def test_a_cache_without_permission(small_corpora, monkeypatch, name, mode):
 
 LOAD = """
 import sys
-from afl_helpers.data import cmu, load_corpus
+from afl_helpers.data import load_corpus
+from afl_helpers.data.sources import cmu
 cmu.URL = sys.argv[1]
 cmu.GIT_BLOB_HASHES = dict(zip(cmu.GIT_BLOB_HASHES, sys.argv[2:]))
 print("ready", flush=True)
@@ -494,7 +496,7 @@ def test_a_killed_download_is_never_taken_for_a_whole_one(small_cmu, tmp_path, m
 
 LIMITED = """
 import resource, sys
-from afl_helpers.data import download
+from afl_helpers.data.sources import download
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     download.fetch(sys.argv[1], "a.bin", instead="get a.bin")

@@ -8,7 +8,7 @@ import pytest
 
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.data.facts import corpus_facts, count_genre_words, count_labels, count_lengths, token_lengths
-from afl_helpers.encoders import load_tokenizer
+from afl_helpers.training.encoders import load_tokenizer
 
 needs_data = pytest.mark.skipif(not os.environ.get("AFL_DATA_DIR"), reason="AFL_DATA_DIR is not set")
 

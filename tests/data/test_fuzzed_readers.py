@@ -19,8 +19,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from afl_helpers.data import cmu, cmu_leads, load_corpus, reuters
+from afl_helpers.data import load_corpus
 from afl_helpers.data.corpus import MalformedLines
+from afl_helpers.data.sources import cmu, cmu_leads, reuters
 from afl_helpers.errors import DataError
 
 # In quadratic time the crafted texts below would take minutes.

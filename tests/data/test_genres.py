@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from afl_helpers.data import cmu
 from afl_helpers.data.corpus import MalformedLines
 from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts, genre_matrix
+from afl_helpers.data.sources import cmu
 
 
 def test_the_published_long_tail():

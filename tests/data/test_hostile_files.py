@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afl_helpers.data import cmu, download, load_corpus
+from afl_helpers.data import load_corpus
+from afl_helpers.data.sources import cmu, download
 from afl_helpers.errors import DataError
 
 # Whatever grows out of bounds ends here instead of holding up everything else.
@@ -289,9 +290,7 @@ def other_formats() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", other_formats())
 def test_what_is_no_archive_is_refused(tmp_path, kind):
-    refused(
-        write(tmp_path, other_formats()[kind], compressed=False), "is not a complete .tar.gz archive; get it again"
-    )
+    refused(write(tmp_path, other_formats()[kind], compressed=False), "is not a complete .tar.gz archive; get it again")
 
 
 def test_an_archive_that_was_unpacked_on_the_way_is_read(tmp_path):
@@ -357,7 +356,7 @@ def test_many_damaged_archives_are_read_or_refused(tmp_path, content, compressed
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from afl_helpers.data import cmu, download
+from afl_helpers.data.sources import cmu, download
 from afl_helpers.errors import DataError
 in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (in_use + int(sys.argv[2]), in_use + int(sys.argv[2])))

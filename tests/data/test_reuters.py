@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from afl_helpers.data import load_corpus, reuters
+from afl_helpers.data import load_corpus
+from afl_helpers.data.sources import reuters
 from afl_helpers.errors import DataError, MissingFileError
 
 needs_data = pytest.mark.skipif("AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR names no folder of real data")

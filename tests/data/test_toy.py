@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import spearmanr
 
-from afl_helpers.data import toy
+from afl_helpers.data.sources import toy
 from afl_helpers.errors import UsageError
 
 SHA256 = {
@@ -79,7 +79,7 @@ def test_bytes_of_seed_0_are_pinned(made):
 
 def test_bytes_do_not_depend_on_the_process(made):
     code = (
-        "import sys; from afl_helpers.data.toy import toy_files; "
+        "import sys; from afl_helpers.data.sources.toy import toy_files; "
         "sys.stdout.buffer.write(b''.join(toy_files().values()))"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONUTF8": "0", "LC_ALL": "C"}

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import torch
 
-from afl_helpers.config import TrainingConfig
-from afl_helpers.data import Corpus, cmu, load_corpus
-from afl_helpers.data.download import cache_dir, local_data_dir
-from afl_helpers.encoders import ENCODERS, find_encoder, has_network
+from afl_helpers.data import Corpus, load_corpus
+from afl_helpers.data.sources import cmu
+from afl_helpers.data.sources.download import cache_dir, local_data_dir
 from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.training.config import TrainingConfig
+from afl_helpers.training.encoders import ENCODERS, find_encoder, has_network
 
 
 @dataclass(frozen=True)

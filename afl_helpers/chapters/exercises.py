@@ -49,7 +49,7 @@ def check(label: str, answer: object) -> Verdict:
         UsageError: there is no check with this label.
 
     Example:
-        >>> from afl_helpers.exercises import CHECKS, check
+        >>> from afl_helpers.chapters.exercises import CHECKS, check
         >>> CHECKS["ex-focal-loss-2"].asks
         'the posterior at alpha = 0.25, a number'
         >>> check("ex-focal-loss-2", 0.25)

@@ -149,7 +149,7 @@ def toy_files(seed: int = 0) -> dict[str, bytes]:
 
 @cache
 def _phrases() -> dict:
-    return tomllib.loads((files("afl_helpers.data") / "toy_phrases.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((files("afl_helpers.data.sources") / "toy_phrases.toml").read_text(encoding="utf-8"))
 
 
 def _choose(rng: random.Random, items: Sequence[T]) -> T:

@@ -7,8 +7,8 @@ import numpy as np
 
 from afl_helpers.errors import DataError
 from afl_helpers.results import TUNED, build_result, unpack_decisions
-from afl_helpers.studies.execute import corpus_parts
 from afl_helpers.studies.plan import METHODS
+from afl_helpers.studies.run import corpus_parts
 
 
 def repeat(result: Mapping[str, object]) -> dict[str, object]:

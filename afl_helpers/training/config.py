@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from afl_helpers.data.resampling import RESAMPLING
+from afl_helpers.augment.oversampling import RESAMPLING
 from afl_helpers.errors import UsageError, unknown_name
 
 #: Measures without thresholds by which the best epoch is chosen on validation.
@@ -64,7 +64,7 @@ class TrainingConfig(Config):
     with early stopping, AdamW. Ours, because it does not say: the maximum length, weight decay, patience, clipping.
 
     Args:
-        encoder: a name in ``afl_helpers.encoders.ENCODERS``, a folder, or ``organisation/name@revision``.
+        encoder: a name in ``afl_helpers.training.encoders.ENCODERS``, a folder, or ``organisation/name@revision``.
         max_length: tokens kept of a text.
         epochs: at most so many; training stops after ``patience`` epochs without a better
             validation ``select_by``.
@@ -82,7 +82,7 @@ class TrainingConfig(Config):
         precision: ``"auto"`` is bf16 on a GPU that has it, else float32.
 
     Example:
-        >>> from afl_helpers.config import TrainingConfig
+        >>> from afl_helpers.training.config import TrainingConfig
         >>> TrainingConfig().learning_rate
         2e-05
         >>> TrainingConfig(epochs=0)
@@ -135,10 +135,10 @@ class ProbeConfig(Config):
         prior_bias: start the bias at the log odds of the labels instead of 0.
         logit_adjustment: as in :class:`TrainingConfig`.
         resampling, resampling_rate: which training documents are seen how often; see
-            :func:`~afl_helpers.data.resampling.resample`.
+            :func:`~afl_helpers.augment.oversampling.resample`.
 
     Example:
-        >>> from afl_helpers.config import ProbeConfig
+        >>> from afl_helpers.training.config import ProbeConfig
         >>> ProbeConfig(learning_rate=0.003).to_dict()["learning_rate"]
         0.003
     """

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from afl_helpers.data import download
 from afl_helpers.data.corpus import Corpus, MalformedLines, OnError, build_corpus
+from afl_helpers.data.sources import download
 from afl_helpers.errors import DataError
 
 SEPARATOR = "|"

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from afl_helpers.data import download
 from afl_helpers.data.corpus import Corpus, MalformedLines, OnError, build_corpus
+from afl_helpers.data.sources import download
 from afl_helpers.errors import DataError, MissingFileError
 
 URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/reuters21578-mld/reuters21578.tar.gz"

@@ -12,10 +12,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from afl_helpers.errors import DataError, MissingFileError, StorageError, StudyError, UsageError
-from afl_helpers.processes import from_main, is_main, n_processes
 from afl_helpers.progress import progress_bar
-from afl_helpers.studies.execute import drop_checkpoints, execute
 from afl_helpers.studies.plan import PlannedRun, Study, load_study
+from afl_helpers.studies.run import drop_checkpoints, execute
+from afl_helpers.training.distributed import from_main, is_main, n_processes
 
 #: Seconds between two looks at what the processes have written.
 _INTERVAL = 0.5

@@ -33,8 +33,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from afl_helpers.claims.printed import PRINTED, READINGS, consistency, printed_range
-from afl_helpers.claims.table import (
+from afl_helpers.claims.definitions import (
     CLAIMS,
     FIGURE_MARGIN,
     MARGIN,
@@ -49,6 +48,7 @@ from afl_helpers.claims.table import (
     Spread,
     at_thresholds,
 )
+from afl_helpers.claims.reported import PRINTED, READINGS, consistency, printed_range
 from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import paired_difference, seed_interval

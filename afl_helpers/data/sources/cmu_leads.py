@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from afl_helpers.data import cmu, download
 from afl_helpers.data.corpus import Corpus, MalformedLines, OnError
+from afl_helpers.data.sources import cmu, download
 from afl_helpers.errors import DataError, MissingFileError
 
 WIKIPEDIA_COMMIT = "91ae721d3672e8ef4f15b213c763a634250ef61a"

@@ -194,9 +194,7 @@ def text_lengths(lengths: Mapping[str, Sequence[int]], limits: Sequence[int] = (
     for (name, values), colour in zip(lengths.items(), PALETTE):
         ordered = np.sort(np.asarray(values))
         share = np.arange(1, len(ordered) + 1) / len(ordered)
-        axes.step(
-            [*ordered, longest], [*share, 1], where="post", color=colour, label=f"{name}, n = {len(ordered):,}"
-        )
+        axes.step([*ordered, longest], [*share, 1], where="post", color=colour, label=f"{name}, n = {len(ordered):,}")
     for limit in limits:
         axes.axvline(limit, color="black", linestyle="--", linewidth=1)
         axes.annotate(
@@ -525,7 +523,15 @@ def gamma_slider(label_counts: Mapping[str, int], bounds: tuple[float, float] = 
     documents = counts["documents"].to_numpy(float)
     at_first = class_gamma(documents, documents.sum(), bounds=bounds)
     still, axes = _subplots()
-    points = axes.scatter(documents, at_first, c=positive_gradient(at_first) / positive_gradient(0.0), cmap="viridis", vmin=0, vmax=1, s=14)
+    points = axes.scatter(
+        documents,
+        at_first,
+        c=positive_gradient(at_first) / positive_gradient(0.0),
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+        s=14,
+    )
     axes.set(xscale="log", xlabel="documents with the label (rarer to the right)", ylabel="gamma of the label")
     axes.invert_xaxis()
     still.colorbar(points, label="gradient at one half,\nas a share of BCE's")
@@ -844,9 +850,7 @@ def predicted_by_frequency(panels: Mapping[str, pd.DataFrame], edges: Sequence[f
     return figure
 
 
-def differences(
-    table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: float | None = None
-) -> Figure:
+def differences(table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: float | None = None) -> Figure:
     """Paired differences with their intervals, one row a comparison.
 
     Args:

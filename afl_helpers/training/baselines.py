@@ -18,12 +18,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 
-from afl_helpers.config import Config, TrainingConfig
 from afl_helpers.data import Corpus
-from afl_helpers.encoders import default_device
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
 from afl_helpers.progress import progress_bar
+from afl_helpers.training.config import Config, TrainingConfig
+from afl_helpers.training.encoders import default_device
 from afl_helpers.training.run import (
     LabelPredictor,
     Run,
@@ -84,7 +84,7 @@ class CnnConfig(Config):
         width, filters: of the word vectors; of each of the three window sizes 3, 5 and 7 (odd, so that a window has a middle).
         dropout: on the pooled filters.
         epochs, patience, batch_size, learning_rate, weight_decay, prior_bias, select_by: as in
-            :class:`~afl_helpers.config.TrainingConfig`.
+            :class:`~afl_helpers.training.config.TrainingConfig`.
     """
 
     max_length: int = 128

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.evaluation.calibration import brier_scores, calibration_errors
 from afl_helpers.evaluation.groups import frequency_groups
-from afl_helpers.evaluation.inputs import check_counts, check_inputs, mean, ratio
 from afl_helpers.evaluation.ranking import average_precision_per_label, ranking_metrics, roc_auc_per_label
 from afl_helpers.evaluation.thresholds import RULES, TopK, decide, fit_thresholds
+from afl_helpers.evaluation.validation import check_counts, check_inputs, mean, ratio
 
 
 def evaluate(

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from afl_helpers.data import download
 from afl_helpers.data.corpus import Corpus, MalformedLines, OnError, build_corpus
+from afl_helpers.data.sources import download
 from afl_helpers.errors import DataError, MissingFileError
 
 METADATA_FILE = "movie.metadata.tsv"

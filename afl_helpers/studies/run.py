@@ -16,10 +16,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from afl_helpers.data import Corpus, load_corpus
-from afl_helpers.processes import from_main, is_main, wait_for_all
 from afl_helpers.results import build_result, describe_data, read_result, write_result
 from afl_helpers.studies.plan import METHODS, PlannedRun, Study
 from afl_helpers.training import Head, Run, train_heads
+from afl_helpers.training.distributed import from_main, is_main, wait_for_all
 
 
 @lru_cache(maxsize=2)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from afl_helpers.errors import UsageError, unknown_name
-from afl_helpers.evaluation.inputs import check_inputs, check_targets, ratio
+from afl_helpers.evaluation.validation import check_inputs, check_targets, ratio
 
 # --- documents ------------------------------------------------------------------------------------------------------
 
@@ -104,7 +104,9 @@ def bootstrap_average_precision(targets: ArrayLike, scores: ArrayLike, weights: 
     """
     targets, scores = check_inputs(targets, scores)
     if weights.shape[1:] != targets.shape[:1]:
-        raise UsageError(f"weights have shape {weights.shape} for {len(targets)} documents; pass (n_replicates, n_documents)")
+        raise UsageError(
+            f"weights have shape {weights.shape} for {len(targets)} documents; pass (n_replicates, n_documents)"
+        )
     by_document = np.ascontiguousarray(weights.T)
     replicates = np.full((len(weights), targets.shape[1]), np.nan)
     for label in range(targets.shape[1]):

@@ -1,0 +1,1 @@
+"""Where corpora come from: one reader per public source, the generated corpus, and downloads."""
