@@ -1,13 +1,13 @@
-"""The twelve claims, each with its figure, its source and the rule that decides it."""
+"""The twelve claims of the paper, each with what it reports, its source, and the rule that decides it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: A difference below this does not matter; as in the first studies' files.
+#: A difference below this does not matter; the first studies declare the same.
 MARGIN = 0.01
 
-#: How near ours must come to a printed figure: about what lies between the paper's own settings.
-FIGURE_MARGIN = 0.02
+#: How near ours must come to a reported value: about the distance between the paper's own settings.
+REPORTED_MARGIN = 0.02
 
 METRIC_TITLES = {
     "f1_micro": "micro F1",
@@ -76,13 +76,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class Match:
-    """A rule: the settings' printed figures alone, which only the paper's conditions can show."""
+    """A rule: our values match those that the paper reports for the settings, which only its own conditions can show."""
 
     settings: tuple[str, ...]
     thresholds: tuple[str, ...] = ("at_0.5", "tuned_common")
 
     def __str__(self) -> str:
-        return f"the printed figures of {', '.join(self.settings)} within {FIGURE_MARGIN}, {at_thresholds(self.thresholds)}"
+        return f"the reported values of {', '.join(self.settings)} within {REPORTED_MARGIN}, {at_thresholds(self.thresholds)}"
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ class Architectures:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper: what it says, the figure it gives, where, and the rule that decides it.
+    """One claim of the paper: what it says, what it reports, where, and the rule that decides it.
 
-    ``section`` is the short form of ``source``. ``str(rule)`` says the rule in words. ``figures`` names the printed
-    figures that "reproduced" needs, as (setting, name in :data:`~afl_helpers.claims.PRINTED`).
+    ``section`` is the short form of ``source``. ``str(rule)`` says the rule in words. ``reported_values`` names the
+    values that the verdict "reproduced" needs, as (setting, name in :data:`~afl_helpers.claims.REPORTED`).
 
     Example:
         >>> from afl_helpers.claims import CLAIMS
@@ -122,14 +122,14 @@ class Claim:
 
     id: str
     claim: str
-    figure: str
+    reported: str
     section: str
     source: str
     rule: Order | Spread | Match | Mechanism | Architectures
-    figures: tuple[tuple[str, str], ...] = ()
+    reported_values: tuple[tuple[str, str], ...] = ()
 
 
-#: A printed figure's name -> the metric that it is compared with: the reading under which most of the figures agree.
+#: Name of a reported value -> the metric that it is compared with: the reading under which most of the values agree.
 METRIC_OF = {"f1": "f1_micro", "roc_auc": "roc_auc_micro_of_decisions", "recall_micro": "recall_micro"}
 
 _F1_AND_AUC = ("f1_micro", "roc_auc_micro_of_decisions")

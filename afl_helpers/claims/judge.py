@@ -1,31 +1,30 @@
-"""A verdict on each claim by a stated rule.
+"""A verdict on each claim, by rules that were written down before the runs.
 
-What counts as what:
-
-- *Conditions.* The paper's are its texts (corpus ``cmu``, not reduced), its encoder (``bert-base-uncased``) and the
-  whole encoder tuned. Runs under other conditions decide only where there are none under the paper's, and then at most
-  the direction. The generated corpus ``toy`` and the random encoder ``tiny`` decide nothing.
-- *Runs.* A study counts on a corpus with every setting of the claim and two seeds at least. Seeds with a run that had
-  not converged (its best epoch was its last) are left out.
-- *Intervals.* Of the difference of the means over seeds: over resampled test documents where the run files hold
-  replicates, else Student's t over the paired seeds. The first does not contain the scatter of seeds, the second not
-  that of documents. Each is at 1 - 0.05 / comparisons of the claim (Bonferroni); that covers the choice between the two
-  thresholds too, because a claim holds only with all its comparisons. The number of studies is not corrected for.
-- *Order.* A comparison holds when its interval lies above 0, and fails when it does not and its upper end is below
-  ``MARGIN``: a lead that matters is excluded. A claim holds when all its comparisons hold, and fails when one fails.
+- *Conditions.* The paper's conditions are its texts (corpus ``cmu``, all of it), its encoder (``bert-base-uncased``) and
+  the whole encoder tuned. Runs under other conditions count only where there are none under the paper's, and then
+  decide at most the direction. The generated corpus ``toy`` and the random encoder ``tiny`` decide nothing.
+- *Runs.* A study counts on a corpus if it has every setting of the claim with at least two seeds. A seed is left out
+  where one of its runs had not converged, which means that the best epoch was the last.
+- *Intervals.* Of the difference between the means over seeds: over bootstrap samples of the test documents where such
+  an interval is on record, else Student's t over the paired seeds. The first leaves out the scatter between seeds, the
+  second that between documents. Each interval is at 1 - 0.05 / number of comparisons of the claim (Bonferroni). That
+  also covers the choice between two thresholds, because a claim holds only with all its comparisons. The number of
+  studies is not corrected for.
+- *Order.* A comparison holds when its interval lies above 0. It fails when it does not hold and the upper end is below
+  ``MARGIN``, so that a difference that matters is excluded. A claim holds when all its comparisons hold, and fails when
+  one fails.
 - *Threshold.* The paper names none. A claim holds in a study when it holds at 0.5 or at one tuned threshold, and fails
-  when it fails at both; the evidence says which.
-- *Verdict.* **impossible as printed**: the figures contradict each other under every admitted reading of the ROC AUC.
-  **reproduced**: it holds under the paper's conditions, and the figures that it prints are within ``FIGURE_MARGIN``.
-  **reproduced in direction**: it holds in one study at least, and fails in none. **not reproduced**: it fails in one
-  study at least, and holds in none; a claim about several data sets, when it fails on one of several. **not testable
-  here**: what it needs is out of reach; no rule gives it at present. **not yet tested**: no run counts, or the runs
-  leave it undecided; the evidence says which.
+  when it fails at both. The evidence says which.
+- *Verdict.* **impossible as printed**: the reported values contradict each other under every admitted reading of the
+  ROC AUC. **reproduced**: the claim holds under the paper's conditions, and our values are within ``REPORTED_MARGIN`` of
+  the reported ones. **reproduced in direction**: it holds in at least one study and fails in none. **not reproduced**:
+  it fails in at least one study and holds in none; a claim about several data sets, when it fails on one of several.
+  **not testable here**: what it needs is out of reach; no rule gives it at present. **not yet tested**: no run counts,
+  or the runs leave it undecided; the evidence says which.
 """
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -35,10 +34,10 @@ from scipy.special import expit
 
 from afl_helpers.claims.definitions import (
     CLAIMS,
-    FIGURE_MARGIN,
     MARGIN,
     METRIC_OF,
     METRIC_TITLES,
+    REPORTED_MARGIN,
     THRESHOLD_TITLES,
     Architectures,
     Claim,
@@ -48,11 +47,12 @@ from afl_helpers.claims.definitions import (
     Spread,
     at_thresholds,
 )
-from afl_helpers.claims.reported import PRINTED, READINGS, consistency, printed_range
+from afl_helpers.claims.evidence import Group, RunsBySeed, difference, group_runs, value
+from afl_helpers.claims.reported import READINGS, REPORTED, consistency, reported_range
 from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts
-from afl_helpers.errors import MissingFileError, UsageError, unknown_name
-from afl_helpers.evaluation import paired_difference, seed_interval
+from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.gamma import class_gamma, positive_gradient
+from afl_helpers.results import Result, read_all_studies
 
 VERDICTS = (
     "reproduced",
@@ -69,97 +69,16 @@ MIN_SEEDS = 2
 _OUTCOMES = {"holds": "it holds", "fails": "it fails", "open": "undecided"}
 
 
-class _Group(NamedTuple):
-    """The runs of one study, corpus, encoder and method."""
-
-    study: str
-    corpus: str
-    encoder: str
-    method: str
-    runs: list[dict]
-
-    @property
-    def title(self) -> str:
-        return f"{self.study} ({self.corpus}, {self.encoder}, {self.method})"
-
-    @property
-    def like_the_paper(self) -> bool:
-        reduced = any("n_documents" in run["data"].get("options", {}) for run in self.runs)
-        return (self.corpus, self.encoder, self.method) == ("cmu", "bert-base-uncased", "fine_tune") and not reduced
-
-    @property
-    def data_set(self) -> str:
-        """Texts of the same labels, plain, masked or shortened, are one data set."""
-        return self.corpus.split("-")[0]
-
-    def converged(self, settings: Sequence[str]) -> dict[str, dict[int, dict]] | None:
-        """Setting -> seed -> run, of the seeds that converged in every setting; None if a setting has no run."""
-        runs: dict[str, dict[int, dict]] = {name: {} for name in settings}
-        for run in self.runs:
-            if run["setting"]["name"] in runs:
-                runs[run["setting"]["name"]][run["seed"]] = run
-        if not all(runs.values()):
-            return None
-        seeds = sorted(
-            seed
-            for seed in set.intersection(*(set(by_seed) for by_seed in runs.values()))
-            if all(by_seed[seed]["time"]["converged"] for by_seed in runs.values())
-        )
-        return {name: {seed: by_seed[seed] for seed in seeds} for name, by_seed in runs.items()}
-
-
-def _groups(results: Iterable[Mapping[str, object]]) -> list[_Group]:
-    groups: dict[tuple, list[dict]] = {}
-    for run in results:
-        if run["data"]["corpus"] != "toy" and run["encoder"] != "tiny":
-            key = (run["study"], run["data"]["corpus"], run["encoder"], run["config"]["method"])
-            groups.setdefault(key, []).append(run)
-    return [_Group(*key, runs) for key, runs in groups.items()]
-
-
-def all_results(folder: str | Path | None = None) -> list[dict[str, object]]:
-    """The runs of every study in a folder of results.
+def verdicts(results: Iterable[Result], readings: Sequence[str] = READINGS) -> pd.DataFrame:
+    """Return a verdict on every claim, by the rules that this module states at its top.
 
     Args:
-        folder: :func:`~afl_helpers.results.find_results` unless given; none is found: no runs.
-
-    Returns:
-        The contents of each result file, a dict a run, by study and file name.
-
-    Raises:
-        MissingFileError: ``folder`` is given and does not exist.
-        DataError: a result file is broken.
-
-    Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> from afl_helpers.claims import all_results
-        >>> with TemporaryDirectory() as folder:
-        ...     all_results(folder)  # no study in it
-        []
-    """
-    from afl_helpers.results import find_results, read_study  # loads torch, which the paper's figures do not need
-
-    if folder is None:
-        try:
-            folder = find_results()
-        except MissingFileError:
-            return []
-    elif not Path(folder).is_dir():
-        raise MissingFileError(f"{folder} does not exist; pass the folder of the results")
-    studies = sorted(path.parent.name for path in Path(folder).glob("*/runs"))
-    return [run for study in studies for run in read_study(study, folder)]
-
-
-def verdicts(results: Iterable[Mapping[str, object]], readings: Sequence[str] = READINGS) -> pd.DataFrame:
-    """A verdict on every claim, by the rules that this module states at its top.
-
-    Args:
-        results: result files' contents, of any number of studies, as :func:`all_results` returns them.
+        results: runs of any number of studies, as :func:`~afl_helpers.results.read_all_studies` returns them.
         readings: the readings of the paper's ROC AUC to admit, of :data:`READINGS`. With all of them no claim is
             impossible as printed; with ``("micro decisions",)`` some are.
 
     Returns:
-        One row a claim, in order of :data:`CLAIMS`, with ``id``, ``verdict`` (of :data:`VERDICTS`), ``conditions``,
+        One row per claim, in order of :data:`CLAIMS`, with ``id``, ``verdict`` (of :data:`VERDICTS`), ``conditions``,
         ``evidence``. The conditions are those that the verdict was found under: "the paper's", "ours", "the equations",
         or empty where nothing is decided.
 
@@ -179,7 +98,7 @@ def verdicts(results: Iterable[Mapping[str, object]], readings: Sequence[str] = 
             raise unknown_name("reading of ROC AUC", reading, READINGS)
     if not readings:
         raise UsageError("readings is empty; admit at least one reading of ROC AUC")
-    groups, checks = _groups(results), consistency()
+    groups, checks = group_runs(results), consistency()
     rows = []
     for claim in CLAIMS:
         verdict, conditions, evidence = _decide(claim, groups)
@@ -194,14 +113,14 @@ def verdicts(results: Iterable[Mapping[str, object]], readings: Sequence[str] = 
     return pd.DataFrame(rows, columns=["id", "verdict", "conditions", "evidence"])
 
 
-def claims_table(results: Iterable[Mapping[str, object]] | None = None) -> pd.DataFrame:
-    """The claims with verdicts, one a row.
+def claims_table(results: Iterable[Result] | None = None) -> pd.DataFrame:
+    """Tabulate the claims with their verdicts.
 
     Args:
-        results: as in :func:`verdicts`; :func:`all_results` unless given.
+        results: as in :func:`verdicts`; :func:`~afl_helpers.results.read_all_studies` unless given.
 
     Returns:
-        One row a claim, in order of :data:`CLAIMS`, with ``id, claim, figure, section, verdict, conditions, evidence``.
+        One row per claim, in order of :data:`CLAIMS`, with ``id, claim, reported, section, verdict, conditions, evidence``.
 
     Raises:
         DataError: a result file is broken.
@@ -213,21 +132,21 @@ def claims_table(results: Iterable[Mapping[str, object]] | None = None) -> pd.Da
         [['C10', 'The loss assigns more weight to rare classes', 'not reproduced']]
     """
     table = pd.DataFrame(
-        [(c.id, c.claim, c.figure, c.section) for c in CLAIMS], columns=["id", "claim", "figure", "section"]
+        [(c.id, c.claim, c.reported, c.section) for c in CLAIMS], columns=["id", "claim", "reported", "section"]
     )
-    return table.merge(verdicts(all_results() if results is None else results), on="id")
+    return table.merge(verdicts(read_all_studies() if results is None else results), on="id")
 
 
 def _contradictions(checks: pd.DataFrame) -> list[str]:
-    """One sentence for each set of numbers, with the readings under which they contradict each other."""
+    """Say, for each set of numbers, under which readings of the ROC AUC they contradict each other."""
     return [
-        f"If the paper's ROC AUC is of {' or '.join(same['reading'])}, its figures contradict each other: {numbers}."
+        f"If the paper's ROC AUC is of {' or '.join(same['reading'])}, its reported values contradict each other: {numbers}."
         for numbers, same in checks.groupby("numbers", sort=False)
     ]
 
 
-def _decide(claim: Claim, groups: Sequence[_Group]) -> tuple[str, str, str]:
-    """Verdict, conditions and evidence of one claim, by its rule."""
+def _decide(claim: Claim, groups: Sequence[Group]) -> tuple[str, str, str]:
+    """Return verdict, conditions and evidence of one claim, by its rule."""
     rule = claim.rule
     if isinstance(rule, Mechanism):
         return _mechanism()
@@ -247,7 +166,7 @@ def _decide(claim: Claim, groups: Sequence[_Group]) -> tuple[str, str, str]:
         return (
             "not yet tested",
             "",
-            "No run on the paper's texts and encoder yet; elsewhere its figures cannot be compared.",
+            "No run on the paper's texts and encoder yet; elsewhere its reported values cannot be compared.",
         )
     if not found:
         settings = ", ".join(rule.settings)
@@ -271,9 +190,9 @@ def _decide(claim: Claim, groups: Sequence[_Group]) -> tuple[str, str, str]:
 
 
 class _Finding(NamedTuple):
-    """What one study says of a claim: "holds", "fails" or "open", at each threshold and in all; the words."""
+    """What one study says of a claim: "holds", "fails" or "open" at each threshold, and the evidence in words."""
 
-    group: _Group
+    group: Group
     outcomes: dict[str, str]
     matches: bool
     words: str
@@ -284,16 +203,16 @@ class _Finding(NamedTuple):
         return "holds" if "holds" in found else "fails" if found == {"fails"} else "open"
 
 
-def _find(claim: Claim, group: _Group, runs: Mapping[str, Mapping[int, dict]]) -> _Finding:
+def _find(claim: Claim, group: Group, runs: Mapping[str, RunsBySeed]) -> _Finding:
     outcomes, matches, words = {}, False, []
     for threshold in claim.rule.thresholds:
-        near, figures = _figures(claim, runs, threshold)
+        near, both = _near_reported(claim, runs, threshold)
         if isinstance(claim.rule, Match):
-            outcome, text = "holds" if near else "fails", figures
+            outcome, text = "holds" if near else "fails", both
         else:
             outcome, text = _compare(claim.rule, runs, threshold)
-            if group.like_the_paper and figures:
-                text += f"; {figures}"
+            if group.like_the_paper and both:
+                text += f"; {both}"
         outcomes[threshold] = outcome
         matches |= near and outcome == "holds" and group.like_the_paper
         words.append(f"{THRESHOLD_TITLES[threshold]} {_OUTCOMES[outcome]} ({text})")
@@ -301,48 +220,25 @@ def _find(claim: Claim, group: _Group, runs: Mapping[str, Mapping[int, dict]]) -
     return _Finding(group, outcomes, matches, f"{group.title}, {n_seeds} seeds: {', '.join(words)}.")
 
 
-def _value(run: Mapping[str, object], metric: str, threshold: str) -> float:
-    value = run["metrics"]["test"][threshold].get(metric)
-    return np.nan if value is None else float(value)
-
-
-def _figures(claim: Claim, runs: Mapping[str, Mapping[int, dict]], threshold: str) -> tuple[bool, str]:
-    """Whether ours are within :data:`FIGURE_MARGIN` of the claim's printed figures, and both."""
+def _near_reported(claim: Claim, runs: Mapping[str, RunsBySeed], threshold: str) -> tuple[bool, str]:
+    """Whether our values are within :data:`REPORTED_MARGIN` of those that the claim reports, and both in words."""
     near, words = True, []
-    for setting, name in claim.figures:
-        metric, printed = METRIC_OF[name], PRINTED[setting][name]
-        ours = float(np.mean([_value(run, metric, threshold) for run in runs[setting].values()]))
-        low, high = printed_range(printed)
-        near &= low - FIGURE_MARGIN <= ours <= high + FIGURE_MARGIN
-        words.append(f"{METRIC_TITLES[metric]} {ours:.4f}, the paper prints {printed}")
+    for setting, name in claim.reported_values:
+        metric, reported = METRIC_OF[name], REPORTED[setting][name]
+        ours = float(np.mean([value(run, metric, threshold) for run in runs[setting].values()]))
+        low, high = reported_range(reported)
+        near &= low - REPORTED_MARGIN <= ours <= high + REPORTED_MARGIN
+        words.append(f"{METRIC_TITLES[metric]} {ours:.4f}, the paper reports {reported}")
     return bool(near), ", ".join(words)
 
 
-class _Difference(NamedTuple):
-    """How much more of a metric the first setting has than the second, with its interval."""
-
-    metric: str
-    first: str
-    second: str
-    difference: float
-    low: float
-    high: float
-    over: str
-
-    def __str__(self) -> str:
-        return (
-            f"{METRIC_TITLES[self.metric]}, {self.first} - {self.second} = {self.difference:+.4f} "
-            f"[{self.low:+.4f}, {self.high:+.4f}] over {self.over}"
-        )
-
-
-def _compare(rule: Order | Spread, runs: Mapping[str, Mapping[int, dict]], threshold: str) -> tuple[str, str]:
-    """Holds, fails or open at one threshold, and the differences that decide it."""
+def _compare(rule: Order | Spread, runs: Mapping[str, RunsBySeed], threshold: str) -> tuple[str, str]:
+    """Say whether a rule holds, fails or is open at one threshold, and by which differences."""
     if isinstance(rule, Order):
         pairs = [(c.setting, other, metric) for c in rule.comparisons for metric in c.metrics for other in c.against]
     else:
         pairs = [(*two, metric) for metric in rule.metrics for two in itertools.combinations(rule.settings, 2)]
-    rows = [_difference(runs, *pair, threshold, level=1 - 0.05 / len(pairs)) for pair in pairs]
+    rows = [difference(runs, *pair, threshold, family=len(pairs)) for pair in pairs]
 
     if isinstance(rule, Order):
         margins = [c.margin for c in rule.comparisons for _ in itertools.product(c.metrics, c.against)]
@@ -361,28 +257,8 @@ def _compare(rule: Order | Spread, runs: Mapping[str, Mapping[int, dict]], thres
     return outcome, f"furthest apart of {len(rows)}: {widest}"
 
 
-def _difference(
-    runs: Mapping[str, Mapping[int, dict]], first: str, second: str, metric: str, threshold: str, level: float
-) -> _Difference:
-    """From replicates of the same resampled documents where every run has them, else from the paired seeds."""
-    ours, theirs = list(runs[first].values()), list(runs[second].values())
-    name = metric if metric.startswith("average_precision") else f"{metric}@{threshold}"
-    by_seed = np.array([_value(a, metric, threshold) - _value(b, metric, threshold) for a, b in zip(ours, theirs)])
-    if np.isnan(by_seed).any():
-        return _Difference(metric, first, second, np.nan, np.nan, np.nan, "nothing: it is not defined in every run")
-    if all(name in run["bootstrap"]["replicates"] for run in ours + theirs):
-        means = [
-            np.mean([np.array(run["bootstrap"]["replicates"][name], dtype=float) for run in side], axis=0)
-            for side in (ours, theirs)
-        ]
-        found, over = paired_difference(*means, level=level), "documents"
-    else:
-        found, over = seed_interval(by_seed, level), "seeds"
-    return _Difference(metric, first, second, float(by_seed.mean()), found["low"], found["high"], over)
-
-
 def _mechanism() -> tuple[str, str, str]:
-    """Claim C10 from Eq. 2 and 3 and the counts of the corpus's genres; no run is needed."""
+    """Decide claim C10 from Eq. 2 and 3 and the counts of the corpus's genres; no run is needed."""
     counts = np.array(list(genre_counts().values()))
     frequent, rare = counts.argmax(), counts.argmin()
     words, less = [], []
@@ -411,7 +287,7 @@ def _mechanism() -> tuple[str, str, str]:
 
 
 def _crossing(small: float, large: float) -> float:
-    """The p below which the larger gamma gives a positive the larger gradient."""
+    """Return the p below which the larger gamma gives a positive the larger gradient."""
 
     def excess(logit: float) -> float:
         return float(positive_gradient(large, logit) - positive_gradient(small, logit))
@@ -419,15 +295,15 @@ def _crossing(small: float, large: float) -> float:
     return float(expit(brentq(excess, -6.0, 0.0)))
 
 
-#: Encoders of one design; any other is named by what its name begins with.
+#: Names of encoders that share a design; any other design is the first part of the encoder's name.
 _DESIGNS = {"minilm": "bert", "tiny": "bert"}
 
 
-def _architectures(rule: Architectures, groups: Sequence[_Group]) -> tuple[str, str, str]:
-    """Claim C11: the designs of the encoders that the loss has tuned, converged or not."""
-    used = [group for group in groups if any(run["loss"]["name"] == rule.loss for run in group.runs)]
-    tuned = sorted({group.encoder for group in used if group.method == "fine_tune"})
-    frozen = sorted({group.encoder for group in used if group.method != "fine_tune"})
+def _architectures(rule: Architectures, groups: Sequence[Group]) -> tuple[str, str, str]:
+    """Decide claim C11 by the designs of the encoders that the loss has tuned, converged or not."""
+    used = [group for group in groups if any(run.loss.name == rule.loss for run in group.runs)]
+    tuned = sorted({group.encoder for group in used if group.encoder and group.method == "fine_tune"})
+    frozen = sorted({group.encoder for group in used if group.encoder and group.method == "probe"})
     designs = {_DESIGNS.get(name, name.split("-")[0]) for name in tuned}
     evidence = (
         "A Trainer takes the loss as one argument, compute_loss_func=loss.for_trainer(). "

@@ -1,4 +1,4 @@
-"""The paper's printed figures and what arithmetic can get out of them."""
+"""The values that the paper reports, and what follows from them by arithmetic alone."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import pandas as pd
 
 from afl_helpers.errors import UsageError
 
-#: What the paper prints in the text of its section V (its tables were figures), digit by digit: setting -> figures.
+#: What the paper reports in the text of its section V (its tables are pictures), digit by digit: setting -> values.
 #: Section VII writes adaptive focal loss's F1 as "0.50", the abstract its micro recall as "0.53".
-PRINTED = {
+REPORTED = {
     "bce": {"f1": "0.4707", "roc_auc": "0.7118"},
     "focal-2.0": {"f1": "0.4923", "roc_auc": "0.7649"},
     "focal-2.5": {"f1": "0.4692", "roc_auc": "0.7088"},
@@ -19,20 +19,22 @@ PRINTED = {
 }
 
 #: The same as numbers.
-PAPER_FIGURES = {setting: {name: float(text) for name, text in figures.items()} for setting, figures in PRINTED.items()}
+REPORTED_VALUES = {
+    setting: {name: float(text) for name, text in values.items()} for setting, values in REPORTED.items()
+}
 
 #: How the paper's ROC AUC may have been computed: of decisions with one of four averages, or of scores.
 READINGS = ("micro decisions", "weighted decisions", "macro decisions", "sample decisions", "scores")
 
 
-Figure = str | Decimal | float | tuple[float, float]
+ReportedValue = str | Decimal | float | tuple[float, float]
 
 
-def printed_range(figure: Figure, half_unit: float = 0.0) -> tuple[float, float]:
-    """The values that a printed share stands for.
+def reported_range(value: ReportedValue, half_unit: float = 0.0) -> tuple[float, float]:
+    """Return the range that a reported share was rounded from.
 
     Args:
-        figure: text or Decimal as printed, which carries its rounding ("0.5" is 0.45 to 0.55, "0.50" 0.495 to 0.505);
+        value: text or Decimal as reported, which carries its rounding ("0.5" is 0.45 to 0.55, "0.50" 0.495 to 0.505);
             or a number, rounded to ``half_unit``; or (lowest, highest).
         half_unit: half a unit of the last digit of a number; 0 takes it as exact.
 
@@ -43,30 +45,40 @@ def printed_range(figure: Figure, half_unit: float = 0.0) -> tuple[float, float]
         UsageError: no number, or no share between 0 and 1.
 
     Example:
-        >>> from afl_helpers.claims import printed_range
-        >>> printed_range("0.5"), printed_range("0.50")
+        >>> from afl_helpers.claims import reported_range
+        >>> reported_range("0.5"), reported_range("0.50")
         ((0.45, 0.55), (0.495, 0.505))
-        >>> printed_range(0.5, half_unit=0.25)
+        >>> reported_range(0.5, half_unit=0.25)
         (0.25, 0.75)
     """
-    if isinstance(figure, tuple):
-        low, high = figure
+    if isinstance(value, tuple):
+        low, high = value
     else:
         try:
-            value = Decimal(figure) if isinstance(figure, str) else figure
-            if isinstance(value, Decimal):
-                half_unit = Decimal(1).scaleb(value.as_tuple().exponent) / 2
-            low, high = float(value - half_unit), float(value + half_unit)
+            number = Decimal(value) if isinstance(value, str) else value
+            if isinstance(number, Decimal):
+                low, high = _rounding(number)
+            else:
+                low, high = float(number - half_unit), float(number + half_unit)
         except (InvalidOperation, TypeError):
-            raise UsageError(f"{figure!r} is not a number; write a printed figure as text, such as '0.4707'") from None
+            raise UsageError(f"{value!r} is not a number; write a reported value as text, such as '0.4707'") from None
     if not (low <= high and high >= 0 and low <= 1):
-        raise UsageError(f"{figure!r} is not a share between 0 and 1")
+        raise UsageError(f"{value!r} is not a share between 0 and 1")
     return max(low, 0.0), min(high, 1.0)
+
+
+def _rounding(number: Decimal) -> tuple[float, float]:
+    """The numbers that round to this one."""
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int):  # "NaN" and "Infinity" parse too
+        raise TypeError
+    half_unit = Decimal(1).scaleb(exponent) / 2
+    return float(number - half_unit), float(number + half_unit)
 
 
 @dataclass(frozen=True)
 class Implied:
-    """The micro recall and precision that a printed pair allows, each (lowest, highest); both None if impossible.
+    """The micro recall and precision that a reported pair allows, each (lowest, highest); both None if impossible.
 
     Both are shares in [0, 1]. :func:`implied` returns it.
 
@@ -83,7 +95,7 @@ class Implied:
 
     @property
     def possible(self) -> bool:
-        """Whether any confusion table has the printed pair."""
+        """Whether any confusion table has the reported pair."""
         return self.recall is not None
 
     def __str__(self) -> str:
@@ -121,26 +133,28 @@ def _f1_constraints(low: float, high: float) -> list[tuple[float, float, float]]
     return [(low - 2, low, -low), (2 - high, -high, high)]
 
 
-def implied(f1: Figure, auc: Figure, density: float | tuple[float, float], half_unit: float = 0.0) -> Implied:
+def implied(
+    f1: ReportedValue, auc: ReportedValue, density: float | tuple[float, float], half_unit: float = 0.0
+) -> Implied:
     """Micro recall and precision, if F1 is micro and the ROC AUC is that of micro decisions (section V).
 
     Then AUC = (recall + specificity)/2, and with k = d/(1 - d), recall = (2 AUC - 1 - k)/(1 - k (2/F1 - 1)) and
-    precision = F1 recall/(2 recall - F1). The ranges are exact, over every figure within the rounding and every density
+    precision = F1 recall/(2 recall - F1). The ranges are exact, over every value within the rounding and every density
     within its range at once: with t the false positives per positive, each bound is linear in (recall, t), so they cut
     out a polygon, and both recall and precision = recall/(recall + t) have their extremes at its corners. It is empty
-    where no confusion table has these figures.
+    where no confusion table has these values.
 
     Args:
-        f1, auc: as in :func:`printed_range`.
+        f1, auc: as in :func:`reported_range`.
         density: share d of the label entries that are positive, a number or (lowest, highest); 0 is the limit of ever
             more labels.
-        half_unit: as in :func:`printed_range`, of figures given as numbers.
+        half_unit: as in :func:`reported_range`, of values given as numbers.
 
     Returns:
         The ranges of recall and precision, or none where the pair is impossible. Precision is 0 where nothing is found.
 
     Raises:
-        UsageError: a figure is no share, or a density not in [0, 1).
+        UsageError: a value is no share, or a density not in [0, 1).
 
     Example:
         >>> from afl_helpers.claims import implied
@@ -149,8 +163,8 @@ def implied(f1: Figure, auc: Figure, density: float | tuple[float, float], half_
         >>> print(implied(f1=0.8, auc=0.75, density=0))  # a recall of 0.5 allows an F1 of at most 2/3
         impossible
     """
-    f1_low, f1_high = printed_range(f1, half_unit)
-    lowest, highest = (2 * value - 1 for value in printed_range(auc, half_unit))
+    f1_low, f1_high = reported_range(f1, half_unit)
+    lowest, highest = (2 * value - 1 for value in reported_range(auc, half_unit))
     k_low, k_high = _density_range(density)
     corners = _corners(
         [
@@ -167,13 +181,16 @@ def implied(f1: Figure, auc: Figure, density: float | tuple[float, float], half_
         return Implied(None, None)
     recall, per_positive = np.clip(corners[:, 0], 0, 1), np.maximum(corners[:, 1], 0)
     precision = np.divide(recall, recall + per_positive, out=np.zeros_like(recall), where=recall > 1e-12)
-    # With neither figure bounding them, false positives can be any number.
+    # With neither value bounding them, false positives can be any number.
     least = 0.0 if k_low == f1_low == 0 else float(precision.min())
     return Implied((float(recall.min()), float(recall.max())), (least, float(precision.max())))
 
 
 def max_auc(
-    recall: Figure, f1: Figure | None = None, density: float | tuple[float, float] | None = None, half_unit: float = 0.0
+    recall: ReportedValue,
+    f1: ReportedValue | None = None,
+    density: float | tuple[float, float] | None = None,
+    half_unit: float = 0.0,
 ) -> float:
     """The largest ROC AUC of micro decisions that a micro recall allows: (1 + recall)/2, less with F1 and density.
 
@@ -182,9 +199,9 @@ def max_auc(
     over labels (macro) and over documents (samples) have no such limit, nor has the AUC of scores.
 
     Args:
-        recall, f1: micro averages, as in :func:`printed_range`.
+        recall, f1: micro averages, as in :func:`reported_range`.
         density: share of the label entries that are positive, a number or (lowest, highest); no limit without ``f1``.
-        half_unit: as in :func:`printed_range`.
+        half_unit: as in :func:`reported_range`.
 
     Returns:
         The limit, at the ends of the ranges that are kindest to the paper.
@@ -199,11 +216,11 @@ def max_auc(
         >>> round(max_auc("0.5282"), 4)  # the paper prints an AUC of 0.79 beside this recall
         0.7641
     """
-    low, high = printed_range(recall, half_unit)
+    low, high = reported_range(recall, half_unit)
     k = 0.0 if density is None else _density_range(density)[0]
     constraints = [(-1, 0, -low), (1, 0, high), (0, -1, 0), (0, k, 1)]
     if f1 is not None:
-        constraints += _f1_constraints(*printed_range(f1, half_unit))
+        constraints += _f1_constraints(*reported_range(f1, half_unit))
     corners = _corners(constraints)
     if not len(corners):
         raise UsageError(f"no confusion table has a recall of {recall} and an F1 of {f1}; F1 <= 2 recall/(1 + recall)")
@@ -211,12 +228,12 @@ def max_auc(
 
 
 def consistency(
-    printed: Mapping[str, Mapping[str, str]] = PRINTED, density: tuple[float, float] = (0.0, 0.2)
+    reported: Mapping[str, Mapping[str, str]] = REPORTED, density: tuple[float, float] = (0.0, 0.2)
 ) -> pd.DataFrame:
-    """Which of the paper's figures (section V) fit together, under each reading of its ROC AUC.
+    """Which of the paper's values (section V) fit together, under each reading of its ROC AUC.
 
     Args:
-        printed: setting -> figures as text, with the names of :data:`PRINTED`.
+        reported: setting -> values as text, with the names of :data:`REPORTED`.
         density: range of the share of positive label entries, which the paper does not state. All 363 genres at about 3
             a movie give .008; the 20 most frequent .108, the 10 most frequent .181 (all movies of the metadata).
 
@@ -225,7 +242,7 @@ def consistency(
         ``verdict`` ("consistent" or "contradiction"). "consistent" says that this check excludes nothing.
 
     Raises:
-        UsageError: a figure is no share, or a density not in [0, 1).
+        UsageError: a value is no share, or a density not in [0, 1).
 
     Example:
         >>> from afl_helpers.claims import consistency
@@ -235,7 +252,7 @@ def consistency(
         >>> checks.loc[checks["verdict"] == "contradiction", "reading"].unique().tolist()
         ['micro decisions', 'weighted decisions']
     """
-    value = {setting: {name: printed_range(text) for name, text in row.items()} for setting, row in printed.items()}
+    value = {setting: {name: reported_range(text) for name, text in row.items()} for setting, row in reported.items()}
     recall, auc = value["afl"]["recall_micro"], value["afl"]["roc_auc"][0]
     needed = 2 * auc - 1
     other = 2 * value["focal-2.0"]["roc_auc"][0] - 1
@@ -262,7 +279,7 @@ def consistency(
             f"focal 2.0's AUC implies a recall of at least {other:.5f}, AFL's is at most {recall[1]:.5f}",
             other > recall[1],
         )
-    for setting, row in printed.items():
+    for setting, row in reported.items():
         found = implied(row["f1"], row["roc_auc"], density)
         add(
             "micro decisions",
@@ -272,7 +289,7 @@ def consistency(
             f"{found} at densities from {density[0]:g} to {density[1]:g}",
             not found.possible,
         )
-    densities = [at for at in np.linspace(*density, 201) if _highest_precision(printed, at, recall[0])]
+    densities = [at for at in np.linspace(*density, 201) if _highest_precision(reported, at, recall[0])]
     add(
         "micro decisions",
         "focal-2.5, focal-2.0, bce",
@@ -305,9 +322,11 @@ def consistency(
     return pd.DataFrame(rows, columns=["reading", "rows", "claims", "check", "numbers", "verdict"])
 
 
-def _highest_precision(printed: Mapping[str, Mapping[str, str]], density: float, recall: float) -> bool:
-    """Whether the printed pairs imply claim C6 at a density, whatever the digits that rounding hides."""
-    found = {name: implied(printed[name]["f1"], printed[name]["roc_auc"], density) for name in printed if name != "afl"}
+def _highest_precision(reported: Mapping[str, Mapping[str, str]], density: float, recall: float) -> bool:
+    """Whether the reported pairs imply claim C6 at a density, whatever the digits that rounding hides."""
+    found = {
+        name: implied(reported[name]["f1"], reported[name]["roc_auc"], density) for name in reported if name != "afl"
+    }
     ours = found.pop("focal-2.5")
     others = list(found.values())
     return (

@@ -97,6 +97,10 @@ class Corpus:
         """How many labels there are."""
         return len(self.label_names)
 
+    @property
+    def dense_labels(self):
+        return self.labels.toarray() if sparse.issparse(self.labels) else self.labels
+
     @cached_property
     def label_counts(self) -> np.ndarray:
         """How many documents carry each label, (n_labels,) int64."""

@@ -5,11 +5,12 @@ again. A run is there whole or not at all, so a study that was stopped goes on w
 """
 
 from afl_helpers.studies.plan import METHODS, PlannedRun, Setting, Study, load_study
-from afl_helpers.studies.rerun import difference, repeat
+from afl_helpers.studies.rerun import Deviation, difference, repeat
 from afl_helpers.studies.run import corpus_parts, execute
 from afl_helpers.studies.workers import describe_seconds, estimate_seconds, run_study
 
 __all__ = [
+    "Deviation",
     "METHODS",
     "PlannedRun",
     "Setting",

@@ -16,6 +16,7 @@ import yaml
 from afl_helpers.errors import MissingFileError, StudyError
 from afl_helpers.progress import progress_bar
 from afl_helpers.results import write_result
+from afl_helpers.results.schema import from_json
 from afl_helpers.studies.plan import PlannedRun, Study, load_study, read_study_file
 from afl_helpers.studies.run import execute
 
@@ -67,7 +68,7 @@ def run_study_on_ray(
                 continue
             for run in task:
                 if run.name in found:
-                    write_result(study.path(run), json.loads(found[run.name]))
+                    write_result(study.path(run), from_json(json.loads(found[run.name]), run.name))
                     bar.update()
                     yield study.path(run)
     if failures:

@@ -1,75 +1,91 @@
 """A run done again from its result file alone: does it come out as recorded?"""
 
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from afl_helpers.errors import DataError
-from afl_helpers.results import TUNED, build_result, unpack_decisions
+from afl_helpers.results import Result, build_result
 from afl_helpers.studies.plan import METHODS
 from afl_helpers.studies.run import corpus_parts
 
 
-def repeat(result: Mapping[str, object]) -> dict[str, object]:
-    """The content of a new result file, from what an old one says was done.
+@dataclass(frozen=True)
+class Deviation:
+    """How far two results of one run are apart.
+
+    Attributes:
+        metric: largest difference of a metric on test, relative where the metric is above 1.
+        n_decisions: sum over the labels of how much the numbers of predicted and of rightly predicted test documents
+            differ, under the threshold rule where that is largest.
+        same_environment: whether processor and versions are the same.
+    """
+
+    metric: float
+    n_decisions: int
+    same_environment: bool
+
+
+def repeat(result: Result) -> Result:
+    """Do a run again from what its result says was done.
 
     Raises:
-        DataError: the data are no longer those of the old run.
+        DataError: the data are no longer those of the recorded run.
     """
-    data, config = result["data"], dict(result["config"])
-    whole, parts = corpus_parts(tuple(sorted(data["options"].items())), data["split_seed"])
-    if whole.fingerprint != data["fingerprint"]:
+    data = result.data
+    whole, parts = corpus_parts(tuple(sorted(data.options.items())), data.split_seed)
+    if whole.fingerprint != data.fingerprint:
         raise DataError(
-            f"run {result['run']!r} was measured on {data['corpus']} with fingerprint {data['fingerprint']}, and what "
-            f"is here has {whole.fingerprint}; use the archive that the run was measured on"
+            f"run {result.run!r} was measured on {data.corpus} with fingerprint {data.fingerprint}, but the data here have "
+            f"{whole.fingerprint}; use the archive that the run was measured on"
         )
-    function, kind = METHODS[config.pop("method")]
+    function, kind = METHODS[result.method]
     run = function(
         *parts,
-        loss=result["loss"]["name"],
-        config=kind.from_dict(config),
-        seed=result["seed"],
-        loss_params=result["loss"]["params"],
+        loss=result.loss.name,
+        config=kind.from_dict(result.config),
+        seed=result.seed,
+        loss_params=result.loss.params,
         progress=False,
     )
     train, _, test = parts
-    kept = {key: result[key] for key in ("study", "setting", "data")}
-    return build_result(run, train, test, name=result["run"], **kept)
-
-
-def difference(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:
-    """How far two results of one run are apart.
-
-    Returns:
-        ``metric``: largest difference of a metric on test, relative where the metric is above 1;
-        ``n_documents``: test documents that get other labels under some tuned threshold rule;
-        ``same_environment``: whether processor and versions are the same.
-    """
-    metric = max(
-        _distance(value, second["metrics"]["test"][rule][name])
-        for rule, metrics in first["metrics"]["test"].items()
-        for name, value in metrics.items()
+    return build_result(
+        run,
+        train,
+        test,
+        study=result.study,
+        name=result.run,
+        setting=result.setting,
+        tuned=result.tuned,
+        data=data,
+        block=result.block,
     )
-    shape = first["data"]["parts"]["test"], first["data"]["n_labels"]
-    decisions = [
-        [unpack_decisions(result["bootstrap"]["decisions"][rule], shape) for result in (first, second)]
-        for rule in TUNED
-    ]
-    differs = np.any([(one != other).any(1) for one, other in decisions], axis=0)
+
+
+def difference(first: Result, second: Result) -> Deviation:
+    """Measure how far two results of one run are apart."""
+    metric = max(
+        _distance(value, second.metrics["test"][rule][name])
+        for rule, metrics in first.metrics["test"].items()
+        for name, value in metrics.items()
+        if name in second.metrics["test"][rule]
+    )
+    n_decisions = max(
+        int(
+            np.abs(first.labels.predicted[rule] - second.labels.predicted[rule]).sum()
+            + np.abs(first.labels.true_positives[rule] - second.labels.true_positives[rule]).sum()
+        )
+        for rule in first.labels.predicted
+    )
     environments = [
-        {key: value for key, value in result["environment"].items() if key != "commit"} for result in (first, second)
+        {key: value for key, value in result.environment.items() if key != "commit"} for result in (first, second)
     ]
-    return {
-        "metric": metric,
-        "n_documents": int(differs.sum()),
-        "same_environment": environments[0] == environments[1],
-    }
+    return Deviation(metric, n_decisions, environments[0] == environments[1])
 
 
-def _distance(first: float | None, second: float | None) -> float:
-    """Infinite where one of the two is undefined."""
-    one, two = (math.nan if value is None else float(value) for value in (first, second))
-    if math.isnan(one) or math.isnan(two):
-        return 0.0 if math.isnan(one) and math.isnan(two) else math.inf
-    return abs(one - two) / max(1.0, abs(one))
+def _distance(first: float, second: float) -> float:
+    """Infinite where only one of the two is defined."""
+    if math.isnan(first) or math.isnan(second):
+        return 0.0 if math.isnan(first) and math.isnan(second) else math.inf
+    return abs(first - second) / max(1.0, abs(first))

@@ -89,7 +89,7 @@ def _candidates(study: Study, run: PlannedRun) -> list:
     if len(candidates) == 1 or run.seed == study.seeds[0]:
         return candidates
     first = read_result(study.path(replace(run, seed=study.seeds[0])))
-    return [replace(candidates[0], **{name: first["config"][name] for name in study.tune})]
+    return [replace(candidates[0], **{name: first.config[name] for name in study.tune})]
 
 
 def _tuned(study: Study, run: PlannedRun, select_by: str, scores: Sequence[float]) -> list[dict[str, object]]:
@@ -155,15 +155,16 @@ def _write(study: Study, planned: PlannedRun, run: Run, tuned: list[dict[str, ob
     if is_main():
         whole, parts = _parts(study, planned)
         train, validation, test = parts
-        data = describe_data(whole, {"train": train, "validation": validation, "test": test})
+        splits = {"train": train, "validation": validation, "test": test}
         result = build_result(
             run,
             train,
             test,
             study=study.name,
             name=planned.name,
-            setting={"name": planned.setting.name, "tuned": tuned},
-            data=data | {"options": dict(planned.corpus), "split_seed": study.split_seed},
+            setting=planned.setting.name,
+            tuned=tuned,
+            data=describe_data(whole, splits, planned.corpus, study.split_seed),
         )
         write_result(study.path(planned), result)
         shutil.rmtree(checkpoint_folder(study, planned), ignore_errors=True)

@@ -110,6 +110,10 @@ class Run:
         return self.predictor.tokenizer
 
     @property
+    def encoder(self):
+        return getattr(self.config, "encoder", None)
+
+    @property
     def converged(self) -> bool:
         return self.best_epoch < self.config.epochs
 

@@ -1,0 +1,117 @@
+"""Result files: one JSON file per run, written whole or not at all, and read into a typed result."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from afl_helpers.errors import DataError, MissingFileError
+from afl_helpers.files import json_text
+from afl_helpers.results.checksums import check_file, read_checksums, write_listed
+from afl_helpers.results.schema import Result, from_json, to_json
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write a result file of a study, and its line in the study's checksums.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    write_listed(path, json_text(_significant(to_json(result))))
+
+
+def _significant(content: object, digits: int = 6) -> object:
+    """Round every float of a nested result to significant digits: enough to compare, short to store."""
+    if isinstance(content, Mapping):
+        return {key: _significant(value, digits) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_significant(value, digits) for value in content]
+    return float(f"{content:.{digits}g}") if isinstance(content, float) else content
+
+
+def read_result(path: Path) -> Result:
+    """Read one result file; in a study with checksums, check that it is as it was written.
+
+    Raises:
+        MissingFileError: there is no such file.
+        DataError: the file is not a result, or was changed.
+    """
+    return _read(path, read_checksums(path.parent.parent) if path.parent.name == "runs" else None)
+
+
+def _read(path: Path, checksums: Mapping[str, str] | None) -> Result:
+    if not path.is_file():
+        raise MissingFileError(f"{path} does not exist; run the missing runs of the study")
+    content = path.read_bytes()
+    if checksums is not None:
+        check_file(path, content, checksums)
+    try:
+        return from_json(json.loads(content.decode("utf-8"), parse_constant=_refuse_constant), path)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); run the study again") from None
+    except (UnicodeDecodeError, RecursionError, ArithmeticError) as error:
+        raise DataError(f"{path}: not valid JSON ({error}); run the study again") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ArithmeticError(f"it holds {name}")
+
+
+def find_results() -> Path:
+    """Return the nearest folder ``results``, in this folder or above it; chapters lie one folder below it.
+
+    Raises:
+        MissingFileError: there is none.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "results").is_dir():
+            return folder / "results"
+    raise MissingFileError(f"there is no folder 'results' in {here} or above it; pass the folder of the results")
+
+
+def read_study(study: str, folder: str | Path | None = None) -> list[Result]:
+    """Read all finished runs of a study, in order of file name.
+
+    Args:
+        study: name of the study, a folder in ``folder``.
+        folder: the folder of the results; :func:`find_results` finds it unless given.
+
+    Raises:
+        MissingFileError: there is no such study.
+        DataError: a result file is broken or was changed.
+    """
+    runs = (find_results() if folder is None else Path(folder)) / study / "runs"
+    if not runs.is_dir() and not (runs.parent / "study.yaml").is_file():
+        raise MissingFileError(f"{runs} does not exist; run: python -m afl_helpers study {study}")
+    paths = sorted(runs.glob("*.json"))  # before the checksums: a file that is written meanwhile is listed first
+    checksums = read_checksums(runs.parent)
+    return [_read(path, checksums) for path in paths]
+
+
+def read_all_studies(folder: str | Path | None = None) -> list[Result]:
+    """Read the runs of every study in a folder of results, by study and file name.
+
+    Args:
+        folder: the folder of the results. Without it :func:`find_results` looks for one; there are no runs where it
+            finds none.
+
+    Raises:
+        MissingFileError: ``folder`` is given and does not exist.
+        DataError: a result file is broken or was changed.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from afl_helpers.results import read_all_studies
+        >>> with TemporaryDirectory() as folder:
+        ...     read_all_studies(folder)  # no study in it
+        []
+    """
+    if folder is None:
+        try:
+            folder = find_results()
+        except MissingFileError:
+            return []
+    elif not Path(folder).is_dir():
+        raise MissingFileError(f"{folder} does not exist; pass the folder of the results")
+    studies = sorted(path.parent.name for path in Path(folder).glob("*/runs"))
+    return [run for study in studies for run in read_study(study, folder)]

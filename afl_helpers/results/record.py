@@ -1,0 +1,179 @@
+"""From a finished run to the result that its file holds."""
+
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afl_helpers.data import Corpus
+from afl_helpers.evaluation import average_precision_per_label, frequency_groups
+from afl_helpers.results.schema import (
+    DataRecord,
+    LabelRecord,
+    LossRecord,
+    Result,
+    ScoreHistogram,
+    Summaries,
+    TimeRecord,
+)
+
+if TYPE_CHECKING:  # importing it takes seconds, which a page that only reads results is spared
+    from afl_helpers.training import Run
+
+N_BINS = 64
+
+#: A history longer than this is not kept: no page shows it, and it would be most of the file.
+_LONGEST_HISTORY = 120
+
+_VERSIONS = ("torch", "transformers", "numpy", "scikit-learn", "iterative-stratification")
+
+
+def build_result(
+    run: "Run",
+    train: Corpus,
+    test: Corpus,
+    *,
+    study: str,
+    name: str,
+    setting: str,
+    tuned: Sequence[Mapping[str, float]],
+    data: DataRecord,
+    block: int | None = None,
+) -> Result:
+    """Build the result of a finished run.
+
+    Args:
+        run: what :func:`~afl_helpers.training.fine_tune` or another method returned.
+        train, test: the documents that it was trained and tested on.
+        study, name: names of the study and of the run.
+        setting: name of the setting in the study's file.
+        tuned: the values that were tried for this setting, each with its validation score.
+        data: see :func:`describe_data`.
+        block: the replicate that the run belongs to, in a study with blocks.
+    """
+    targets = test.dense_labels.astype(bool)
+    scores = run.scores["test"]
+    decisions = {rule: scores >= threshold for rule, threshold in run.thresholds.items()}
+    history = run.history if len(run.history) <= _LONGEST_HISTORY else []
+    return Result(
+        study=study,
+        run=name,
+        setting=setting,
+        tuned=[dict(row) for row in tuned],
+        block=block,
+        data=data,
+        encoder=run.encoder,
+        loss=LossRecord(run.loss["name"], run.loss["params"]),
+        seed=run.seed,
+        method=run.method,
+        config=run.config.to_dict(),
+        metrics=run.metrics,
+        labels=LabelRecord(
+            name=list(test.label_names),
+            training_count=np.asarray(train.label_counts, dtype=np.int64),
+            support=targets.sum(0),
+            mean_score=scores.mean(0),
+            average_precision=average_precision_per_label(targets, scores),
+            predicted={rule: own.sum(0) for rule, own in decisions.items()},
+            true_positives={rule: (own & targets).sum(0) for rule, own in decisions.items()},
+            threshold={rule: float(value) for rule, value in run.thresholds.items() if np.ndim(value) == 0},
+        ),
+        summaries=summarize_scores(targets, scores, train.label_counts, test.label_names),
+        environment=describe_environment(),
+        time=TimeRecord(
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(run.seconds, 2),
+            documents_per_second=round(len(train) * len(run.history) / run.seconds, 2),
+            epochs=None if run.converged is None else len(run.history),
+            best_epoch=None if run.converged is None else run.best_epoch,
+            converged=run.converged,
+            history={column: [row[column] for row in history] for column in history[0]} if history else {},
+        ),
+    )
+
+
+def describe_data(
+    corpus: Corpus, splits: Mapping[str, Corpus], options: Mapping[str, Any], split_seed: int
+) -> DataRecord:
+    """Describe what a run was measured on: corpus, fingerprint, sizes, and how to load the same documents again."""
+    return DataRecord(
+        corpus=corpus.name,
+        source=corpus.source,
+        fingerprint=corpus.fingerprint,
+        n_documents=len(corpus),
+        n_labels=corpus.n_labels,
+        sizes={name: len(split) for name, split in splits.items()},
+        options=dict(options),
+        split_seed=split_seed,
+    )
+
+
+def summarize_scores(
+    targets: NDArray[np.bool_], scores: NDArray[np.float64], label_counts: Sequence[int], label_names: Sequence[str]
+) -> Summaries:
+    """Count scores in 64 bins, of positives and negatives, per frequency third and for six labels.
+
+    The six labels are, of each third, the most frequent one and the middle one.
+
+    Args:
+        targets, scores: (n_documents, n_labels) on test.
+        label_counts: (n_labels,) counts on train, which order the labels.
+        label_names: (n_labels,).
+    """
+    bins = np.minimum((scores * N_BINS).astype(np.int64), N_BINS - 1)
+
+    def histogram(columns: NDArray[np.bool_] | list[int]) -> ScoreHistogram:
+        own, positive = bins[:, columns], targets[:, columns]
+        counts = [np.bincount(own[chosen], minlength=N_BINS) for chosen in (positive, ~positive)]
+        return ScoreHistogram(*counts)
+
+    groups = frequency_groups(label_counts)
+    shown = {}
+    for members in groups.values():
+        by_count = sorted(np.flatnonzero(members), key=lambda c: (-label_counts[c], c))
+        for c in dict.fromkeys((*by_count[:1], *by_count[len(by_count) // 2 :][:1])):
+            shown[label_names[c]] = histogram([int(c)])
+    return Summaries({name: histogram(members) for name, members in groups.items()}, shown)
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return versions, commit, device and processor."""
+    import torch
+
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in _VERSIONS},
+        "commit": commit,
+        "device": torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU, {torch.get_num_threads()} threads",
+        "processor": _processor(),
+    }
+
+
+def _processor() -> str:
+    """Name, family and model of the processor where the system tells, and the vector instructions that torch uses."""
+    import torch
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        lines = []
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    capability = torch.backends.cpu.get_cpu_capability()
+    if "model name" not in facts:
+        return f"{platform.processor() or platform.machine()}, {capability}"
+    family = f"family {facts.get('cpu family')}, model {facts.get('model')}"
+    return f"{facts['model name']} ({family}), {capability}"
