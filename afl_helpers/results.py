@@ -30,7 +30,7 @@ from afl_helpers.evaluation import (
     paired_difference,
     resampling_weights,
 )
-from afl_helpers.evaluation.validation import ratio
+from afl_helpers.evaluation.reductions import ratio
 from afl_helpers.files import json_text, write_text
 from afl_helpers.training.config import THRESHOLDS
 

@@ -20,8 +20,8 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 from afl_helpers.evaluation import (
     average_precision_per_label,
     bootstrap_decisions,
+    bootstrap_weights,
     evaluate,
-    resampling_weights,
     roc_auc_per_label,
     tune_thresholds,
 )
@@ -86,7 +86,7 @@ def beside_scikit_learn() -> dict[str, dict[str, float]]:
         error = float(np.nanmax(np.abs(found - expected)))
         table[name] = {"seconds": seconds, "scikit_learn_seconds": peer, "largest_difference": error}
     decisions = scores >= tune_thresholds(targets, scores)
-    seconds, _ = least(lambda: bootstrap_decisions(targets, decisions, resampling_weights(len(targets), N_REPLICATES)))
+    seconds, _ = least(lambda: bootstrap_decisions(targets, decisions, bootstrap_weights(len(targets), N_REPLICATES)))
     few = 5
     peer, _ = least(lambda: resample_with_scikit_learn(targets, decisions, few), repetitions=1)
     table[f"{N_REPLICATES:,} resamples of precision, recall and F1"] = {

@@ -15,14 +15,15 @@ from afl_helpers.errors import UsageError
 from afl_helpers.evaluation import (
     TopK,
     average_precision_per_label,
+    binarize,
     bootstrap_average_precision,
     bootstrap_decisions,
+    bootstrap_weights,
     brier_scores,
     calibration_bins,
-    calibration_errors,
-    decide,
     evaluate,
     evaluate_tuned,
+    expected_calibration_errors,
     fit_thresholds,
     frequency_curve,
     frequency_groups,
@@ -31,12 +32,10 @@ from afl_helpers.evaluation import (
     label_table,
     paired_difference,
     paper_metrics,
-    probability_of_improvement,
     ranking_metrics,
-    resampling_weights,
     seed_interval,
-    summarize_runs,
     tune_thresholds,
+    tune_top_k,
 )
 
 # Four documents, two labels; decisions at 0.5: rows (1,0), (0,0), (1,1), (1,0).
@@ -175,9 +174,9 @@ def test_proportional_cut_predicts_as_often_as_in_training():
 def test_bootstrap_replicates_equal_metrics_of_the_resampled_documents():
     rng = np.random.default_rng(3)
     targets, scores = (rng.random((60, 5)) < 0.3), np.round(rng.random((60, 5)), 1)
-    weights = resampling_weights(60, n_replicates=4)
+    weights = bootstrap_weights(60, n_replicates=4)
     assert (weights.sum(1) == 60).all()
-    np.testing.assert_array_equal(weights, resampling_weights(60, n_replicates=4))
+    np.testing.assert_array_equal(weights, bootstrap_weights(60, n_replicates=4))
     counted = bootstrap_decisions(targets, scores >= 0.6, weights)
     precision = bootstrap_average_precision(targets, scores, weights)
     for r, weight in enumerate(weights):
@@ -205,7 +204,7 @@ def test_intervals():
 def test_bootstrap_of_average_precision_with_ties_and_a_label_without_positives():
     rng = np.random.default_rng(4)
     targets, scores = rng.random((80, 4)) < [0.02, 0.3, 0.9, 0.0], np.round(rng.random((80, 4)), 1)
-    weights = resampling_weights(80, n_replicates=50)
+    weights = bootstrap_weights(80, n_replicates=50)
     found = bootstrap_average_precision(targets, scores, weights)
     assert np.isnan(found[:, 3]).all()
     for r in (0, 7, 49):
@@ -242,33 +241,10 @@ def test_seed_intervals_cover_as_often_as_they_say():
     assert 0.93 < np.mean([i["low"] <= 0.5 <= i["high"] for i in found]) < 0.97
 
 
-def test_summary_of_several_losses():
-    values = np.arange(8.0).reshape(4, 2)  # 0 to 7: the middle half is 2 to 5
-    found = summarize_runs({"a": values, "b": values * 0 + 3}, n_replicates=200)
-    assert found.loc["a", "estimate"] == 3.5 and found.loc["a", "low"] < 3.5 < found.loc["a", "high"]
-    assert found.loc["b", ["estimate", "low", "high", "n_seeds", "n_tasks"]].tolist() == [3, 3, 3, 4, 2]
-    outlier = values.copy()
-    outlier[0, 0] = -1000
-    assert summarize_runs({"a": outlier}, n_replicates=10).loc["a", "estimate"] == 3.5
-    assert summarize_runs({"a": outlier}, "mean", n_replicates=10).loc["a", "estimate"] < -100
-    assert summarize_runs({"a": values[:, ::-1]}, "median", n_replicates=10).loc["a", "estimate"] == 3.5
-    with pytest.raises(UsageError, match="NaN"):
-        summarize_runs({"a": [[1.0, math.nan]]})
-
-
-def test_probability_of_improvement_by_hand():
-    # task 0: pairs 3>2, 3>4 no, 1 neither; task 1: always higher
-    found = probability_of_improvement([[3.0, 9.0], [1.0, 9.0]], [[2.0, 1.0], [4.0, 1.0]], n_replicates=100)
-    assert found["probability"] == (1 / 4 + 1) / 2 and found["low"] <= found["probability"] <= found["high"]
-    assert probability_of_improvement([[1.0]], [[1.0]], n_replicates=5)["probability"] == 0.5
-    with pytest.raises(UsageError, match="same tasks"):
-        probability_of_improvement([[1.0]], [[1.0, 2.0]])
-
-
 def test_top_k():
     scores = np.array([[0.9, 0.8, 0.1], [0.5, 0.5, 0.5]])
-    assert decide(scores, TopK(2)).tolist() == [[True, True, False], [True, True, False]]
-    assert not decide(scores, TopK(0)).any() and decide(scores, TopK(9)).all()
+    assert binarize(scores, TopK(2)).tolist() == [[True, True, False], [True, True, False]]
+    assert not binarize(scores, TopK(0)).any() and binarize(scores, TopK(9)).all()
     found = evaluate([[1, 1, 0], [0, 0, 1]], scores, TopK(2))
     assert (found["precision_micro"], found["recall_micro"]) == (2 / 4, 2 / 3)
     assert "threshold" not in label_table([[1, 1, 0], [0, 0, 1]], scores, TopK(2))
@@ -280,7 +256,7 @@ def test_top_k():
 @given(problems(), st.sampled_from(["f1_micro", "f1_macro"]))
 def test_top_k_is_the_best_k(problem, metric):
     targets, scores = problem
-    reached = evaluate(targets, scores, tune_thresholds(targets, scores, "top_k", metric))[metric]
+    reached = evaluate(targets, scores, tune_top_k(targets, scores, metric))[metric]
     best = max(evaluate(targets, scores, TopK(k))[metric] for k in range(1, targets.shape[1] + 1))
     assert reached == pytest.approx(best)
 
@@ -296,11 +272,13 @@ def test_evaluate_tuned_takes_its_thresholds_from_validation_alone():
     validation, test = (targets[:60], scores[:60]), (targets[60:], scores[60:])
     arguments = {"label_counts": [50, 20, 10, 5], "n_documents": 100}
     found = evaluate_tuned(validation=validation, test=test, **arguments)
-    assert list(found) == ["at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional", "tuned_top_k"]
+    assert list(found) == ["at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional"]
     for rule, value in fit_thresholds(*validation, np.array([0.5, 0.2, 0.1, 0.05])).items():
         assert found[rule] == pytest.approx(evaluate(*test, value, [50, 20, 10, 5]), nan_ok=True)
     # Other test documents, the same thresholds: the first half of test alone gives the decisions it had.
-    part = evaluate_tuned(validation=validation, test=(targets[60:90], scores[60:90]), rules=["common"], **arguments)
+    part = evaluate_tuned(
+        validation=validation, test=(targets[60:90], scores[60:90]), rules=["tuned_common"], **arguments
+    )
     assert (
         part["tuned_common"]["f1_micro"]
         == evaluate(targets[60:90], scores[60:90], tune_thresholds(*validation))["f1_micro"]
@@ -312,7 +290,7 @@ def test_evaluate_tuned_takes_its_thresholds_from_validation_alone():
     [
         ({"test": "validation"}, "the same scores; tune on documents that are not in test"),
         ({"label_counts": [1, 2]}, r"shape \(2,\), scores have 4 labels"),
-        ({"n_documents": 10}, "n_documents is 10, a label has 50"),
+        ({"n_documents": 10}, "50 at label 0, more than n_documents = 10"),
     ],
 )
 def test_evaluate_tuned_refuses_what_would_mislead(changes, words):
@@ -332,7 +310,7 @@ def test_evaluate_tuned_refuses_what_would_mislead(changes, words):
 def test_calibration_by_hand():
     # two bins: [0, .5) has scores .1, .3 and one positive; [.5, 1] has .5, 1 and two
     targets, scores = [[0], [1], [1], [1]], [[0.1], [0.3], [0.5], [1.0]]
-    overall, per_label = calibration_errors(targets, scores, n_bins=2)
+    overall, per_label = expected_calibration_errors(targets, scores, n_bins=2)
     assert overall == per_label[0] == pytest.approx(0.5 * abs(0.5 - 0.2) + 0.5 * abs(1 - 0.75))
     bins = calibration_bins(targets, scores, n_bins=2)
     assert bins.to_dict("list") == {"n": [2, 2], "mean_score": pytest.approx([0.2, 0.75]), "observed": [0.5, 1.0]}
@@ -343,9 +321,14 @@ def test_a_calibrated_score_has_next_to_no_calibration_error():
     rng = np.random.default_rng(8)
     scores = rng.random((40_000, 2))
     targets = rng.random(scores.shape) < scores
-    assert calibration_errors(targets, scores)[0] < 0.01 < 0.1 < calibration_errors(targets, scores**3)[0]
+    assert (
+        expected_calibration_errors(targets, scores)[0]
+        < 0.01
+        < 0.1
+        < expected_calibration_errors(targets, scores**3)[0]
+    )
     logits = evaluate(targets[:50], scores[:50] * 8 - 4)
-    assert math.isnan(logits["brier"]) and math.isnan(logits["calibration_error"])
+    assert math.isnan(logits["brier"]) and math.isnan(logits["expected_calibration_error"])
 
 
 def test_frequency_curve_by_hand():
@@ -374,8 +357,8 @@ def test_frequency_curve_by_hand():
         (lambda: evaluate(TARGETS, np.where(SCORES == 0.8, np.nan, SCORES)), "nan at row 2, label 1"),
         (lambda: evaluate(np.where(TARGETS, np.nan, 0), SCORES), "nan at row 0, label 0"),
         (lambda: evaluate(TARGETS, SCORES, [0.5, math.nan]), "thresholds hold NaN"),
-        (lambda: calibration_errors(TARGETS, SCORES * 2), "probabilities"),
-        (lambda: calibration_errors(TARGETS, SCORES, 0), "n_bins"),
+        (lambda: expected_calibration_errors(TARGETS, SCORES * 2), "probabilities"),
+        (lambda: expected_calibration_errors(TARGETS, SCORES, 0), "n_bins"),
         (lambda: ranking_metrics(TARGETS, SCORES, (0,)), "ks are"),
         (lambda: frequency_groups([1, 2], "third"), "cutoffs"),
         (lambda: label_table(TARGETS, SCORES, label_names=["a"]), "label_names has 1"),
@@ -400,6 +383,6 @@ def test_errors_say_what_and_what_to_do(call, words):
 
 @pytest.mark.parametrize("n_documents", [2, 4])
 def test_weights_of_another_number_of_documents_are_refused(n_documents):
-    weights = resampling_weights(n_documents, 10)
+    weights = bootstrap_weights(n_documents, 10)
     with pytest.raises(UsageError, match=rf"weights have shape \(10, {n_documents}\) for 3 documents"):
         bootstrap_average_precision(np.eye(3, dtype=int), np.eye(3), weights)

@@ -14,8 +14,8 @@ from torchmetrics.functional.classification import binary_calibration_error
 from afl_helpers.evaluation import (
     average_precision_per_label,
     brier_scores,
-    calibration_errors,
     evaluate,
+    expected_calibration_errors,
     ranking_metrics,
     roc_auc_per_label,
 )
@@ -146,7 +146,7 @@ def test_scores_equal_torchmetrics(problem):
 def test_calibration_equals_torchmetrics_and_scikit_learn(problem, n_bins):
     targets, scores = problem
     scores = scores * 0.999  # torchmetrics gives a score of 1 a bin of its own
-    overall, per_label = calibration_errors(targets, scores, n_bins)
+    overall, per_label = expected_calibration_errors(targets, scores, n_bins)
     # A score on an edge falls to either side in float32: compare where none lies near one.
     near = np.abs(scores * n_bins - np.rint(scores * n_bins)) < 1e-4
     if not (near & (scores > 0)).any():
@@ -164,10 +164,10 @@ def test_calibration_equals_torchmetrics_and_scikit_learn(problem, n_bins):
 
 
 def test_blocks_do_not_change_a_value(monkeypatch):
-    from afl_helpers.evaluation import validation
+    from afl_helpers.evaluation import reductions
 
     rng = np.random.default_rng(0)
     targets, scores = rng.random((50, 13)) < 0.2, np.round(rng.random((50, 13)), 1)
     whole = evaluate(targets, scores, label_counts=np.arange(13))
-    monkeypatch.setattr(validation, "BLOCK", 120)
+    monkeypatch.setattr(reductions, "BLOCK", 120)
     assert evaluate(targets, scores, label_counts=np.arange(13)) == pytest.approx(whole)
