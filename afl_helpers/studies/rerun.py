@@ -10,6 +10,12 @@ from afl_helpers.results import TUNED, build_result, unpack_decisions
 from afl_helpers.studies.plan import METHODS
 from afl_helpers.studies.run import corpus_parts
 
+#: Metrics that have another name since a result was recorded: old -> new.
+_RENAMED = {
+    "calibration_error": "expected_calibration_error",
+    "calibration_error_macro": "expected_calibration_error_macro",
+}
+
 
 def repeat(result: Mapping[str, object]) -> dict[str, object]:
     """The content of a new result file, from what an old one says was done.
@@ -47,8 +53,9 @@ def difference(first: Mapping[str, object], second: Mapping[str, object]) -> dic
         ``same_environment``: whether processor and versions are the same.
     """
     metric = max(
-        _distance(value, second["metrics"]["test"][rule][name])
+        _distance(value, again[name if name in again else _RENAMED[name]])
         for rule, metrics in first["metrics"]["test"].items()
+        for again in [second["metrics"]["test"][rule]]
         for name, value in metrics.items()
     )
     shape = first["data"]["parts"]["test"], first["data"]["n_labels"]
