@@ -2,9 +2,9 @@
 
     python benchmarks/evaluation.py
 
-The first table times one process on one set of scores. scikit-learn's bootstrap is timed on a few replicates, and its time
-is scaled up. The second table runs each size in a new process: the seconds that all per-label AUCs take, the seconds that
-`evaluate` takes, and the peak memory of the process, inputs included.
+The first table times one process on one set of scores. scikit-learn's bootstrap is timed on a few replicates, and its
+time is scaled up. The second table runs each size in a new process: the seconds that all per-label AUCs take, the
+seconds that `evaluate` takes, and the peak memory of the process, inputs included.
 """
 
 import argparse

@@ -35,7 +35,7 @@ CACHED = 2**18
 class BlockEvaluation:
     """Evaluate documents block by block, keeping counts instead of scores.
 
-    It stays although no study uses it: ``benchmarks/load.py`` needs it, with label sets whose scores do not fit into memory.
+    No study uses it: it is for label sets whose scores do not fit into memory, as in ``benchmarks/load.py``.
 
     Memory is 16 bytes per label and cell (0.6 GB for 5,000 labels) and 12 bytes per document, whatever the product of
     the two. All metrics are exact but ROC AUC and average precision, for which scores within one cell are ties: these
@@ -155,7 +155,7 @@ class BlockEvaluation:
 def cells(scores: FloatArray) -> IntArray:
     """Return the cell of each score in [0, 1]; a higher score is never in a lower cell.
 
-    The leading bits of a positive float grow with it: the exponent counts doublings, and the mantissa divides each evenly.
+    The leading bits of a positive float grow with it: the exponent counts doublings, the mantissa divides each evenly.
     """
     above = scores > 0.5
     near = np.maximum(np.where(above, 1 - scores, scores), 2.0**-30).astype(np.float32)

@@ -21,7 +21,7 @@ def expected_calibration_errors(
     """Return the expected calibration error of the scores (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
 
     Scores fall into ``n_bins`` bins of equal width, [k / n_bins, (k + 1) / n_bins); a score of 1 falls into the last.
-    The error is the absolute difference between a bin's share of positives and its mean score, averaged over the scores.
+    The error is the absolute difference of a bin's share of positives and its mean score, averaged over the scores.
 
     Args:
         targets, scores: (n_documents, n_labels); scores in [0, 1].
@@ -36,7 +36,7 @@ def expected_calibration_errors(
     Example:
         >>> from afl_helpers.evaluation import expected_calibration_errors
         >>> overall, per_label = expected_calibration_errors([[1, 0], [1, 0]], [[0.5, 0.5], [0.5, 0.5]])
-        >>> overall, per_label.tolist()  # the scores of one label are too low, of the other too high; together they cancel
+        >>> overall, per_label.tolist()  # one label scored too low, one too high: overall they cancel
         (0.0, [0.5, 0.5])
     """
     return errors_from_bins(*score_bins(targets, scores, n_bins))

@@ -41,7 +41,7 @@ class Counts(NamedTuple):
 
 
 def decision_metrics(by_label: Counts, by_document: Counts, zero_division: float = 0.0) -> dict[str, float]:
-    """Return the metrics of :func:`~afl_helpers.evaluation.evaluate` that depend on decisions alone, from their counts."""
+    """Return those metrics of :func:`~afl_helpers.evaluation.evaluate` that depend on decisions alone."""
     n_labels, n_documents = len(by_label.actual), len(by_document.actual)
     wrong = by_document.predicted + by_document.actual - 2 * by_document.true_positives
     metrics = {"subset_accuracy": float((wrong == 0).mean()), "hamming_accuracy": float(1 - wrong.mean() / n_labels)}

@@ -41,8 +41,8 @@ def paired_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
         level: of the interval.
 
     Returns:
-        ``difference`` (mean), ``low`` and ``high`` (percentile interval), and the two-sided ``p_value``: twice the share
-        of replicates on the rarer side of 0, each count plus one, at most 1.
+        ``difference`` (mean), ``low`` and ``high`` (percentile interval), and the two-sided ``p_value``: twice the
+        share of replicates on the rarer side of 0, each count plus one, at most 1.
 
     Raises:
         UsageError: shapes differ, or no pair is defined.

@@ -173,9 +173,9 @@ def paper_metrics(
 ) -> dict[str, float]:
     """Return the eight metrics that the paper reports, under one reading.
 
-    The paper names neither the averaging of F1 and ROC AUC nor whether the AUC is of scores or of decisions. ``average``
-    applies to F1 and both AUCs, and both AUCs are given. "Accuracy" is subset accuracy, as in scikit-learn's
-    ``accuracy_score`` of several labels.
+    The paper states neither the averaging of F1 and ROC AUC nor whether the AUC is of scores or of decisions.
+    ``average`` applies to F1 and both AUCs, and both AUCs are given. "Accuracy" is subset accuracy, as in
+    scikit-learn's ``accuracy_score`` of several labels.
 
     Args:
         targets, scores, thresholds: as in :func:`evaluate`.

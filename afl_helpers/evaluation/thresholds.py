@@ -147,9 +147,9 @@ def tune_thresholds(
     Args:
         targets, scores: (n_documents, n_labels); scores in [0, 1] for ``"per_label"``.
         rule: ``"common"``: the one threshold with the highest ``metric``. ``"per_label"``: each label's own best F1,
-            drawn towards the common threshold on the logit scale: a label with ``shrinkage`` positives lies half-way, one
-            without any takes the common threshold. ``"proportional"``: each label is predicted as often as it occurs in
-            training (PCut, Yang, SIGIR 2001); the targets are not used.
+            drawn towards the common threshold on the logit scale: a label with ``shrinkage`` positives lies half-way,
+            one without any takes the common threshold. ``"proportional"``: each label is predicted as often as it
+            occurs in training (PCut, Yang, SIGIR 2001); the targets are not used.
         metric: ``"f1_micro"`` or ``"f1_macro"``, for the common threshold.
         shrinkage: number of positives that weighs as much as the common threshold; 0 for no shrinkage.
         label_rates: (n_labels,) share of training documents with each label; only ``"proportional"`` needs it.

@@ -1,4 +1,4 @@
-"""Checks of the arguments that metrics share: each returns a plain array, or raises a UsageError that names the fault."""
+"""Checks of shared arguments: each returns a plain array, or raises a UsageError that names the fault."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
