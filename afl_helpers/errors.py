@@ -1,7 +1,9 @@
 """Errors meant for users: one sentence that names what was wrong and says what to do."""
 
 import difflib
+import importlib
 from collections.abc import Iterable
+from types import ModuleType
 
 
 class UsageError(ValueError):
@@ -26,6 +28,36 @@ class MissingFileError(OSError):
 
 class StorageError(OSError):
     """A file that could not be written; the message says which, why, and what to do."""
+
+
+class MissingExtraError(ImportError):
+    """An optional package that is not installed; the message gives the command that installs it."""
+
+
+def require(module: str, extra: str, caller: str = "this") -> ModuleType:
+    """Import a package that only an extra of afl-helpers installs.
+
+    Args:
+        module: name of the package, such as ``"pandas"``.
+        extra: the extra that installs it, such as ``"data"``.
+        caller: what needs it, the first words of the message.
+
+    Raises:
+        MissingExtraError: the package is not installed.
+
+    Example:
+        >>> from afl_helpers.errors import require
+        >>> require("no_such_package", "data", "label_table")
+        Traceback (most recent call last):
+            ...
+        afl_helpers.errors.MissingExtraError: label_table needs no_such_package; run: pip install "afl-helpers[data]"
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:  # the package is there, but something that it imports is not
+            raise
+        raise MissingExtraError(f'{caller} needs {module}; run: pip install "afl-helpers[{extra}]"') from None
 
 
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UsageError:

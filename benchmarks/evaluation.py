@@ -1,10 +1,10 @@
-"""Ranking measures and bootstrap beside scikit-learn, and how time and memory grow.
+"""Ranking metrics and the bootstrap against scikit-learn, and how time and memory grow with size.
 
     python benchmarks/evaluation.py
 
-The first table times one process on one set of scores; scikit-learn's bootstrap is timed on a few resamples and its time
-scaled up. The second table measures each size in a process of its own: seconds of all per-label AUCs and of `evaluate`,
-and the peak memory of the process, its inputs included.
+The first table times one process on one set of scores. scikit-learn's bootstrap is timed on a few replicates, and its
+time is scaled up. The second table runs each size in a new process: the seconds that all per-label AUCs take, the
+seconds that `evaluate` takes, and the peak memory of the process, inputs included.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 from afl_helpers.evaluation import (
     average_precision_per_label,
     bootstrap_decisions,
+    bootstrap_weights,
     evaluate,
-    resampling_weights,
     roc_auc_per_label,
     tune_thresholds,
 )
@@ -35,7 +35,7 @@ RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "ev
 
 
 def problem(n_documents: int, n_labels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Targets with a long tail, about four a document, and probabilities with ties."""
+    """Return long-tailed targets, about four per document, and probabilities with ties."""
     rng = np.random.default_rng(0)
     rates = 0.4 / np.arange(1, n_labels + 1) ** 0.7
     targets = rng.random((n_documents, n_labels), dtype=np.float32) < rates
@@ -45,17 +45,17 @@ def problem(n_documents: int, n_labels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def least(function: Callable[[], object], repetitions: int = 5) -> tuple[float, object]:
-    """Least seconds of several calls, and what the last one returned."""
+    """Return the seconds of the fastest of several calls, and the result of the last."""
     times = []
     for _ in range(repetitions):
         started = time.perf_counter()
-        found = function()
+        result = function()
         times.append(time.perf_counter() - started)
-    return min(times), found
+    return min(times), result
 
 
-def loop(function: Callable, targets: np.ndarray, scores: np.ndarray, needs_negative: bool) -> np.ndarray:
-    """scikit-learn's measure, label by label; NaN where it is undefined."""
+def loop(function: Callable[..., float], targets: np.ndarray, scores: np.ndarray, needs_negative: bool) -> np.ndarray:
+    """Return scikit-learn's metric, label by label; NaN where it is undefined."""
     values = np.full(targets.shape[1], np.nan)
     for label in range(targets.shape[1]):
         if targets[:, label].any() and not (needs_negative and targets[:, label].all()):
@@ -63,7 +63,8 @@ def loop(function: Callable, targets: np.ndarray, scores: np.ndarray, needs_nega
     return values
 
 
-def resample_with_scikit_learn(targets: np.ndarray, decisions: np.ndarray, n_replicates: int) -> None:
+def bootstrap_with_scikit_learn(targets: np.ndarray, decisions: np.ndarray, n_replicates: int) -> None:
+    """Compute precision, recall and F1, micro and macro, of drawn documents."""
     rng = np.random.default_rng(0)
     for _ in range(n_replicates):
         rows = rng.integers(len(targets), size=len(targets))
@@ -72,6 +73,7 @@ def resample_with_scikit_learn(targets: np.ndarray, decisions: np.ndarray, n_rep
 
 
 def beside_scikit_learn() -> dict[str, dict[str, float]]:
+    """Time each function and scikit-learn's counterpart on one set of scores, and print the ratios."""
     targets, scores = problem(*SHAPE)
     scores = scores.astype(float)
     table = {}
@@ -79,17 +81,17 @@ def beside_scikit_learn() -> dict[str, dict[str, float]]:
         ("ROC AUC of each label", roc_auc_per_label, roc_auc_score, True),
         ("average precision of each label", average_precision_per_label, average_precision_score, False),
     ):
-        seconds, found = least(lambda ours=ours: ours(targets, scores))
+        seconds, result = least(lambda ours=ours: ours(targets, scores))
         peer, expected = least(
             lambda theirs=theirs, need=needs_negative: loop(theirs, targets, scores, need), repetitions=1
         )
-        error = float(np.nanmax(np.abs(found - expected)))
+        error = float(np.nanmax(np.abs(result - expected)))
         table[name] = {"seconds": seconds, "scikit_learn_seconds": peer, "largest_difference": error}
     decisions = scores >= tune_thresholds(targets, scores)
-    seconds, _ = least(lambda: bootstrap_decisions(targets, decisions, resampling_weights(len(targets), N_REPLICATES)))
+    seconds, _ = least(lambda: bootstrap_decisions(targets, decisions, bootstrap_weights(len(targets), N_REPLICATES)))
     few = 5
-    peer, _ = least(lambda: resample_with_scikit_learn(targets, decisions, few), repetitions=1)
-    table[f"{N_REPLICATES:,} resamples of precision, recall and F1"] = {
+    peer, _ = least(lambda: bootstrap_with_scikit_learn(targets, decisions, few), repetitions=1)
+    table[f"{N_REPLICATES:,} bootstrap replicates of precision, recall and F1"] = {
         "seconds": seconds,
         "scikit_learn_seconds": peer * N_REPLICATES / few,
     }
@@ -102,6 +104,7 @@ def beside_scikit_learn() -> dict[str, dict[str, float]]:
 
 
 def measure(n_documents: int, n_labels: int) -> dict[str, float]:
+    """Return the seconds and the peak memory of one size."""
     targets, scores = problem(n_documents, n_labels)
     auc, _ = least(lambda: roc_auc_per_label(targets, scores), repetitions=2)
     every, _ = least(lambda: evaluate(targets, scores, label_counts=targets.sum(0)), repetitions=1)
@@ -109,6 +112,7 @@ def measure(n_documents: int, n_labels: int) -> dict[str, float]:
 
 
 def growth() -> dict[str, dict[str, float]]:
+    """Measure each of the sizes in a new process, and print the table."""
     print("\ndocuments x labels   AUC of each label   evaluate, with groups   peak memory")
     table = {}
     for n_documents, n_labels in SIZES:
@@ -128,8 +132,8 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(*arguments.one)))
         return
-    found = {"environment": describe_environment(), "beside_scikit_learn": beside_scikit_learn(), "growth": growth()}
-    write_json(RESULT, found)
+    result = {"environment": describe_environment(), "beside_scikit_learn": beside_scikit_learn(), "growth": growth()}
+    write_json(RESULT, result)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Evaluation by blocks of documents agrees with evaluation of all at once."""
+"""Evaluation by blocks of documents equals evaluation of all documents at once."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ RANKED = {"roc_auc_micro", "roc_auc_macro", "average_precision_micro", "average_
 
 
 def problem(n_documents: int, n_labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Targets with a long tail, labels without positives among them, and probabilities that follow them."""
+    """Return long-tailed targets, some labels without positives, and probabilities that depend on them."""
     rng = np.random.default_rng(seed)
     rates = 0.5 / np.arange(1, n_labels + 1) ** 1.5
     targets = rng.random((n_documents, n_labels)) < rates
@@ -31,32 +31,32 @@ def in_blocks(targets, scores, size: int, **options) -> BlockEvaluation:
 
 @pytest.mark.parametrize("zero_division", [0.0, 1.0, float("nan")])
 @pytest.mark.parametrize("size", [1, 7, 300])
-def test_every_measure_is_that_of_all_documents_at_once(size, zero_division):
+def test_every_metric_equals_that_of_all_documents_at_once(size, zero_division):
     targets, scores = problem(300, 40)
     thresholds = np.linspace(0.05, 0.5, 40)
-    found = in_blocks(targets, scores, size, thresholds=thresholds, zero_division=zero_division).metrics()
+    result = in_blocks(targets, scores, size, thresholds=thresholds, zero_division=zero_division).metrics()
     expected = evaluate(targets, scores, thresholds, zero_division=zero_division)
-    assert set(found) == set(expected)
+    assert set(result) == set(expected)
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value, abs=5e-3 if name in RANKED else 1e-12, nan_ok=True), name
+        assert result[name] == pytest.approx(value, abs=5e-3 if name in RANKED else 1e-12, nan_ok=True), name
 
 
 def test_scores_in_different_cells_are_ranked_exactly():
     targets, scores = problem(400, 30)
     scores = np.round(scores * 50) / 50
-    found, expected = in_blocks(targets, scores, 64).metrics(), evaluate(targets, scores)
-    assert {name: found[name] for name in RANKED} == pytest.approx({name: expected[name] for name in RANKED})
+    result, expected = in_blocks(targets, scores, 64).metrics(), evaluate(targets, scores)
+    assert {name: result[name] for name in RANKED} == pytest.approx({name: expected[name] for name in RANKED})
 
 
-def test_the_table_of_labels_is_the_same():
+def test_the_label_table_is_the_same():
     targets, scores = problem(300, 12)
     names = [f"label {i}" for i in range(12)]
-    found = in_blocks(targets, scores, 50).label_table(names)
-    expected = label_table(targets, scores, label_names=names)[list(found)]
+    result = in_blocks(targets, scores, 50).label_table(names)
+    expected = label_table(targets, scores, label_names=names)[list(result)]
     exact = ["label", "support", "threshold", "predicted", "precision", "recall", "f1"]
-    assert found[exact].equals(expected[exact])
+    assert result[exact].equals(expected[exact])
     assert np.allclose(
-        found[["roc_auc", "average_precision"]], expected[["roc_auc", "average_precision"]], atol=5e-3, equal_nan=True
+        result[["roc_auc", "average_precision"]], expected[["roc_auc", "average_precision"]], atol=5e-3, equal_nan=True
     )
 
 
@@ -68,8 +68,8 @@ def test_sparse_targets_count_like_dense_ones():
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=50))
 def test_a_higher_score_is_never_in_a_lower_cell(values):
-    found = cells(np.sort(np.array(values)))
-    assert (np.diff(found) >= 0).all() and found.min() >= 0 and found.max() < N_CELLS
+    result = cells(np.sort(np.array(values)))
+    assert (np.diff(result) >= 0).all() and result.min() >= 0 and result.max() < N_CELLS
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_wrong_block_is_refused_and_not_counted(targets, scores, words):
     assert evaluation.metrics() == pytest.approx(before, nan_ok=True)
 
 
-def test_nothing_to_evaluate_is_said():
+def test_an_evaluation_without_documents_and_wrong_thresholds_are_refused():
     with pytest.raises(UsageError, match="add blocks"):
         BlockEvaluation(2).metrics()
     with pytest.raises(UsageError, match="thresholds have shape"):

@@ -1,4 +1,4 @@
-"""Every measure equals scikit-learn's and torchmetrics', on ordinary and degenerate inputs."""
+"""Every metric equals scikit-learn's and torchmetrics', on ordinary and degenerate inputs."""
 
 import math
 
@@ -14,8 +14,8 @@ from torchmetrics.functional.classification import binary_calibration_error
 from afl_helpers.evaluation import (
     average_precision_per_label,
     brier_scores,
-    calibration_errors,
     evaluate,
+    expected_calibration_errors,
     ranking_metrics,
     roc_auc_per_label,
 )
@@ -27,7 +27,7 @@ AVERAGES = ("micro", "macro", "weighted", "samples")
 
 @st.composite
 def problems(draw, n_documents=(1, 25), n_labels=(1, 6)):
-    """Targets from none to all positive; scores with no ties, many ties, or constant by label."""
+    """Targets from none to all positive; scores with no ties, many ties, or constant scores."""
     shape = draw(st.integers(*n_documents)), draw(st.integers(*n_labels))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     targets = rng.random(shape) < draw(st.sampled_from([0.0, 0.05, 0.3, 0.7, 1.0]))
@@ -41,7 +41,7 @@ def problems(draw, n_documents=(1, 25), n_labels=(1, 6)):
 
 
 def defined(values):
-    """Mean of what is not NaN, as the package means over labels."""
+    """Return the mean of the values that are not NaN, as the package averages over labels."""
     values = [value for value in values if not math.isnan(value)]
     return float(np.mean(values)) if values else math.nan
 
@@ -55,24 +55,24 @@ def columns(function, targets, values, needs_negative):
 @given(problems(), st.sampled_from([0.0, 1.0, math.nan]))
 def test_decisions_equal_scikit_learn_at_each_zero_division(problem, zero_division):
     targets, scores = problem
-    found, decisions = evaluate(targets, scores, zero_division=zero_division), scores >= 0.5
+    result, decisions = evaluate(targets, scores, zero_division=zero_division), scores >= 0.5
     for name, function in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
-        if targets.shape[1] == 1:  # scikit-learn takes one column for a binary problem
+        if targets.shape[1] == 1:  # scikit-learn reads one column as a binary problem
             padded = [np.hstack([part, part]) for part in (targets, decisions)]
         else:
             padded = [targets, decisions]
         for average in AVERAGES:
             expected = function(*padded, average=average, zero_division=zero_division)
-            assert found[f"{name}_{average}"] == pytest.approx(float(expected), nan_ok=True), (name, average)
-    assert found["subset_accuracy"] == pytest.approx((targets == decisions).all(1).mean())
-    assert found["hamming_accuracy"] == pytest.approx(1 - sk.hamming_loss(targets.ravel(), decisions.ravel()))
+            assert result[f"{name}_{average}"] == pytest.approx(float(expected), nan_ok=True), (name, average)
+    assert result["subset_accuracy"] == pytest.approx((targets == decisions).all(1).mean())
+    assert result["hamming_accuracy"] == pytest.approx(1 - sk.hamming_loss(targets.ravel(), decisions.ravel()))
 
 
 @many
 @given(problems())
 def test_scores_equal_scikit_learn(problem):
     targets, scores = problem
-    found = evaluate(targets, scores)
+    result = evaluate(targets, scores)
     auc = columns(sk.roc_auc_score, targets, scores, needs_negative=True)
     precision = columns(sk.average_precision_score, targets, scores, needs_negative=False)
     np.testing.assert_allclose(roc_auc_per_label(targets, scores), auc, rtol=1e-9, atol=1e-12)
@@ -89,35 +89,35 @@ def test_scores_equal_scikit_learn(problem):
         "roc_auc_macro_of_decisions": defined(of_decisions),
         "roc_auc_samples_of_decisions": defined(columns(sk.roc_auc_score, targets.T, decided.T, True)),
     }
-    assert {name: found[name] for name in expected} == pytest.approx(expected, nan_ok=True)
+    assert {name: result[name] for name in expected} == pytest.approx(expected, nan_ok=True)
     support = targets.sum(0) * ~np.isnan(of_decisions)
     if support.any():
         weighted = np.average(np.nan_to_num(of_decisions), weights=support)
-        assert found["roc_auc_weighted_of_decisions"] == pytest.approx(weighted)
+        assert result["roc_auc_weighted_of_decisions"] == pytest.approx(weighted)
     neither = ~targets.any(0) & ~decided.any(0)
     counted = {
         "n_labels_without_positives": (~targets.any(0)).sum(),
         "n_labels_never_predicted": (~decided.any(0)).sum(),
         "n_labels_without_f1": neither.sum(),
     }
-    assert {name: found[name] for name in counted} == counted
+    assert {name: result[name] for name in counted} == counted
 
 
 @many
 @given(problems(n_labels=(2, 7)))
 def test_rankings_equal_scikit_learn_and_torchmetrics(problem):
     targets, scores = problem
-    found = ranking_metrics(targets, scores, ks=(1, 2))
-    assert found["coverage"] == pytest.approx(sk.coverage_error(targets, scores))
-    assert found["label_ranking_average_precision"] == pytest.approx(
+    result = ranking_metrics(targets, scores, ks=(1, 2))
+    assert result["coverage"] == pytest.approx(sk.coverage_error(targets, scores))
+    assert result["label_ranking_average_precision"] == pytest.approx(
         sk.label_ranking_average_precision_score(targets, scores)
     )
     logits, hard = torch.tensor(scores), torch.tensor(targets).long()
-    assert found["coverage"] == pytest.approx(float(tm.multilabel_coverage_error(logits, hard, targets.shape[1])))
+    assert result["coverage"] == pytest.approx(float(tm.multilabel_coverage_error(logits, hard, targets.shape[1])))
     for k in (1, 2):
         chosen = [sorted(range(len(row)), key=lambda c: (-row[c], c))[:k] for row in scores]
         expected = np.mean([targets[i, c] for i, labels in enumerate(chosen) for c in labels])
-        assert found[f"precision_at_{k}"] == pytest.approx(expected)
+        assert result[f"precision_at_{k}"] == pytest.approx(expected)
 
 
 @many
@@ -125,7 +125,7 @@ def test_rankings_equal_scikit_learn_and_torchmetrics(problem):
 def test_scores_equal_torchmetrics(problem):
     targets, scores = problem
     logits, hard, n_labels = torch.tensor(scores), torch.tensor(targets).long(), targets.shape[1]
-    found = evaluate(targets, scores)
+    result = evaluate(targets, scores)
     auc = tm.multilabel_auroc(logits, hard, n_labels, average=None).numpy()
     both = (targets.sum(0) > 0) & (targets.sum(0) < len(targets))
     np.testing.assert_allclose(roc_auc_per_label(targets, scores)[both], auc[both], atol=1e-6)
@@ -134,9 +134,9 @@ def test_scores_equal_torchmetrics(problem):
     np.testing.assert_allclose(average_precision_per_label(targets, scores)[some], precision[some], atol=1e-6)
     for average in ("micro", "macro", "weighted"):
         above = tm.multilabel_f1_score((logits >= 0.5).long(), hard, n_labels, average=average)
-        if average != "macro":  # its macro leaves out labels that are neither present nor predicted
-            assert found[f"f1_{average}"] == pytest.approx(float(above), abs=1e-6)
-    assert found["subset_accuracy"] == pytest.approx(
+        if average != "macro":  # torchmetrics leaves out labels that are neither present nor predicted
+            assert result[f"f1_{average}"] == pytest.approx(float(above), abs=1e-6)
+    assert result["subset_accuracy"] == pytest.approx(
         float(tm.multilabel_exact_match((logits >= 0.5).long(), hard, n_labels)), abs=1e-6
     )
 
@@ -145,8 +145,8 @@ def test_scores_equal_torchmetrics(problem):
 @given(problems(), st.integers(1, 20))
 def test_calibration_equals_torchmetrics_and_scikit_learn(problem, n_bins):
     targets, scores = problem
-    scores = scores * 0.999  # torchmetrics gives a score of 1 a bin of its own
-    overall, per_label = calibration_errors(targets, scores, n_bins)
+    scores = scores * 0.999  # torchmetrics puts a score of 1 into a bin of its own
+    overall, per_label = expected_calibration_errors(targets, scores, n_bins)
     # A score on an edge falls to either side in float32: compare where none lies near one.
     near = np.abs(scores * n_bins - np.rint(scores * n_bins)) < 1e-4
     if not (near & (scores > 0)).any():
@@ -163,11 +163,11 @@ def test_calibration_equals_torchmetrics_and_scikit_learn(problem, n_bins):
     np.testing.assert_allclose(brier_scores(targets, scores), brier)
 
 
-def test_blocks_do_not_change_a_value(monkeypatch):
-    from afl_helpers.evaluation import validation
+def test_the_size_of_blocks_does_not_matter(monkeypatch):
+    from afl_helpers.evaluation import reductions
 
     rng = np.random.default_rng(0)
     targets, scores = rng.random((50, 13)) < 0.2, np.round(rng.random((50, 13)), 1)
     whole = evaluate(targets, scores, label_counts=np.arange(13))
-    monkeypatch.setattr(validation, "BLOCK", 120)
+    monkeypatch.setattr(reductions, "BLOCK", 120)
     assert evaluate(targets, scores, label_counts=np.arange(13)) == pytest.approx(whole)

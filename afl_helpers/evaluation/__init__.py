@@ -1,52 +1,54 @@
 """Metrics, thresholds, frequency groups and intervals for multi-label scores.
 
-A label is predicted where ``score >= threshold``. Rules for what is undefined, the same everywhere:
+Everywhere, ``targets`` are (n_documents, n_labels) of 0 and 1; ``scores`` have the same shape and are finite. Each may
+be an array, nested lists, a data frame, a tensor or a scipy sparse array. A label is predicted if
+``score >= threshold``. Wrong shapes and values raise a :class:`~afl_helpers.errors.UsageError` that says what to pass.
+Functions that return a data frame need pandas, ``pip install "afl-helpers[data]"``; all others only need numpy and
+scipy.
 
-- precision, recall and F1 with a zero denominator are ``zero_division``: 0 unless given, as in scikit-learn; with NaN they
-  are left out of means. ``n_labels_without_positives``, ``n_labels_never_predicted`` and ``n_labels_without_f1`` (both at
-  once) say how many labels that concerns;
-- ROC AUC and average precision of a label (or document) without both a positive and a negative (average precision:
-  without a positive) are left out of the mean;
+What is undefined:
+
+- precision, recall and F1 with a zero denominator are ``zero_division``: 0 unless given, as in scikit-learn; NaN leaves
+  them out of means. ``n_labels_without_positives`` (recall), ``n_labels_never_predicted`` (precision) and
+  ``n_labels_without_f1`` (both) say how many labels are concerned;
+- ROC AUC needs a positive and a negative, average precision a positive; a label (or document) without them is left out
+  of the mean;
 - a mean over nothing is NaN.
 """
 
 from afl_helpers.evaluation.blocks import BlockEvaluation
-from afl_helpers.evaluation.bootstrap import (
-    bootstrap_average_precision,
-    bootstrap_decisions,
-    holm,
-    interval,
-    paired_difference,
-    probability_of_improvement,
-    resampling_weights,
-    seed_interval,
-    summarize_runs,
-)
-from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, calibration_errors
+from afl_helpers.evaluation.bootstrap import bootstrap_average_precision, bootstrap_decisions, bootstrap_weights
+from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, expected_calibration_errors
 from afl_helpers.evaluation.groups import frequency_curve, frequency_groups
+from afl_helpers.evaluation.intervals import holm, interval, paired_difference, seed_interval
 from afl_helpers.evaluation.metrics import evaluate, evaluate_tuned, label_table, paper_metrics
 from afl_helpers.evaluation.ranking import average_precision_per_label, ranking_metrics, roc_auc_per_label
 from afl_helpers.evaluation.thresholds import (
-    RULES,
-    TopK,
-    decide,
+    THRESHOLD_RULES,
+    ThresholdRule,
+    binarize,
     fit_thresholds,
     tune_thresholds,
 )
+from afl_helpers.evaluation.top_k import TopK, tune_top_k
+
+resampling_weights = bootstrap_weights  # the former name, which scripts outside this repository import
 
 __all__ = [
-    "RULES",
+    "THRESHOLD_RULES",
     "BlockEvaluation",
+    "ThresholdRule",
     "TopK",
     "average_precision_per_label",
+    "binarize",
     "bootstrap_average_precision",
     "bootstrap_decisions",
+    "bootstrap_weights",
     "brier_scores",
     "calibration_bins",
-    "calibration_errors",
-    "decide",
     "evaluate",
     "evaluate_tuned",
+    "expected_calibration_errors",
     "fit_thresholds",
     "frequency_curve",
     "frequency_groups",
@@ -55,11 +57,9 @@ __all__ = [
     "label_table",
     "paired_difference",
     "paper_metrics",
-    "probability_of_improvement",
     "ranking_metrics",
-    "resampling_weights",
     "roc_auc_per_label",
     "seed_interval",
-    "summarize_runs",
     "tune_thresholds",
+    "tune_top_k",
 ]

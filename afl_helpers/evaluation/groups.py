@@ -1,28 +1,30 @@
 """Labels by how often they occur in training."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
-from afl_helpers.errors import UsageError
+from afl_helpers.errors import UsageError, require
+from afl_helpers.evaluation.validation import BoolArray, dense
 
-GROUPS = ("head", "medium", "tail")
+if TYPE_CHECKING:
+    import pandas as pd
+
+Cutoffs: TypeAlias = Literal["rank"] | tuple[int, int]
 
 
-def frequency_groups(
-    label_counts: ArrayLike, cutoffs: Literal["rank"] | tuple[int, int] = "rank"
-) -> dict[str, np.ndarray]:
-    """Head, medium and tail labels by training count.
+def frequency_groups(label_counts: ArrayLike, cutoffs: Cutoffs = "rank") -> dict[str, BoolArray]:
+    """Split the labels into head, medium and tail by training count.
 
     Args:
         label_counts: (n_labels,) counts on the training documents.
-        cutoffs: ``"rank"``: thirds of the labels ordered by count (ties by position, the tail gets no more than a
-            third); or (head_from, medium_from): head has at least head_from documents, medium at least medium_from.
+        cutoffs: ``"rank"``: thirds of the labels in order of count (ties in order of position; the tail gets no more
+            than a third). Or (head_from, medium_from): a head label has at least head_from documents, a medium label at
+            least medium_from.
 
     Returns:
-        ``{"head", "medium", "tail"}``, each (n_labels,) bool; together every label once.
+        ``{"head", "medium", "tail"}``, each (n_labels,) bool; every label is in one of them.
 
     Raises:
         UsageError: label_counts is not one row, or the cutoffs are neither ``"rank"`` nor two descending counts.
@@ -34,7 +36,7 @@ def frequency_groups(
         >>> {name: labels.tolist() for name, labels in frequency_groups([900, 500, 30], cutoffs=(100, 10)).items()}
         {'head': [True, True, False], 'medium': [False, False, True], 'tail': [False, False, False]}
     """
-    counts = np.asarray(label_counts)
+    counts = dense(label_counts)
     if counts.ndim != 1:
         raise UsageError(f"label_counts has shape {counts.shape}; pass one training count per label")
     if isinstance(cutoffs, str):
@@ -52,18 +54,18 @@ def frequency_groups(
 
 
 def frequency_curve(
-    table: pd.DataFrame, edges: ArrayLike = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
-) -> pd.DataFrame:
-    """Recall, precision, F1 and average precision against training frequency.
+    table: "pd.DataFrame", edges: ArrayLike = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+) -> "pd.DataFrame":
+    """Average the metrics of the labels in bins of training count.
 
     Args:
-        table: what :func:`~afl_helpers.evaluation.label_table` returns, with training counts.
-        edges: ascending counts at which a bin begins; labels below the first form a bin of their own.
+        table: the result of :func:`~afl_helpers.evaluation.label_table` with training counts.
+        edges: ascending counts, each the start of a bin; labels below the first form a bin of their own.
 
     Returns:
-        One row per bin that has a label, from rare to frequent, with ``count_from, count_below, n_labels, n_present,
-        n_never_predicted`` and the means of ``recall, precision, f1, average_precision`` over its labels that occur in
-        the evaluated documents (``n_present`` of them; NaN if there are none).
+        One row per bin with labels, from rare to frequent, with ``count_from, count_below, n_labels, n_present,
+        n_never_predicted`` and the means of ``recall, precision, f1, average_precision`` over those of its labels that
+        occur in the evaluated documents (``n_present``; NaN if there are none).
 
     Raises:
         UsageError: the table has no training counts, or the edges do not ascend.
@@ -96,4 +98,5 @@ def frequency_curve(
                 **present[["recall", "precision", "f1", "average_precision"]].mean().to_dict(),
             }
         )
-    return pd.DataFrame(rows)
+    curve: pd.DataFrame = require("pandas", "data", "frequency_curve").DataFrame(rows)
+    return curve

@@ -1,56 +1,70 @@
-"""Every measure of a set of scores at given thresholds, of all labels and of head, medium and tail."""
+"""All metrics of a set of scores at given thresholds: of all labels, of head, medium and tail, and of each label."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
-from afl_helpers.errors import UsageError, unknown_name
-from afl_helpers.evaluation.calibration import brier_scores, calibration_errors
-from afl_helpers.evaluation.groups import frequency_groups
+from afl_helpers.errors import UsageError, require, unknown_name
+from afl_helpers.evaluation.calibration import brier_scores, expected_calibration_errors
+from afl_helpers.evaluation.decisions import Counts, decision_metrics
+from afl_helpers.evaluation.groups import Cutoffs, frequency_groups
 from afl_helpers.evaluation.ranking import average_precision_per_label, ranking_metrics, roc_auc_per_label
-from afl_helpers.evaluation.thresholds import RULES, TopK, decide, fit_thresholds
-from afl_helpers.evaluation.validation import check_counts, check_inputs, mean, ratio
+from afl_helpers.evaluation.reductions import mean
+from afl_helpers.evaluation.thresholds import binarize, fit_thresholds
+from afl_helpers.evaluation.top_k import TopK
+from afl_helpers.evaluation.validation import (
+    BoolArray,
+    FloatArray,
+    MatrixLike,
+    are_probabilities,
+    check_inputs,
+    check_label_counts,
+    check_label_names,
+)
+from afl_helpers.gamma import check_counts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def evaluate(
-    targets: ArrayLike,
-    scores: ArrayLike,
+    targets: MatrixLike,
+    scores: MatrixLike,
     thresholds: ArrayLike | TopK = 0.5,
     label_counts: ArrayLike | None = None,
-    cutoffs: Literal["rank"] | tuple[int, int] = "rank",
+    cutoffs: Cutoffs = "rank",
     zero_division: float = 0.0,
 ) -> dict[str, float]:
-    """Every measure of a set of scores, at given thresholds.
+    """Return all metrics of a set of scores, at given thresholds.
 
     Args:
-        targets: (n_documents, n_labels) of 0 and 1, dense or sparse.
-        scores: (n_documents, n_labels), finite; usually probabilities.
-        thresholds: one number, or (n_labels,), or ``TopK(k)``; tune them on validation with
-            :func:`~afl_helpers.evaluation.tune_thresholds`, or do both with
-            :func:`~afl_helpers.evaluation.evaluate_tuned`.
-        label_counts: (n_labels,) counts on the *training* documents; with them every measure of labels is also given
-            for the head, medium and tail (:func:`~afl_helpers.evaluation.frequency_groups`), with ``_head``,
-            ``_medium``, ``_tail`` appended; not so the ranking of a document's labels and the calibration. A group
-            without labels is left out.
+        targets, scores: (n_documents, n_labels); scores are usually probabilities.
+        thresholds: one number, (n_labels,), or ``TopK(k)``. Tune them on validation with
+            :func:`~afl_helpers.evaluation.tune_thresholds`; :func:`~afl_helpers.evaluation.evaluate_tuned` does both.
+        label_counts: (n_labels,) counts on the *training* documents. With them, metrics of labels are also given for
+            the head, medium and tail (:func:`~afl_helpers.evaluation.frequency_groups`), with ``_head``, ``_medium`` or
+            ``_tail`` appended; a group without labels is left out. The ranking of each document's labels and the
+            calibration have no groups.
         cutoffs: of the groups.
-        zero_division: what precision, recall and F1 are where their denominator is 0; 0, 1, or NaN to leave them out of
-            means.
+        zero_division: precision, recall and F1 where their denominator is 0: 0, 1, or NaN to leave them out of means.
 
     Returns:
-        Every measure by its name, in [0, 1] but for ``coverage`` and the numbers of labels. Of decisions
-        ``subset_accuracy, hamming_accuracy``; ``{precision, recall, f1}_{micro, macro, weighted, samples}``;
-        ``f1_macro_of_means`` (F1 of mean precision and mean recall, the other published macro F1);
-        ``roc_auc_{micro, macro, weighted, samples}_of_decisions``. Of scores ``roc_auc_{micro, macro}``,
-        ``average_precision_{micro, macro}``; ``coverage``, ``label_ranking_average_precision``,
-        ``precision_at_{1, 3, 5}`` (:func:`~afl_helpers.evaluation.ranking_metrics`); ``calibration_error``,
-        ``calibration_error_macro``, ``brier`` (NaN where scores lie outside [0, 1]). How many labels a rule for the
-        undefined concerns: ``n_labels_without_positives, n_labels_never_predicted, n_labels_without_f1``.
+        Name -> value, in [0, 1] except for ``coverage`` and the numbers of labels.
+
+        Of decisions: ``subset_accuracy, hamming_accuracy``; ``{precision, recall, f1}_{micro, macro, weighted,
+        samples}``; ``f1_macro_of_means`` (F1 of macro precision and macro recall, the other published macro F1);
+        ``roc_auc_{micro, macro, weighted, samples}_of_decisions``.
+
+        Of scores: ``roc_auc_{micro, macro}``, ``average_precision_{micro, macro}``; ``coverage,
+        label_ranking_average_precision, precision_at_{1, 3, 5}`` (:func:`~afl_helpers.evaluation.ranking_metrics`);
+        ``expected_calibration_error, expected_calibration_error_macro, brier`` (NaN if a score is outside [0, 1]).
+
+        Labels with an undefined metric: ``n_labels_without_positives, n_labels_never_predicted, n_labels_without_f1``.
 
     Raises:
-        UsageError: shapes differ, a target is not 0 or 1, a score is not finite, or another argument is out of range.
+        UsageError: an argument is out of range.
 
     Example:
         >>> from afl_helpers.evaluation import evaluate
@@ -63,58 +77,53 @@ def evaluate(
     targets, scores = check_inputs(targets, scores)
     if zero_division not in (0, 1) and not np.isnan(zero_division):
         raise UsageError(f"zero_division is {zero_division}; pass 0, 1 or NaN")
-    n_labels = targets.shape[1]
-    decisions = decide(scores, thresholds)
+    decisions = binarize(scores, thresholds)
     roc_auc = roc_auc_per_label(targets, scores)
     average_precision = average_precision_per_label(targets, scores)
 
-    def measure(labels: np.ndarray | slice) -> dict[str, float]:
+    def metrics_of(labels: BoolArray | slice) -> dict[str, float]:
         t, d = targets[:, labels], decisions[:, labels]
-        absent, unpredicted = ~t.any(0), ~d.any(0)
+        counts = Counts.of_decisions(t, d, axis=0)
         return (
-            _decision_metrics(t, d, zero_division)
+            decision_metrics(counts, Counts.of_decisions(t, d, axis=1), zero_division)
             | _score_metrics(t, scores[:, labels], roc_auc[labels], average_precision[labels])
-            | {
-                "n_labels_without_positives": int(absent.sum()),
-                "n_labels_never_predicted": int(unpredicted.sum()),
-                "n_labels_without_f1": int((absent & unpredicted).sum()),
-            }
+            | counts.undefined()
         )
 
-    metrics = measure(slice(None)) | ranking_metrics(targets, scores) | _calibration_metrics(targets, scores)
+    metrics = metrics_of(slice(None)) | ranking_metrics(targets, scores) | _calibration_metrics(targets, scores)
     if label_counts is not None:
-        for group, labels in frequency_groups(check_counts(label_counts, n_labels), cutoffs).items():
+        counts = check_label_counts(label_counts, targets.shape[1])
+        for group, labels in frequency_groups(counts, cutoffs).items():
             if labels.any():
-                metrics |= {f"{name}_{group}": value for name, value in measure(labels).items()}
+                metrics |= {f"{name}_{group}": value for name, value in metrics_of(labels).items()}
     return metrics
 
 
 def evaluate_tuned(
     *,
-    validation: tuple[ArrayLike, ArrayLike],
-    test: tuple[ArrayLike, ArrayLike],
+    validation: tuple[MatrixLike, MatrixLike],
+    test: tuple[MatrixLike, MatrixLike],
     label_counts: ArrayLike,
     n_documents: int,
-    rules: Sequence[str] = RULES,
-    metric: str = "f1_micro",
-    shrinkage: float = 10.0,
-    **kwargs,
+    rules: Iterable[str] | None = None,
+    cutoffs: Cutoffs = "rank",
+    zero_division: float = 0.0,
 ) -> dict[str, dict[str, float]]:
-    """Every measure on test, at 0.5 and at thresholds tuned on validation, rule by rule.
+    """Tune thresholds on validation by several rules, and return all metrics on test under each of them.
 
     Args:
         validation, test: (targets, scores) of two disjoint sets of documents, each (n_documents, n_labels).
         label_counts: (n_labels,) counts on the training documents.
-        n_documents: number of training documents, so that label_counts / n_documents are the labels' rates.
-        rules, metric, shrinkage: see :func:`~afl_helpers.evaluation.tune_thresholds`.
-        kwargs: ``cutoffs`` and ``zero_division`` of :func:`evaluate`.
+        n_documents: number of training documents.
+        rules: names from :data:`~afl_helpers.evaluation.THRESHOLD_RULES`; all of them unless given.
+        cutoffs, zero_division: as in :func:`evaluate`.
 
     Returns:
-        For ``"at_0.5"`` and ``"tuned_"`` with each rule's name what :func:`evaluate` returns, with the groups.
+        Name of each rule -> the result of :func:`evaluate`, with groups.
 
     Raises:
-        UsageError: as in :func:`evaluate` and :func:`~afl_helpers.evaluation.tune_thresholds`, where a count is above
-            n_documents, and where validation and test are the same scores: then thresholds would be tuned on test.
+        UsageError: an argument is out of range, a count is above n_documents, or validation and test hold the same
+            scores, because thresholds would then be tuned on test.
 
     Example:
         >>> from afl_helpers.evaluation import evaluate_tuned
@@ -122,72 +131,22 @@ def evaluate_tuned(
         >>> test = [[0, 1], [1, 0]], [[0.1, 0.45], [0.35, 0.15]]
         >>> rules = evaluate_tuned(validation=validation, test=test, label_counts=[50, 50], n_documents=100)
         >>> {rule: metrics["f1_micro"] for rule, metrics in rules.items()}  # every score is below 0.5
-        {'at_0.5': 0.0, 'tuned_common': 1.0, 'tuned_per_label': 1.0, 'tuned_proportional': 1.0, 'tuned_top_k': 1.0}
+        {'at_0.5': 0.0, 'tuned_common': 1.0, 'tuned_per_label': 1.0, 'tuned_proportional': 1.0}
     """
     tuning, tested = check_inputs(*validation), check_inputs(*test)
     if tuning[0].shape[1] != tested[0].shape[1]:
         raise UsageError(f"validation has {tuning[0].shape[1]} labels, test {tested[0].shape[1]}; pass the same labels")
     if tuning[1].shape == tested[1].shape and (tuning[1] == tested[1]).all():
         raise UsageError("validation and test hold the same scores; tune on documents that are not in test")
-    counts = check_counts(label_counts, tuning[0].shape[1])
-    if not n_documents >= counts.max():
-        raise UsageError(
-            f"n_documents is {n_documents}, a label has {counts.max()}; pass the number of training documents"
-        )
-    thresholds = fit_thresholds(*tuning, counts / n_documents, rules, metric, shrinkage)
-    return {rule: evaluate(*tested, value, counts, **kwargs) for rule, value in thresholds.items()}
-
-
-def _decision_metrics(targets: np.ndarray, decisions: np.ndarray, zero_division: float) -> dict[str, float]:
-    """Everything that depends on decisions alone."""
-    hit = targets & decisions
-    counts = {axis: tuple(values.sum(axis) for values in (hit, decisions, targets)) for axis in (0, 1)}
-    return metrics_of_counts(counts[0], counts[1], zero_division)
-
-
-def metrics_of_counts(
-    by_label: tuple[np.ndarray, np.ndarray, np.ndarray],
-    by_document: tuple[np.ndarray, np.ndarray, np.ndarray],
-    zero_division: float = 0.0,
-) -> dict[str, float]:
-    """Everything that depends on decisions alone, from true positives, predicted and actual positives.
-
-    Args:
-        by_label: the three counts of each label, (n_labels,).
-        by_document: of each document, (n_documents,).
-        zero_division: as in :func:`evaluate`.
-
-    Returns:
-        The measures of decisions, as in :func:`evaluate`.
-    """
-    n_labels, n_documents = len(by_label[0]), len(by_document[0])
-    wrong = by_document[1] + by_document[2] - 2 * by_document[0]
-    metrics = {"subset_accuracy": float((wrong == 0).mean()), "hamming_accuracy": float(1 - wrong.mean() / n_labels)}
-    of_all = tuple(np.atleast_1d(values.sum()) for values in by_label)
-    for average, counts in {"micro": of_all, "macro": by_label, "samples": by_document}.items():
-        tp, predicted, actual = counts
-        precision, recall = ratio(tp, predicted, zero_division), ratio(tp, actual, zero_division)
-        f1 = ratio(2 * tp, predicted + actual, zero_division)
-        # As a mean of recall and specificity; undefined without both a positive and a negative.
-        negatives = n_documents * n_labels // len(tp) - actual
-        auc = (ratio(tp, actual, np.nan) + 1 - ratio(predicted - tp, negatives, np.nan)) / 2
-        for name, values in (("precision", precision), ("recall", recall), ("f1", f1)):
-            metrics[f"{name}_{average}"] = mean(values)
-            if average == "macro":
-                weighted = mean(values, actual)  # without any support: the plain mean, as in scikit-learn
-                metrics[f"{name}_weighted"] = mean(values) if np.isnan(weighted) else weighted
-        metrics[f"roc_auc_{average}_of_decisions"] = mean(auc)
-        if average == "macro":
-            metrics["roc_auc_weighted_of_decisions"] = mean(auc, actual)
-    means = metrics["precision_macro"], metrics["recall_macro"]
-    metrics["f1_macro_of_means"] = float(ratio(2 * means[0] * means[1], means[0] + means[1], zero_division))
-    return metrics
+    counts = check_counts(check_label_counts(label_counts, tuning[0].shape[1]), n_documents)
+    thresholds = fit_thresholds(*tuning, counts / n_documents, rules)
+    return {rule: evaluate(*tested, value, counts, cutoffs, zero_division) for rule, value in thresholds.items()}
 
 
 def _score_metrics(
-    targets: np.ndarray, scores: np.ndarray, roc_auc: np.ndarray, average_precision: np.ndarray
+    targets: BoolArray, scores: FloatArray, roc_auc: FloatArray, average_precision: FloatArray
 ) -> dict[str, float]:
-    """Measures of the ranking, from the labels' own values and the flattened matrix."""
+    """Return the ranking metrics, from the labels' own values and from all pairs as one label."""
     flat_targets, flat_scores = targets.reshape(-1, 1), scores.reshape(-1, 1)
     return {
         "roc_auc_micro": float(roc_auc_per_label(flat_targets, flat_scores)[0]),
@@ -197,42 +156,43 @@ def _score_metrics(
     }
 
 
-def _calibration_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    if scores.min() < 0 or scores.max() > 1:
-        return dict.fromkeys(("calibration_error", "calibration_error_macro", "brier"), float("nan"))
-    overall, per_label = calibration_errors(targets, scores)
+def _calibration_metrics(targets: BoolArray, scores: FloatArray) -> dict[str, float]:
+    overall = per_label = brier = float("nan")
+    if are_probabilities(scores):
+        overall, errors = expected_calibration_errors(targets, scores)
+        per_label, brier = float(errors.mean()), float(brier_scores(targets, scores).mean())
     return {
-        "calibration_error": overall,
-        "calibration_error_macro": float(per_label.mean()),
-        "brier": float(brier_scores(targets, scores).mean()),
+        "expected_calibration_error": overall,
+        "expected_calibration_error_macro": per_label,
+        "brier": brier,
     }
 
 
 def paper_metrics(
-    targets: ArrayLike, scores: ArrayLike, thresholds: ArrayLike = 0.5, average: str = "micro"
+    targets: MatrixLike, scores: MatrixLike, thresholds: ArrayLike | TopK = 0.5, average: str = "micro"
 ) -> dict[str, float]:
-    """The paper's eight figures under one reading.
+    """Return the eight metrics that the paper reports, under one reading.
 
-    The paper names neither the averaging of F1 and ROC AUC nor whether AUC is of scores or of decisions; ``average``
-    is ``"micro"`` or ``"macro"`` for both, and both AUCs are given. "Accuracy" is subset accuracy, what
-    scikit-learn's ``accuracy_score`` computes for several labels.
+    The paper states neither the averaging of F1 and ROC AUC nor whether the AUC is of scores or of decisions.
+    ``average`` applies to F1 and both AUCs, and both AUCs are given. "Accuracy" is subset accuracy, as in
+    scikit-learn's ``accuracy_score`` of several labels.
 
     Args:
         targets, scores, thresholds: as in :func:`evaluate`.
         average: ``"micro"`` or ``"macro"``.
 
     Returns:
-        ``accuracy, f1, roc_auc_of_scores, roc_auc_of_decisions, {precision, recall}_{macro, micro}``, all shares.
+        ``accuracy, f1, roc_auc_of_scores, roc_auc_of_decisions, {precision, recall}_{macro, micro}``, in [0, 1].
 
     Raises:
-        UsageError: an unknown average, or as in :func:`evaluate`.
+        UsageError: unknown average, or as in :func:`evaluate`.
 
     Example:
         >>> from afl_helpers.evaluation import paper_metrics
         >>> targets = [[1, 0], [1, 0], [1, 0], [0, 1]]
         >>> scores = [[0.9, 0.1], [0.8, 0.2], [0.7, 0.1], [0.2, 0.4]]  # in perfect order, but 0.4 is missed at 0.5
-        >>> figures = paper_metrics(targets, scores)
-        >>> figures["roc_auc_of_scores"], figures["roc_auc_of_decisions"]
+        >>> metrics = paper_metrics(targets, scores)
+        >>> metrics["roc_auc_of_scores"], metrics["roc_auc_of_decisions"]
         (1.0, 0.875)
     """
     if average not in ("micro", "macro"):
@@ -247,14 +207,14 @@ def paper_metrics(
 
 
 def label_table(
-    targets: ArrayLike,
-    scores: ArrayLike,
+    targets: MatrixLike,
+    scores: MatrixLike,
     thresholds: ArrayLike | TopK = 0.5,
-    label_names: list[str] | None = None,
+    label_names: Sequence[str] | None = None,
     label_counts: ArrayLike | None = None,
     zero_division: float = 0.0,
-) -> pd.DataFrame:
-    """Every measure of each label by itself.
+) -> "pd.DataFrame":
+    """Return all metrics of each label.
 
     Args:
         targets, scores, thresholds, zero_division: as in :func:`evaluate`.
@@ -262,12 +222,12 @@ def label_table(
         label_counts: (n_labels,) counts on the *training* documents.
 
     Returns:
-        One row per label, in order of the columns of scores, with ``label, training_count`` (where given), ``support,
-        predicted`` (numbers of documents), ``precision, recall, f1``, of its scores ``roc_auc, average_precision`` and,
-        for probabilities, ``calibration_error, brier``; ``threshold`` unless top k.
+        One row per label, in order of the columns of scores, with ``label, training_count`` (if given), ``support``
+        (positives), ``threshold`` (except for top k), ``predicted`` (documents), ``precision, recall, f1``,
+        ``roc_auc, average_precision`` and, for probabilities, ``expected_calibration_error, brier``.
 
     Raises:
-        UsageError: not one name or count for each label, or as in :func:`evaluate`.
+        UsageError: not one name or count per label, or as in :func:`evaluate`.
 
     Example:
         >>> from afl_helpers.evaluation import label_table
@@ -278,25 +238,18 @@ def label_table(
     """
     targets, scores = check_inputs(targets, scores)
     n_labels = targets.shape[1]
-    if label_names is not None and len(label_names) != n_labels:
-        raise UsageError(f"label_names has {len(label_names)} names, scores have {n_labels} labels; pass one each")
-    decisions = decide(scores, thresholds)
-    tp, predicted, support = (targets & decisions).sum(0), decisions.sum(0), targets.sum(0)
-    columns = {"label": range(n_labels) if label_names is None else label_names}
+    columns: dict[str, Any] = {"label": check_label_names(label_names, n_labels)}
+    counts = Counts.of_decisions(targets, binarize(scores, thresholds), axis=0)
     if label_counts is not None:
-        columns["training_count"] = check_counts(label_counts, n_labels)
-    columns["support"] = support
+        columns["training_count"] = check_label_counts(label_counts, n_labels)
+    columns["support"] = counts.actual
     if not isinstance(thresholds, TopK):
         columns["threshold"] = np.broadcast_to(np.asarray(thresholds, float), n_labels)
-    columns |= {
-        "predicted": predicted,
-        "precision": ratio(tp, predicted, zero_division),
-        "recall": ratio(tp, support, zero_division),
-        "f1": ratio(2 * tp, predicted + support, zero_division),
-        "roc_auc": roc_auc_per_label(targets, scores),
-        "average_precision": average_precision_per_label(targets, scores),
-    }
-    if scores.min() >= 0 and scores.max() <= 1:
-        columns["calibration_error"] = calibration_errors(targets, scores)[1]
+    columns |= {"predicted": counts.predicted, **counts.precision_recall_f1(zero_division)}
+    columns["roc_auc"] = roc_auc_per_label(targets, scores)
+    columns["average_precision"] = average_precision_per_label(targets, scores)
+    if are_probabilities(scores):
+        columns["expected_calibration_error"] = expected_calibration_errors(targets, scores)[1]
         columns["brier"] = brier_scores(targets, scores)
-    return pd.DataFrame(columns)
+    table: pd.DataFrame = require("pandas", "data", "label_table").DataFrame(columns)
+    return table

@@ -1,29 +1,25 @@
-"""Measures of an order: ROC AUC and average precision by label, and how well each document's labels are ranked.
+"""Metrics of an order: ROC AUC and average precision per label, and how well each document's labels are ranked.
 
-Cost is n log n in documents and linear in labels, which go by in blocks.
+The cost is n log n in documents and linear in labels, which are sorted block by block.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError
-from afl_helpers.evaluation.validation import check_inputs, label_blocks
+from afl_helpers.evaluation.reductions import label_blocks
+from afl_helpers.evaluation.validation import BoolArray, FloatArray, MatrixLike, check_inputs
 
 
-def roc_auc_per_label(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:
-    """ROC AUC of each column: how often a positive is above a negative; ties count half.
+def roc_auc_per_label(targets: MatrixLike, scores: MatrixLike) -> FloatArray:
+    """Return the ROC AUC of each label: how often a positive scores above a negative; a tie counts half.
 
     Args:
-        targets: (n_documents, n_labels) of 0 and 1.
-        scores: (n_documents, n_labels), finite.
+        targets, scores: (n_documents, n_labels).
 
     Returns:
-        (n_labels,) in [0, 1]; NaN without both a positive and a negative.
-
-    Raises:
-        UsageError: shapes differ, a target is not 0 or 1, or a score is not finite.
+        (n_labels,) in [0, 1]; NaN for a label without both a positive and a negative.
 
     Example:
         >>> from afl_helpers.evaluation import roc_auc_per_label
@@ -42,20 +38,16 @@ def roc_auc_per_label(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:
     return result
 
 
-def average_precision_per_label(targets: ArrayLike, scores: ArrayLike) -> np.ndarray:
-    """Average precision of each column: the mean over its positives of the precision down to each.
+def average_precision_per_label(targets: MatrixLike, scores: MatrixLike) -> FloatArray:
+    """Return the average precision of each label: the precision at each of its positives, averaged.
 
-    Documents of one score are one step.
+    Documents with the same score are taken together.
 
     Args:
-        targets: (n_documents, n_labels) of 0 and 1.
-        scores: (n_documents, n_labels), finite.
+        targets, scores: (n_documents, n_labels).
 
     Returns:
-        (n_labels,) in [0, 1]; NaN without a positive.
-
-    Raises:
-        UsageError: shapes differ, a target is not 0 or 1, or a score is not finite.
+        (n_labels,) in [0, 1]; NaN for a label without a positive.
 
     Example:
         >>> from afl_helpers.evaluation import average_precision_per_label
@@ -73,26 +65,24 @@ def average_precision_per_label(targets: ArrayLike, scores: ArrayLike) -> np.nda
     return result
 
 
-def ranking_metrics(targets: ArrayLike, scores: ArrayLike, ks: Sequence[int] = (1, 3, 5)) -> dict[str, float]:
-    """How well the labels of each document are ranked.
+def ranking_metrics(targets: MatrixLike, scores: MatrixLike, ks: Sequence[int] = (1, 3, 5)) -> dict[str, float]:
+    """Return how well the labels of each document are ranked, averaged over documents.
 
     Args:
-        targets: (n_documents, n_labels) of 0 and 1.
-        scores: (n_documents, n_labels), finite.
-        ks: for precision at k; a k above n_labels is left out.
+        targets, scores: (n_documents, n_labels).
+        ks: values of k for precision at k; one above n_labels is left out.
 
     Returns:
-        ``coverage``, how far down the ranking all labels of a document lie, mean, a document without labels counts 0;
-        ``label_ranking_average_precision``, where a document without labels counts 1, both as in scikit-learn;
-        ``precision_at_k``, share of the k highest that are right, the first label first among equals. Coverage is a
-        number of labels, the others are shares.
+        ``coverage``: the number of labels down to a document's last true one; 0 without labels.
+        ``label_ranking_average_precision``: 1 for a document without labels. Both as in scikit-learn.
+        ``precision_at_k``: the share of the k highest labels that are true; the first label wins a tie.
 
     Raises:
-        UsageError: shapes differ, a target is not 0 or 1, a score is not finite, or a k is no whole number from 1.
+        UsageError: a k is not a whole number of at least 1.
 
     Example:
         >>> from afl_helpers.evaluation import ranking_metrics
-        >>> ranking_metrics([[1, 0], [0, 1]], [[0.9, 0.1], [0.8, 0.3]])  # the label ranks first, then second
+        >>> ranking_metrics([[1, 0], [0, 1]], [[0.9, 0.1], [0.8, 0.3]])  # the true label ranks first, then second
         {'coverage': 1.5, 'label_ranking_average_precision': 0.75, 'precision_at_1': 0.5}
     """
     targets, scores = check_inputs(targets, scores)
@@ -102,13 +92,13 @@ def ranking_metrics(targets: ArrayLike, scores: ArrayLike, ks: Sequence[int] = (
     ks = [int(k) for k in ks if k <= n_labels]
     hits = dict.fromkeys(ks, 0)
     ranking, depth = np.ones(n), np.zeros(n)
-    # A document's labels are to its ranking what a label's documents are to the label's.
+    # Transposed: each document is ranked over labels as each label is ranked over documents above.
     for document, own, ranked in _ranked_labels(targets.T, scores.T):
         at_least = n_labels - np.searchsorted(ranked, own, "left")
         ranking[document] = ((len(own) - np.searchsorted(own, own, "left")) / at_least).mean()
         depth[document] = at_least[0]
-        place = n_labels - np.searchsorted(ranked, own, "right")  # from 0, the highest
-        if (at_least - place > 1).any():  # equals: the first label goes first
+        place = n_labels - np.searchsorted(ranked, own, "right")  # 0 is the highest
+        if (at_least - place > 1).any():  # tied scores: the first label wins
             best = np.argsort(-scores[document], kind="stable")
             place = np.flatnonzero(targets[document][best])
         for k in ks:
@@ -117,8 +107,8 @@ def ranking_metrics(targets: ArrayLike, scores: ArrayLike, ks: Sequence[int] = (
     return metrics | {f"precision_at_{k}": hits[k] / (k * n) for k in ks}
 
 
-def _ranked_labels(targets: np.ndarray, scores: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Each label that has a positive: its column, the scores of its positives and all its scores, both ascending."""
+def _ranked_labels(targets: BoolArray, scores: FloatArray) -> Iterator[tuple[int, FloatArray, FloatArray]]:
+    """Yield, for each label with a positive: its column, its positives' scores and all its scores, both ascending."""
     for labels in label_blocks(*targets.shape):
         by_label = np.ascontiguousarray(targets[:, labels].T)
         own = np.ascontiguousarray(scores[:, labels].T)

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, fields
 
 from afl_helpers.augment.oversampling import RESAMPLING
 from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.evaluation import THRESHOLD_RULES
 
 #: Measures without thresholds by which the best epoch is chosen on validation.
 SELECTION_METRICS = ("average_precision_micro", "average_precision_macro")
 #: Threshold rules that every run is reported under; all but the first are tuned on validation.
-THRESHOLDS = ("at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional")
+THRESHOLDS = tuple(THRESHOLD_RULES)
 SCHEDULES = ("cosine", "linear", "constant_with_warmup")
 PRECISIONS = ("auto", "float32", "bf16")
 

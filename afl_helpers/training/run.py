@@ -304,7 +304,7 @@ def selection_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str, floa
 def tuned_thresholds(train: Corpus, validation: Corpus, scores: np.ndarray) -> dict[str, float | np.ndarray]:
     """Thresholds of every rule in :data:`THRESHOLDS`, from validation scores and training frequencies."""
     rates = train.label_counts / len(train)
-    return fit_thresholds(dense(validation.labels), scores, rates, ("common", "per_label", "proportional"))
+    return fit_thresholds(dense(validation.labels), scores, rates)
 
 
 def finish(
