@@ -198,7 +198,7 @@ def build_result(
         "run": name,
         "setting": dict(setting),
         "data": dict(data),
-        "encoder": run.config.encoder,
+        "encoder": run.encoder,
         "loss": run.loss,
         "seed": run.seed,
         "config": {"method": run.method, **run.config.to_dict()},

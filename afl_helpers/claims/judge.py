@@ -103,7 +103,7 @@ class _Group(NamedTuple):
         seeds = sorted(
             seed
             for seed in set.intersection(*(set(by_seed) for by_seed in runs.values()))
-            if all(by_seed[seed]["time"]["converged"] for by_seed in runs.values())
+            if all(by_seed[seed]["time"]["converged"] is not False for by_seed in runs.values())
         )
         return {name: {seed: by_seed[seed] for seed in seeds} for name, by_seed in runs.items()}
 
