@@ -44,9 +44,9 @@ from afl_helpers.data.facts import corpus_facts, token_lengths
 from afl_helpers.files import write_json
 from afl_helpers.losses import build_loss
 from afl_helpers.results import describe_environment
-from afl_helpers.training import Head, LengthGroupedSampler, embed, fine_tune, probe, train_heads
+from afl_helpers.training import Head, EpochSeededLengthSampler, embed, fine_tune, probe, train_heads
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
-from afl_helpers.training.embedding import mean_pool, pad
+from afl_helpers.training.embedding import mean_pool
 from afl_helpers.training.encoders import default_device, load_classifier, load_encoder, load_tokenizer
 
 ON_GPU = torch.cuda.is_available()
@@ -267,17 +267,20 @@ def with_loop(encoder: str, data: tuple[Corpus, Corpus, Corpus], lever: str | No
         run = torch.compile(model, dynamic=True)
     elif lever == "CUDA graphs":
         run = torch.compile(model, mode="reduce-overhead", dynamic=False)
-    torch.set_flush_denormal(lever == "denormal numbers as 0")
+    torch.set_flush_denormal(lever == "denormal numbers as 0")  # this process runs nothing else
     items = _Items(data[0], tokenizer)
     lengths = [len(ids) for ids in items.ids]
-    sampler = LengthGroupedSampler(lengths, BATCH, SEED, group=lever != "texts of similar length together")
+    sampler = EpochSeededLengthSampler(lengths, BATCH, SEED, group=lever != "texts of similar length together")
     fused = lever != "fused AdamW"
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=fused)
     labels = torch.from_numpy(items.labels)
     bf16 = ON_GPU and lever != "bf16"
 
     def loaded(batch: list[int]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        inputs, targets = pad(tokenizer, [items.ids[i] for i in batch]), labels[batch]
+        inputs, targets = (
+            dict(tokenizer.pad({"input_ids": [items.ids[i] for i in batch]}, return_tensors="pt")),
+            labels[batch],
+        )
         if lever == "CUDA graphs":  # a graph is for one shape
             inputs = {name: nn.functional.pad(x, (0, -x.shape[1] % 64)) for name, x in inputs.items()}
         if lever == "no mask":
@@ -390,7 +393,9 @@ def padding_shares(n_documents: int) -> dict[str, float]:
     lengths = [len(ids) for ids in _Items(corpus, load_tokenizer("minilm")).ids]
     shares = {}
     for name, group in (("texts of similar length together", True), ("random order", False)):
-        batches = batches_of(list(LengthGroupedSampler(lengths, BATCH, SEED, group=group)), lengths, by_tokens=False)
+        batches = batches_of(
+            list(EpochSeededLengthSampler(lengths, BATCH, SEED, group=group)), lengths, by_tokens=False
+        )
         padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
         shares[name] = 1 - sum(lengths) / padded
     return shares | {"all to the maximum length": 1 - sum(lengths) / (MAX_LENGTH * len(lengths))}
@@ -471,7 +476,8 @@ def embedding_and_probe(n_documents: int) -> dict[str, float]:
     batches, start = [], 0
     while start < len(ids):
         size = max(1, 32 * 128 // len(ids[start]))
-        batches.append({name: x.to(device) for name, x in pad(tokenizer, ids[start : start + size]).items()})
+        padded = tokenizer.pad({"input_ids": ids[start : start + size]}, return_tensors="pt")
+        batches.append(dict(padded.to(device)))
         start += size
     with torch.inference_mode():
         mean_pool(encoder, **batches[-1])
