@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -305,6 +307,14 @@ class TestPrivateMethodsOfTrainer:
         assert len(trainer._OVERRIDDEN) == 7 and {name for name in private if hasattr(Trainer, name)} == set(
             trainer._OVERRIDDEN
         )
+
+    def test_the_versions_are_those_of_the_package(self):
+        project = tomllib.loads((Path(__file__).resolve().parent.parent / "pyproject.toml").read_text())["project"]
+        extras = project["optional-dependencies"].values()
+        required = [name for names in (project["dependencies"], *extras) for name in names]
+        lowest = f"transformers{trainer.TRANSFORMERS.split(',')[0]}"
+        found = [name for name in required if name.startswith("transformers")]
+        assert found and all(name.startswith(lowest) for name in found)
 
     @pytest.mark.parametrize("name", trainer._OVERRIDDEN)
     def test_a_missing_one_is_named_with_the_versions_that_have_it(self, parts, monkeypatch, name):
