@@ -1,28 +1,42 @@
-"""The command line: ``python -m afl_helpers --help``."""
+"""The command line: ``python -m afl_helpers --help``.
+
+Each command imports what it needs when it runs, light modules first: torch and transformers take seconds to import, and
+neither the help nor an error about a misspelt name should wait for them.
+"""
 
 import argparse
 import json
 import os
+import shutil
 import sys
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from afl_helpers import __version__
+from afl_helpers import __version__, errors
 
 
-def _settings(pairs: list[str]) -> dict[str, object]:
-    """NAME=VALUE pairs as a dict; values are JSON where they parse as such."""
-    from afl_helpers.errors import UsageError
-
-    settings = {}
+def _parse_pairs(pairs: list[str]) -> dict[str, Any]:
+    """Return NAME=VALUE pairs as a dict. A value is JSON if it parses as JSON, else a string."""
+    values: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(f"{pair!r} is not NAME=VALUE; write for example learning_rate=3e-5")
+            raise errors.UsageError(f"{pair!r} is not NAME=VALUE; write for example learning_rate=3e-5")
         try:
-            settings[name] = json.loads(value)
+            values[name] = json.loads(value)
         except json.JSONDecodeError:
-            settings[name] = value
-    return settings
+            values[name] = value
+    return values
+
+
+def _check_corpus_name(name: str) -> None:
+    """Raise the error about a corpus that does not exist, before anything slow happens."""
+    from afl_helpers.data import CORPORA, load_corpus
+
+    if name not in CORPORA and not Path(name).expanduser().exists():
+        load_corpus(name)
 
 
 def _data(args: argparse.Namespace) -> None:
@@ -31,7 +45,7 @@ def _data(args: argparse.Namespace) -> None:
     corpus = load_corpus(args.corpus, on_error="skip" if args.skip_malformed else "raise")
     counts = corpus.label_counts
     print(
-        f"{corpus.name}: {len(corpus):,} documents, {corpus.n_labels} labels, {counts.sum() / len(corpus):.2f} a document"
+        f"{corpus.name}: {len(corpus):,} documents, {corpus.n_labels} labels, {counts.sum() / len(corpus):.2f} per document"
     )
     print(f"source: {corpus.source}\nfingerprint: {corpus.fingerprint}")
     for name, count in corpus.report.items():
@@ -40,34 +54,40 @@ def _data(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    # Everything that the user may have misspelt is checked before the corpus is loaded, the quickest check first.
+    _check_corpus_name(args.corpus)
+    values, loss_params = _parse_pairs(args.config), _parse_pairs(args.loss_param)
+    from afl_helpers.training import ProbeConfig, TrainingConfig
+
+    known_fields = ProbeConfig if args.probe else TrainingConfig
+    known_fields.from_dict(values)
+    from afl_helpers.losses import check_loss
+
+    check_loss(args.loss, loss_params)
     from afl_helpers.chapters.profiles import PROFILES
     from afl_helpers.data import load_corpus
-    from afl_helpers.losses import check_loss
     from afl_helpers.training import check_save_folder, fine_tune, probe
-    from afl_helpers.training.config import ProbeConfig
 
     if args.save:
         check_save_folder(args.save)  # before hours of training, not after
-    config = ProbeConfig() if args.probe else PROFILES[args.settings].config
-    config = type(config).from_dict(config.to_dict() | _settings(args.set))
-    loss_params = _settings(args.param)
-    check_loss(args.loss, loss_params)
     whole = load_corpus(args.corpus, on_error="skip" if args.skip_malformed else "raise")
     corpus = whole.select_labels(min_count=args.min_count)
     dropped = [name for name in whole.label_names if name not in set(corpus.label_names)]
     if dropped:
         more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
         print(
-            f"{len(dropped)} of {whole.n_labels} labels are left out, of fewer than {args.min_count} documents each "
-            f"(--min-count): {', '.join(dropped[:5])}{more}"
+            f"{len(dropped)} of {whole.n_labels} labels are left out because they have fewer than {args.min_count} "
+            f"documents (--min-count): {', '.join(dropped[:5])}{more}"
         )
-    parts = corpus.split(0.8, 0.1, 0.1, seed=0)
-    sizes = ", ".join(f"{len(part):,} {name}" for name, part in zip(("train", "validation", "test"), parts))
+    splits = corpus.split(0.8, 0.1, 0.1, seed=0)
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in zip(("train", "validation", "test"), splits))
     print(f"{corpus.n_labels} labels; documents: {sizes}")
-    options = {} if args.probe else {"checkpoint_dir": args.checkpoints}
-    run = (probe if args.probe else fine_tune)(
-        *parts, loss=args.loss, config=config, seed=args.seed, loss_params=loss_params, **options
-    )
+    options: dict[str, Any] = {"loss": args.loss, "seed": args.seed, "loss_params": loss_params}
+    if args.probe:
+        run = probe(*splits, config=ProbeConfig.from_dict(values), **options)
+    else:
+        config = TrainingConfig.from_dict(PROFILES[args.profile].config.to_dict() | values)
+        run = fine_tune(*splits, config=config, checkpoint_dir=args.checkpoints, **options)
     for rule, metrics in run.metrics["test"].items():
         print(f"{rule:20} micro F1 {metrics['f1_micro']:.4f}   macro F1 {metrics['f1_macro']:.4f}")
     if args.save:
@@ -75,6 +95,8 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
+    if not args.model.is_dir():
+        raise errors.MissingFileError(f"there is no folder {args.model}; pass a folder that train --save wrote")
     from afl_helpers.training import load_predictor
 
     texts = args.text or [line.rstrip("\n") for line in sys.stdin if line.strip()]
@@ -84,19 +106,18 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _study(args: argparse.Namespace) -> None:
     from afl_helpers.claims import all_results
-    from afl_helpers.errors import MissingFileError
     from afl_helpers.studies import describe_seconds, estimate_seconds, load_study, run_study
     from afl_helpers.training.distributed import is_main
 
     if args.checksums:
         return _checksums(args.results, args.name)
     if args.name is None:
-        paths = sorted(args.results.glob("*/study.yaml"))
-        if not paths:
-            raise MissingFileError(
+        studies = sorted(args.results.glob("*/study.yaml"))
+        if not studies:
+            raise errors.MissingFileError(
                 f"there is no study in {args.results.absolute()}; name the folder of studies with --results"
             )
-        for path in paths:
+        for path in studies:
             study = load_study(path.parent.name, args.results)
             print(f"{study.name}: {len(study.runs())} runs, {len(study.missing())} missing\n    {study.question}")
         return
@@ -104,7 +125,7 @@ def _study(args: argparse.Namespace) -> None:
         return _repeat(args.results / args.name / "runs" / f"{args.repeat}.json")
     study = load_study(args.name, args.results)
     missing = study.missing(args.corpus)
-    if not is_main():  # of several processes that train together, one talks
+    if not is_main():  # one of several processes that train together prints
         for _ in run_study(study, args.corpus, jobs=args.jobs):
             pass
         return
@@ -112,13 +133,14 @@ def _study(args: argparse.Namespace) -> None:
     if missing:
         seconds, unknown = estimate_seconds(study, missing, all_results(args.results))
         if unknown < len(missing):
-            print(f"one after the other {describe_seconds(seconds)}, by the runs on record")
+            print(f"estimated time if they run one after the other: {describe_seconds(seconds)}")
         if unknown:
-            print(f"no run on record tells how long {unknown} of them take")
+            print(f"no estimate for {unknown} of them: no similar run has been recorded")
     if args.dry_run:
         for run in missing:
             print(f"  {run.name}")
         return
+    paths: Iterable[Path]
     if args.ray is not None:
         from afl_helpers.studies.cluster import run_study_on_ray
 
@@ -129,7 +151,7 @@ def _study(args: argparse.Namespace) -> None:
         print(path, flush=True)
     left = study.missing(args.corpus)
     if left:
-        print(f"{len(left)} runs are left to another process that is at them")
+        print(f"{len(left)} runs are in progress in another process")
 
 
 def _checksums(results: Path, name: str | None) -> None:
@@ -142,26 +164,24 @@ def _checksums(results: Path, name: str | None) -> None:
 
 
 def _repeat(path: Path) -> None:
+    """Repeat a recorded run and print how far the two are apart."""
     from afl_helpers.results import read_result
     from afl_helpers.studies import difference, repeat
 
-    recorded = read_result(path)
+    recorded: Any = read_result(path)
     found = difference(recorded, repeat(recorded))
-    environment = "the same" if found["same_environment"] else "another"
-    print(f"{path.stem}, done again with {environment} processor and versions")
+    environment = "the same processor and versions" if found["same_environment"] else "another processor or versions"
+    print(f"{path.stem}, repeated with {environment}")
     print(f"largest difference of a metric: {found['metric']:.2g}")
     print(f"documents with other labels: {found['n_documents']} of {recorded['data']['parts']['test']:,}")
 
 
 def _claims(args: argparse.Namespace) -> None:
-    import shutil
-    import textwrap
-
     from afl_helpers.claims import CLAIMS, all_results, verdicts
     from afl_helpers.results import find_results
 
     indent = " " * 5
-    # A name such as cmu-leads stays whole.
+    # Do not break names such as cmu-leads.
     wrapper = textwrap.TextWrapper(max(40, shutil.get_terminal_size().columns), break_on_hyphens=False)
     wrapper.subsequent_indent = indent
     results = all_results(find_results() if args.results is None else args.results)
@@ -175,91 +195,117 @@ def _claims(args: argparse.Namespace) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="python -m afl_helpers", description="AFL-BERT, reproduced: data, training, studies and claims."
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    data = commands.add_parser("data", help="load a corpus, verify it and show what it holds")
-    data.add_argument("corpus", nargs="?", default="toy", help="a name, a folder, an archive, a .csv or .jsonl")
-    data.add_argument("--top", type=int, default=20, help="show so many labels")
-    data.add_argument("--skip-malformed", action="store_true", help="skip and count malformed lines")
+    data = commands.add_parser("data", help="load a corpus, verify it and describe it")
+    data.add_argument("corpus", nargs="?", default="toy", help="name, folder, archive, .csv or .jsonl (default: toy)")
+    data.add_argument("--top", type=int, default=20, metavar="N", help="show the first N labels (default: 20)")
+    data.add_argument("--skip-malformed", action="store_true", help="skip malformed lines and count them")
     data.set_defaults(function=_data)
 
     train = commands.add_parser("train", help="train on a corpus with one loss")
-    train.add_argument("corpus", nargs="?", default="toy", help="as in data")
-    train.add_argument("--loss", default="afl", help="its name; afl without this option")
-    train.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the loss")
-    train.add_argument("--settings", choices=("quick", "full"), default="quick", help="of the quick or full profile")
-    train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of the configuration")
-    train.add_argument("--probe", action="store_true", help="train a head on the frozen encoder instead")
+    train.add_argument("corpus", nargs="?", default="toy", help="name, folder, archive, .csv or .jsonl (default: toy)")
+    train.add_argument("--loss", default="afl", metavar="NAME", help="name of the loss (default: afl)")
     train.add_argument(
-        "--min-count", type=int, default=10, help="keep labels of at least so many documents; 10 unless given"
+        "--loss-param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter of the loss; can be repeated",
     )
-    train.add_argument("--skip-malformed", action="store_true", help="skip malformed lines")
-    train.add_argument("--seed", type=int, default=0, help="of initialisation and order")
-    train.add_argument("--checkpoints", type=Path, help="folder for checkpoints; a stopped run goes on from there")
-    train.add_argument("--save", type=Path, help="folder for the model")
+    train.add_argument(
+        "--profile", choices=("quick", "full"), default="quick", help="start from this profile's configuration"
+    )
+    train.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a field of the configuration; can be repeated",
+    )
+    train.add_argument("--probe", action="store_true", help="train only a head on the frozen encoder")
+    train.add_argument(
+        "--min-count",
+        type=int,
+        default=10,
+        metavar="N",
+        help="keep only labels with at least N documents (default: 10)",
+    )
+    train.add_argument("--skip-malformed", action="store_true", help="skip malformed lines and count them")
+    train.add_argument("--seed", type=int, default=0, help="seed of initial weights and document order (default: 0)")
+    train.add_argument(
+        "--checkpoints", type=Path, metavar="FOLDER", help="keep checkpoints here, and resume a stopped run from them"
+    )
+    train.add_argument("--save", type=Path, metavar="FOLDER", help="save the trained model here")
     train.set_defaults(function=_train)
 
-    predict = commands.add_parser("predict", help="labels for new texts, one a line on standard input or as arguments")
-    predict.add_argument("model", type=Path, help="a folder that train --save wrote")
-    predict.add_argument("text", nargs="*", help="without it, standard input is read")
-    predict.add_argument("--rule", default="tuned_common", help="threshold rule, as the model was saved with")
+    predict = commands.add_parser("predict", help="predict the labels of new texts")
+    predict.add_argument("model", type=Path, help="folder that train --save wrote")
+    predict.add_argument("text", nargs="*", help="texts; if there are none, one per line is read from standard input")
+    predict.add_argument("--rule", default="tuned_common", help="threshold rule (default: tuned_common)")
     predict.set_defaults(function=_predict)
 
-    study = commands.add_parser("study", help="run what is missing of a study")
-    study.add_argument("name", nargs="?", help="a folder of results/ with a study.yaml; without it they are listed")
-    study.add_argument("--results", type=Path, default=Path("results"), help="folder of the studies")
-    study.add_argument("--corpus", action="append", help="run only this corpus; may be given several times")
-    study.add_argument("--jobs", type=int, default=1, metavar="N", help="so many processes side by side")
+    study = commands.add_parser("study", help="run the missing runs of a study, or list the studies")
+    study.add_argument("name", nargs="?", help="folder with a study.yaml; without a name, all studies are listed")
+    study.add_argument("--results", type=Path, default=Path("results"), help="folder of the studies (default: results)")
+    study.add_argument("--corpus", action="append", help="run only this corpus; can be repeated")
+    study.add_argument("--jobs", type=int, default=1, metavar="N", help="use N processes in parallel (default: 1)")
     study.add_argument(
-        "--ray", nargs="?", const="", metavar="ADDRESS", help="on a Ray cluster; without an address one starts here"
+        "--ray", nargs="?", const="", metavar="ADDRESS", help="use a Ray cluster; without an address, start one here"
     )
-    study.add_argument("--repeat", metavar="RUN", help="do a recorded run again from its file, and compare")
-    study.add_argument("--dry-run", action="store_true", help="list the missing runs and say how long they should take")
+    study.add_argument("--repeat", metavar="RUN", help="repeat a recorded run and compare the results")
+    study.add_argument("--dry-run", action="store_true", help="list the missing runs and estimate their time")
     study.add_argument(
         "--checksums",
         action="store_true",
-        help="list the study's files with their checksums anew, after a change meant",
+        help="write the checksums of the study's files anew after an intended change",
     )
     study.set_defaults(function=_study)
 
-    claims = commands.add_parser("claims", help="the paper's claims and what became of them")
+    claims = commands.add_parser("claims", help="list the paper's claims with the verdict on each")
     claims.add_argument(
-        "--results", type=Path, metavar="FOLDER", help="of the studies; without it the nearest is taken"
+        "--results", type=Path, metavar="FOLDER", help="folder of the studies (default: the nearest results folder)"
     )
     claims.set_defaults(function=_claims)
     return parser
 
 
+#: Errors for users, which are printed without a traceback.
+_ERRORS = tuple(
+    getattr(errors, name)
+    for name in ("DataError", "MissingExtraError", "MissingFileError", "StorageError", "TrainingError", "UsageError")
+    if hasattr(errors, name)
+)
+
+
 def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
     if rest and args.command == "predict" and not any(part.startswith("-") for part in rest):
-        args.text += rest  # texts may stand behind the options, too
+        args.text += rest  # texts may also follow the options
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         args.function(args)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
+    except BrokenPipeError:  # the reader of a pipe, such as head, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError) as error:
-        from afl_helpers.errors import DataError, MissingFileError, StorageError, TrainingError, UsageError
-
-        if not isinstance(error, (DataError, MissingFileError, StorageError, TrainingError, UsageError)):
-            raise
+    except _ERRORS as error:
         print(f"error: {_for_the_command_line(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"stopped; {_how_to_go_on(args)}", file=sys.stderr)
+        print(f"stopped; {_how_to_resume(args)}", file=sys.stderr)
         return 130
     return 0
 
 
 def _for_the_command_line(sentence: str) -> str:
-    """An error's advice in options instead of arguments."""
+    """Return the message of an error with options in place of Python arguments."""
     options = {
         "read with on_error='skip'": "pass --skip-malformed",
         "a smaller min_count": "a smaller --min-count",
@@ -270,12 +316,12 @@ def _for_the_command_line(sentence: str) -> str:
     return sentence
 
 
-def _how_to_go_on(args: argparse.Namespace) -> str:
+def _how_to_resume(args: argparse.Namespace) -> str:
     if args.command == "train" and args.checkpoints:
-        return f"the same command goes on from the last epoch in {args.checkpoints}"
+        return f"the same command resumes from the last epoch in {args.checkpoints}"
     if args.command == "train":
-        return "nothing was kept; with --checkpoints FOLDER the same command goes on from its last epoch"
-    return "the same command goes on where it was" if args.command == "study" else "the same command starts over"
+        return "nothing was kept; with --checkpoints FOLDER the same command would resume from its last epoch"
+    return "the same command resumes the study" if args.command == "study" else "the same command starts over"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""One line of progress: in a terminal and in JupyterLab, not in logs and not on a page of the built book."""
+"""One line of progress in a terminal and in JupyterLab, but not in logs or on the pages of the built book."""
 
 import os
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
 
-def progress_bar(*args, show: bool = True, **kwargs) -> tqdm:
-    """A tqdm bar on stderr that vanishes when it is done; hidden where nobody watches it live."""
+def progress_bar(*args: Any, show: bool = True, **kwargs: Any) -> "tqdm[Any]":
+    """Return a tqdm bar on stderr that disappears when it is done. It is hidden if nobody watches it live."""
     watched = sys.stderr.isatty() or ("ipykernel" in sys.modules and not os.environ.get("AFL_BOOK"))
     return tqdm(*args, leave=False, disable=not (show and watched), **kwargs)

@@ -1,14 +1,18 @@
-"""Memory that fine-tuning BERT base takes, and which settings fit into how much of it.
+"""Memory that fine-tuning BERT base needs, and which batch sizes fit into a given memory.
 
     python benchmarks/memory.py
 
-*Counted*: a training step of BERT base on 512 tokens with tensors that have a shape and no content, so that bf16 can be counted
-where there is no GPU. Attention has no dropout there, because the CPU's form of it would keep the probabilities, which a GPU's does
-not. A GPU keeps a little more in float32 than is counted for bf16; what an allocator cannot use, and what a GPU's libraries take (some
-0.5 GB), comes on top. *Measured* is the same step for real.
+*Counted*: a training step of BERT base on 512 tokens, with tensors that have a shape but no content, so that bf16 can be
+counted without a GPU. Attention has no dropout in this count, because the CPU's implementation would keep the
+probabilities and a GPU's does not. On a GPU with bf16, a little more is kept in float32 than is counted; memory that the
+allocator cannot use and the GPU's libraries (about 0.5 GB) come on top.
 
-*Tried*: `fine_tune` with its memory capped, on a GPU by torch, on a CPU by the system in float32; with the paper's 16 documents a
-step, then with fewer at a time. On a GPU the file is memory-gpu.json.
+*Measured*: the same step with real tensors.
+
+*Tried*: `fine_tune` under a memory limit, set by torch on a GPU and by the system on a CPU (in float32); first with the
+paper's 16 documents per step at once, then with fewer at a time and accumulated gradients.
+
+The result file is memory.json, or memory-gpu.json on a GPU.
 """
 
 import argparse
@@ -34,14 +38,14 @@ from afl_helpers.training.config import TrainingConfig
 from afl_helpers.training.encoders import load_tokenizer, quiet
 
 ON_GPU = torch.cuda.is_available()
-LENGTH, N_LABELS, DOCUMENTS_A_STEP = 512, 363, 16
+LENGTH, N_LABELS, DOCUMENTS_PER_STEP = 512, 363, 16
 COUNTED, MEASURED = (1, 2, 4, 8, 16, 32, 64, 128), (1, 4, 16)
 CAPS, AT_A_TIME = ((8, 16, 24) if ON_GPU else (4, 8, 16)), (16, 8, 4, 2, 1)
 GB = 1e9
 RESULT = (
     Path(__file__).resolve().parent.parent / "results" / "benchmarks" / ("memory-gpu.json" if ON_GPU else "memory.json")
 )
-# Large blocks are given back to the system at once; else the process keeps more than it uses.
+# Return large blocks to the system at once; otherwise the process keeps more than it uses.
 GIVING_BACK = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=1048576"}
 
 
@@ -50,7 +54,7 @@ def bert(on_gpu: bool, **settings: object) -> BertConfig:
 
 
 class Step:
-    """Two steps of training, so that the second has the optimiser's state beside it."""
+    """Two training steps: during the second, the optimizer's state exists too."""
 
     def __init__(self, batch: int, device: str = "cpu"):
         with torch.device(device):
@@ -69,7 +73,7 @@ class Step:
 
 
 def counted_gb(batch: int, bf16: bool) -> float:
-    """The most that weights, gradients, optimiser and activations take at any moment of a step."""
+    """Return the peak memory of weights, gradients, optimizer and activations in a step, in GB."""
     with FakeTensorMode():
         step, tracker = Step(batch), MemTracker()
         tracker.track_external(step.model, step.optimizer, step.ids, step.targets)
@@ -81,7 +85,7 @@ def counted_gb(batch: int, bf16: bool) -> float:
 
 
 def measured_gb(batch: int) -> float:
-    """The same for real, in this process; float32 on a CPU, bf16 on a GPU."""
+    """Return the measured peak of this process in GB; float32 on a CPU, bf16 on a GPU."""
     before = 0 if ON_GPU else memory("VmHWM")
     step = Step(batch, "cuda" if ON_GPU else "cpu")
     for _ in range(2):
@@ -91,7 +95,7 @@ def measured_gb(batch: int) -> float:
 
 
 def cap_memory(gigabytes: float) -> None:
-    """Allow this process so much beyond what it has."""
+    """Limit this process to this much memory beyond what it already uses."""
     if ON_GPU:
         torch.cuda.set_per_process_memory_fraction(gigabytes * GB / torch.cuda.get_device_properties(0).total_memory)
         return
@@ -99,25 +103,25 @@ def cap_memory(gigabytes: float) -> None:
 
 
 def tried(gigabytes: float, at_a_time: int) -> str | None:
-    """Fine-tune with a cap; the error's sentence, or None where it went through."""
+    """Fine-tune under a limit and return the error message, or None if it fits."""
     corpus = load_corpus("toy").select_labels(top=4)
-    corpus.texts[:] = [f"{text} " * 40 for text in corpus.texts]  # longer than any maximum
-    n = 2 * DOCUMENTS_A_STEP
-    parts = [corpus.select_documents(range(start, stop)) for start, stop in ((0, n), (n, n + 8), (n + 8, n + 16))]
+    corpus.texts[:] = [f"{text} " * 40 for text in corpus.texts]  # longer than the maximum length
+    n = 2 * DOCUMENTS_PER_STEP
+    splits = [corpus.select_documents(range(start, stop)) for start, stop in ((0, n), (n, n + 8), (n + 8, n + 16))]
     with tempfile.TemporaryDirectory() as folder:
         with quiet():
             BertModel(bert(ON_GPU)).save_pretrained(folder)
-        load_tokenizer("minilm").save_pretrained(folder)  # the same word pieces
+        load_tokenizer("minilm").save_pretrained(folder)  # BERT base has the same vocabulary
         config = TrainingConfig(
             encoder=folder,
             max_length=LENGTH,
             epochs=1,
             batch_size=at_a_time,
-            accumulation_steps=DOCUMENTS_A_STEP // at_a_time,
+            accumulation_steps=DOCUMENTS_PER_STEP // at_a_time,
         )
         cap_memory(gigabytes)
         try:
-            fine_tune(*parts, loss="afl", config=config, progress=False)
+            fine_tune(*splits, loss="afl", config=config, progress=False)
         except TrainingError as error:
             return str(error)
     return None

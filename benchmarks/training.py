@@ -1,18 +1,25 @@
-"""Fine-tuning beside what one would otherwise run: documents a second, memory, and where the time goes.
+"""Speed and memory of fine-tuning, next to alternatives on the same data.
 
     python benchmarks/training.py [--documents 960] [--repetitions 3] [--ways-only]
 
-Four ways train the same encoder on the same texts with the same batch of 16, AdamW, learning rate and loss (binary
-cross-entropy): `fine_tune` of this package; a plain Trainer with its defaults, which pads each batch to its longest text in random
-order; the same Trainer with every text padded to the maximum length; and a loop written by hand with everything that helps on this
-device. Each runs in a process of its own; the second of two epochs is timed, without evaluation and checkpoints; what these take of a
-whole run of `fine_tune`, with an eighth as many documents for validation, is in the table of shares. The rate of useful arithmetic is
-given beside the rate of a large matrix product on the same device, which is what it can reach, and the peak that a GPU's maker states.
-Levers are measured on an eighth of the documents.
+Four ways train the same encoder on the same texts with a batch of 16, AdamW, the same learning rate and binary
+cross-entropy:
 
-On a CPU the cases are the tiny encoder and MiniLM on leads of film articles, at most 128 tokens. On a GPU texts have at most 512 tokens;
-the cases are MiniLM and the shape of BERT base with random weights, on leads and on texts as long as real plots, with the paper's batch of 16
-and with one that fills a card, for at least 100 steps; the file is training-gpu.json. `--case tiny plots 4` measures one case, at any size, anywhere.
+- `fine_tune` of this package;
+- a plain Trainer with its defaults, which pads each batch to its longest text, in random order;
+- the same Trainer with every text padded to the maximum length;
+- a loop written by hand with every optimization that helps on this device.
+
+Each way runs in a process of its own. The second of two epochs is timed, without evaluation and checkpoints. The table of
+shares shows how the time of a whole `fine_tune` run is spent, including these, with an eighth as many validation
+documents. Arithmetic per second is compared with a large matrix product on the same device, which is the most that can
+be reached, and with the peak that the GPU's maker states. Levers (single optimizations) are measured on an eighth of the
+documents.
+
+On a CPU the cases are the tiny encoder and MiniLM on leads of film articles with at most 128 tokens. On a GPU texts have
+at most 512 tokens; the cases are MiniLM and a BERT base with random weights, on leads and on texts as long as real plots,
+with the paper's batch of 16 and with one that fills the card, for at least 100 steps. The result file is training.json,
+or training-gpu.json on a GPU. `--case tiny plots 4` measures a single case of any size on any device.
 """
 
 import argparse
@@ -44,13 +51,13 @@ from afl_helpers.data.facts import corpus_facts, token_lengths
 from afl_helpers.files import write_json
 from afl_helpers.losses import build_loss
 from afl_helpers.results import describe_environment
-from afl_helpers.training import Head, LengthGroupedSampler, embed, fine_tune, probe, train_heads
+from afl_helpers.training import EpochSeededLengthSampler, Head, embed, fine_tune, probe, train_heads
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
-from afl_helpers.training.embedding import mean_pool, pad
+from afl_helpers.training.embedding import mean_pool
 from afl_helpers.training.encoders import default_device, load_classifier, load_encoder, load_tokenizer
 
 ON_GPU = torch.cuda.is_available()
-#: Operations a second of dense bf16 products, by the maker's data sheets.
+#: Dense bf16 operations per second in 10^12, from the makers' data sheets.
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L4": 121}
 MAX_LENGTH = 512 if ON_GPU else 128
 BATCH, LEARNING_RATE, SEED = 16, 2e-5, 0
@@ -74,10 +81,10 @@ RESULT = (
 )
 
 
-def parts(n_documents: int, texts: str = "leads") -> tuple[Corpus, Corpus, Corpus]:
-    """Leads of film articles with 227 genres, or the embedded corpus where they are not to be had.
+def splits(n_documents: int, texts: str = "leads") -> tuple[Corpus, Corpus, Corpus]:
+    """Return three splits of leads of film articles with 227 genres, or of the embedded corpus if they are not there.
 
-    As ``"plots"``, leads are strung together to the lengths of the real plots that are on record.
+    With ``"plots"``, leads are concatenated to the recorded lengths of real plots.
     """
     try:
         corpus = load_corpus("cmu-leads").select_labels(min_count=10)
@@ -93,7 +100,7 @@ def parts(n_documents: int, texts: str = "leads") -> tuple[Corpus, Corpus, Corpu
             f"{corpus.name} has {len(corpus):,} documents, too few for {n_documents:,} and a quarter more; pass --documents"
         )
     order = np.random.default_rng(SEED).permutation(len(corpus))
-    n_validation = max(8, n_documents // 8)  # a tenth beside eight tenths
+    n_validation = max(8, n_documents // 8)  # 10 % beside 80 %
     return tuple(
         corpus.select_documents(order[start:stop])
         for start, stop in (
@@ -105,7 +112,7 @@ def parts(n_documents: int, texts: str = "leads") -> tuple[Corpus, Corpus, Corpu
 
 
 class Stopwatch:
-    """Seconds by what they were spent on; a GPU is waited for at both ends."""
+    """Measure seconds per activity, waiting for the GPU at both ends."""
 
     def __init__(self):
         self.seconds: dict[str, float] = defaultdict(float)
@@ -117,7 +124,7 @@ class Stopwatch:
         self.seconds[name] += now() - started
 
     def watch(self, owner: object, method: str, name: str) -> None:
-        """Time every call of a method."""
+        """Replace a method by one that measures its time."""
         original = getattr(owner, method)
 
         def timed(*args, **kwargs):
@@ -128,7 +135,7 @@ class Stopwatch:
 
 
 class Busy:
-    """The share of the time between start and stop in which the GPU ran something, or the cores that torch may use did."""
+    """Measure how busy the GPU, or the cores that torch may use, are between start and stop, as a share of the time."""
 
     def start(self) -> None:
         self.started, self.used = now(), time.process_time()
@@ -158,7 +165,7 @@ def now() -> float:
 
 
 class SecondEpoch(TrainerCallback):
-    """The seconds of the second epoch, and how busy the device was; evaluation and checkpoints come after its end."""
+    """Measure the seconds of the second epoch, without evaluation and checkpoints, and how busy the device was."""
 
     def __init__(self):
         self.seconds = self.busy = math.nan
@@ -172,13 +179,13 @@ class SecondEpoch(TrainerCallback):
 
 
 def encoder_folder(name: str, folder: Path) -> str:
-    """The encoder's name, or for ``"bert-base-shape"`` a folder with BERT base and random weights."""
+    """Return the encoder's name, or for ``"bert-base-shape"`` a folder with a BERT base of random weights."""
     if name != "bert-base-shape":
         return name
     if not (folder / "config.json").is_file():
         torch.manual_seed(SEED)
         BertModel(BertConfig()).save_pretrained(folder)
-        load_tokenizer("minilm").save_pretrained(folder)  # the same word pieces
+        load_tokenizer("minilm").save_pretrained(folder)  # BERT base has the same vocabulary
     return str(folder)
 
 
@@ -196,8 +203,8 @@ def with_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dict[st
     return {"seconds": epoch.seconds, "busy": epoch.busy}
 
 
-def parts_of_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dict[str, object]:
-    """Shares of the time of training; apart from its speed, because looking at a GPU's clock means waiting for the GPU."""
+def shares_of_fine_tune(encoder: str, data: tuple[Corpus, Corpus, Corpus]) -> dict[str, object]:
+    """Return the shares of the training time. Speed is measured separately, because timing parts makes a GPU wait."""
     from afl_helpers.training import fine_tuning
 
     config = TrainingConfig(
@@ -256,7 +263,7 @@ def with_trainer(encoder: str, data: tuple[Corpus, Corpus, Corpus], padded: bool
 
 
 def with_loop(encoder: str, data: tuple[Corpus, Corpus, Corpus], lever: str | None = None) -> dict[str, object]:
-    """The loop by hand; ``lever`` takes one of :data:`LEVERS` away, or adds one that is not kept."""
+    """Train by a hand-written loop. ``lever`` removes one of :data:`LEVERS`, or adds one that the package does not have."""
     device = default_device()
     tokenizer = load_tokenizer(encoder)
     model = load_classifier(encoder, data[0].label_names).to(device).train()
@@ -267,17 +274,20 @@ def with_loop(encoder: str, data: tuple[Corpus, Corpus, Corpus], lever: str | No
         run = torch.compile(model, dynamic=True)
     elif lever == "CUDA graphs":
         run = torch.compile(model, mode="reduce-overhead", dynamic=False)
-    torch.set_flush_denormal(lever == "denormal numbers as 0")
+    torch.set_flush_denormal(lever == "denormal numbers as 0")  # this process runs nothing else
     items = _Items(data[0], tokenizer)
     lengths = [len(ids) for ids in items.ids]
-    sampler = LengthGroupedSampler(lengths, BATCH, SEED, group=lever != "texts of similar length together")
+    sampler = EpochSeededLengthSampler(lengths, BATCH, SEED, group=lever != "texts of similar length together")
     fused = lever != "fused AdamW"
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=fused)
     labels = torch.from_numpy(items.labels)
     bf16 = ON_GPU and lever != "bf16"
 
     def loaded(batch: list[int]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        inputs, targets = pad(tokenizer, [items.ids[i] for i in batch]), labels[batch]
+        inputs, targets = (
+            dict(tokenizer.pad({"input_ids": [items.ids[i] for i in batch]}, return_tensors="pt")),
+            labels[batch],
+        )
         if lever == "CUDA graphs":  # a graph is for one shape
             inputs = {name: nn.functional.pad(x, (0, -x.shape[1] % 64)) for name, x in inputs.items()}
         if lever == "no mask":
@@ -313,7 +323,7 @@ def with_loop(encoder: str, data: tuple[Corpus, Corpus, Corpus], lever: str | No
 
 
 def prefetched(loaded: Callable, batches: Iterator[list[int]]) -> Iterator[tuple]:
-    """Each batch is made ready by a thread while the one before is trained on."""
+    """Yield batches; a thread prepares each one while the previous one is trained on."""
     with ThreadPoolExecutor(1) as pool:
         waiting = None
         for batch in batches:
@@ -325,7 +335,7 @@ def prefetched(loaded: Callable, batches: Iterator[list[int]]) -> Iterator[tuple
 
 
 def batches_of(order: Sequence[int], lengths: Sequence[int], by_tokens: bool) -> Iterator[list[int]]:
-    """Batches of 16, or of as many tokens as 16 texts of mean length have: texts sorted, cut, and the batches shuffled."""
+    """Yield batches of 16 texts, or of as many tokens as 16 texts of mean length have, from sorted texts in random order."""
     if not by_tokens:
         yield from (list(order[start : start + BATCH]) for start in range(0, len(order), BATCH))
         return
@@ -337,7 +347,7 @@ def batches_of(order: Sequence[int], lengths: Sequence[int], by_tokens: bool) ->
     yield from (batches[k] for k in np.random.default_rng(SEED).permutation(len(batches)))
 
 
-#: Lever -> (what was expected of it, whether the package has it).
+#: Lever -> (expected effect, whether the package has it).
 LEVERS = {
     "texts of similar length together": ("as many times as fast as there are fewer padded tokens", True),
     "attention in one call": ("a few per cent at 128 tokens, more at 512", True),
@@ -351,7 +361,7 @@ LEVERS = {
     "denormal numbers as 0": ("nothing, where no gamma is large", False),
     "allocator that keeps its memory": ("a few per cent: fewer page faults", False),
 }
-#: Those that change nothing on a CPU, or have no use there.
+#: Levers without effect or use on a CPU.
 GPU_LEVERS = {
     "bf16": ("several times as fast", True),
     "pinned, prefetched batches": ("hides the copy of token ids, which is small", False),
@@ -362,7 +372,7 @@ KEEPING = {"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=4294967296:glibc.mallo
 
 
 def measured_levers(n_documents: int, repetitions: int) -> list[dict[str, object]]:
-    """Each lever: the loop with it beside the loop without it, in turn."""
+    """Measure the loop with and without each lever, in alternation."""
 
     def seconds(lever: str | None) -> float:
         keeping = lever == "allocator that keeps its memory"
@@ -374,7 +384,7 @@ def measured_levers(n_documents: int, repetitions: int) -> list[dict[str, object
     found = []
     for lever, (expected, kept) in (LEVERS | GPU_LEVERS if ON_GPU else LEVERS).items():
         pairs = [(seconds(lever), seconds(None)) for _ in range(repetitions)]
-        # What is kept was taken away, the rest was added.
+        # Levers that the package has were removed, the others were added.
         ratios = [changed / base if kept else base / changed for changed, base in pairs]
         found.append({"lever": lever, "expected": expected, "ratio": statistics.median(ratios), "kept": kept})
         print(f"{lever:34} {found[-1]['ratio']:.2f}", flush=True)
@@ -385,19 +395,21 @@ def measured_levers(n_documents: int, repetitions: int) -> list[dict[str, object
 
 
 def padding_shares(n_documents: int) -> dict[str, float]:
-    """The share of padding among the tokens of an epoch, all that attention without padding could save."""
-    corpus, _, _ = parts(n_documents)
+    """Return the share of padding among the tokens of an epoch: the most that attention without padding could save."""
+    corpus, _, _ = splits(n_documents)
     lengths = [len(ids) for ids in _Items(corpus, load_tokenizer("minilm")).ids]
     shares = {}
     for name, group in (("texts of similar length together", True), ("random order", False)):
-        batches = batches_of(list(LengthGroupedSampler(lengths, BATCH, SEED, group=group)), lengths, by_tokens=False)
+        batches = batches_of(
+            list(EpochSeededLengthSampler(lengths, BATCH, SEED, group=group)), lengths, by_tokens=False
+        )
         padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
         shares[name] = 1 - sum(lengths) / padded
     return shares | {"all to the maximum length": 1 - sum(lengths) / (MAX_LENGTH * len(lengths))}
 
 
 def same_results(n_documents: int) -> list[dict[str, object]]:
-    """Validation average precision with texts of similar length together and without, over three seeds."""
+    """Return validation average precision with and without grouping by length, for three seeds."""
     rows = []
     for seed in range(3):
         row = {"seed": seed}
@@ -411,7 +423,7 @@ def same_results(n_documents: int) -> list[dict[str, object]]:
                 prior_bias=True,
                 group_by_length=group,
             )
-            run = fine_tune(*parts(n_documents), loss="bce", config=config, seed=seed, progress=False)
+            run = fine_tune(*splits(n_documents), loss="bce", config=config, seed=seed, progress=False)
             value = max(epoch["average_precision_micro"] for epoch in run.history)
             row["average precision, grouped" if group else "average precision, random order"] = value
         rows.append(row)
@@ -419,7 +431,7 @@ def same_results(n_documents: int) -> list[dict[str, object]]:
 
 
 def step_flops(model: nn.Module, n_texts: int, length: int) -> float:
-    """Floating-point operations of a step: 6 for each weight of the layers and token, and those of attention."""
+    """Count the floating-point operations of a step: 6 per weight and token, plus attention."""
     config = model.config
     weights = sum(p.numel() for name, p in model.named_parameters() if "embeddings" not in name)
     attention = 12 * config.num_hidden_layers * config.hidden_size * length
@@ -427,7 +439,7 @@ def step_flops(model: nn.Module, n_texts: int, length: int) -> float:
 
 
 def product_tflops(size: int = 8192 if ON_GPU else 1536) -> float:
-    """What a large matrix product reaches here, in the precision of training."""
+    """Measure a large matrix product in the precision of training, in TFLOP/s."""
     kind = torch.bfloat16 if ON_GPU else torch.float32
     a, b = (torch.randn(size, size, dtype=kind, device=default_device()) for _ in range(2))
     times = []
@@ -439,14 +451,14 @@ def product_tflops(size: int = 8192 if ON_GPU else 1536) -> float:
 
 
 def peak_tflops() -> int | None:
-    """The peak that the maker of this GPU states; None where it is not known."""
+    """Return the peak that the maker of this GPU states, or None if it is not in the table."""
     device = torch.cuda.get_device_name() if ON_GPU else ""
     return next((value for name, value in PEAK_TFLOPS.items() if name in device.replace("-", " ").split()), None)
 
 
 FUNCTIONS: dict[str, Callable] = {
     "fine_tune": with_fine_tune,
-    "parts of fine_tune": parts_of_fine_tune,
+    "shares of fine_tune": shares_of_fine_tune,
     "plain Trainer": with_trainer,
     "Trainer, padded": lambda *args: with_trainer(*args, padded=True),
     "tuned loop": with_loop,
@@ -454,24 +466,25 @@ FUNCTIONS: dict[str, Callable] = {
 
 
 def measure(way: str, encoder: str, texts: str, n_documents: int, lever: str | None) -> dict[str, object]:
-    """One way in this process: documents a second, highest memory."""
+    """Run one way in this process and return documents per second and peak memory."""
     transformers.utils.logging.set_verbosity_error()
-    found = FUNCTIONS[way](encoder, parts(n_documents, texts), **({"lever": lever} if lever else {}))
+    found = FUNCTIONS[way](encoder, splits(n_documents, texts), **({"lever": lever} if lever else {}))
     peak = torch.cuda.max_memory_allocated() if ON_GPU else memory("VmHWM")
     rate = n_documents / found["seconds"]
     return found | {"n_documents": n_documents, "documents_per_second": rate, "memory_gb": peak / 1e9}
 
 
 def embedding_and_probe(n_documents: int) -> dict[str, float]:
-    """Embedding beside the bare forward pass of the same batches, and the time of a head and of a grid."""
-    corpus, _, _ = parts(n_documents)
+    """Compare embedding with the bare forward pass of the same batches, in texts per second."""
+    corpus, _, _ = splits(n_documents)
     texts, device = sorted(set(corpus.texts)), default_device()
     tokenizer, encoder = load_tokenizer("minilm"), load_encoder("minilm").to(device).eval()
     ids = sorted((tokenizer(texts, truncation=True, max_length=128)["input_ids"]), key=len, reverse=True)
     batches, start = [], 0
     while start < len(ids):
         size = max(1, 32 * 128 // len(ids[start]))
-        batches.append({name: x.to(device) for name, x in pad(tokenizer, ids[start : start + size]).items()})
+        padded = tokenizer.pad({"input_ids": ids[start : start + size]}, return_tensors="pt")
+        batches.append(dict(padded.to(device)))
         start += size
     with torch.inference_mode():
         mean_pool(encoder, **batches[-1])
@@ -487,7 +500,7 @@ def embedding_and_probe(n_documents: int) -> dict[str, float]:
 
 
 def probe_seconds() -> dict[str, float]:
-    """A head for every genre on all training documents, once they are embedded."""
+    """Measure a probe with all genres and a grid of 50 heads, after the texts are embedded."""
     corpus = load_corpus("cmu-leads").select_labels(min_count=10)
     data = corpus.split(0.8, 0.1, 0.1, seed=0)
     probe(*data, loss="bce", config=ProbeConfig(epochs=1), progress=False)  # embeds
@@ -549,7 +562,7 @@ def report(found: dict[str, object]) -> None:
 def one(
     way: str, encoder: str, texts: str, batch: int, n_documents: int, *options: str, **environment: str
 ) -> dict[str, object]:
-    """One way, in a process of its own."""
+    """Run one way in a process of its own."""
     return in_a_process(
         __file__, "--one", way, encoder, texts, batch, "--documents", n_documents, *options, **environment
     )
@@ -558,7 +571,7 @@ def one(
 def measured_ways(
     cases: Sequence[tuple[str, str, int]], n_documents: int, repetitions: int
 ) -> dict[str, dict[str, object]]:
-    """Each case: the four ways in turn, so that a busy minute hits all alike; of several repetitions the middle one."""
+    """Measure the four ways of each case in alternation, so that other load affects all alike; keep the median run."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for encoder, texts, batch in cases:
@@ -573,7 +586,7 @@ def measured_ways(
                 way: statistics.median(run["seconds"] / own["seconds"] for run, own in zip(runs, rows["fine_tune"]))
                 for way, runs in rows.items()
             }
-            middle["fine_tune"]["shares"] = one("parts of fine_tune", name, texts, batch, n)["shares"]
+            middle["fine_tune"]["shares"] = one("shares of fine_tune", name, texts, batch, n)["shares"]
             found[f"{encoder}, {texts}, batch {batch}"] = {
                 way: row | {"fine_tune_is": ratios[way]} for way, row in middle.items()
             }
@@ -581,8 +594,8 @@ def measured_ways(
 
 
 def longer_epochs(n_documents: int) -> dict[str, object]:
-    """`fine_tune` alone, with MiniLM, on more documents: a checkpoint takes the same time, an evaluation the same share."""
-    shares = one("parts of fine_tune", "minilm", "leads", 16, n_documents)["shares"]
+    """Measure the shares of `fine_tune` with MiniLM on more documents, where checkpoints weigh less."""
+    shares = one("shares of fine_tune", "minilm", "leads", 16, n_documents)["shares"]
     case = "minilm, leads, batch 16"
     return {"case": case, "n_documents": n_documents, "shares": shares, "environment": describe_environment()}
 
@@ -593,10 +606,10 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=960)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument(
-        "--ways-only", action="store_true", help="measure the four ways anew, keep the rest of the file"
+        "--ways-only", action="store_true", help="measure the four ways again and keep the rest of the file"
     )
     parser.add_argument(
-        "--case", nargs=3, metavar=("ENCODER", "TEXTS", "BATCH"), help="print one case alone; nothing is written"
+        "--case", nargs=3, metavar=("ENCODER", "TEXTS", "BATCH"), help="measure and print one case; write nothing"
     )
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--lever", help=argparse.SUPPRESS)

@@ -12,7 +12,7 @@ from afl_helpers.data.imbalance import imbalance_ratios, scumble
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import build_loss
 from afl_helpers.training import THRESHOLDS, Head, probe, train_heads
-from afl_helpers.training.baselines import CnnConfig, TfidfConfig, cnn, priors, tfidf
+from afl_helpers.training.baselines import CnnConfig, PriorsConfig, TfidfConfig, cnn, priors, tfidf
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 
 CONFIG = ProbeConfig(encoder="tiny", max_length=16, epochs=6, patience=2, batch_size=64, learning_rate=0.01)
@@ -126,6 +126,11 @@ class TestBaselines:
             run.scores["test"], np.tile(parts[0].label_counts / len(parts[0]), (len(parts[2]), 1))
         )
         assert run.metrics["test"]["at_0.5"]["roc_auc_macro"] == 0.5
+        assert run.encoder is None and run.converged is None and run.config.to_dict() == {}
+        with pytest.raises(UsageError, match="method 'priors' has no encoder model; use"):
+            run.model  # noqa: B018
+        with pytest.raises(UsageError, match="method 'priors' has no tokenizer; use"):
+            run.tokenizer  # noqa: B018
 
     @pytest.mark.parametrize("classifier", ["linear_svm", "logistic_regression"])
     def test_tfidf_reads_the_text(self, parts, classifier):
@@ -146,6 +151,17 @@ class TestBaselines:
         np.testing.assert_array_equal(first.scores["test"], second.scores["test"])
         assert first.history[-1]["loss"] < first.history[0]["loss"]
         assert first.metrics["test"]["at_0.5"]["average_precision_macro"] > 0.3
+        assert first.encoder is None and first.converged == (first.best_epoch < 4)
+
+    @pytest.mark.parametrize(
+        "kind, old", [(PriorsConfig, "none"), (TfidfConfig, "tfidf"), (CnnConfig, "cnn")], ids=lambda x: str(x)
+    )
+    def test_configurations_of_old_result_files_are_read(self, kind, old):
+        """They have an encoder and, without epochs, two epochs."""
+        recorded = kind().to_dict() | {"encoder": old} | ({} if kind is CnnConfig else {"epochs": 2})
+        assert kind.from_dict(recorded) == kind()
+        with pytest.raises(UsageError, match="encoder"):
+            kind.from_dict({"encoder": "minilm"})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from afl_helpers import errors
 from afl_helpers.__main__ import main
 from afl_helpers.chapters.profiles import PROFILES, active_profile
 from afl_helpers.claims import CLAIMS, all_results, claims_table
@@ -25,9 +26,30 @@ def test_train_save_predict(capsys, tmp_path, monkeypatch):
         f'"{word} number {i}",{label}' for i in range(30) for word, label in (("a ship", "sea"), ("a horse", "land"))
     ]
     table.write_text("text,labels\n" + "\n".join(rows) + "\n")
-    settings = ["--set", "encoder=tiny", "--set", "max_length=16", "--set", "epochs=2", "--set", "learning_rate=0.01"]
+    settings = [
+        "--config",
+        "encoder=tiny",
+        "--config",
+        "max_length=16",
+        "--config",
+        "epochs=2",
+        "--config",
+        "learning_rate=0.01",
+    ]
     assert (
-        main(["train", str(table), "--loss", "focal", "--param", "gamma=1.5", *settings, "--save", str(tmp_path / "m")])
+        main(
+            [
+                "train",
+                str(table),
+                "--loss",
+                "focal",
+                "--loss-param",
+                "gamma=1.5",
+                *settings,
+                "--save",
+                str(tmp_path / "m"),
+            ]
+        )
         == 0
     )
     assert "tuned_common" in capsys.readouterr().out
@@ -45,12 +67,22 @@ def test_train_says_what_it_leaves_out_and_how_much_there_is(capsys, tmp_path, m
     table = tmp_path / "mine.csv"
     rows = [f"text number {i},{'often' if i else 'often|rare'}" for i in range(40)]
     table.write_text("text,labels\n" + "\n".join(rows) + "\nbroken\n")
-    command = ["train", str(table), "--probe", "--set", "encoder=tiny", "--set", "epochs=1", "--set", "max_length=16"]
+    command = [
+        "train",
+        str(table),
+        "--probe",
+        "--config",
+        "encoder=tiny",
+        "--config",
+        "epochs=1",
+        "--config",
+        "max_length=16",
+    ]
     assert main(command) == 1
     assert "--skip-malformed" in capsys.readouterr().err
     assert main([*command, "--skip-malformed"]) == 0
     out = capsys.readouterr().out
-    assert "1 of 2 labels are left out, of fewer than 10 documents each (--min-count): rare" in out
+    assert "1 of 2 labels are left out because they have fewer than 10 documents (--min-count): rare" in out
     assert "1 labels; documents: 32 train, 4 validation, 4 test" in out
     assert main([*command, "--skip-malformed", "--min-count", "50"]) == 1
     assert "a smaller --min-count" in capsys.readouterr().err
@@ -74,9 +106,12 @@ def test_an_unknown_option_is_an_error(capsys):
     [
         (["data", "imdb"], "cmu-leads-masked"),
         (["train", "toy", "--loss", "afll"], "did you mean 'afl'"),
-        (["train", "toy", "--set", "epochs"], "NAME=VALUE"),
-        (["train", "toy", "--set", "epoch=3"], "did you mean 'epochs'"),
-        (["predict", "nowhere", "text"], "afl_run.json"),
+        (["train", "toy", "--config", "epochs"], "NAME=VALUE"),
+        (["train", "toy", "--config", "epoch=3"], "did you mean 'epochs'"),
+        (["train", "nosuch"], "unknown corpus 'nosuch'"),
+        (["train", "no/such.csv"], "no file or folder no/such.csv"),
+        (["predict", "nowhere", "text"], "there is no folder nowhere"),
+        (["predict", "tests", "text"], "afl_run.json"),
         (["study", "nowhere"], "study.yaml does not exist"),
         (["study", "probe", "--corpus", "cmu-lead"], "did you mean 'cmu-leads'"),
         (["study", "provenance", "--repeat", "toy--bce--seed9"], "toy--bce--seed9.json does not exist"),
@@ -117,6 +152,29 @@ def test_claims_are_printed_with_verdict_and_evidence(capsys, tmp_path, monkeypa
     assert "No study has 2 seeds" in " ".join(capsys.readouterr().out.split())
     assert main(["claims", "--results", str(tmp_path / "nowhere")]) == 1
     assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["train", "nosuch"], ["predict", "nosuch", "a text"], ["--help"]])
+def test_torch_is_not_loaded_for_an_error_about_a_name(arguments):
+    code = (
+        "import contextlib, sys\nfrom afl_helpers.__main__ import main\n"
+        f"with contextlib.suppress(SystemExit):\n    main({arguments})\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_a_missing_extra_is_one_sentence(monkeypatch, capsys):
+    error = getattr(errors, "MissingExtraError", None)
+    if error is None:
+        pytest.skip("no extras yet")
+
+    def missing(*args, **kwargs):
+        raise error("reading corpora needs the extra 'data'; run: pip install 'afl-helpers[data]'")
+
+    monkeypatch.setattr("afl_helpers.data.load_corpus", missing)
+    assert main(["data", "toy"]) == 1
+    assert capsys.readouterr().err.startswith("error: reading corpora needs")
 
 
 def test_module_runs_as_a_program():

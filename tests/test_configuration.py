@@ -66,12 +66,12 @@ def test_a_misspelt_field_is_met_with_its_name(config, field):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--set", "epochs=0"], "epochs is 0; pass a whole number from 1 to 10000"),
-        (["--set", "epoch=3"], "did you mean 'epochs'"),
-        (["--probe", "--set", "batch_size=many"], "batch_size is 'many'; pass a whole number"),
+        (["--config", "epochs=0"], "epochs is 0; pass a whole number from 1 to 10000"),
+        (["--config", "epoch=3"], "did you mean 'epochs'"),
+        (["--probe", "--config", "batch_size=many"], "batch_size is 'many'; pass a whole number"),
         (["--loss", "focl"], "did you mean 'focal'"),
-        (["--loss", "focal", "--param", "gama=1"], "did you mean 'gamma'"),
-        (["--loss", "focal", "--param", "gamma=-1"], "gamma"),
+        (["--loss", "focal", "--loss-param", "gama=1"], "did you mean 'gamma'"),
+        (["--loss", "focal", "--loss-param", "gamma=-1"], "gamma"),
     ],
 )
 def test_the_command_line_refuses_before_a_corpus_is_loaded(monkeypatch, capsys, arguments, words):

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from afl_helpers import results
 from afl_helpers.__main__ import main
@@ -105,7 +106,7 @@ def test_weights_are_read_as_safetensors_and_code_is_not_trusted():
 
 def test_what_trainer_reads_of_a_checkpoint_it_reads_as_weights_only():
     """Every ``torch.load`` of Trainer, which goes on from checkpoints for us."""
-    source = inspect.getsource(inspect.getmodule(fine_tuning.Trainer))
+    source = inspect.getsource(inspect.getmodule(transformers.Trainer))
     loads = [words for name, _, words in calls(ast.parse(source)) if name == "torch.load"]
     assert loads and all(words.get("weights_only") is True for words in loads)
 
@@ -126,7 +127,7 @@ def stopped(parts, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("stopped")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(fine_tuning._ProgressBar, "on_epoch_begin", stop)
+        patch.setattr(fine_tuning.ProgressBar, "on_epoch_begin", stop)
         fine_tune(*parts, config=CONFIG, checkpoint_dir=folder, progress=False)
     return folder
 

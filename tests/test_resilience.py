@@ -24,7 +24,7 @@ from afl_helpers.files import write_json
 from afl_helpers.losses import FocalLoss
 from afl_helpers.results import read_study, verify_checksums
 from afl_helpers.studies import execute, load_study, run_study
-from afl_helpers.training import embed, fine_tune, fine_tuning, load_predictor, probe, probing
+from afl_helpers.training import embed, fine_tune, fine_tuning, load_predictor, probe, probing, trainer
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import enough_memory
 
@@ -161,10 +161,10 @@ def test_a_training_killed_often_ends_as_if_it_had_not_been(undisturbed, parts, 
 def test_a_run_killed_after_its_last_epoch_trains_no_further(parts, tmp_path, monkeypatch, moment):
     config = TrainingConfig(encoder="tiny", max_length=16, epochs=6, patience=1, learning_rate=0.0)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(fine_tuning._Trainer, moment, kill)
+        patch.setattr(fine_tuning.CheckedTrainer, moment, kill)
         fine_tune(*parts, loss="bce", config=config, checkpoint_dir=tmp_path, progress=False)
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tuning._Trainer, "training_step", kill)
+        patch.setattr(fine_tuning.CheckedTrainer, "training_step", kill)
         run = fine_tune(*parts, loss="bce", config=config, checkpoint_dir=tmp_path, progress=False)
     assert len(run.history) == 2 and run.best_epoch == 1  # stopped early, by its patience
 
@@ -189,7 +189,7 @@ def stopped(parts, tmp_path):
     expected = run(None)
     assert expected.best_epoch < 3  # so that the best weights lie in an old checkpoint
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(fine_tuning._ProgressBar, "on_epoch_begin", stop)
+        patch.setattr(fine_tuning.ProgressBar, "on_epoch_begin", stop)
         run(tmp_path / "checkpoints")
     return run, expected, tmp_path / "checkpoints"
 
@@ -210,7 +210,7 @@ def test_checkpoints_may_be_moved(stopped, tmp_path, monkeypatch, at_the_end):
     run, expected, folder = stopped
     if at_the_end:  # no epoch is left in which Trainer would find the best one's checkpoint itself
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(fine_tuning._Trainer, "_load_best_model", kill)
+            patch.setattr(fine_tuning.CheckedTrainer, "_load_best_model", kill)
             run(folder)
     folder.rename(tmp_path / "elsewhere")
     check_same(run(tmp_path / "elsewhere"), expected)
@@ -227,7 +227,7 @@ def test_a_run_without_checkpoints_leaves_nothing_in_their_place(stopped, monkey
     run, _, folder = stopped
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setattr(fine_tuning._Trainer, "training_step", lambda *args: os.listdir(tmp_path / "tmp") and kill())
+    monkeypatch.setattr(fine_tuning.CheckedTrainer, "training_step", lambda *args: os.listdir(tmp_path / "tmp") and kill())
     with pytest.raises(Exception) as raised:  # what it would do next needs a loss
         run(folder)
     assert not isinstance(raised.value, Killed) and os.listdir(tmp_path / "tmp") == []
@@ -306,7 +306,7 @@ def test_a_study_killed_often_has_each_result_once(tmp_path):
 def test_a_fine_tuned_run_of_a_study_goes_on_from_its_last_epoch(done, tmp_path, monkeypatch):
     study = write(tmp_path)
     steps = []
-    step = fine_tuning._Trainer.training_step
+    step = fine_tuning.CheckedTrainer.training_step
 
     def count(self, *args, **kwargs):
         steps.append(self.state.global_step)
@@ -314,7 +314,7 @@ def test_a_fine_tuned_run_of_a_study_goes_on_from_its_last_epoch(done, tmp_path,
             raise Killed
         return step(self, *args, **kwargs)
 
-    monkeypatch.setattr(fine_tuning._Trainer, "training_step", count)
+    monkeypatch.setattr(fine_tuning.CheckedTrainer, "training_step", count)
     with pytest.raises(Killed):
         list(run_study(study, progress=False))
     [folder] = (study.folder / ".locks").glob("*.checkpoints")
@@ -368,7 +368,7 @@ def interrupt_once(command: list[str], ready) -> subprocess.CompletedProcess:
 def test_an_interrupted_training_says_how_to_go_on(tmp_path):
     settings = {"encoder": "tiny", "max_length": 16, "epochs": 200, "patience": 200}
     command = ["train", "toy", "--loss", "bce", "--checkpoints", str(tmp_path / "c")]
-    command += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    command += [word for name, value in settings.items() for word in ("--config", f"{name}={value}")]
     found = interrupt_once(command, lambda: list(tmp_path.glob("c/checkpoint-*/trainer_state.json")))
     assert found.returncode == 130
     assert found.stderr == f"stopped; the same command goes on from the last epoch in {tmp_path / 'c'}\n"
@@ -390,7 +390,7 @@ def test_an_interrupt_in_a_notebook_stays_one(stopped, monkeypatch):
     run, expected, folder = stopped
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(
-            fine_tuning._ProgressBar, "on_step_end", lambda *args, **kwargs: signal.raise_signal(signal.SIGINT)
+            fine_tuning.ProgressBar, "on_step_end", lambda *args, **kwargs: signal.raise_signal(signal.SIGINT)
         )
         run(folder)
     check_same(run(folder), expected)
@@ -518,7 +518,7 @@ def test_a_model_that_finds_no_room_leaves_the_old_one(parts, tmp_path, monkeypa
 def test_fine_tuning_stops_where_it_is_not_finite_any_more(parts, tmp_path, monkeypatch, what, between):
     """Between checks, as on a GPU, training goes on; the step and its documents are named all the same."""
     batches = []
-    compute = fine_tuning._Trainer.compute_loss
+    compute = fine_tuning.CheckedTrainer.compute_loss
 
     def break_tenth(self, model, inputs, *args, **kwargs):
         labels = inputs["labels"]
@@ -532,8 +532,8 @@ def test_fine_tuning_stops_where_it_is_not_finite_any_more(parts, tmp_path, monk
             loss.register_hook(lambda gradient: gradient * torch.nan)
         return loss
 
-    monkeypatch.setattr(fine_tuning._Trainer, "compute_loss", break_tenth)
-    monkeypatch.setattr(fine_tuning, "_steps_between_checks", lambda device: between)
+    monkeypatch.setattr(fine_tuning.CheckedTrainer, "compute_loss", break_tenth)
+    monkeypatch.setattr(trainer, "steps_between_checks", lambda device: between)
     with pytest.raises(TrainingError) as raised:
         fine_tune(*parts, loss="bce", config=SMALL, checkpoint_dir=tmp_path, progress=False)
     sentence = str(raised.value)

@@ -3,6 +3,10 @@
 import dataclasses
 import json
 import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,17 +14,22 @@ import torch
 from transformers import AutoModelForSequenceClassification, Trainer
 
 from afl_helpers import training
-from afl_helpers.errors import MissingFileError, UsageError
+from afl_helpers.errors import MissingFileError, TrainingError, UsageError
 from afl_helpers.losses import AdaptiveFocalLoss, FocalLoss
 from afl_helpers.training import (
     THRESHOLDS,
-    LengthGroupedSampler,
+    EpochSeededLengthSampler,
+    assemble,
     embed,
+    embedding,
     encoders,
     fine_tune,
+    fine_tuning,
     load_predictor,
     prior_logits,
     probe,
+    probing,
+    trainer,
 )
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.encoders import head_bias, load_classifier
@@ -44,6 +53,7 @@ def test_run_has_scores_metrics_and_history(run, parts):
     assert run.history[-1]["loss"] < run.history[0]["loss"]
     best = max(run.history, key=lambda row: row["average_precision_micro"])
     assert run.best_epoch == best["epoch"] and run.converged == (best["epoch"] < 3)
+    assert run.encoder == "tiny" and run.tokenizer.vocab_size == 30522
 
 
 def test_the_best_epoch_is_the_one_kept(run, parts):
@@ -70,7 +80,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(run, parts, tmp_path, monkeypa
             raise _Killed
 
     with monkeypatch.context() as patch, pytest.raises(_Killed):
-        patch.setattr(training.fine_tuning._ProgressBar, "on_epoch_begin", kill)
+        patch.setattr(fine_tuning.ProgressBar, "on_epoch_begin", kill)
         fine_tune(*parts, loss="afl", config=SMALL, seed=1, checkpoint_dir=tmp_path, progress=False)
     (tmp_path / "checkpoint-999").mkdir()  # one that was cut off while being written
     resumed = fine_tune(*parts, loss="afl", config=SMALL, seed=1, checkpoint_dir=tmp_path, progress=False)
@@ -168,16 +178,16 @@ class TestSampler:
     def test_every_document_once_and_the_order_by_seed_and_epoch(self):
         orders = {}
         for seed, epoch in [(0, 0), (0, 1), (1, 0)]:
-            sampler = LengthGroupedSampler(self.lengths, 16, seed)
+            sampler = EpochSeededLengthSampler(self.lengths, 16, seed)
             sampler.set_epoch(epoch)
             orders[seed, epoch] = list(sampler)
             assert sorted(orders[seed, epoch]) == list(range(1003)) and len(sampler) == 1003
         assert len({tuple(order) for order in orders.values()}) == 3
-        assert list(LengthGroupedSampler(self.lengths, 16, 0)) == orders[0, 0]
+        assert list(EpochSeededLengthSampler(self.lengths, 16, 0)) == orders[0, 0]
 
     def test_batches_hold_texts_of_similar_length(self):
         def padding(group):
-            order = list(LengthGroupedSampler(self.lengths, 16, 0, group=group))
+            order = list(EpochSeededLengthSampler(self.lengths, 16, 0, group=group))
             batches = [self.lengths[order[i : i + 16]] for i in range(0, 992, 16)]
             return sum(16 * batch.max() - batch.sum() for batch in batches)
 
@@ -192,7 +202,7 @@ def test_probe_learns_saves_and_caches(parts, tmp_path, monkeypatch):
     np.testing.assert_allclose(loaded.predict_scores(parts[2].texts), run.scores["test"], atol=1e-5)
     assert loaded.label_names == parts[0].label_names and loaded.predict_scores([]).shape == (0, 4)
     with monkeypatch.context() as patch:
-        patch.setattr(training.embedding, "load_encoder", lambda name: pytest.fail("embedded again"))
+        patch.setattr(embedding, "load_encoder", lambda name: pytest.fail("embedded again"))
         texts = [text for part in reversed(parts) for text in part.texts]
         assert len(embed(texts, "tiny", 32)) == len(set(texts))
 
@@ -234,7 +244,7 @@ def test_a_foreign_checkpoint_is_neither_used_nor_deleted(parts, tmp_path):
 
 
 def test_a_loss_is_described_by_all_that_it_holds(parts):
-    describe = training.run.resolve_loss
+    describe = assemble.resolve_loss
     first, second = (describe(AdaptiveFocalLoss(gamma), None, parts[0])[1] for gamma in ([0.5, 5.0], [5.0, 0.5]))
     assert first != second and first["params"]["gamma"] == [0.5, 5.0]
     assert describe("focal", {"gamma": np.array([1.0, 2.0])}, parts[0])[1] == {
@@ -256,7 +266,7 @@ def test_fine_tuning_takes_its_own_configuration(parts):
         fine_tune(*parts, config=ProbeConfig())
 
 
-def test_parts_must_fit(parts):
+def test_splits_must_fit(parts):
     train, validation, test = parts
     with pytest.raises(UsageError, match="test has other labels"):
         fine_tune(train, validation, test.select_labels(top=2), config=SMALL)
@@ -273,6 +283,73 @@ def test_parts_must_fit(parts):
         fine_tune(*parts, config=TrainingConfig(encoder="bert-small"))
 
 
+@pytest.mark.parametrize(
+    "statement", ["import afl_helpers.training.config", "from afl_helpers.training import TrainingConfig"]
+)
+def test_a_configuration_loads_neither_torch_nor_transformers(statement):
+    code = f"import sys; {statement}; sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_every_public_name_is_there_and_only_these():
+    assert sorted(training.__all__) == sorted(training._MODULES) and set(training.__all__) <= set(dir(training))
+    for name in training.__all__:
+        home = getattr(training, name, None)
+        assert home is not None and getattr(home, "__name__", name) == name
+    with pytest.raises(AttributeError, match="no attribute 'fine_tun'"):
+        training.fine_tun  # noqa: B018
+
+
+class TestPrivateMethodsOfTrainer:
+    def test_all_are_overridden_and_there(self):
+        trainer.check_trainer()
+        private = {name for name in vars(trainer.CheckedTrainer) if name.startswith("_") and not name.startswith("__")}
+        assert len(trainer._OVERRIDDEN) == 7 and {name for name in private if hasattr(Trainer, name)} == set(
+            trainer._OVERRIDDEN
+        )
+
+    def test_the_versions_are_those_of_the_package(self):
+        project = tomllib.loads((Path(__file__).resolve().parent.parent / "pyproject.toml").read_text())["project"]
+        extras = project["optional-dependencies"].values()
+        required = [name for names in (project["dependencies"], *extras) for name in names]
+        lowest = f"transformers{trainer.TRANSFORMERS.split(',')[0]}"
+        found = [name for name in required if name.startswith("transformers")]
+        assert found and all(name.startswith(lowest) for name in found)
+
+    @pytest.mark.parametrize("name", trainer._OVERRIDDEN)
+    def test_a_missing_one_is_named_with_the_versions_that_have_it(self, parts, monkeypatch, name):
+        monkeypatch.delattr(Trainer, name)
+        trainer._check_methods.cache_clear()
+        with pytest.raises(TrainingError, match=rf"has no Trainer\.{name}\(.*; install transformers>=\d") as raised:
+            fine_tune(*parts, config=SMALL, progress=False)
+        assert "\n" not in str(raised.value)
+        trainer._check_methods.cache_clear()
+
+    def test_other_parameters_are_found(self, monkeypatch):
+        monkeypatch.setattr(Trainer, "_load_rng_state", lambda self, folder: None)
+        trainer._check_methods.cache_clear()
+        with pytest.raises(TrainingError, match=r"Trainer._load_rng_state\(checkpoint\)"):
+            trainer.check_trainer()
+        trainer._check_methods.cache_clear()
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_probe_leaves_denormal_numbers_as_they_were(parts, before):
+    def are_zero() -> bool:
+        return (torch.tensor(1e-30) * 1e-10).item() == 0
+
+    if not torch.set_flush_denormal(before):
+        pytest.skip("this processor cannot round denormal numbers to 0")
+    try:
+        with probing._denormals_as_zero():
+            assert are_zero()
+        assert are_zero() == before
+        probe(*parts, loss="bce", config=ProbeConfig(encoder="tiny", max_length=16, epochs=1), progress=False)
+        assert are_zero() == before
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def test_disk_is_left_clean(parts, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -285,8 +362,8 @@ def test_minilm_is_the_file_it_should_be():
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(22.7e6, rel=0.01)
 
 
-def test_a_model_card_says_what_was_trained_on_what_and_what_it_scored(run, parts):
-    card = training.model_card(run, parts[0], few=int(parts[0].label_counts.max()))
+def test_the_model_card_names_training_data_and_results(run, parts):
+    card = training.render_model_card(run, parts[0], few=int(parts[0].label_counts.max()))
     assert "loss afl; seed 1" in card and f"{len(parts[0]):,} training documents of toy" in card
     assert parts[0].fingerprint[:16] in card and "they are not probabilities" in card
     metrics = run.metrics["test"]["tuned_proportional"]
@@ -294,5 +371,5 @@ def test_a_model_card_says_what_was_trained_on_what_and_what_it_scored(run, part
     rare = [name for name, n in zip(parts[0].label_names, parts[0].label_counts) if n < parts[0].label_counts.max()]
     assert f"training documents: {', '.join(rare)}." in card
     short = dataclasses.replace(run, best_epoch=run.config.epochs)
-    assert "The best epoch was the last" in training.model_card(short, parts[0])
-    assert "Fewer than" not in training.model_card(run, parts[0], few=1)
+    assert "The best epoch was the last" in training.render_model_card(short, parts[0])
+    assert "Fewer than" not in training.render_model_card(run, parts[0], few=1)

@@ -7,9 +7,8 @@ from transformers import Trainer, TrainingArguments
 
 from afl_helpers.data import load_corpus
 from afl_helpers.losses import build_loss
-from afl_helpers.training import LengthGroupedSampler, fine_tune, fine_tuning
+from afl_helpers.training import EpochSeededLengthSampler, fine_tune, fine_tuning
 from afl_helpers.training.config import TrainingConfig
-from afl_helpers.training.embedding import pad
 from afl_helpers.training.encoders import load_classifier, load_tokenizer
 
 BATCH, LEARNING_RATE, SEED = 8, 1e-3, 3
@@ -36,7 +35,7 @@ def without_dropout(name: str, label_names: list[str]):
 
 def batches(train, tokenizer, group: bool) -> list[list[int]]:
     lengths = [len(ids) for ids in tokenizer(train.texts, truncation=True, max_length=32)["input_ids"]]
-    order = list(LengthGroupedSampler(lengths, BATCH, SEED, group=group))
+    order = list(EpochSeededLengthSampler(lengths, BATCH, SEED, group=group))
     return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
 
 
@@ -73,14 +72,14 @@ def by_hand(train, group: bool) -> tuple[list[float], torch.nn.Module]:
 @pytest.mark.parametrize("group", [True, False], ids=["grouped", "random order"])
 def test_fine_tune_has_the_losses_of_a_plain_loop(parts, group, monkeypatch):
     seen: list[float] = []
-    original = fine_tuning._Trainer.training_step
+    original = fine_tuning.CheckedTrainer.training_step
 
     def training_step(self, *args, **kwargs):
         loss = original(self, *args, **kwargs)
         seen.append(loss.item())
         return loss
 
-    monkeypatch.setattr(fine_tuning._Trainer, "training_step", training_step)
+    monkeypatch.setattr(fine_tuning.CheckedTrainer, "training_step", training_step)
     monkeypatch.setattr(fine_tuning, "load_classifier", without_dropout)
     config = TrainingConfig(
         encoder="tiny", max_length=32, epochs=1, batch_size=BATCH, learning_rate=LEARNING_RATE, weight_decay=0.0,
@@ -102,7 +101,7 @@ def test_gradients_do_not_depend_on_the_padding(parts):
     targets = torch.from_numpy(train.labels[:8]).float()
     found = []
     for inputs in (
-        pad(tokenizer, ids),
+        dict(tokenizer.pad({"input_ids": ids}, return_tensors="pt")),
         dict(tokenizer.pad({"input_ids": ids}, padding="max_length", max_length=64, return_tensors="pt")),
     ):
         model = without_dropout("tiny", train.label_names).train()
@@ -133,7 +132,7 @@ def test_a_plain_trainer_has_the_same_losses_on_the_same_batches(parts, tmp_path
     )  # fmt: skip
     InOrder(
         without_dropout("tiny", train.label_names), arguments, train_dataset=items,
-        data_collator=lambda rows: pad(tokenizer, [row for row, _ in rows]) | {"labels": torch.from_numpy(np.stack([y for _, y in rows])).float()},
+        data_collator=lambda rows: dict(tokenizer.pad({"input_ids": [row for row, _ in rows]}, return_tensors="pt")) | {"labels": torch.from_numpy(np.stack([y for _, y in rows])).float()},
         compute_loss_func=lambda outputs, labels, num_items_in_batch=None: loss(outputs.logits, labels),
     ).train()  # fmt: skip
     assert loss.values == pytest.approx(by_hand(train, True)[0], rel=2e-5)

@@ -39,7 +39,7 @@ def runs_table(results: list[dict[str, object]]) -> pd.DataFrame:
         )
         row["runs"] += 1
         row["seeds"].add(result["seed"])
-        row["not converged"] += not result["time"]["converged"]
+        row["not converged"] += result["time"]["converged"] is False
     table = pd.DataFrame(rows.values())
     return table.assign(seeds=table["seeds"].map(len)).set_index("corpus").T
 

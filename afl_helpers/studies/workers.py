@@ -222,7 +222,7 @@ def _seconds_of_one(study: Study, run: PlannedRun, results: Sequence[dict[str, o
         result
         for result in results
         if result["config"]["method"] == study.method_of(run.setting)
-        and result["encoder"] == getattr(config, "encoder", None)
+        and result["encoder"] == getattr(config, "encoder", result["encoder"])  # a baseline has none
     ]
     sizes = [
         result["data"]["parts"]["train"] for result in results if result["data"]["corpus"] == run.corpus["name"]
@@ -234,7 +234,7 @@ def _seconds_of_one(study: Study, run: PlannedRun, results: Sequence[dict[str, o
         / (result["time"]["epochs"] * result["data"]["parts"]["train"] * result["config"].get("max_length", 1))
         for result in like
     ) / len(like)
-    epochs = min(config.epochs, max(result["time"]["epochs"] for result in like))
+    epochs = min(getattr(config, "epochs", 1), max(result["time"]["epochs"] for result in like))
     return unit * epochs * max(sizes) * getattr(config, "max_length", 1)
 
 

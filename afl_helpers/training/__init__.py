@@ -1,29 +1,27 @@
-"""Training: the whole encoder fine-tuned through transformers' Trainer, or heads on the frozen encoder.
+"""Training: fine-tune a whole encoder through transformers' Trainer, or train heads on a frozen one.
 
-Both return a :class:`Run`: scores, metrics at every threshold rule, the history of the epochs, and a model that
-predicts for new texts. Epochs are chosen by validation average precision, a measure without thresholds;
-thresholds are tuned on validation alone.
+Both return a :class:`Run`: scores, metrics under every threshold rule, the history of the epochs, and a model that
+predicts for new texts. A validation metric without thresholds chooses the epoch; thresholds are tuned on validation
+alone.
 """
 
-from afl_helpers.training.config import THRESHOLDS, ProbeConfig, TrainingConfig
-from afl_helpers.training.embedding import FrozenEncoder, embed
-from afl_helpers.training.fine_tuning import LengthGroupedSampler, fine_tune
-from afl_helpers.training.model_card import model_card
-from afl_helpers.training.probing import Head, TrainedHead, probe, train_heads
-from afl_helpers.training.run import (
-    Predictor,
-    Run,
-    check_save_folder,
-    load_predictor,
-    prior_logits,
-    selection_metrics,
-    tuned_thresholds,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from afl_helpers.training.assemble import prior_logits, selection_metrics, tuned_thresholds
+    from afl_helpers.training.config import THRESHOLDS, ProbeConfig, TrainingConfig
+    from afl_helpers.training.embedding import FrozenEncoder, embed
+    from afl_helpers.training.fine_tuning import fine_tune
+    from afl_helpers.training.model_card import render_model_card
+    from afl_helpers.training.probing import Head, TrainedHead, probe, train_heads
+    from afl_helpers.training.run import Predictor, Run, check_save_folder, load_predictor
+    from afl_helpers.training.sampler import EpochSeededLengthSampler
 
 __all__ = [
+    "EpochSeededLengthSampler",
     "FrozenEncoder",
     "Head",
-    "LengthGroupedSampler",
     "Predictor",
     "ProbeConfig",
     "Run",
@@ -34,10 +32,35 @@ __all__ = [
     "embed",
     "fine_tune",
     "load_predictor",
-    "model_card",
     "prior_logits",
     "probe",
+    "render_model_card",
     "selection_metrics",
     "train_heads",
     "tuned_thresholds",
 ]
+
+# Each name is imported on first use (PEP 562): torch and transformers take seconds to import, and neither a
+# configuration nor an error about a misspelt name should wait for them.
+_NAMES = {
+    "assemble": ("prior_logits", "selection_metrics", "tuned_thresholds"),
+    "config": ("THRESHOLDS", "ProbeConfig", "TrainingConfig"),
+    "embedding": ("FrozenEncoder", "embed"),
+    "fine_tuning": ("fine_tune",),
+    "model_card": ("render_model_card",),
+    "probing": ("Head", "TrainedHead", "probe", "train_heads"),
+    "run": ("Predictor", "Run", "check_save_folder", "load_predictor"),
+    "sampler": ("EpochSeededLengthSampler",),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
-"""What a loss has to beat: models that are not a fine-tuned encoder.
+"""Baselines: models without a pretrained encoder.
 
-Each function takes what :func:`~afl_helpers.training.fine_tune` takes and returns a
-:class:`~afl_helpers.training.Run`, so that a study holds them beside the losses.
+Each function takes the arguments of :func:`~afl_helpers.training.fine_tune` and returns a
+:class:`~afl_helpers.training.Run`, so that a study can compare them with the losses.
 """
 
 import re
@@ -9,10 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
@@ -22,108 +25,102 @@ from afl_helpers.data import Corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
 from afl_helpers.progress import progress_bar
-from afl_helpers.training.config import Config, TrainingConfig
-from afl_helpers.training.encoders import default_device
-from afl_helpers.training.run import (
-    LabelPredictor,
-    Run,
-    check_parts,
+from afl_helpers.training.assemble import (
+    Splits,
+    check_splits,
     dense,
     finish,
     prior_logits,
     resolve_loss,
     selection_metrics,
 )
+from afl_helpers.training.config import Config, EpochConfig
+from afl_helpers.training.encoders import default_device
+from afl_helpers.training.run import LabelPredictor, Run
+
+#: texts -> probabilities, (n_texts, n_labels)
+Scorer = Callable[[Sequence[str]], NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TfidfConfig(Config):
-    """A linear classifier for each label on word TF-IDF.
+    """Configure one linear classifier per label on TF-IDF features.
 
     Args:
         classifier: "logistic_regression" or "linear_svm" (squared hinge).
-        ngrams: longest run of words that is a feature.
-        min_count: a feature occurs in at least so many training documents.
-        regularisation: scikit-learn's C, the inverse strength; larger fits closer.
+        ngrams: maximum number of words in a feature.
+        min_count: minimum number of training documents that contain a feature.
+        regularisation: scikit-learn's C, the inverse strength of regularization.
     """
 
     classifier: str = "logistic_regression"
     ngrams: int = 2
     min_count: int = 2
     regularisation: float = 1.0
-    encoder: str = "tfidf"
-    epochs: int = 2
 
-    _ranges = {
-        "ngrams": (1, 5),
-        "min_count": (1, 1_000_000),
-        "regularisation": (1e-9, 1e9),
-        "epochs": (2, 2),
-    }
-    _choices = {"classifier": ("logistic_regression", "linear_svm"), "encoder": ("tfidf",)}
+    _ranges = {"ngrams": (1, 5), "min_count": (1, 1_000_000), "regularisation": (1e-9, 1e9)}
+    _choices = {"classifier": ("logistic_regression", "linear_svm")}
+    _retired = {"encoder": "tfidf", "epochs": 2}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PriorsConfig(Config):
-    """Each document gets the training frequency of each label as its score."""
+    """Configure scores that are the training frequency of each label. There is nothing to set."""
 
-    encoder: str = "none"
-    epochs: int = 2
-
-    _ranges = {"epochs": (2, 2)}
-    _choices = {"encoder": ("none",)}
+    _retired = {"encoder": "none", "epochs": 2}
 
 
-@dataclass(frozen=True)
-class CnnConfig(Config):
-    """A convolutional network on words, trained from random weights: after Kim (2014), as the plot classifier of [23].
+@dataclass(frozen=True, kw_only=True)
+class CnnConfig(EpochConfig):
+    """Configure a convolutional network on words, trained from random weights.
+
+    The network is that of Kim (2014), like the plot classifier of [23]. Fields that are not listed are those of
+    :class:`~afl_helpers.training.config.EpochConfig`.
 
     Args:
-        max_length: words kept of a text.
-        vocabulary: the so many most frequent training words have a vector; the rest share one.
-        width, filters: of the word vectors; of each of the three window sizes 3, 5 and 7 (odd, so that a window has a middle).
-        dropout: on the pooled filters.
-        epochs, patience, batch_size, learning_rate, weight_decay, prior_bias, select_by: as in
-            :class:`~afl_helpers.training.config.TrainingConfig`.
+        vocabulary: number of training words, the most frequent ones, with a vector of their own; all others share one.
+        width: width of the word vectors.
+        filters: number of filters for each of the window sizes 3, 5 and 7 (odd, so that a window has a middle).
+        dropout: dropout rate after pooling.
     """
 
-    max_length: int = 128
+    epochs: int = 20
+    patience: int = 3
+    batch_size: int = 64
+    weight_decay: float = 0.0
+    prior_bias: bool = True
     vocabulary: int = 20_000
     width: int = 100
     filters: int = 100
     dropout: float = 0.5
-    epochs: int = 20
-    patience: int = 3
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    prior_bias: bool = True
-    select_by: str = "average_precision_micro"
-    encoder: str = "cnn"
 
-    _ranges = {
-        name: TrainingConfig._ranges[name]
-        for name in ("max_length", "epochs", "patience", "batch_size", "learning_rate", "weight_decay")
-    } | {"vocabulary": (1, 10_000_000), "width": (1, 10_000), "filters": (1, 10_000), "dropout": (0.0, 0.99)}
-    _choices = {"select_by": TrainingConfig._choices["select_by"], "encoder": ("cnn",)}
+    _ranges = EpochConfig._ranges | {
+        "vocabulary": (1, 10_000_000),
+        "width": (1, 10_000),
+        "filters": (1, 10_000),
+        "dropout": (0.0, 0.99),
+    }
+    _retired = {"encoder": "cnn"}
 
 
 @dataclass
 class Baseline(LabelPredictor):
-    """A baseline that predicts for new texts; it is not saved to a folder."""
+    """A baseline that predicts for new texts. It cannot be saved to a folder."""
 
-    scorer: Callable[[Sequence[str]], np.ndarray] = field(repr=False)
+    scorer: Scorer = field(repr=False)
 
-    def _scores(self, texts: Sequence[str]) -> np.ndarray:
+    def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         return self.scorer(texts)
 
 
-def _finish(parts: tuple[Corpus, Corpus, Corpus], method: str, scorer: Callable, started: float, **details) -> Run:
-    predictor = Baseline(parts[0].label_names, {}, scorer)
-    scores = {name: predictor.predict_scores(part.texts) for name, part in zip(("validation", "test"), parts[1:])}
-    details.setdefault("history", [{"epoch": 1, **selection_metrics(dense(parts[1].labels), scores["validation"])}])
+def _finish(splits: Splits, method: str, scorer: Scorer, started: float, **details: Any) -> Run:
+    """Score validation and test, and finish the run. A method without epochs gets a history of one row."""
+    train, validation, test = splits
+    predictor = Baseline(train.label_names, {}, scorer)
+    scores = {"validation": predictor.predict_scores(validation.texts), "test": predictor.predict_scores(test.texts)}
+    details.setdefault("history", [{"epoch": 1, **selection_metrics(dense(validation.labels), scores["validation"])}])
     details.setdefault("best_epoch", 1)
-    return finish(method, parts, predictor, scores, started, **details)
+    return finish(method, splits, predictor, scores, started, **details)
 
 
 def priors(
@@ -137,12 +134,12 @@ def priors(
     loss_params: dict[str, object] | None = None,
     progress: bool = True,
 ) -> Run:
-    """The training frequency of each label as its score: what can be had without reading a text. The loss is not used."""
-    parts, started = (train, validation, test), time.perf_counter()
-    check_parts(*parts)
+    """Score every document with the training frequency of each label. Neither the texts nor the loss are used."""
+    splits, started = (train, validation, test), time.perf_counter()
+    check_splits(*splits)
     rates = train.label_counts / len(train)
     return _finish(
-        parts,
+        splits,
         "priors",
         lambda texts: np.tile(rates, (len(texts), 1)),
         started,
@@ -163,14 +160,14 @@ def tfidf(
     loss_params: dict[str, object] | None = None,
     progress: bool = True,
 ) -> Run:
-    """One linear classifier a label on word TF-IDF (sublinear, lower case), scikit-learn's.
+    """Train one of scikit-learn's linear classifiers per label on TF-IDF features (sublinear, lower case).
 
-    Scores are probabilities of the logistic regression, or the sigmoid of the margin of the SVM, so that 0.5 is its own
-    decision. The loss must be "bce": the classifier has its own. A label that no training document, or every one, has
-    gets its frequency.
+    Scores are the probabilities of the logistic regression, or the sigmoid of the SVM's margin; at 0.5 both decide as
+    the classifier does. The classifier has its own loss, so ``loss`` must be "bce". A label that no training document or
+    every one has is scored with its frequency.
     """
-    parts, started = (train, validation, test), time.perf_counter()
-    check_parts(*parts)
+    splits, started = (train, validation, test), time.perf_counter()
+    check_splits(*splits)
     if loss != "bce" or loss_params:
         raise UsageError(f"tfidf has its own loss, so it cannot use {loss!r}; leave loss at 'bce'")
     config = config or TfidfConfig()
@@ -178,12 +175,11 @@ def tfidf(
     features = vectorizer.fit_transform(train.texts)
     targets = dense(train.labels)
     rates = train.label_counts / len(train)
-    kind = {
-        "logistic_regression": lambda: LogisticRegression(
-            C=config.regularisation, solver="liblinear", random_state=seed
-        ),
-        "linear_svm": lambda: LinearSVC(C=config.regularisation, random_state=seed),
-    }[config.classifier]
+    classifier: LogisticRegression | LinearSVC
+    if config.classifier == "linear_svm":
+        classifier = LinearSVC(C=config.regularisation, random_state=seed)
+    else:
+        classifier = LogisticRegression(C=config.regularisation, solver="liblinear", random_state=seed)
     weights, bias = (
         np.zeros((train.n_labels, features.shape[1])),
         np.log(np.clip(rates, 1e-9, 1) / np.clip(1 - rates, 1e-9, 1)),
@@ -191,21 +187,21 @@ def tfidf(
     with progress_bar(total=train.n_labels, desc=config.classifier, unit="label", show=progress) as bar:
         for c in range(train.n_labels):
             if 0 < rates[c] < 1:
-                fitted = kind().fit(features, targets[:, c])
+                fitted = clone(classifier).fit(features, targets[:, c])
                 weights[c], bias[c] = fitted.coef_[0], fitted.intercept_[0]
             bar.update()
 
-    def score(texts: Sequence[str]) -> np.ndarray:
+    def score(texts: Sequence[str]) -> NDArray[np.float64]:
         margins = sparse.csr_array(vectorizer.transform(texts)) @ weights.T + bias
         return torch.sigmoid(torch.from_numpy(margins)).numpy()
 
-    return _finish(parts, "tfidf", score, started, loss={"name": "bce", "params": {}}, config=config, seed=seed)
+    return _finish(splits, "tfidf", score, started, loss={"name": "bce", "params": {}}, config=config, seed=seed)
 
 
 class _Cnn(nn.Module):
-    """Windows of 3, 5 and 7 words, the highest response of each filter, dropout, a linear layer: (batch, n_labels)."""
+    """Apply windows of 3, 5 and 7 words, max pooling, dropout and a linear layer: (batch, n_labels) logits."""
 
-    def __init__(self, config: CnnConfig, n_words: int, n_labels: int):
+    def __init__(self, config: CnnConfig, n_words: int, n_labels: int) -> None:
         super().__init__()
         self.words = nn.Embedding(n_words, config.width, padding_idx=0)
         self.windows = nn.ModuleList(
@@ -231,13 +227,13 @@ def cnn(
     loss_params: dict[str, object] | None = None,
     progress: bool = True,
 ) -> Run:
-    """A small convolutional network on words with any loss of the library; no pretrained weights."""
-    parts, started = (train, validation, test), time.perf_counter()
-    check_parts(*parts)
+    """Train a small convolutional network on words, without pretrained weights. Any loss of the library can be used."""
+    splits, started = (train, validation, test), time.perf_counter()
+    check_splits(*splits)
     config = config or CnnConfig()
     loss_module, description = resolve_loss(loss, loss_params, train)
     counts = Counter(word for text in train.texts for word in _words(text))
-    index = {word: i + 2 for i, (word, _) in enumerate(counts.most_common(config.vocabulary))}  # 0 pads, 1 is unknown
+    index = {word: i + 2 for i, (word, _) in enumerate(counts.most_common(config.vocabulary))}  # 0: padding, 1: unknown
 
     def encode(texts: Sequence[str]) -> Tensor:
         ids = torch.zeros((len(texts), config.max_length), dtype=torch.long)
@@ -264,7 +260,8 @@ def cnn(
             model.eval()
             return torch.cat([model(ids.to(device)).cpu() for ids in encode(texts).split(256)])
 
-        history, best = [], (-1.0, 0, {})
+        history: list[dict[str, Any]] = []
+        best: tuple[float, int, dict[str, Tensor]] = (-1.0, 0, {})
         with progress_bar(total=config.epochs, desc=f"cnn, {description['name']}", unit="epoch", show=progress) as bar:
             for epoch in range(1, config.epochs + 1):
                 total = 0.0
@@ -276,17 +273,17 @@ def cnn(
                     optimizer.step()
                     total += value.item() * len(batch)
                 loss_module.end_epoch()
-                found = selection_metrics(dense(validation.labels), logits(validation.texts).numpy())
-                history.append({"epoch": epoch, "loss": total / len(x), **found})
+                metrics = selection_metrics(dense(validation.labels), logits(validation.texts).numpy())
+                history.append({"epoch": epoch, "loss": total / len(x), **metrics})
                 bar.update()
-                if found[config.select_by] > best[0]:
+                if metrics[config.select_by] > best[0]:
                     state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-                    best = (found[config.select_by], epoch, state)
+                    best = (metrics[config.select_by], epoch, state)
                 elif epoch - best[1] >= config.patience:
                     break
     model.load_state_dict(best[2])
     return _finish(
-        parts,
+        splits,
         "cnn",
         lambda texts: torch.sigmoid(logits(texts).double()).numpy(),
         started,

@@ -1,34 +1,37 @@
-"""Data-parallel training: what the processes of one `accelerate launch` or `torchrun` agree on.
+"""Data-parallel training by ``accelerate launch`` or ``torchrun``: what the processes agree on.
 
-Alone, every function here does nothing, so no caller asks how many there are.
+In a single process the functions return at once, so callers need not distinguish the two cases.
 """
 
 import os
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 Value = TypeVar("Value")
 
 
 def n_processes() -> int:
-    """How many processes train together; 1 unless a launcher started several."""
+    """Return how many processes train together: 1 unless a launcher started several."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _state():
-    from accelerate import PartialState
+def _state() -> "PartialState":
+    from accelerate import PartialState  # here, because a single process does not need it and it takes seconds
 
     return PartialState(cpu=not torch.cuda.is_available())
 
 
 def is_main() -> bool:
-    """Whether this process is the one that writes files and prints."""
+    """Return whether this process is the one that writes files and prints."""
     return n_processes() == 1 or _state().is_main_process
 
 
 def from_main(value: Value) -> Value:
-    """The main process' value, in every process."""
+    """Return the main process's value in every process."""
     if n_processes() == 1:
         return value
     from accelerate.utils import broadcast_object_list
@@ -38,6 +41,6 @@ def from_main(value: Value) -> Value:
 
 
 def wait_for_all() -> None:
-    """Return once every process is here."""
+    """Wait until every process has called this function."""
     if n_processes() > 1:
         _state().wait_for_everyone()

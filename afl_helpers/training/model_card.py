@@ -1,57 +1,69 @@
-"""A model card: what a saved model is, what it was trained on, what it scored, and where not to trust it."""
+"""A model card: what a saved model is, what it was trained on, its results, and where not to trust it.
+
+The words are in ``model_card_template.md``; this module fills in the values.
+"""
+
+from importlib.resources import files
+from string import Template
 
 import numpy as np
 
 from afl_helpers.data import Corpus
 from afl_helpers.training.run import Run
 
-_RULES = {
+_RULES = {  # one table: evaluation.thresholds
     "at_0.5": "0.5 for every label",
     "tuned_common": "one threshold, tuned on validation for micro F1",
-    "tuned_per_label": "one threshold a label, tuned on validation",
+    "tuned_per_label": "one threshold per label, tuned on validation",
     "tuned_proportional": "each label as often as in training",
 }
-_METRICS = {"f1_micro": "micro F1", "f1_macro": "macro F1", "recall_macro": "macro recall"}
+_METHODS = {"fine_tune": "all layers trained", "probe": "linear head on the frozen encoder"}
+_METRICS = ("f1_micro", "f1_macro", "recall_macro")
 
 
-def model_card(run: Run, train: Corpus, few: int = 10) -> str:
-    """A description of a trained model in Markdown, to be put beside it as README.md.
+def render_model_card(run: Run, train: Corpus, few: int = 10) -> str:
+    """Describe a trained model in Markdown, for a README.md beside it.
 
     Args:
         run: what :func:`~afl_helpers.training.fine_tune` or :func:`~afl_helpers.training.probe` returned.
-        train: the corpus it was trained on.
-        few: labels with fewer training documents are listed as untrustworthy.
+        train: the corpus that the model was trained on.
+        few: labels with fewer training documents are listed under the limits.
     """
     counts = train.label_counts
     params = "".join(f", {name} {value}" for name, value in run.loss["params"].items())
-    method = {"probe": "linear head on the frozen encoder"}.get(run.method, "all layers trained")
+    test = run.metrics["test"]
     rows = [
-        f"| {words} | "
-        + " | ".join(f"{run.metrics['test'][rule][metric]:.3f}" for metric in _METRICS)
-        + f" | {run.metrics['test'][rule]['n_labels_never_predicted']} |"
+        " | ".join(
+            [
+                f"| {words}",
+                *(f"{test[rule][metric]:.3f}" for metric in _METRICS),
+                f"{test[rule]['n_labels_never_predicted']} |",
+            ]
+        )
         for rule, words in _RULES.items()
     ]
-    rare = [train.label_names[c] for c in np.flatnonzero(counts < few)]
-    converged = "" if run.converged else " The best epoch was the last: training longer might give a better model."
-    lines = [
-        f"# Model card: {len(train.label_names)} labels, {run.config.encoder}",
-        "",
-        f"**Training.** {run.config.encoder}, {method}; loss {run.loss['name']}{params}; seed {run.seed}; "
-        f"epoch {run.best_epoch} of {len(run.history)}.{converged}",
-        "",
-        f"**Data.** {len(train):,} training documents of {train.name} ({train.source or 'source not stated'}); fingerprint "
-        f"{train.fingerprint[:16]}. A label has {counts.min():,} to {counts.max():,} of them.",
-        "",
-        f"**On test.** Average precision {run.metrics['test']['at_0.5']['average_precision_micro']:.3f} (micro), "
-        f"{run.metrics['test']['at_0.5']['average_precision_macro']:.3f} (macro).",
-        "",
-        "| thresholds | " + " | ".join(_METRICS.values()) + " | labels never predicted |",
-        "|---|" + "---|" * (len(_METRICS) + 1),
-        *rows,
-        "",
-        "**Limits.** "
-        + (f"Fewer than {few} training documents: {', '.join(rare)}. " if rare else "")
-        + ("" if run.loss["name"] == "bce" else "The loss shifts scores; they are not probabilities. ")
-        + "Texts of another kind than the training documents were not tested.",
-    ]
-    return "\n".join(lines) + "\n"
+    rare = ", ".join(train.label_names[c] for c in np.flatnonzero(counts < few))
+    template = files("afl_helpers.training").joinpath("model_card_template.md").read_text(encoding="utf-8")
+    return Template(template).substitute(
+        n_labels=train.n_labels,
+        encoder=run.encoder or "no encoder",
+        method=_METHODS.get(run.method, run.method),
+        loss=f"{run.loss['name']}{params}",
+        seed=run.seed,
+        best_epoch=run.best_epoch,
+        n_epochs=len(run.history),
+        convergence=(
+            " The best epoch was the last: training longer might give a better model." if run.converged is False else ""
+        ),
+        n_documents=f"{len(train):,}",
+        corpus=train.name,
+        source=train.source or "source not stated",
+        fingerprint=train.fingerprint[:16],
+        fewest=f"{counts.min():,}",
+        most=f"{counts.max():,}",
+        average_precision_micro=f"{test['at_0.5']['average_precision_micro']:.3f}",
+        average_precision_macro=f"{test['at_0.5']['average_precision_macro']:.3f}",
+        results="\n".join(rows),
+        rare_labels=f"Fewer than {few} training documents: {rare}. " if rare else "",
+        probabilities="" if run.loss["name"] == "bce" else "The loss shifts scores; they are not probabilities. ",
+    )

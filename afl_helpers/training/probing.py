@@ -1,4 +1,4 @@
-"""Linear heads on a frozen encoder: one, or a grid of them side by side on the same embeddings and batches."""
+"""Linear heads on a frozen encoder: one, or several trained side by side on the same embeddings and batches."""
 
 import itertools
 import math
@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from afl_helpers.augment.oversampling import resample
@@ -16,13 +18,9 @@ from afl_helpers.data import Corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
 from afl_helpers.progress import progress_bar
-from afl_helpers.training.config import ProbeConfig, TrainingConfig
-from afl_helpers.training.embedding import FrozenEncoder, embed
-from afl_helpers.training.encoders import default_device, load_encoder, load_tokenizer
-from afl_helpers.training.run import (
-    Predictor,
-    Run,
-    check_parts,
+from afl_helpers.training.assemble import (
+    Splits,
+    check_splits,
     dense,
     finish,
     not_finite,
@@ -30,14 +28,18 @@ from afl_helpers.training.run import (
     resolve_loss,
     selection_metrics,
 )
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
+from afl_helpers.training.embedding import FrozenEncoder, embed
+from afl_helpers.training.encoders import default_device, load_encoder, load_tokenizer
+from afl_helpers.training.run import Predictor, Run
 
-#: A label has moved once a validation logit has left its start by more than this.
+#: A label has moved if one of its validation logits differs from its initial value by more than this.
 _MOVED = 0.01
 
 
 @dataclass(frozen=True)
 class Head:
-    """One head to train: what :func:`probe` takes beside the data."""
+    """Describe one head to train: the arguments of :func:`probe` other than the data."""
 
     loss: str | MultiLabelLoss = "afl"
     config: ProbeConfig | TrainingConfig | None = None
@@ -56,15 +58,15 @@ def probe(
     loss_params: dict[str, object] | None = None,
     progress: bool = True,
 ) -> Run:
-    """Train a linear head on the frozen encoder; seconds once the texts are embedded.
+    """Train a linear head on the frozen encoder. This takes seconds once the texts are embedded.
 
-    Parameters and errors as in :func:`fine_tune`; ``seed`` decides the order of the documents (the head starts at
-    zero weights). Of a :class:`TrainingConfig` the fields that a probe has are used, its learning rate too.
+    Arguments and errors are those of :func:`fine_tune`; ``seed`` sets the order of the documents, because the head
+    starts with zero weights. From a :class:`TrainingConfig`, the fields that a probe has are used, including the
+    learning rate.
 
     Example:
-        >>> from afl_helpers.training.config import ProbeConfig
         >>> from afl_helpers.data import load_corpus
-        >>> from afl_helpers.training import probe
+        >>> from afl_helpers.training import ProbeConfig, probe
         >>> corpus = load_corpus("toy").select_labels(top=3).select_documents(range(80))
         >>> config = ProbeConfig(encoder="tiny", max_length=16, epochs=3)
         >>> run = probe(*corpus.split(0.6, 0.2, 0.2), loss="bce", config=config, progress=False)
@@ -78,76 +80,89 @@ def probe(
 def train_heads(
     train: Corpus, validation: Corpus, test: Corpus, heads: Sequence[Head], *, progress: bool = True
 ) -> list["TrainedHead"]:
-    """Train several heads as one problem: the texts are embedded once, and heads with the same seed, batch size and
-    resampling see the same batches and share one optimiser.
+    """Train several heads together on embeddings that are computed once.
+
+    Heads with the same seed, batch size and resampling share their batches and one optimizer.
 
     Returns:
-        the trained heads, in order; ``run()`` of each gives what :func:`probe` gives for it alone.
+        The trained heads, in order. ``run()`` of each returns what :func:`probe` returns for it alone.
 
     Raises:
-        UsageError: parts that do not fit, or heads with different encoders or lengths.
-        TrainingError: the loss or the gradient of a head is not finite; the message names the step.
+        UsageError: the splits do not fit together, or the heads have different encoders or lengths.
+        TrainingError: the loss or gradient of a head is not finite; the message names the step.
     """
     configs = [ProbeConfig.of(head.config) for head in heads]
     if len({(config.encoder, config.max_length) for config in configs}) > 1:
-        raise UsageError("the heads have different encoders or lengths; train each kind by itself")
-    check_parts(train, validation, test)
+        raise UsageError("the heads have different encoders or lengths; train each kind separately")
+    check_splits(train, validation, test)
     losses = [resolve_loss(head.loss, dict(head.loss_params), train) for head in heads]
     data = _Data((train, validation, test), configs[0].encoder, configs[0].max_length, progress)
     trained = [TrainedHead(data, head.seed, config, *loss) for head, config, loss in zip(heads, configs, losses)]
 
-    def shared(head: TrainedHead) -> tuple:
+    def shared(head: TrainedHead) -> tuple[int, int, str, float]:
         return head.seed, head.config.batch_size, head.config.resampling, head.config.resampling_rate
 
-    # Adam squares gradients; with a large gamma most squares lie below 1e-38, where a CPU is slow unless they count as 0.
-    torch.set_flush_denormal(True)
-    try:
+    with _denormals_as_zero():
         for _, group in itertools.groupby(sorted(trained, key=shared), shared):
             _train_together(list(group), progress)
-    finally:
-        torch.set_flush_denormal(False)
     return trained
 
 
-class _Data:
-    """Standardised embeddings of the three parts and the targets, on the device."""
+@contextmanager
+def _denormals_as_zero() -> Iterator[None]:
+    """Round denormal numbers to 0 on this thread during the block, then restore the previous mode.
 
-    def __init__(self, parts: tuple[Corpus, Corpus, Corpus], encoder: str, max_length: int, progress: bool):
-        self.parts, self.device = parts, default_device()
-        vectors = embed([text for part in parts for text in part.texts], encoder, max_length, progress)
-        features = [torch.from_numpy(np.stack([vectors[text] for text in part.texts])) for part in parts]
+    Adam squares gradients. With a large gamma most squares are below 1e-38, where a CPU is slow.
+    """
+    before = (torch.tensor(1e-30) * 1e-10).item() == 0  # torch can set the mode, but not return it
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
+class _Data:
+    """Standardized embeddings of the three splits and the targets, on the device."""
+
+    def __init__(self, splits: Splits, encoder: str, max_length: int, progress: bool) -> None:
+        self.splits, self.device = splits, default_device()
+        vectors = embed([text for split in splits for text in split.texts], encoder, max_length, progress)
+        features = [torch.from_numpy(np.stack([vectors[text] for text in split.texts])) for split in splits]
         mean, scale = features[0].mean(0), features[0].std(0)
         scale = torch.where(scale > 1e-6, scale, 1.0)  # some dimensions of MiniLM are constant
-        self.standardisation = {"mean": mean, "scale": scale}
+        self.standardization = {"mean": mean, "scale": scale}
         self.x, self.x_validation, self.x_test = (((values - mean) / scale).to(self.device) for values in features)
-        self.labels, self.validation_labels = (dense(part.labels) for part in parts[:2])
+        self.labels, self.validation_labels = (dense(split.labels) for split in splits[:2])
         self.y = torch.from_numpy(self.labels).float().to(self.device)
-        self.prior_logits = prior_logits(parts[0].label_counts, len(parts[0])).to(self.device)
+        self.prior_logits = prior_logits(splits[0].label_counts, len(splits[0])).to(self.device)
 
 
 class TrainedHead:
-    """A head, its history and its best weights. ``score`` is the best validation ``select_by``.
+    """A head, its history and its best weights. ``score`` is its best validation ``select_by``.
 
-    A row of the history has, beside loss and selection metrics, the share of labels that have moved from the start.
+    A row of the history has the loss, the selection metrics and ``labels_moved``, the share of labels for which some
+    validation logit has changed by more than 0.01 since the start.
     """
 
     def __init__(
-        self, data: _Data, seed: int, config: ProbeConfig, loss: MultiLabelLoss, description: dict[str, object]
-    ):
+        self, data: _Data, seed: int, config: ProbeConfig, loss: MultiLabelLoss, description: dict[str, Any]
+    ) -> None:
         self.seed, self.config, self.description = seed, config, description
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
         self.score, self.best_epoch, self.seconds = -1.0, 0, 0.0
-        self._data, self._state, self._n_steps = data, {}, 0
+        self._data, self._n_steps = data, 0
+        self._state: dict[str, Tensor] = {}
         self._gradient, self._batch = torch.zeros((), device=data.device), torch.empty(0, dtype=torch.long)
         self._loss = loss.to(data.device)
         self._layer = nn.Linear(data.x.shape[1], data.y.shape[1]).to(data.device)
         nn.init.zeros_(self._layer.weight)
         with torch.no_grad():
             self._layer.bias.copy_(data.prior_logits if config.prior_bias else torch.zeros_like(data.prior_logits))
-        self._start = self._layer.bias.detach().cpu().numpy().copy()
+        self._start: NDArray[np.float32] = self._layer.bias.detach().cpu().numpy().copy()
 
     def parameters(self) -> dict[str, object]:
-        """Its group of the shared optimiser."""
+        """Return the head's parameter group for the shared optimizer."""
         return {
             "params": [*self._layer.parameters()],
             "lr": self.config.learning_rate,
@@ -155,31 +170,33 @@ class TrainedHead:
         }
 
     def step(self, x: Tensor, y: Tensor, batch: Tensor) -> float:
-        """Loss on the documents ``batch``, its gradient added up.
+        """Compute the loss on the documents ``batch`` and its gradient, and return the sum of the loss.
 
         Raises:
-            TrainingError: the loss, or the gradient of the step before, is not finite.
+            TrainingError: the loss, or the gradient of the previous step, is not finite.
         """
         self._n_steps += 1
         with self._own_randomness():
             loss = self._loss(self._layer(x), y)
-        # One wait for the device, not two. A gradient that is not finite shows in the bias, which gets all of it.
+        # Both values in one transfer, so that the device is waited for once. The bias's gradient is the sum over documents
+        # and is not finite if any of them is not.
         value, gradient = torch.stack([loss.detach(), self._gradient]).tolist()
         self._check("gradient", gradient, self._n_steps - 1, self._batch)
         self._check("loss", value, self._n_steps, batch)
         loss.backward()
+        assert self._layer.bias.grad is not None
         self._gradient, self._batch = self._layer.bias.grad.sum(), batch
         return value * len(x)
 
     def _check(self, what: str, value: float, step: int, batch: Tensor) -> None:
         if not math.isfinite(value):
-            ids = self._data.parts[0].document_ids
+            ids = self._data.splits[0].document_ids
             what = f"{what} of {self.description['name']}"
             raise not_finite(what, value, step, [ids[i] for i in batch.tolist()], self.config)
 
     @contextmanager
     def _own_randomness(self) -> Iterator[None]:
-        """What a loss with a state draws depends on seed and step alone, not on the heads beside it."""
+        """Seed the draws of a loss with a state by seed and step, so that other heads do not change them."""
         if not self._loss.stateful:
             yield
             return
@@ -188,15 +205,15 @@ class TrainedHead:
             yield
 
     def end_epoch(self, loss: float) -> bool:
-        """Score the epoch on validation; True while the head goes on."""
+        """Score the epoch on validation and return whether training continues."""
         self._check("gradient", self._gradient.item(), self._n_steps, self._batch)
         self._loss.end_epoch()
         with torch.no_grad():
             logits = self._layer(self._data.x_validation).cpu().numpy()
         epoch = len(self.history) + 1
         moved = np.abs(logits - self._start).max(0) > _MOVED
-        found = selection_metrics(self._data.validation_labels, logits)
-        self.history.append({"epoch": epoch, "loss": loss, **found, "labels_moved": float(moved.mean())})
+        metrics = selection_metrics(self._data.validation_labels, logits)
+        self.history.append({"epoch": epoch, "loss": loss, **metrics, "labels_moved": float(moved.mean())})
         score = self.history[-1][self.config.select_by]
         if score > self.score:
             self.score, self.best_epoch = score, epoch
@@ -204,19 +221,19 @@ class TrainedHead:
         return epoch - self.best_epoch < self.config.patience and epoch < self.config.epochs
 
     def run(self) -> Run:
-        """Thresholds, metrics and a model that predicts, from the best epoch."""
+        """Return thresholds, metrics and a model that predicts, from the best epoch."""
         started, data, config = time.perf_counter() - self.seconds, self._data, self.config
         state = self._state | {"bias": self._state["bias"] - config.logit_adjustment * data.prior_logits}
         scores = {
             name: torch.sigmoid(nn.functional.linear(x, state["weight"], state["bias"]).double()).cpu().numpy()
             for name, x in (("validation", data.x_validation), ("test", data.x_test))
         }
-        train = data.parts[0]
+        train = data.splits[0]
         model = FrozenEncoder(load_encoder(config.encoder), train.n_labels, data.x.shape[1])
-        model.load_head_state({name: value.cpu() for name, value in (state | data.standardisation).items()})
+        model.load_head_state({name: value.cpu() for name, value in (state | data.standardization).items()})
         return finish(
             "probe",
-            data.parts,
+            data.splits,
             Predictor(
                 train.label_names, {}, model.to(data.device).eval(), load_tokenizer(config.encoder), config.max_length
             ),
@@ -231,10 +248,10 @@ class TrainedHead:
 
 
 def _train_together(heads: Sequence[TrainedHead], progress: bool) -> None:
-    """Train heads that share their batches, until each has stopped.
+    """Train heads that share their batches until each has stopped.
 
-    A product for each head is faster on a CPU than one product for all (4.1 against 6.4 ms a head and step of 256 x 227
-    with 16 heads on one thread); what is shared is the batches and the optimiser.
+    They share the batches and the optimizer. One matrix product per head is faster on a CPU than one for all heads: 4.1
+    against 6.4 ms per head and step for 256 x 227 and 16 heads on one thread.
     """
     config, seed, data = heads[0].config, heads[0].seed, heads[0]._data
     order = torch.from_numpy(resample(data.labels, config.resampling, config.resampling_rate, seed))
@@ -248,12 +265,12 @@ def _train_together(heads: Sequence[TrainedHead], progress: bool) -> None:
             totals = np.zeros(len(active))
             for batch in order[torch.randperm(len(order), generator=generator)].split(config.batch_size):
                 x, y = data.x[batch], data.y[batch]
-                optimizer.zero_grad()  # to None, so that a head that has stopped stays as it is
+                optimizer.zero_grad()  # sets gradients to None, so that heads that have stopped do not change
                 totals += [head.step(x, y, batch) for head in active]
                 optimizer.step()
-            going = [head.end_epoch(float(total) / len(order)) for head, total in zip(active, totals)]
+            continues = [head.end_epoch(float(total) / len(order)) for head, total in zip(active, totals)]
             for head in active:
                 head.seconds += (time.perf_counter() - started) / len(active)
             bar.update()
             bar.set_postfix({"validation AP": f"{max(head.score for head in active):.3f}"})
-            active = [head for head, goes_on in zip(active, going) if goes_on]
+            active = [head for head, more in zip(active, continues) if more]

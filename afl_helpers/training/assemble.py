@@ -1,0 +1,152 @@
+"""What every method of training shares: the loss, checks of its input and numbers, and the run made of its scores."""
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from torch import Tensor
+
+from afl_helpers.data import Corpus
+from afl_helpers.errors import TrainingError, UsageError
+from afl_helpers.evaluation import average_precision_per_label, evaluate, fit_thresholds
+from afl_helpers.losses import MultiLabelLoss, build_loss
+from afl_helpers.training.config import EpochConfig
+from afl_helpers.training.run import LabelPredictor, Run, Thresholds
+
+#: (train, validation, test)
+Splits = tuple[Corpus, Corpus, Corpus]
+
+
+def check_splits(train: Corpus, validation: Corpus, test: Corpus) -> None:
+    """Raise UsageError for a split without documents or with other labels, or a validation split without positives."""
+    for name, split in (("train", train), ("validation", validation), ("test", test)):
+        if len(split) == 0:
+            raise UsageError(f"{name} has no documents; split the corpus so that every split has some")
+        if split.label_names != train.label_names:
+            raise UsageError(f"{name} has other labels than train; select labels before splitting")
+    if not validation.label_counts.any():
+        raise UsageError("no document of validation carries a label; the best epoch cannot be chosen on it")
+
+
+def resolve_loss(
+    loss: str | MultiLabelLoss, loss_params: Mapping[str, object] | None, train: Corpus
+) -> tuple[MultiLabelLoss, dict[str, Any]]:
+    """Return the loss module, and its ``name`` and ``params`` as configured."""
+    if isinstance(loss, MultiLabelLoss):
+        if loss_params:
+            raise UsageError("loss_params goes with a loss name; the loss passed is already built")
+        state = {name: value.tolist() for name, value in loss.state_dict().items()}
+        loss = copy.deepcopy(loss)  # a loss with a state starts every run as it was passed
+        return loss, {"name": type(loss).__name__, "params": {"reduction": loss.reduction} | state}
+    params = {
+        name: value.tolist() if isinstance(value, np.ndarray | np.generic | Tensor) else value
+        for name, value in (loss_params or {}).items()
+    }
+    return build_loss(loss, train.label_counts, len(train), **params), {"name": loss, "params": params}
+
+
+def not_finite(what: str, value: float, step: int, documents: Sequence[str], config: EpochConfig) -> TrainingError:
+    """Return the error for a loss or gradient that is not finite; it names the step and up to 16 documents."""
+    more = f" and {len(documents) - 16} more" if len(documents) > 16 else ""
+    precision = "" if getattr(config, "precision", "float32") == "float32" else ', or pass precision="float32"'
+    return TrainingError(
+        f"at step {step} the {what} is {value}, with documents {', '.join(map(str, documents[:16]))}{more}; lower the "
+        f"learning_rate ({config.learning_rate:g}) and check gamma and the loss's other parameters{precision}"
+    )
+
+
+def dense(labels: "NDArray[np.uint8] | sparse.csr_array") -> NDArray[np.uint8]:
+    """Return labels as a dense array."""
+    return labels if isinstance(labels, np.ndarray) else labels.toarray()
+
+
+def prior_logits(label_counts: ArrayLike, n_documents: int) -> Tensor:
+    """Compute the log odds of each label, (n_labels,) float32.
+
+    Half a document is added to both counts of a label, so that the odds are finite.
+
+    Example:
+        >>> from afl_helpers.training import prior_logits
+        >>> [round(p, 3) for p in prior_logits([50, 1], n_documents=100).sigmoid().tolist()]
+        [0.5, 0.015]
+    """
+    counts = np.asarray(label_counts, dtype=float)
+    return torch.tensor(np.log((counts + 0.5) / (n_documents - counts + 0.5)), dtype=torch.float32)
+
+
+def selection_metrics(targets: NDArray[Any], scores: NDArray[Any]) -> dict[str, float]:
+    """Compute the metrics that can choose an epoch.
+
+    ``average_precision_micro`` ranks all (document, label) pairs together; ``average_precision_macro`` is the mean over
+    the labels with a positive. Both arrays are (n_documents, n_labels).
+
+    Raises:
+        TrainingError: a score is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from afl_helpers.training import selection_metrics
+        >>> targets = np.array([[1, 0], [0, 1], [0, 0]])
+        >>> scores = np.array([[0.9, 0.1], [0.5, 0.2], [0.1, 0.0]])  # perfect within each label, not across labels
+        >>> {name: round(value, 3) for name, value in selection_metrics(targets, scores).items()}
+        {'average_precision_micro': 0.833, 'average_precision_macro': 1.0}
+    """
+    n = scores.size - np.isfinite(scores).sum()
+    if n:
+        raise TrainingError(
+            f"{n} of {scores.size} scores are not finite; lower the learning_rate and check gamma and the loss's other "
+            "parameters"
+        )
+    targets = targets.astype(bool)
+    flat = average_precision_per_label(targets.reshape(-1, 1), scores.reshape(-1, 1))
+    return {
+        "average_precision_micro": float(flat[0]),
+        "average_precision_macro": float(np.nanmean(average_precision_per_label(targets, scores))),
+    }
+
+
+def tuned_thresholds(train: Corpus, validation: Corpus, scores: NDArray[np.float64]) -> Thresholds:
+    """Tune the thresholds of every rule in :data:`THRESHOLDS` on validation scores, (n_documents, n_labels).
+
+    The proportional rule also needs the label frequencies of ``train``.
+    """
+    rates = train.label_counts / len(train)
+    rules = ("common", "per_label", "proportional")
+    return fit_thresholds(dense(validation.labels), scores, rates, rules)  # type: ignore[return-value]  # TopK is another rule's
+
+
+def finish(
+    method: str,
+    splits: Splits,
+    predictor: LabelPredictor,
+    scores: dict[str, NDArray[np.float64]],
+    started: float,
+    **details: Any,
+) -> Run:
+    """Tune the thresholds, evaluate validation and test under each rule, and return the run.
+
+    ``started`` is the value of ``time.perf_counter()`` when training started; ``details`` are further fields of Run.
+    """
+    train, validation, test = splits
+    predictor.thresholds = tuned_thresholds(train, validation, scores["validation"])
+    metrics = {
+        name: {
+            rule: evaluate(dense(split.labels), scores[name], value, train.label_counts)
+            for rule, value in predictor.thresholds.items()
+        }
+        for name, split in (("validation", validation), ("test", test))
+    }
+    return Run(
+        method=method,
+        scores=scores,
+        metrics=metrics,
+        thresholds=predictor.thresholds,
+        predictor=predictor,
+        seconds=time.perf_counter() - started,
+        **details,
+    )
