@@ -69,7 +69,7 @@ def test_a_run_file_has_the_schema(folder):
 
 def test_stored_replicates_and_decisions_belong_to_the_stored_metrics(folder):
     result = read_study("small", folder)[0]
-    corpus = studies.corpus_parts(tuple(sorted({"name": "toy", "top": 6, "n_documents": 200}.items())), 0)[1]
+    corpus = studies.corpus_splits(studies.StudyCorpus("toy", top=6, n_documents=200), 0)[1]
     test = corpus[2]
     decisions = unpack_decisions(result["bootstrap"]["decisions"]["tuned_common"], test.labels.shape)
     found = evaluate(test.labels, decisions.astype(float))
@@ -236,7 +236,7 @@ def test_files_that_are_not_there_or_not_json(tmp_path):
         ("epochs: 3", "epochs: three", "epochs is 'three'"),
         ("name: afl-shuffled", "name: bce", "same name"),
         ("seeds: [0, 1]", "", "seeds is missing"),
-        ("top: 6", "best: 6", "unknown option of a corpus 'best'"),
+        ("top: 6", "best: 6", "unknown field of a corpus 'best'"),
         ("assignment: shuffled", "asignment: shuffled", "did you mean 'assignment'"),
         ("learning_rate: [", "learning_rat: [", "did you mean 'learning_rate'"),
         ("name: afl-shuffled", "name: afl/shuffled", "'/' in its name"),
@@ -259,7 +259,7 @@ def test_committed_results_are_valid_and_of_the_committed_studies():
 
 
 def test_seeds_share_the_split():
-    options = tuple(sorted({"name": "toy", "top": 6}.items()))
-    first, second = (studies.corpus_parts.__wrapped__(options, 0) for _ in range(2))
+    corpus = studies.StudyCorpus("toy", top=6)
+    first, second = (studies.corpus_splits.__wrapped__(corpus, 0) for _ in range(2))
     assert [part.fingerprint for part in first[1]] == [part.fingerprint for part in second[1]]
     assert len(first[0]) == len(load_corpus("toy").select_labels(top=6))

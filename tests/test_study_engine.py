@@ -6,14 +6,25 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 from filelock import FileLock
 
 from afl_helpers.errors import DataError, StudyError
 from afl_helpers.results import read_result, read_study
-from afl_helpers.studies import describe_seconds, estimate_seconds, execute, load_study, run_study, workers
+from afl_helpers.studies import (
+    Primary,
+    describe_seconds,
+    estimate_seconds,
+    execute,
+    load_study,
+    run_study,
+    workers,
+)
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -32,6 +43,9 @@ settings:
 
 
 pytestmark = pytest.mark.usefixtures("own_cache")
+
+#: Seconds to wait for what other processes do; a busy machine takes minutes to import torch.
+PATIENCE = 500
 
 
 def write(folder: Path, text: str = STUDY, name: str = "small"):
@@ -120,16 +134,28 @@ def test_a_run_of_another_process_is_left_to_it(done, tmp_path):
     assert figures(study) == figures(done)
 
 
+def test_the_other_seeds_wait_for_a_first_seed_of_another_process(done, tmp_path):
+    study = write(tmp_path)
+    lock = study.folder / ".locks" / "toy--bce--seed0.lock"
+    lock.parent.mkdir()
+    with FileLock(lock):
+        assert len(list(run_study(study, progress=False))) == 4
+    assert [run.name for run in study.missing()] == ["toy--bce--seed0", "toy--bce--seed1"]
+    assert len(list(run_study(study, progress=False))) == 2
+    assert figures(study) == figures(done)
+
+
 @pytest.mark.processes
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(done, tmp_path, jobs):
     study = write(tmp_path)
     command = [sys.executable, "-m", "afl_helpers", "study", "small", "--results", str(tmp_path), "--jobs", str(jobs)]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + PATIENCE
     while process.poll() is None and len(study.missing()) == 6 and time.monotonic() < limit:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it may have ended meanwhile
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert len(study.missing()) < 6
     for path in (study.folder / "runs").glob("*.json"):
@@ -191,9 +217,7 @@ def test_the_time_of_every_committed_study_can_be_estimated(name):
     results = [read_result(RESULTS / f"{name}--seed0.json") for name in recorded]
     seconds, unknown = estimate_seconds(study, study.runs(), results)
     assert seconds >= 0
-    assert unknown <= sum(
-        run.corpus["name"] in ("toy", "cmu") for run in study.runs()
-    )  # of which no run is recorded here
+    assert unknown <= sum(run.corpus.name in ("toy", "cmu") for run in study.runs())  # of which no run is recorded here
 
 
 def test_a_setting_may_have_fewer_seeds(tmp_path):
@@ -206,17 +230,116 @@ def test_a_setting_may_have_fewer_seeds(tmp_path):
     "text, words",
     [
         (STUDY.replace("loss: afl}", "loss: afl, n_seeds: 3}"), "'afl' has n_seeds 3; pass a whole number from 1 to 2"),
-        ("extends: nowhere", "extends 'nowhere', which is no other study"),
-        ("extends: small", "extends 'small', which is no other study"),
+        ("extends: nowhere", "extends 'nowhere', which is not another study"),
+        ("extends: small", "extends 'small', which is not another study"),
         ("question: [", "line 2: not valid YAML"),
         ("- a", "holds no fields"),
         (STUDY.replace("method: priors", "method: prior"), "did you mean 'priors'"),
         (STUDY.replace("method: priors", "method: priors, config: {encoder: tiny}"), "unknown encoder 'tiny'"),
+        (STUDY.replace("name: bce, ", ""), "name of a setting is missing; add it"),
+        (STUDY.replace("loss: afl}", "loss: afl, params: 2.0}"), "params of a setting is 2.0; give an object"),
+        (
+            STUDY.replace("  - {name: priors, method: priors}", "  - priors"),
+            "'priors' is not a setting; give its fields",
+        ),
+        (STUDY.replace("top: 6", "top: 6, min_count: 10"), "'toy' has both min_count and top; give one of the two"),
+        (STUDY.replace("seeds: [0, 1]", "seeds: [0, 0]"), "stands twice; list each corpus and each seed once"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path, text, words):
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=words) as refused:
         write(tmp_path, text + "\n")
+    assert "\n" not in str(refused.value)
+
+
+def test_studies_that_extend_each_other_are_refused(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "study.yaml").write_text("extends: small")
+    with pytest.raises(DataError, match="extends 'small', which is not another study"):
+        write(tmp_path, "extends: other")
+
+
+# --- the primary comparison -----------------------------------------------------------------------------------------
+
+PRIMARY = """
+primary:
+  setting: afl
+  against: [bce, priors]
+  endpoints: [f1_macro at tuned_common, average_precision_macro_tail]
+  margin: 0.01
+"""
+
+
+def test_the_primary_comparison_is_read(tmp_path):
+    assert write(tmp_path).primary is None
+    assert write(tmp_path, STUDY + PRIMARY).primary == Primary(
+        setting="afl",
+        against=("bce", "priors"),
+        endpoints=("f1_macro@tuned_common", "average_precision_macro_tail"),
+        margin=0.01,
+    )
+    text = PRIMARY.replace("setting: afl", "setting: [afl, bce]").replace("bce, priors", "bce@tuned_per_label, priors")
+    text += "  unit: block\n  family: rare labels\n  outcomes: {above margin: it helps, else: not shown}\n"
+    assert write(tmp_path, STUDY + text).primary == Primary(
+        setting=("afl", "bce"),
+        against=("bce@tuned_per_label", "priors"),
+        endpoints=("f1_macro@tuned_common", "average_precision_macro_tail"),
+        margin=0.01,
+        unit="block",
+        family="rare labels",
+        outcomes={"above margin": "it helps", "else": "not shown"},
+    )
+
+
+def test_a_study_that_extends_another_has_its_primary_comparison_or_says_that_it_has_none(tmp_path):
+    primary = write(tmp_path, STUDY + PRIMARY).primary
+    assert write(tmp_path, "extends: small\nseeds: [2]", "longer").primary == primary
+    assert write(tmp_path, "extends: small\nprimary: null", "other").primary is None
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("setting: afl", "setting: alf", "unknown setting in primary 'alf' .did you mean 'afl'"),
+        ("setting: afl", "sitting: afl", "unknown field of primary 'sitting' .did you mean 'setting'"),
+        ("setting: afl", "setting: [afl, 2]", "setting of primary is .*; give a list of names"),
+        ("[bce, priors]", "[bce, prior]", "unknown setting in primary 'prior' .did you mean 'priors'"),
+        ("[bce, priors]", "[bce, afl]", "against of primary is .*; give each setting once"),
+        ("[bce, priors]", "[bce, bce]", "against of primary is .*; give each setting once"),
+        ("[bce, priors]", "[bce@tuned_comon]", "unknown threshold rule 'tuned_comon' .did you mean 'tuned_common'"),
+        ("[bce, priors]", "[]", "against of primary is .*; give a list of at least one"),
+        ("f1_macro at", "f1_marco at", "unknown metric 'f1_marco' .did you mean 'f1_macro'"),
+        ("at tuned_common", "at tuned", "unknown threshold rule 'tuned'"),
+        ("f1_macro at tuned_common", "f1_macro", "endpoint 'f1_macro' depends on thresholds; name the rule"),
+        ("margin: 0.01", "margin: -0.01", "margin of primary is -0.01; give a number from 0 to 1"),
+        ("margin: 0.01", "margin: small", "margin of primary is 'small'; give a number from 0 to 1"),
+        ("margin: 0.01", "margin: .nan", "margin of primary is nan; give a number from 0 to 1"),
+        ("  margin: 0.01", "", "margin of primary is missing; add it"),
+        ("margin: 0.01", "margin: 0.01\n  unit: label", "unknown unit in primary 'label'"),
+        ("margin: 0.01", "margin: 0.01\n  outcomes: {better: 1}", "better of outcomes in primary is 1; give some text"),
+    ],
+)
+def test_a_wrong_primary_comparison_is_refused_in_one_sentence(tmp_path, old, new, words):
+    assert old in PRIMARY
+    with pytest.raises(DataError, match=words) as refused:
+        write(tmp_path, STUDY + PRIMARY.replace(old, new))
+    assert "\n" not in str(refused.value) and str(tmp_path / "small" / "study.yaml") in str(refused.value)
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/study.yaml")))
+def test_every_committed_study_has_the_primary_comparison_that_it_declares(name):
+    """What its file says, or the nearest file that it extends, and nothing that is typed here."""
+    primary, owner = load_study(name, RESULTS).primary, name
+    while "primary" not in (content := yaml.safe_load((RESULTS / owner / "study.yaml").read_text())):
+        if "extends" not in content:
+            assert primary is None
+            return
+        owner = content["extends"]
+    declared = content["primary"]
+    assert (primary.setting, list(primary.against), primary.margin) == tuple(
+        declared[key] for key in ("setting", "against", "margin")
+    )
+    assert list(primary.endpoints) == [endpoint.replace(" at ", "@") for endpoint in declared["endpoints"]]
 
 
 @pytest.mark.processes
@@ -224,7 +347,7 @@ def test_two_processes_train_as_one(tmp_path):
     """Data-parallel over gloo: the same loss curve and scores as one process with the same global batch."""
     from transformers import AutoModel
 
-    from afl_helpers.studies import corpus_parts
+    from afl_helpers.studies import StudyCorpus, corpus_splits
     from afl_helpers.training.encoders import _tiny_config, load_tokenizer
 
     config = _tiny_config()
@@ -234,7 +357,7 @@ def test_two_processes_train_as_one(tmp_path):
     load_tokenizer("tiny").save_pretrained(encoder)
 
     def size(n):
-        return len(corpus_parts(tuple(sorted({"name": "toy", "top": 6, "n_documents": n}.items())), 0)[1][0])
+        return len(corpus_splits(StudyCorpus("toy", top=6, n_documents=n), 0)[1][0])
 
     n_documents = next(n for n in range(190, 260) if size(n) % 16 == 0)  # no last batch to be filled up
     text = f"""
@@ -249,7 +372,7 @@ settings: [{{name: afl, loss: afl}}]
     list(run_study(alone, progress=False))
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command = [*launcher, "-m", "afl_helpers", "study", "small", "--results", str(tmp_path / "together")]
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=2 * PATIENCE)
     [first], [second] = (read_study("small", study.folder.parent) for study in (alone, together))
     for one, two in zip(first["time"]["history"], second["time"]["history"], strict=True):
         for name in ("epoch", "loss", "average_precision_micro", "average_precision_macro"):
@@ -285,23 +408,24 @@ def test_ray_writes_the_same_files_and_replaces_a_killed_worker(done, tmp_path, 
     killed = []
 
     def kill_one():
-        """The first worker that is at a task."""
-        limit = time.monotonic() + 60
-        while not killed and time.monotonic() < limit:
-            for command in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    if command.read_bytes().startswith(b"ray::_work"):
-                        os.kill(int(command.parent.name), signal.SIGKILL)
-                        killed.append(command.parent.name)
+        """Kill the first worker of ours that is doing a task."""
+        while not killed and not done_without.is_set():
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    if process.cmdline()[:1] == ["ray::_work"]:
+                        process.kill()
+                        killed.append(process.pid)
                         return
-                except OSError:
-                    continue
             time.sleep(0.01)
 
+    done_without = threading.Event()
     killer = threading.Thread(target=kill_one)
     killer.start()
-    paths = list(runs)
-    killer.join()
+    try:
+        paths = list(runs)
+    finally:
+        done_without.set()
+        killer.join()
     assert killed and len(paths) == 6 and study.missing() == []
     assert figures(study) == figures(done)
     assert list(run_study_on_ray(study, progress=False)) == []

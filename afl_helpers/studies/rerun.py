@@ -1,49 +1,50 @@
-"""A run done again from its result file alone: does it come out as recorded?"""
+"""Repeating a run from its result file alone, and comparing the two results."""
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from afl_helpers.errors import DataError
 from afl_helpers.results import TUNED, build_result, unpack_decisions
-from afl_helpers.studies.plan import METHODS
-from afl_helpers.studies.run import corpus_parts
+from afl_helpers.studies.plan import METHODS, StudyCorpus
+from afl_helpers.studies.run import corpus_splits
 
 
-def repeat(result: Mapping[str, object]) -> dict[str, object]:
-    """The content of a new result file, from what an old one says was done.
+def repeat(result: Mapping[str, Any]) -> dict[str, object]:
+    """Do the run of a result file again, and return the content of the new result file.
 
     Raises:
         DataError: the data are no longer those of the old run.
     """
     data, config = result["data"], dict(result["config"])
-    whole, parts = corpus_parts(tuple(sorted(data["options"].items())), data["split_seed"])
+    whole, splits = corpus_splits(StudyCorpus(**data["options"]), data["split_seed"])
     if whole.fingerprint != data["fingerprint"]:
         raise DataError(
-            f"run {result['run']!r} was measured on {data['corpus']} with fingerprint {data['fingerprint']}, and what "
-            f"is here has {whole.fingerprint}; use the archive that the run was measured on"
+            f"run {result['run']!r} was measured on {data['corpus']} with fingerprint {data['fingerprint']}, but the "
+            f"data here have {whole.fingerprint}; use the archive that the run was measured on"
         )
-    function, kind = METHODS[config.pop("method")]
-    run = function(
-        *parts,
+    method = METHODS[config.pop("method")]
+    run = method.train(
+        *splits,
         loss=result["loss"]["name"],
-        config=kind.from_dict(config),
+        config=method.config.from_dict(config),
         seed=result["seed"],
         loss_params=result["loss"]["params"],
         progress=False,
     )
-    train, _, test = parts
+    train, _, test = splits
     kept = {key: result[key] for key in ("study", "setting", "data")}
     return build_result(run, train, test, name=result["run"], **kept)
 
 
-def difference(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:
-    """How far two results of one run are apart.
+def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, object]:
+    """Compare two results of one run.
 
     Returns:
-        ``metric``: largest difference of a metric on test, relative where the metric is above 1;
-        ``n_documents``: test documents that get other labels under some tuned threshold rule;
+        ``metric``: the largest difference between two metrics on test, relative where the metric is above 1;
+        ``n_documents``: the number of test documents whose labels differ under any tuned threshold rule;
         ``same_environment``: whether processor and versions are the same.
     """
     metric = max(
@@ -68,7 +69,7 @@ def difference(first: Mapping[str, object], second: Mapping[str, object]) -> dic
 
 
 def _distance(first: float | None, second: float | None) -> float:
-    """Infinite where one of the two is undefined."""
+    """Return the relative difference; infinity where one of the two is undefined."""
     one, two = (math.nan if value is None else float(value) for value in (first, second))
     if math.isnan(one) or math.isnan(two):
         return 0.0 if math.isnan(one) and math.isnan(two) else math.inf
