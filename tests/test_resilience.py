@@ -366,6 +366,7 @@ def interrupt_once(command: list[str], ready) -> subprocess.CompletedProcess:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's `&` has it ignored
     )
     wait_for(lambda: ready() or process.poll() is not None)
     assert process.poll() is None, process.communicate()
