@@ -20,10 +20,12 @@ import torch
 from afl_helpers import results, training
 from afl_helpers.__main__ import main
 from afl_helpers.errors import DataError, StorageError, StudyError, TrainingError
-from afl_helpers.files import write_json
+from afl_helpers.files import json_text, write_json
 from afl_helpers.losses import FocalLoss
 from afl_helpers.results import read_study, verify_checksums
-from afl_helpers.studies import execute, load_study, run_study
+from afl_helpers.results.checksums import write_listed
+from afl_helpers.results.schema import to_json
+from afl_helpers.studies import corpus_splits, load_study, run_study
 from afl_helpers.training import embed, fine_tune, fine_tuning, load_predictor, probe, probing, trainer
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import enough_memory
@@ -45,6 +47,17 @@ TUNED = STUDY + "tune: {learning_rate: [0.001, 0.0005]}\n"
 PROBES = STUDY.replace("method: fine_tune", "method: probe").replace("{name: plm, loss: plm", "{name: bce, loss: bce")
 
 pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+#: Seconds to wait for what another process does; a busy machine takes minutes to import torch.
+PATIENCE = 500
+
+
+def wait_for(condition) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit, f"waited for {PATIENCE} s in vain"
+        time.sleep(0.01)
 
 
 class Killed(BaseException):
@@ -227,7 +240,9 @@ def test_a_run_without_checkpoints_leaves_nothing_in_their_place(stopped, monkey
     run, _, folder = stopped
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setattr(fine_tuning.CheckedTrainer, "training_step", lambda *args: os.listdir(tmp_path / "tmp") and kill())
+    monkeypatch.setattr(
+        fine_tuning.CheckedTrainer, "training_step", lambda *args: os.listdir(tmp_path / "tmp") and kill()
+    )
     with pytest.raises(Exception) as raised:  # what it would do next needs a loss
         run(folder)
     assert not isinstance(raised.value, Killed) and os.listdir(tmp_path / "tmp") == []
@@ -242,10 +257,11 @@ def write(folder: Path, text: str = STUDY):
     return load_study("small", folder)
 
 
-def figures(study) -> dict[str, object]:
+def outcomes(study) -> dict[str, object]:
     """What must not depend on how the runs were done."""
     return {
-        result["run"]: (result["metrics"], result["bootstrap"], result["setting"], result["time"]["history"])
+        result.run: {key: json_text(to_json(result)[key]) for key in ("metrics", "labels", "summaries", "setting")}
+        | {"history": result.time.history}
         for result in read_study(study.name, study.folder.parent)
     }
 
@@ -268,7 +284,7 @@ def done(tmp_path_factory):
 
 
 def check_study(study, done) -> None:
-    assert figures(study) == figures(done)
+    assert outcomes(study) == outcomes(done)
     assert [name for name in listing(study.folder) if ".lock" not in name] == [
         "checksums.sha256",
         "runs",
@@ -328,8 +344,8 @@ def test_checkpoints_of_an_earlier_plan_are_not_gone_on_from(tmp_path, monkeypat
     one = STUDY.replace("seeds: [0, 1]", "seeds: [0]").replace("  - {name: plm, loss: plm, n_seeds: 1}\n", "")
     study = write(tmp_path, one)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(execute.__globals__["shutil"], "rmtree", lambda *args, **kwargs: None)
-        patch.setitem(execute.__globals__, "write_result", kill)
+        patch.setattr("shutil.rmtree", lambda *args, **kwargs: None)
+        patch.setattr("afl_helpers.studies.run.write_result", kill)
         list(run_study(study, progress=False))
     study = write(tmp_path, one.replace("max_length: 16", "max_length: 8"))
     assert len(list(run_study(study, progress=False))) == 1
@@ -355,12 +371,12 @@ def interrupt_once(command: list[str], ready) -> subprocess.CompletedProcess:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's `&` has it ignored
     )
-    limit = time.monotonic() + 180
-    while not ready() and process.poll() is None and time.monotonic() < limit:
-        time.sleep(0.01)
+    wait_for(lambda: ready() or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(command, process.returncode, stderr=err)
 
 
@@ -474,7 +490,8 @@ def test_a_study_without_room_stops_at_once_and_goes_on(tmp_path, monkeypatch, c
 
     replace = os.replace
     monkeypatch.setenv("AFL_BOOK", "1")  # no progress bar
-    embed([text for part in _study_parts(study) for text in part.texts], "tiny", 16, progress=False)
+    _, splits = corpus_splits(study.corpora[0], study.split_seed)
+    embed([text for split in splits for text in split.texts], "tiny", 16, progress=False)
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", second_is_full)
         assert main(command) == 1
@@ -486,10 +503,6 @@ def test_a_study_without_room_stops_at_once_and_goes_on(tmp_path, monkeypatch, c
     assert main(command) == 0
     assert study.missing() == []
     verify_checksums(study.folder)
-
-
-def _study_parts(study):
-    return execute.__globals__["_parts"](study, study.runs()[0])[1]
 
 
 def test_a_model_that_finds_no_room_leaves_the_old_one(parts, tmp_path, monkeypatch):
@@ -662,7 +675,7 @@ def test_one_seed_gives_the_same_in_every_process(tmp_path):
         )
         for i in range(2)
     ]
-    first, second = (process.communicate(timeout=600)[0] for process in processes)
+    first, second = (process.communicate(timeout=2 * PATIENCE)[0] for process in processes)
     assert first == second and first.count("\n") == 2
 
 
@@ -670,9 +683,9 @@ def test_one_seed_gives_the_same_in_every_process(tmp_path):
 
 
 def write_many(folder: Path, name: str, n: int) -> None:
-    result = {"padding": "x" * 50_000}
+    text = json_text({"padding": "x" * 50_000})
     for i in range(n):
-        results.write_result(folder / "runs" / f"{name}-{i}.json", result)
+        write_listed(folder / "runs" / f"{name}-{i}.json", text)
 
 
 @pytest.mark.processes
@@ -692,6 +705,8 @@ def test_a_study_killed_while_it_writes_can_always_be_read_and_goes_on(tmp_path)
     (tmp_path / "study.yaml").write_text("question: x")
     for i in range(30):
         processes = [start(write_many, tmp_path, f"process{i}-{j}", 1000) for j in range(2)]
+        if i == 0:  # so that there is something to read
+            wait_for(lambda: any((tmp_path / "runs").glob("*.json")))
         time.sleep(rng.uniform(0.02, 0.1))
         for process in processes:
             process.kill()
@@ -701,5 +716,5 @@ def test_a_study_killed_while_it_writes_can_always_be_read_and_goes_on(tmp_path)
             assert listed[f"runs/{path.name}"] == hashlib.sha256(path.read_bytes()).hexdigest()
     missing = [name for name in results.read_checksums(tmp_path) if not (tmp_path / name).is_file()]
     for name in missing:
-        results.write_result(tmp_path / name, {})
+        write_listed(tmp_path / name, "{}")
     verify_checksums(tmp_path)

@@ -103,8 +103,7 @@ def test_metrics_that_are_equal_under_every_rule_stand_once_and_undefined_ones_s
 
 
 def test_labels_and_histograms_belong_to_the_stored_metrics(folder):
-    options = tuple(sorted({"name": "toy", "top": 6, "n_documents": 200}.items()))
-    test = studies.corpus_parts(options, 0)[1][2]
+    test = studies.corpus_splits(studies.StudyCorpus("toy", top=6, n_documents=200), 0)[1][2]
     for result in read_study("small", folder):
         labels = result.labels
         assert labels.support.tolist() == test.labels.sum(0).tolist()
@@ -154,7 +153,9 @@ def test_tables_have_a_row_for_each_run_and_rule_trial_label_and_epoch(folder):
     assert len(results_table(results, rules=("at_0.5",))) == 4
     runs = run_table(results)
     assert runs["config.learning_rate"].tolist() == [result.config["learning_rate"] for result in results]
-    assert runs[["n_train", "n_validation", "n_test"]].sum(axis=1).tolist() == [result.data.n_documents for result in results]
+    assert runs[["n_train", "n_validation", "n_test"]].sum(axis=1).tolist() == [
+        result.data.n_documents for result in results
+    ]
     assert runs["best_epoch"].between(1, 3).all() and runs["epochs"].max() <= 3
     trials = tuning_table(results)
     assert trials.groupby("setting").size().to_dict() == {"afl-shuffled": 2, "bce": 2}
@@ -258,8 +259,8 @@ def test_committed_results_are_valid_and_of_the_committed_studies():
 
 
 def test_seeds_share_the_split():
-    options = tuple(sorted({"name": "toy", "top": 6}.items()))
-    first, second = (studies.corpus_parts.__wrapped__(options, 0) for _ in range(2))
+    corpus = studies.StudyCorpus("toy", top=6)
+    first, second = (studies.corpus_splits.__wrapped__(corpus, 0) for _ in range(2))
     assert [part.fingerprint for part in first[1]] == [part.fingerprint for part in second[1]]
     assert len(first[0]) == len(load_corpus("toy").select_labels(top=6))
 

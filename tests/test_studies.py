@@ -27,7 +27,7 @@ settings:
         ("epochs: 3", "epochs: three", "epochs is 'three'"),
         ("name: afl-shuffled", "name: bce", "same name"),
         ("seeds: [0, 1]", "", "seeds is missing"),
-        ("top: 6", "best: 6", "unknown option of a corpus 'best'"),
+        ("top: 6", "best: 6", "unknown field of a corpus 'best'"),
         ("assignment: shuffled", "asignment: shuffled", "did you mean 'assignment'"),
         ("learning_rate: [", "learning_rat: [", "did you mean 'learning_rate'"),
         ("name: afl-shuffled", "name: afl/shuffled", "'/' in its name"),

@@ -6,14 +6,28 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 from filelock import FileLock
 
 from afl_helpers.errors import DataError, StudyError
+from afl_helpers.files import json_text
 from afl_helpers.results import read_result, read_study
-from afl_helpers.studies import describe_seconds, estimate_seconds, execute, load_study, run_study, workers
+from afl_helpers.results.schema import to_json
+from afl_helpers.studies import (
+    Primary,
+    describe_seconds,
+    estimate_seconds,
+    execute,
+    load_study,
+    run_study,
+    workers,
+)
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -33,6 +47,9 @@ settings:
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
+#: Seconds to wait for what other processes do; a busy machine takes minutes to import torch.
+PATIENCE = 500
+
 
 def write(folder: Path, text: str = STUDY, name: str = "small"):
     (folder / name).mkdir(parents=True, exist_ok=True)
@@ -48,10 +65,10 @@ def done(tmp_path_factory):
     return study
 
 
-def figures(study) -> dict[str, object]:
+def outcomes(study) -> dict[str, object]:
     """What must not depend on how the runs were done."""
     return {
-        result["run"]: (result["metrics"], result["bootstrap"], result["setting"])
+        result.run: [json_text(to_json(result)[key]) for key in ("metrics", "labels", "summaries", "setting")]
         for result in read_study(study.name, study.folder.parent)
     }
 
@@ -61,7 +78,7 @@ def test_processes_side_by_side_write_the_same_files(done, tmp_path):
     study = write(tmp_path)
     paths = list(run_study(study, progress=False, jobs=2))
     assert sorted(path.name for path in paths) == sorted(path.name for path in (done.folder / "runs").iterdir())
-    assert figures(study) == figures(done)
+    assert outcomes(study) == outcomes(done)
 
 
 def test_tasks_hold_every_run_once_and_all_seeds_of_a_tuned_setting(done, tmp_path):
@@ -117,7 +134,18 @@ def test_a_run_of_another_process_is_left_to_it(done, tmp_path):
         assert len(list(run_study(study, progress=False))) == 5
     assert [run.name for run in study.missing()] == ["toy--priors--seed1"]
     assert len(list(run_study(study, progress=False))) == 1
-    assert figures(study) == figures(done)
+    assert outcomes(study) == outcomes(done)
+
+
+def test_the_other_seeds_wait_for_a_first_seed_of_another_process(done, tmp_path):
+    study = write(tmp_path)
+    lock = study.folder / ".locks" / "toy--bce--seed0.lock"
+    lock.parent.mkdir()
+    with FileLock(lock):
+        assert len(list(run_study(study, progress=False))) == 4
+    assert [run.name for run in study.missing()] == ["toy--bce--seed0", "toy--bce--seed1"]
+    assert len(list(run_study(study, progress=False))) == 2
+    assert outcomes(study) == outcomes(done)
 
 
 @pytest.mark.processes
@@ -126,17 +154,18 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(done, tmp_path, j
     study = write(tmp_path)
     command = [sys.executable, "-m", "afl_helpers", "study", "small", "--results", str(tmp_path), "--jobs", str(jobs)]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + PATIENCE
     while process.poll() is None and len(study.missing()) == 6 and time.monotonic() < limit:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it may have ended meanwhile
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert len(study.missing()) < 6
     for path in (study.folder / "runs").glob("*.json"):
         read_result(path)  # whole
     while study.missing() and time.monotonic() < limit:  # the workers take a moment to die, and their locks with them
         list(run_study(study, progress=False))
-    assert figures(study) == figures(done)
+    assert outcomes(study) == outcomes(done)
 
 
 @pytest.mark.processes
@@ -153,23 +182,19 @@ def test_a_worker_that_dies_is_replaced(done, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(workers.multiprocessing.get_context("spawn").Process, "start", start_and_kill)
     list(run_study(study, progress=False, jobs=2))
     assert killed and "its process ended with code -9" in capsys.readouterr().err
-    assert figures(study) == figures(done)
+    assert outcomes(study) == outcomes(done)
 
 
 def test_time_is_estimated_from_the_nearest_runs(done, tmp_path):
     results = read_study(done.name, done.folder.parent)
-    for result in results:
-        result["time"]["seconds"] = {"bce": 10.0, "afl": 20.0, "priors": 1.0}[result["setting"]["name"]]
+    seconds_of = {"bce": 10.0, "afl": 20.0, "priors": 1.0}
+    results = [replace(run, time=replace(run.time, seconds=seconds_of[run.setting])) for run in results]
     # Two candidates on the first seed of what is tuned, then one.
     assert estimate_seconds(done, done.runs(), results) == (3 * 10.0 + 3 * 20.0 + 2 * 1.0, 0)
     assert estimate_seconds(done, done.runs(), []) == (0.0, 6)
     other = write(tmp_path, STUDY.replace("max_length: 16", "max_length: 32"), "longer")
     seconds, unknown = estimate_seconds(other, [run for run in other.runs() if run.setting.name == "bce"], results)
-    per_token = [
-        result["time"]["seconds"] / (result["time"]["epochs"] * 160 * 16)
-        for result in results
-        if result["setting"]["name"] != "priors"
-    ]
+    per_token = [run.time.seconds / (run.time.epochs * 160 * 16) for run in results if run.setting != "priors"]
     assert unknown == 0 and seconds == pytest.approx(3 * 3 * 160 * 32 * sum(per_token) / 4, rel=0.05)
     assert describe_seconds(20) == "about 1 min" and describe_seconds(7800) == "about 2 h 10 min"
 
@@ -191,9 +216,7 @@ def test_the_time_of_every_committed_study_can_be_estimated(name):
     results = [read_result(RESULTS / f"{name}--seed0.json") for name in recorded]
     seconds, unknown = estimate_seconds(study, study.runs(), results)
     assert seconds >= 0
-    assert unknown <= sum(
-        run.corpus["name"] in ("toy", "cmu") for run in study.runs()
-    )  # of which no run is recorded here
+    assert unknown <= sum(run.corpus.name in ("toy", "cmu") for run in study.runs())  # of which no run is recorded here
 
 
 def test_a_setting_may_have_fewer_seeds(tmp_path):
@@ -206,17 +229,116 @@ def test_a_setting_may_have_fewer_seeds(tmp_path):
     "text, words",
     [
         (STUDY.replace("loss: afl}", "loss: afl, n_seeds: 3}"), "'afl' has n_seeds 3; pass a whole number from 1 to 2"),
-        ("extends: nowhere", "extends 'nowhere', which is no other study"),
-        ("extends: small", "extends 'small', which is no other study"),
+        ("extends: nowhere", "extends 'nowhere', which is not another study"),
+        ("extends: small", "extends 'small', which is not another study"),
         ("question: [", "line 2: not valid YAML"),
         ("- a", "holds no fields"),
         (STUDY.replace("method: priors", "method: prior"), "did you mean 'priors'"),
         (STUDY.replace("method: priors", "method: priors, config: {encoder: tiny}"), "unknown encoder 'tiny'"),
+        (STUDY.replace("name: bce, ", ""), "name of a setting is missing; add it"),
+        (STUDY.replace("loss: afl}", "loss: afl, params: 2.0}"), "params of a setting is 2.0; give an object"),
+        (
+            STUDY.replace("  - {name: priors, method: priors}", "  - priors"),
+            "'priors' is not a setting; give its fields",
+        ),
+        (STUDY.replace("top: 6", "top: 6, min_count: 10"), "'toy' has both min_count and top; give one of the two"),
+        (STUDY.replace("seeds: [0, 1]", "seeds: [0, 0]"), "stands twice; list each corpus and each seed once"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path, text, words):
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=words) as refused:
         write(tmp_path, text + "\n")
+    assert "\n" not in str(refused.value)
+
+
+def test_studies_that_extend_each_other_are_refused(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "study.yaml").write_text("extends: small")
+    with pytest.raises(DataError, match="extends 'small', which is not another study"):
+        write(tmp_path, "extends: other")
+
+
+# --- the primary comparison -----------------------------------------------------------------------------------------
+
+PRIMARY = """
+primary:
+  setting: afl
+  against: [bce, priors]
+  endpoints: [f1_macro at tuned_common, average_precision_macro_tail]
+  margin: 0.01
+"""
+
+
+def test_the_primary_comparison_is_read(tmp_path):
+    assert write(tmp_path).primary is None
+    assert write(tmp_path, STUDY + PRIMARY).primary == Primary(
+        setting="afl",
+        against=("bce", "priors"),
+        endpoints=("f1_macro@tuned_common", "average_precision_macro_tail"),
+        margin=0.01,
+    )
+    text = PRIMARY.replace("setting: afl", "setting: [afl, bce]").replace("bce, priors", "bce@tuned_per_label, priors")
+    text += "  unit: block\n  family: rare labels\n  outcomes: {above margin: it helps, else: not shown}\n"
+    assert write(tmp_path, STUDY + text).primary == Primary(
+        setting=("afl", "bce"),
+        against=("bce@tuned_per_label", "priors"),
+        endpoints=("f1_macro@tuned_common", "average_precision_macro_tail"),
+        margin=0.01,
+        unit="block",
+        family="rare labels",
+        outcomes={"above margin": "it helps", "else": "not shown"},
+    )
+
+
+def test_a_study_that_extends_another_has_its_primary_comparison_or_says_that_it_has_none(tmp_path):
+    primary = write(tmp_path, STUDY + PRIMARY).primary
+    assert write(tmp_path, "extends: small\nseeds: [2]", "longer").primary == primary
+    assert write(tmp_path, "extends: small\nprimary: null", "other").primary is None
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("setting: afl", "setting: alf", "unknown setting in primary 'alf' .did you mean 'afl'"),
+        ("setting: afl", "sitting: afl", "unknown field of primary 'sitting' .did you mean 'setting'"),
+        ("setting: afl", "setting: [afl, 2]", "setting of primary is .*; give a list of names"),
+        ("[bce, priors]", "[bce, prior]", "unknown setting in primary 'prior' .did you mean 'priors'"),
+        ("[bce, priors]", "[bce, afl]", "against of primary is .*; give each setting once"),
+        ("[bce, priors]", "[bce, bce]", "against of primary is .*; give each setting once"),
+        ("[bce, priors]", "[bce@tuned_comon]", "unknown threshold rule 'tuned_comon' .did you mean 'tuned_common'"),
+        ("[bce, priors]", "[]", "against of primary is .*; give a list of at least one"),
+        ("f1_macro at", "f1_marco at", "unknown metric 'f1_marco' .did you mean 'f1_macro'"),
+        ("at tuned_common", "at tuned", "unknown threshold rule 'tuned'"),
+        ("f1_macro at tuned_common", "f1_macro", "endpoint 'f1_macro' depends on thresholds; name the rule"),
+        ("margin: 0.01", "margin: -0.01", "margin of primary is -0.01; give a number from 0 to 1"),
+        ("margin: 0.01", "margin: small", "margin of primary is 'small'; give a number from 0 to 1"),
+        ("margin: 0.01", "margin: .nan", "margin of primary is nan; give a number from 0 to 1"),
+        ("  margin: 0.01", "", "margin of primary is missing; add it"),
+        ("margin: 0.01", "margin: 0.01\n  unit: label", "unknown unit in primary 'label'"),
+        ("margin: 0.01", "margin: 0.01\n  outcomes: {better: 1}", "better of outcomes in primary is 1; give some text"),
+    ],
+)
+def test_a_wrong_primary_comparison_is_refused_in_one_sentence(tmp_path, old, new, words):
+    assert old in PRIMARY
+    with pytest.raises(DataError, match=words) as refused:
+        write(tmp_path, STUDY + PRIMARY.replace(old, new))
+    assert "\n" not in str(refused.value) and str(tmp_path / "small" / "study.yaml") in str(refused.value)
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/study.yaml")))
+def test_every_committed_study_has_the_primary_comparison_that_it_declares(name):
+    """What its file says, or the nearest file that it extends, and nothing that is typed here."""
+    primary, owner = load_study(name, RESULTS).primary, name
+    while "primary" not in (content := yaml.safe_load((RESULTS / owner / "study.yaml").read_text())):
+        if "extends" not in content:
+            assert primary is None
+            return
+        owner = content["extends"]
+    declared = content["primary"]
+    assert (primary.setting, list(primary.against), primary.margin) == tuple(
+        declared[key] for key in ("setting", "against", "margin")
+    )
+    assert list(primary.endpoints) == [endpoint.replace(" at ", "@") for endpoint in declared["endpoints"]]
 
 
 @pytest.mark.processes
@@ -224,7 +346,7 @@ def test_two_processes_train_as_one(tmp_path):
     """Data-parallel over gloo: the same loss curve and scores as one process with the same global batch."""
     from transformers import AutoModel
 
-    from afl_helpers.studies import corpus_parts
+    from afl_helpers.studies import StudyCorpus, corpus_splits
     from afl_helpers.training.encoders import _tiny_config, load_tokenizer
 
     config = _tiny_config()
@@ -234,7 +356,7 @@ def test_two_processes_train_as_one(tmp_path):
     load_tokenizer("tiny").save_pretrained(encoder)
 
     def size(n):
-        return len(corpus_parts(tuple(sorted({"name": "toy", "top": 6, "n_documents": n}.items())), 0)[1][0])
+        return len(corpus_splits(StudyCorpus("toy", top=6, n_documents=n), 0)[1][0])
 
     n_documents = next(n for n in range(190, 260) if size(n) % 16 == 0)  # no last batch to be filled up
     text = f"""
@@ -249,7 +371,7 @@ settings: [{{name: afl, loss: afl}}]
     list(run_study(alone, progress=False))
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command = [*launcher, "-m", "afl_helpers", "study", "small", "--results", str(tmp_path / "together")]
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=2 * PATIENCE)
     [first], [second] = (read_study("small", study.folder.parent) for study in (alone, together))
     for one, two in zip(first["time"]["history"], second["time"]["history"], strict=True):
         for name in ("epoch", "loss", "average_precision_micro", "average_precision_macro"):
@@ -285,25 +407,26 @@ def test_ray_writes_the_same_files_and_replaces_a_killed_worker(done, tmp_path, 
     killed = []
 
     def kill_one():
-        """The first worker that is at a task."""
-        limit = time.monotonic() + 60
-        while not killed and time.monotonic() < limit:
-            for command in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    if command.read_bytes().startswith(b"ray::_work"):
-                        os.kill(int(command.parent.name), signal.SIGKILL)
-                        killed.append(command.parent.name)
+        """Kill the first worker of ours that is doing a task."""
+        while not killed and not done_without.is_set():
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    if process.cmdline()[:1] == ["ray::_work"]:
+                        process.kill()
+                        killed.append(process.pid)
                         return
-                except OSError:
-                    continue
             time.sleep(0.01)
 
+    done_without = threading.Event()
     killer = threading.Thread(target=kill_one)
     killer.start()
-    paths = list(runs)
-    killer.join()
+    try:
+        paths = list(runs)
+    finally:
+        done_without.set()
+        killer.join()
     assert killed and len(paths) == 6 and study.missing() == []
-    assert figures(study) == figures(done)
+    assert outcomes(study) == outcomes(done)
     assert list(run_study_on_ray(study, progress=False)) == []
 
 

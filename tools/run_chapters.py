@@ -30,7 +30,9 @@ def execute(path: Path, timeout: int) -> tuple[nbformat.NotebookNode, float] | N
     """The chapter with its outputs and the seconds it took; None where a cell failed, or the kernel died."""
     notebook = nbformat.read(path, as_version=4)
     try:
-        done = single_nb_execution(notebook, str(path.parent), timeout, allow_errors=False, extra_arguments=[QUIET])
+        # On a busy machine a kernel may take longer to start than the minute that it gets by default.
+        options = {"extra_arguments": [QUIET], "startup_timeout": max(60, timeout)}
+        done = single_nb_execution(notebook, str(path.parent), timeout, allow_errors=False, **options)
     except (RuntimeError, TimeoutError):  # it died, as where memory is too small for two, or did not even start
         return None
     return None if done.err else (notebook, done.time)

@@ -1,21 +1,26 @@
 """Studies: what to run, and running what is missing.
 
-``plan`` reads a study's file, ``execute`` does single runs, ``pool`` does all that are missing, and ``repeat`` does one
-again. A run is there whole or not at all, so a study that was stopped goes on where it was.
+``study_file`` reads a study's file into the types of ``plan``. ``run`` does single tasks, ``workers`` does all that is
+missing, and ``cluster`` does so through Ray. ``estimate`` says how long it will take; ``rerun`` repeats a recorded run.
+A result file is there whole or not at all, so a study can be stopped at any time and started again.
 """
 
-from afl_helpers.studies.plan import METHODS, PlannedRun, Setting, Study, load_study
+from afl_helpers.studies.estimate import describe_seconds, estimate_seconds
+from afl_helpers.studies.plan import METHODS, PlannedRun, Primary, Setting, Study, StudyCorpus
 from afl_helpers.studies.rerun import Deviation, difference, repeat
-from afl_helpers.studies.run import corpus_parts, execute
-from afl_helpers.studies.workers import describe_seconds, estimate_seconds, run_study
+from afl_helpers.studies.run import corpus_splits, execute
+from afl_helpers.studies.study_file import load_study
+from afl_helpers.studies.workers import run_study
 
 __all__ = [
     "Deviation",
     "METHODS",
     "PlannedRun",
+    "Primary",
     "Setting",
     "Study",
-    "corpus_parts",
+    "StudyCorpus",
+    "corpus_splits",
     "describe_seconds",
     "difference",
     "estimate_seconds",

@@ -1,14 +1,13 @@
-"""The runs of a study over many machines, through Ray: `pip install "afl-helpers[ray]"`.
+"""Running a study on many machines through Ray: `pip install "afl-helpers[ray]"`.
 
-Each task goes to a worker with all it needs as text, and comes back as text, so the machines share no file system; the
-package, and the data (``AFL_DATA_DIR`` or a download), must be there on each.
+A worker gets its task as text and returns its results as text, so the machines need no common file system. Each machine
+needs the package and the data (``AFL_DATA_DIR`` or a download).
 """
 
 import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -17,8 +16,9 @@ from afl_helpers.errors import MissingFileError, StudyError
 from afl_helpers.progress import progress_bar
 from afl_helpers.results import write_result
 from afl_helpers.results.schema import from_json
-from afl_helpers.studies.plan import PlannedRun, Study, load_study, read_study_file
+from afl_helpers.studies.plan import PlannedRun, Study
 from afl_helpers.studies.run import execute
+from afl_helpers.studies.study_file import load_study, read_study_file
 
 
 def run_study_on_ray(
@@ -29,13 +29,13 @@ def run_study_on_ray(
     gpus_per_task: float = 0,
     progress: bool = True,
 ) -> Iterator[Path]:
-    """Run what is missing on a Ray cluster; yields each result file when it is written, here.
+    """Run what is missing on a Ray cluster, and yield each result file when it is written on this machine.
 
-    A task whose worker is killed, or that fails, is run once more.
+    A task that fails, or whose worker is killed, is run once more.
 
     Args:
-        address: of the cluster; None starts one on this machine, or uses the one that ``ray.init`` joined.
-        cpus_per_task, gpus_per_task: what Ray sets aside for a task; a fraction of a GPU lets several share it.
+        address: the address of the cluster; None starts one on this machine, or uses the one that ``ray.init`` joined.
+        cpus_per_task, gpus_per_task: what Ray reserves for a task; with a fraction of a GPU, several tasks share one.
 
     Raises:
         MissingFileError: Ray is not installed.
@@ -48,11 +48,13 @@ def run_study_on_ray(
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(address=address, log_to_driver=False, include_dashboard=False)
-    work = ray.remote(num_cpus=cpus_per_task, num_gpus=gpus_per_task, max_retries=1, retry_exceptions=True)(_work)
+    remote_work = ray.remote(num_cpus=cpus_per_task, num_gpus=gpus_per_task, max_retries=1, retry_exceptions=True)(
+        _work
+    )
     missing = study.missing(corpora)
     content = yaml.safe_dump(read_study_file(study.folder / "study.yaml"))
     waiting = {
-        work.remote(study.name, content, [run.name for run in task], _first_results(study, task)): task
+        remote_work.remote(study.name, content, [run.name for run in task], _first_results(study, task)): task
         for task in study.tasks(missing)
     }
     failures: dict[str, list[str]] = {}
@@ -61,14 +63,14 @@ def run_study_on_ray(
             [done], _ = ray.wait(list(waiting), num_returns=1)
             task = waiting.pop(done)
             try:
-                found = ray.get(done)
+                texts = ray.get(done)
             except ray.exceptions.RayError as error:
                 line = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
                 failures.setdefault(line, []).extend(run.name for run in task)
                 continue
             for run in task:
-                if run.name in found:
-                    write_result(study.path(run), from_json(json.loads(found[run.name]), run.name))
+                if run.name in texts:
+                    write_result(study.path(run), from_json(json.loads(texts[run.name]), run.name))
                     bar.update()
                     yield study.path(run)
     if failures:
@@ -77,18 +79,18 @@ def run_study_on_ray(
 
 
 def _first_results(study: Study, task: list[PlannedRun]) -> dict[str, str]:
-    """Result files that a task builds on: those of the first seed, which chose for the others."""
-    first = {replace(run, seed=study.seeds[0]).name: study.path(replace(run, seed=study.seeds[0])) for run in task}
-    return {name: path.read_text(encoding="utf-8") for name, path in first.items() if path.is_file()}
+    """Return the text of the result files that the task needs: those of the first seed, which chose for the others."""
+    paths = {study.path(study.first_seed(run)) for run in task}
+    return {path.stem: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
 
 
-def _work(name: str, content: str, runs: list[str], known: dict[str, str]) -> dict[str, str]:
-    """The body of a task: the named runs of a study, as the text of their result files."""
+def _work(name: str, content: str, runs: list[str], first_results: dict[str, str]) -> dict[str, str]:
+    """Do the named runs of a study, as the body of a task, and return the text of their result files."""
     with tempfile.TemporaryDirectory(prefix="afl-study-") as folder:
         runs_folder = Path(folder) / name / "runs"
         runs_folder.mkdir(parents=True)
         (runs_folder.parent / "study.yaml").write_text(content, encoding="utf-8")
-        for run, text in known.items():
+        for run, text in first_results.items():
             (runs_folder / f"{run}.json").write_text(text, encoding="utf-8")
         study = load_study(name, folder)
         paths = execute(study, [run for run in study.runs() if run.name in set(runs)])

@@ -1,43 +1,73 @@
-"""A study's file, read and checked, and the runs that it stands for.
+"""What a study is, and the runs that it stands for.
 
-A study is a YAML file, ``results/<study>/study.yaml``: one question, the data, and a list of settings. It expands to
-runs (corpus x setting x seed); each run writes one result file under ``results/<study>/runs/``.
+A study asks one question. It names the data and a list of settings, and it expands to runs (corpus x setting x seed).
+Each run writes one result file, ``results/<study>/runs/<run>.json``.
 """
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
-import yaml
-
-from afl_helpers.data import CORPORA
-from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
-from afl_helpers.losses import check_loss
-from afl_helpers.training import fine_tune, probe
+from afl_helpers.errors import unknown_name
+from afl_helpers.training import Run, fine_tune, probe
 from afl_helpers.training.baselines import CnnConfig, PriorsConfig, TfidfConfig, cnn, priors, tfidf
-from afl_helpers.training.config import ProbeConfig, TrainingConfig
+from afl_helpers.training.config import Config, ProbeConfig, TrainingConfig
 
-#: What a setting can be trained with, and the configuration of each.
-METHODS: dict[str, tuple[Callable, type]] = {
-    "fine_tune": (fine_tune, TrainingConfig),
-    "probe": (probe, ProbeConfig),
-    "tfidf": (tfidf, TfidfConfig),
-    "cnn": (cnn, CnnConfig),
-    "priors": (priors, PriorsConfig),
+
+class Method(NamedTuple):
+    """A way to train: the function, and the class of its configuration."""
+
+    train: Callable[..., Run]
+    config: type[Config]
+
+
+#: The methods by which a setting can be trained.
+METHODS: dict[str, Method] = {
+    "fine_tune": Method(fine_tune, TrainingConfig),
+    "probe": Method(probe, ProbeConfig),
+    "tfidf": Method(tfidf, TfidfConfig),
+    "cnn": Method(cnn, CnnConfig),
+    "priors": Method(priors, PriorsConfig),
 }
 
-_FIELDS = ("extends", "question", "primary", "note", "method", "config", "tune", "corpora", "split_seed", "seeds")
-_FIELDS += ("settings",)
-_CORPUS_OPTIONS = ("name", "min_count", "top", "n_documents", "official_split")
+
+@dataclass(frozen=True)
+class StudyCorpus:
+    """A corpus of a study, and which of its labels and documents the study uses.
+
+    Args:
+        name: a name or path, as in :func:`~afl_helpers.data.load_corpus`.
+        min_count, top: the labels that are kept, as in :meth:`Corpus.select_labels
+            <afl_helpers.data.Corpus.select_labels>`. At most one of the two is given; without either, all are kept.
+        n_documents: the number of documents that are kept, chosen by stratified sampling; None keeps all.
+        official_split: use the official test split, and keep this many training documents for validation. With None,
+            80 % of the documents are for training, 10 % for validation and 10 % for testing.
+    """
+
+    name: str
+    min_count: int | None = None
+    top: int | None = None
+    n_documents: int | None = None
+    official_split: int | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the options that are given, as a study's file and result files list them."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of a study's tables: a loss and its parameters, or another method, under a short name.
+    """One row of a study's tables: a loss with its parameters, or another method.
 
-    ``config`` is laid over the study's; where ``method`` is another than the study's, it stands alone and is not tuned.
-    ``n_seeds``: only the first so many of the study's seeds.
+    Args:
+        name: a short name, which becomes a part of file names.
+        loss, params: a key of :data:`afl_helpers.losses.LOSSES`, and parameters of that loss.
+        config: fields of the configuration that differ from the study's.
+        method: a key of :data:`METHODS`; None is the study's method. With another method, ``config`` replaces the
+            study's configuration, and nothing is tuned.
+        n_seeds: use only this many of the study's seeds, from the first; None uses all.
     """
 
     name: str
@@ -49,39 +79,65 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class PlannedRun:
-    """One run of a study; its name is also its file's."""
+class Primary:
+    """The comparison that answers a study's question, declared before its runs. All other comparisons are exploratory.
 
-    corpus: Mapping[str, object]
+    Args:
+        setting: the setting that is tested, or several.
+        against: the settings that it is compared with. ``"bce@tuned_per_label"`` is ``bce`` under that threshold rule.
+        endpoints: metrics on test. A metric of decisions names its threshold rule: ``"f1_macro@tuned_common"``,
+            ``"average_precision_macro_tail"``.
+        margin: the smallest difference that matters, from 0 to 1.
+        unit: what is resampled or varied to get an interval: "block", "document" or "seed".
+        family: the name of the family of comparisons within which p values are corrected.
+        outcomes: a possible outcome -> how it is to be read, in words.
+    """
+
+    setting: str | tuple[str, ...]
+    against: tuple[str, ...]
+    endpoints: tuple[str, ...]
+    margin: float
+    unit: str | None = None
+    family: str | None = None
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a study. Its name is also the name of its result file."""
+
+    corpus: StudyCorpus
     setting: Setting
     seed: int
 
     @property
     def name(self) -> str:
-        return f"{self.corpus['name']}--{self.setting.name}--seed{self.seed}"
+        return f"{self.corpus.name}--{self.setting.name}--seed{self.seed}"
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study's file, read and checked.
+    """A study, as :func:`~afl_helpers.studies.load_study` reads it.
 
-    ``tune`` maps fields of the configuration to the values tried on the first seed, for each corpus and setting
-    alike; the value with the best validation ``select_by`` is used for all seeds.
+    ``tune`` maps fields of the configuration to the values to try. On the first seed every combination is trained, for
+    each corpus and setting; the one with the best validation ``select_by`` is used for all seeds. ``primary`` is None
+    where the study declares no primary comparison.
     """
 
     name: str
     folder: Path
     question: str
     method: str
-    config: TrainingConfig | ProbeConfig
-    tune: dict[str, list]
-    corpora: list[dict[str, object]]
+    config: Config
+    tune: dict[str, list[object]]
+    corpora: list[StudyCorpus]
     split_seed: int
     seeds: list[int]
     settings: list[Setting]
+    primary: Primary | None = None
 
     def runs(self) -> list[PlannedRun]:
-        """Every run: setting by setting within a seed, seed by seed within a corpus."""
+        """Return all runs, ordered by corpus, then seed, then setting."""
         return [
             PlannedRun(corpus, setting, seed)
             for corpus, seed, setting in itertools.product(self.corpora, self.seeds, self.settings)
@@ -89,182 +145,66 @@ class Study:
         ]
 
     def path(self, run: PlannedRun) -> Path:
+        """Return the path of a run's result file."""
         return self.folder / "runs" / f"{run.name}.json"
 
     def missing(self, corpora: Iterable[str] | None = None) -> list[PlannedRun]:
-        """The runs, of the named corpora or all, that have no result file yet."""
-        names = {corpus["name"] for corpus in self.corpora}
-        for name in corpora or ():
-            if name not in names:
-                raise unknown_name("corpus of this study:", name, names)
+        """Return the runs without a result file, on the named corpora or on all."""
+        names = {corpus.name for corpus in self.corpora}
         wanted = names if corpora is None else set(corpora)
-        return [run for run in self.runs() if run.corpus["name"] in wanted and not self.path(run).is_file()]
+        for name in wanted - names:
+            raise unknown_name("corpus of this study:", name, names)
+        return [run for run in self.runs() if run.corpus.name in wanted and not self.path(run).is_file()]
 
     def method_of(self, setting: Setting) -> str:
+        """Return the name of the method by which a setting is trained."""
         return setting.method or self.method
 
-    def candidates(self, setting: Setting) -> list:
-        """The configurations tried on the first seed; one where nothing is tuned."""
-        if self.method_of(setting) != self.method:
-            return [METHODS[setting.method][1].from_dict(setting.config)]
-        base = replace(self.config, **setting.config)
-        return [replace(base, **values) for values in self.grid(setting)]
-
     def grid(self, setting: Setting) -> Iterator[dict[str, object]]:
-        """The tuned fields of each of :meth:`candidates`."""
+        """Yield the tuned fields of each of :meth:`candidates`."""
         tune = self.tune if self.method_of(setting) == self.method else {}
         for values in itertools.product(*tune.values()):
             yield dict(zip(tune, values))
 
-    def tasks(self, runs: Sequence[PlannedRun], heads: int = 6) -> list[list[PlannedRun]]:
-        """The runs, cut into pieces that one process does at a time.
+    def candidates(self, setting: Setting) -> list[Config]:
+        """Return the configurations that are tried on the first seed; only one where nothing is tuned."""
+        method = self.method_of(setting)
+        if method != self.method:
+            return [METHODS[method].config.from_dict(setting.config)]
+        base = self.config.to_dict() | setting.config
+        return [METHODS[method].config.from_dict(base | values) for values in self.grid(setting)]
 
-        A piece is one run; where the first seed chooses for the others, all seeds of a setting; where heads are trained
-        side by side, those of up to ``heads`` settings of a corpus.
+    def first_seed(self, run: PlannedRun) -> PlannedRun:
+        """Return the run of the same corpus and setting on the first seed, whose tuned fields the others use."""
+        return replace(run, seed=self.seeds[0])
+
+    def is_tuned(self, setting: Setting) -> bool:
+        """Return whether several configurations are tried."""
+        return len(list(self.grid(setting))) > 1
+
+    def tasks(self, runs: Sequence[PlannedRun], heads: int = 6) -> list[list[PlannedRun]]:
+        """Divide runs into tasks; one process does one task at a time.
+
+        A task is one run, with two exceptions. All seeds of a tuned setting are one task, because the first seed
+        chooses for the others. Probes on one corpus are trained together: all seeds of up to ``heads`` settings are one
+        task.
         """
-        pieces: dict[tuple, list[PlannedRun]] = {}
+        by_setting: dict[tuple[object, ...], list[PlannedRun]] = {}
         for run in runs:
-            key = (run.corpus["name"], run.setting.name)
-            tuned = len(self.candidates(run.setting)) > 1
-            pieces.setdefault(key if tuned or self.method_of(run.setting) == "probe" else (*key, run.seed), []).append(
-                run
-            )
+            alone = not self.is_tuned(run.setting) and self.method_of(run.setting) != "probe"
+            key = (run.corpus.name, run.setting.name, run.seed if alone else None)
+            by_setting.setdefault(key, []).append(run)
         tasks: list[list[PlannedRun]] = []
-        sizes: list[int] = []
-        for piece in pieces.values():
-            last = tasks[-1][-1] if tasks else None
-            if (
-                last is not None
-                and self.method_of(piece[0].setting) == self.method_of(last.setting) == "probe"
-                and last.corpus == piece[0].corpus
-                and sizes[-1] < heads
-            ):
-                tasks[-1].extend(piece)
-                sizes[-1] += 1
+        n_settings = 0
+        for group in by_setting.values():
+            if tasks and n_settings < heads and self._train_together(tasks[-1][0], group[0]):
+                tasks[-1].extend(group)
+                n_settings += 1
             else:
-                tasks.append(list(piece))
-                sizes.append(1)
+                tasks.append(group)
+                n_settings = 1
         return tasks
 
-
-def load_study(name: str, folder: str | Path = "results") -> Study:
-    """Read ``<folder>/<name>/study.yaml``. A file that ``extends`` another takes over the fields it does not give;
-    its ``config`` is laid over the other's.
-
-    Raises:
-        MissingFileError: there is no such study.
-        DataError: the file has an unknown field, loss, method or a repeated name.
-    """
-    folder = Path(folder) / name
-    path = folder / "study.yaml"
-    if not path.is_file():
-        known = sorted(file.parent.name for file in folder.parent.glob("*/study.yaml"))
-        raise MissingFileError(f"{path} does not exist; the studies here are: {', '.join(known) or 'none'}")
-    try:
-        return _parse(name, folder, read_study_file(path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise DataError(f"{path}{where}: not valid YAML ({getattr(error, 'problem', error)}); correct it") from None
-    except (ValueError, KeyError, TypeError) as error:
-        detail = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
-        raise DataError(f"{path}: {detail}") from None
-
-
-def read_study_file(path: Path) -> dict[str, object]:
-    """The fields of a study's file, those of the file it extends among them."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise UsageError("holds no fields; begin with 'question:'")
-    for key in content:
-        if key not in _FIELDS:
-            raise unknown_name("field", key, _FIELDS)
-    if "extends" not in content:
-        return content
-    other = path.parent.parent / str(content["extends"]) / "study.yaml"
-    if other == path or not other.is_file():
-        raise UsageError(f"extends {content['extends']!r}, which is no other study here")
-    base = read_study_file(other)
-    config = {**base.get("config", {}), **content.get("config", {})}
-    return {field: value for field, value in {**base, **content, "config": config}.items() if field != "extends"}
-
-
-def _check_fields(kind: str, content: object, names: Sequence[str]) -> None:
-    if not isinstance(content, Mapping):
-        raise UsageError(f"{content!r} is no {kind.rpartition(' a ')[2]}; give its fields, at least 'name'")
-    for key in content:
-        if key not in names:
-            raise unknown_name(kind, key, names)
-    if "name" not in content:
-        raise KeyError("name")
-
-
-def _check_number(what: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UsageError(f"{what} is {value!r}; pass a whole number from {least}")
-
-
-def _check_corpus(corpus: object) -> None:
-    _check_fields("option of a corpus", corpus, _CORPUS_OPTIONS)
-    for option in corpus.keys() - {"name"}:
-        _check_number(option, corpus[option], 1)
-    name = str(corpus["name"])
-    if name not in CORPORA and not Path(name).suffix and not Path(name).exists():
-        raise unknown_name("corpus", name, CORPORA)
-
-
-def _check_tune(study: Study) -> None:
-    """Every value that is tried, so that a wrong one is not found after hours."""
-    if not isinstance(study.tune, Mapping):
-        raise UsageError(f"tune is {study.tune!r}; give a list of values for each field")
-    for name, values in study.tune.items():
-        if not isinstance(values, list) or not values:
-            raise UsageError(f"tune has {values!r} for {name}; give a list of values")
-        for value in values:
-            type(study.config).from_dict(study.config.to_dict() | {name: value})
-
-
-def _parse(name: str, folder: Path, content: Mapping[str, object]) -> Study:
-    if content["method"] not in METHODS:
-        raise unknown_name("method", content["method"], METHODS)
-    for name_of_list in ("corpora", "seeds", "settings"):
-        if not isinstance(content[name_of_list], list) or not content[name_of_list]:
-            raise UsageError(f"{name_of_list} is {content[name_of_list]!r}; give a list of at least one")
-    for corpus in content["corpora"]:
-        _check_corpus(corpus)
-    for seed in (*content["seeds"], content.get("split_seed", 0)):
-        _check_number("one of seeds, or split_seed,", seed, 0)
-    for setting in content["settings"]:
-        _check_fields("field of a setting", setting, [field.name for field in fields(Setting)])
-    study = Study(
-        name=name,
-        folder=folder,
-        question=content["question"],
-        method=content["method"],
-        config=METHODS[content["method"]][1].from_dict(content.get("config", {})),
-        tune=content.get("tune", {}),
-        corpora=content["corpora"],
-        split_seed=content.get("split_seed", 0),
-        seeds=content["seeds"],
-        settings=[Setting(**setting) for setting in content["settings"]],
-    )
-    _check_tune(study)
-    for setting in study.settings:
-        if study.method_of(setting) not in METHODS:
-            raise unknown_name("method", setting.method, METHODS)
-        check_loss(setting.loss, setting.params)
-        if setting.n_seeds is not None and setting.n_seeds not in range(1, len(study.seeds) + 1):
-            raise UsageError(
-                f"setting {setting.name!r} has n_seeds {setting.n_seeds!r}; pass a whole number from 1 to {len(study.seeds)}"
-            )
-        study.candidates(setting)
-    names = [setting.name for setting in study.settings]
-    if len(set(names)) != len(names):
-        raise UsageError("two settings have the same name; give each its own")
-    planned = [run.name for run in study.runs()]
-    for run in planned:
-        if "/" in run or planned.count(run) > 1:
-            raise UsageError(
-                f"run {run!r} has a '/' in its name or stands twice; a run is named by corpus, setting and seed"
-            )
-    return study
+    def _train_together(self, one: PlannedRun, other: PlannedRun) -> bool:
+        methods = {self.method_of(one.setting), self.method_of(other.setting)}
+        return methods == {"probe"} and one.corpus == other.corpus

@@ -1,4 +1,4 @@
-"""A run done again from its result file alone: does it come out as recorded?"""
+"""Repeating a run from its result file alone, and comparing the two results."""
 
 import math
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ import numpy as np
 
 from afl_helpers.errors import DataError
 from afl_helpers.results import Result, build_result
-from afl_helpers.studies.plan import METHODS
-from afl_helpers.studies.run import corpus_parts
+from afl_helpers.studies.plan import METHODS, StudyCorpus
+from afl_helpers.studies.run import corpus_splits
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,22 @@ def repeat(result: Result) -> Result:
         DataError: the data are no longer those of the recorded run.
     """
     data = result.data
-    whole, parts = corpus_parts(tuple(sorted(data.options.items())), data.split_seed)
+    whole, splits = corpus_splits(StudyCorpus(**data.options), data.split_seed)
     if whole.fingerprint != data.fingerprint:
         raise DataError(
             f"run {result.run!r} was measured on {data.corpus} with fingerprint {data.fingerprint}, but the data here have "
             f"{whole.fingerprint}; use the archive that the run was measured on"
         )
-    function, kind = METHODS[result.method]
-    run = function(
-        *parts,
+    method = METHODS[result.method]
+    run = method.train(
+        *splits,
         loss=result.loss.name,
-        config=kind.from_dict(result.config),
+        config=method.config.from_dict(result.config),
         seed=result.seed,
         loss_params=result.loss.params,
         progress=False,
     )
-    train, _, test = parts
+    train, _, test = splits
     return build_result(
         run,
         train,

@@ -1,160 +1,202 @@
-"""Running runs of a study: each leaves one result file, whole, or none.
+"""Runs of a study: choose what to train, train it, keep the best candidate, and write its result file.
 
-What belongs to runs under way lies in the study's folder ``.locks``: a lock each, and the checkpoints of fine-tuned
-ones, which are deleted once the result is there.
+A result file is there whole or not at all. The study's folder ``.locks`` holds a lock for each run under way, and the
+checkpoints of fine-tuned runs until their results are written.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.results import build_result, describe_data, read_result, write_result
-from afl_helpers.studies.plan import METHODS, PlannedRun, Study
+from afl_helpers.studies.plan import METHODS, PlannedRun, Study, StudyCorpus
 from afl_helpers.training import Head, Run, train_heads
+from afl_helpers.training.config import Config, ProbeConfig
 from afl_helpers.training.distributed import from_main, is_main, wait_for_all
+
+Splits = tuple[Corpus, Corpus, Corpus]
+
+
+class Candidate(NamedTuple):
+    """A trained candidate: its configuration, its validation ``select_by``, and a function that returns its run."""
+
+    config: Config
+    score: float
+    finish: Callable[[], Run]
 
 
 @lru_cache(maxsize=2)
-def corpus_parts(
-    corpus: tuple[tuple[str, object], ...], split_seed: int
-) -> tuple[Corpus, tuple[Corpus, Corpus, Corpus]]:
-    """A corpus with its kept labels and documents, and its split; ``corpus`` is the items of a study's entry."""
-    options = dict(corpus)
-    whole = load_corpus(options.pop("name"))
-    n_documents = options.pop("n_documents", None)
-    official = options.pop("official_split", None)
-    if options:
-        whole = whole.select_labels(**options)
-    if n_documents is not None and n_documents < len(whole):
-        share = n_documents / len(whole)
+def corpus_splits(corpus: StudyCorpus, split_seed: int) -> tuple[Corpus, Splits]:
+    """Return a corpus with the labels and documents that the study uses, and its (train, validation, test) splits."""
+    whole = load_corpus(corpus.name)
+    if corpus.min_count is not None or corpus.top is not None:
+        whole = whole.select_labels(min_count=corpus.min_count, top=corpus.top)
+    if corpus.n_documents is not None and corpus.n_documents < len(whole):
+        share = corpus.n_documents / len(whole)
         whole, _, _ = whole.split(share, 1 - share, 0.0, seed=split_seed)
-    if official is not None:
-        return whole, whole.official_split(validation=official, seed=split_seed)
+    if corpus.official_split is not None:
+        return whole, whole.official_split(validation=corpus.official_split, seed=split_seed)
     return whole, whole.split(0.8, 0.1, 0.1, seed=split_seed)
 
 
 def execute(study: Study, runs: Sequence[PlannedRun]) -> Iterator[Path]:
-    """Do the runs of one of :meth:`Study.tasks`; yields each result file when it is written.
+    """Do the runs of one of :meth:`Study.tasks`, and yield each result file when it is written.
 
-    A run that another process is at, or has done meanwhile, is left to it.
+    Runs that another process is doing, or has done in the meantime, are skipped.
     """
     with ExitStack() as locks:
-        ours = [run.name for run in runs if is_main() and _acquire(study, run, locks) and not study.path(run).is_file()]
-        names = set(from_main(ours))
-        mine = [run for run in runs if run.name in names]
-        together = [run for run in mine if study.method_of(run.setting) == "probe"]
-        for run in mine:
-            if run not in together:
-                yield from _write(study, run, *_train(study, run))
-        for seed in sorted({run.seed for run in together}, key=study.seeds.index):
-            batch = [run for run in together if run.seed == seed]
-            for run, trained in zip(batch, _train_heads(study, batch)):
-                yield from _write(study, run, *trained)
+        ours = _acquire(study, runs, locks) if is_main() else []
+        names = set(from_main([run.name for run in ours]))
+        for batch in _batches(study, [run for run in runs if run.name in names]):
+            configs = [_candidates(study, run) for run in batch]
+            for run, trained in zip(batch, _train(study, batch, configs)):
+                yield from _write(study, run, _choose(trained).finish(), _tuned(study, trained))
 
 
-def _acquire(study: Study, run: PlannedRun, locks: ExitStack) -> bool:
-    """Whether the run is ours until ``locks`` closes; a lock dies with its process."""
+def _acquire(study: Study, runs: Sequence[PlannedRun], locks: ExitStack) -> list[PlannedRun]:
+    """Return the runs that are still to be done and that no other process is doing.
+
+    They are ours until ``locks`` closes; the system releases the locks of a process that dies.
+    """
     folder = study.folder / ".locks"
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        locks.enter_context(FileLock(folder / f"{run.name}.lock").acquire(timeout=0))
-    except Timeout:
-        return False
-    return True
+    ours: list[PlannedRun] = []
+    for run in runs:
+        first = study.first_seed(run)
+        if study.is_tuned(run.setting) and first not in (run, *ours) and not study.path(first).is_file():
+            continue  # another process is doing the first seed, which chooses for this one
+        try:
+            locks.enter_context(FileLock(folder / f"{run.name}.lock").acquire(timeout=0))
+        except Timeout:
+            continue
+        if not study.path(run).is_file():
+            ours.append(run)
+    return ours
+
+
+def _batches(study: Study, runs: Sequence[PlannedRun]) -> Iterator[list[PlannedRun]]:
+    """Yield the runs that are trained together: the probes of one seed; every other run by itself.
+
+    The first seed comes first, because it chooses for the others.
+    """
+    probes = [run for run in runs if study.method_of(run.setting) == "probe"]
+    yield from ([run] for run in runs if study.method_of(run.setting) != "probe")
+    for seed in study.seeds:
+        if batch := [run for run in probes if run.seed == seed]:
+            yield batch
+
+
+# --- candidates -----------------------------------------------------------------------------------------------------
+
+
+def _candidates(study: Study, run: PlannedRun) -> list[Config]:
+    """Return all candidates on the first seed; on the others, the one that the first seed chose."""
+    candidates = study.candidates(run.setting)
+    first = study.first_seed(run)
+    if len(candidates) == 1 or run == first:
+        return candidates
+    result: Mapping[str, Any] = read_result(study.path(first))
+    chosen = {name: result.config[name] for name in study.tune}
+    return [type(candidates[0]).from_dict(candidates[0].to_dict() | chosen)]
+
+
+# --- training -------------------------------------------------------------------------------------------------------
+
+
+def _train(study: Study, batch: Sequence[PlannedRun], configs: Sequence[Sequence[Config]]) -> Iterator[list[Candidate]]:
+    """Train the candidates of each run of a batch, and yield them run by run."""
+    _, splits = corpus_splits(batch[0].corpus, study.split_seed)
+    if study.method_of(batch[0].setting) == "probe":
+        yield from _train_heads(batch, configs, splits)
+    else:
+        for run, own in zip(batch, configs):
+            yield [_train_one(study, run, config, splits) for config in own]
+
+
+def _train_heads(
+    batch: Sequence[PlannedRun], configs: Sequence[Sequence[Config]], splits: Splits
+) -> Iterator[list[Candidate]]:
+    heads = [_head(run, config) for run, own in zip(batch, configs) for config in own]
+    trained = iter(train_heads(*splits, heads, progress=False))
+    for own in configs:
+        yield [Candidate(config, head.score, head.run) for config, head in zip(own, islice(trained, len(own)))]
+
+
+def _head(run: PlannedRun, config: Config) -> Head:
+    assert isinstance(config, ProbeConfig)  # the class that METHODS names for a probe
+    return Head(run.setting.loss, config, run.seed, run.setting.params)
+
+
+def _train_one(study: Study, run: PlannedRun, config: Config, splits: Splits) -> Candidate:
+    method = study.method_of(run.setting)
+    options: dict[str, Any] = {}
+    if method == "fine_tune":
+        options["checkpoint_dir"] = checkpoint_folder(study, run) / _digest(study, run, config)
+    trained = METHODS[method].train(
+        *splits,
+        loss=run.setting.loss,
+        config=config,
+        seed=run.seed,
+        loss_params=run.setting.params,
+        progress=False,
+        **options,
+    )
+    return Candidate(config, trained.metrics["validation"]["at_0.5"][_select_by(config)], lambda: trained)
+
+
+def _digest(study: Study, run: PlannedRun, config: Config) -> str:
+    """Return a hash of all that decides what is trained, so that a changed study uses no old checkpoint."""
+    content = [config.to_dict(), run.setting.loss, run.setting.params, run.corpus.to_dict(), study.split_seed]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def checkpoint_folder(study: Study, run: PlannedRun) -> Path:
-    """Where a fine-tuned run under way keeps its checkpoints."""
+    """Return the folder of a fine-tuned run's checkpoints."""
     return study.folder / ".locks" / f"{run.name}.checkpoints"
 
 
 def drop_checkpoints(study: Study) -> None:
-    """Delete the checkpoints of runs that are done, which a process killed after its result left behind."""
+    """Delete the checkpoints of finished runs, which a process leaves that is killed just after it wrote a result."""
     for run in study.runs():
         if study.path(run).is_file():
             shutil.rmtree(checkpoint_folder(study, run), ignore_errors=True)
 
 
-def _candidates(study: Study, run: PlannedRun) -> list:
-    """What to train: the candidates on the first seed, then the one that it chose."""
-    candidates = study.candidates(run.setting)
-    if len(candidates) == 1 or run.seed == study.seeds[0]:
-        return candidates
-    first = read_result(study.path(replace(run, seed=study.seeds[0])))
-    return [replace(candidates[0], **{name: first.config[name] for name in study.tune})]
+# --- choosing and writing -------------------------------------------------------------------------------------------
 
 
-def _tuned(study: Study, run: PlannedRun, select_by: str, scores: Sequence[float]) -> list[dict[str, object]]:
-    """The candidates' values and validation scores, where there were several."""
-    if len(scores) == 1:
+def _choose(trained: Sequence[Candidate]) -> Candidate:
+    """Return the candidate with the best score; of equal ones, the first."""
+    return max(trained, key=lambda candidate: candidate.score)
+
+
+def _select_by(config: Config) -> str:
+    return getattr(config, "select_by", "average_precision_micro")
+
+
+def _tuned(study: Study, trained: Sequence[Candidate]) -> list[dict[str, object]]:
+    """Return the tuned fields and the score of each candidate; empty where there is only one."""
+    if len(trained) == 1:
         return []
-    return [{**values, select_by: score} for values, score in zip(study.grid(run.setting), scores)]
-
-
-def _train(study: Study, run: PlannedRun) -> tuple[Run, list[dict[str, object]]]:
-    method = study.method_of(run.setting)
-    function = METHODS[method][0]
-    _, parts = _parts(study, run)
-    trained = []
-    for config in _candidates(study, run):
-        options = {}
-        if method == "fine_tune":
-            options["checkpoint_dir"] = checkpoint_folder(study, run) / _digest(study, run, config.to_dict())
-        trained.append(
-            function(
-                *parts,
-                loss=run.setting.loss,
-                config=config,
-                seed=run.seed,
-                loss_params=run.setting.params,
-                progress=False,
-                **options,
-            )
-        )
-    select_by = getattr(trained[0].config, "select_by", "average_precision_micro")
-    scores = [one.metrics["validation"]["at_0.5"][select_by] for one in trained]
-    return trained[scores.index(max(scores))], _tuned(study, run, select_by, scores)
-
-
-def _digest(study: Study, run: PlannedRun, config: dict[str, object]) -> str:
-    """Of all in the study's file that decides what is trained: after a change, old checkpoints are not gone on from."""
-    content = [config, run.setting.loss, run.setting.params, dict(run.corpus), study.split_seed]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _train_heads(study: Study, batch: Sequence[PlannedRun]) -> Iterator[tuple[Run, list[dict[str, object]]]]:
-    """Every candidate of every run as one problem; the best of each run."""
-    _, parts = _parts(study, batch[0])
-    candidates = [_candidates(study, run) for run in batch]
-    heads = [
-        Head(run.setting.loss, config, run.seed, run.setting.params)
-        for run, configs in zip(batch, candidates)
-        for config in configs
+    return [
+        {name: getattr(config, name) for name in study.tune} | {_select_by(config): score}
+        for config, score, _ in trained
     ]
-    trained = iter(train_heads(*parts, heads, progress=False))
-    for run, configs in zip(batch, candidates):
-        found = [next(trained) for _ in configs]
-        best = max(found, key=lambda head: head.score)
-        yield best.run(), _tuned(study, run, best.config.select_by, [head.score for head in found])
-
-
-def _parts(study: Study, run: PlannedRun) -> tuple[Corpus, tuple[Corpus, Corpus, Corpus]]:
-    return corpus_parts(tuple(sorted(run.corpus.items())), study.split_seed)
 
 
 def _write(study: Study, planned: PlannedRun, run: Run, tuned: list[dict[str, object]]) -> Iterator[Path]:
-    """Write the result file; of several processes that trained together, the main one alone."""
+    """Write the result file and yield its path; of processes that train together, only the main one does."""
     if is_main():
-        whole, parts = _parts(study, planned)
-        train, validation, test = parts
+        whole, (train, validation, test) = corpus_splits(planned.corpus, study.split_seed)
         splits = {"train": train, "validation": validation, "test": test}
         result = build_result(
             run,
@@ -164,7 +206,7 @@ def _write(study: Study, planned: PlannedRun, run: Run, tuned: list[dict[str, ob
             name=planned.name,
             setting=planned.setting.name,
             tuned=tuned,
-            data=describe_data(whole, splits, planned.corpus, study.split_seed),
+            data=describe_data(whole, splits, planned.corpus.to_dict(), study.split_seed),
         )
         write_result(study.path(planned), result)
         shutil.rmtree(checkpoint_folder(study, planned), ignore_errors=True)

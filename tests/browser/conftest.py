@@ -9,6 +9,9 @@ import make_pdf
 import pytest
 import serve
 
+#: Milliseconds to wait for a page; playwright's own 30 s are too few on a busy machine.
+PATIENCE = 300_000
+
 
 @pytest.fixture(scope="session")
 def chromium():
@@ -22,8 +25,25 @@ def chromium():
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
+        yield Patient(browser)
         browser.close()
+
+
+class Patient:
+    """A browser whose pages wait longer."""
+
+    def __init__(self, browser):
+        self._browser = browser
+
+    def new_context(self, **options):
+        context = self._browser.new_context(**options)
+        context.set_default_timeout(PATIENCE)
+        return context
+
+    def new_page(self, **options):
+        page = self._browser.new_page(**options)
+        page.set_default_timeout(PATIENCE)
+        return page
 
 
 class QuietServer(ThreadingHTTPServer):

@@ -16,7 +16,15 @@ pytestmark = [pytest.mark.book, pytest.mark.processes]
 
 ROOT = Path(__file__).resolve().parents[2]
 SLIDES, TRAINS = "focal-loss", "fine-tuning"
-PATIENCE = 240_000  # milliseconds
+PATIENCE = 600_000  # milliseconds
+
+# Collects the texts that a progress bar has shown, also while nobody looks.
+WATCH = """() => {
+    window.bars = new Set();
+    const look = () => document.querySelectorAll("[data-mime-type='application/vnd.jupyter.stderr']").forEach(
+        output => output.textContent.includes("step/s") && window.bars.add(output.textContent));
+    new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +33,19 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "book", folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     (folder / "results").symlink_to(ROOT / "results")
+    for _ in range(3):  # another process may take the free port before the server does
+        server, address = start_lab(folder)
+        try:
+            if is_up(server, address):
+                yield address, folder / "book"
+                return
+        finally:
+            server.terminate()
+            server.wait(timeout=PATIENCE / 1000)
+    pytest.fail((folder / "log.txt").read_text()[-2000:])
+
+
+def start_lab(folder: Path) -> tuple[subprocess.Popen, str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -39,24 +60,23 @@ def lab(tmp_path_factory):
         sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0",
         "--IdentityProvider.token=", "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
-    log = folder / "log.txt"
-    with log.open("w") as stream:
+    with (folder / "log.txt").open("w") as stream:
         server = subprocess.Popen(
             command, cwd=folder / "book", env=environment, stdout=stream, stderr=subprocess.STDOUT
         )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{address}/api/status", timeout=2)
-                break
-            except OSError:
-                assert server.poll() is None, log.read_text()[-2000:]
-                time.sleep(0.5)
-        yield address, folder / "book"
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
+    return server, f"http://127.0.0.1:{port}"
+
+
+def is_up(server: subprocess.Popen, address: str) -> bool:
+    """Wait until the server answers; False where it ended, or did not answer in time."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"{address}/api/status", timeout=10)
+            return server.poll() is None
+        except OSError:
+            time.sleep(0.5)
+    return False
 
 
 class Notebook:
@@ -78,11 +98,16 @@ class Notebook:
         self.page.locator(f".lm-Menu-item:has(> .lm-Menu-itemLabel:text-is('{item}'))").click()
 
     def code_cells(self) -> list[dict]:
-        """The code cells of the notebook as the lab saved it."""
+        """The code cells of the notebook as the lab last saved it."""
         self.page.keyboard.press("Control+s")
-        self.page.wait_for_timeout(700)
-        cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
-        return [cell for cell in cells if cell["cell_type"] == "code"]
+        deadline = time.monotonic() + PATIENCE / 1000
+        while True:
+            self.page.wait_for_timeout(700)
+            try:
+                cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+                return [cell for cell in cells if cell["cell_type"] == "code"]
+            except ValueError:  # the lab is writing the file: it is empty, or ends early, perhaps within a character
+                assert time.monotonic() < deadline, "the notebook is no JSON"
 
     def wait_for_runs(self, expected: int) -> list[dict]:
         """Returns the code cells once `expected` of them have run; what raised ends the wait."""
@@ -96,7 +121,7 @@ class Notebook:
             assert time.monotonic() < deadline, f"{[cell['execution_count'] for cell in cells]}"
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("chapter", [SLIDES, TRAINS])
 def test_a_chapter_reads_well_and_runs_from_top_to_bottom(chromium, lab, chapter):
     address, folder = lab
@@ -118,13 +143,11 @@ def test_a_chapter_reads_well_and_runs_from_top_to_bottom(chromium, lab, chapter
     page.locator(".jp-Dialog button", has_text="Restart").click()
     page.locator(".jp-Dialog").wait_for(state="detached")
     notebook.wait_idle()
+    page.evaluate(WATCH)
     notebook.choose("Run", "Run All Cells")
-    if chapter == TRAINS:  # a bar that moves, in a cell that is not in view
-        bar = page.locator("[data-mime-type='application/vnd.jupyter.stderr']", has_text="step/s")
-        bar.first.wait_for(state="attached", timeout=PATIENCE)
-        first = bar.first.text_content()
-        page.wait_for_function("([bar, first]) => bar.textContent !== first", arg=[bar.first.element_handle(), first])
     cells = notebook.wait_for_runs(number)
+    if chapter == TRAINS:  # a bar that moved, in a cell that is not in view
+        assert page.evaluate("window.bars.size") > 1
 
     assert [cell["execution_count"] for cell in cells] == list(range(1, number + 1))
     assert any(

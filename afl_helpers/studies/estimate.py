@@ -1,0 +1,73 @@
+"""How long runs will take, by the time that recorded runs took."""
+
+from collections.abc import Sequence
+
+from afl_helpers.results import Result
+from afl_helpers.studies.plan import PlannedRun, Study
+
+
+def estimate_seconds(study: Study, runs: Sequence[PlannedRun], results: Sequence[Result]) -> tuple[float, int]:
+    """Estimate how long runs take one after the other.
+
+    The estimate for a run is the mean over the most similar recorded runs: those of this study, corpus and setting;
+    else of this study and corpus; else of this study; else of the same method and encoder, scaled by epochs, documents
+    and tokens. On the first seed, every tuned candidate counts.
+
+    Args:
+        runs: runs of the study.
+        results: runs of any studies.
+
+    Returns:
+        The seconds, and the number of runs without a similar recorded run, which the seconds leave out.
+    """
+    total, unknown = 0.0, 0
+    for run in runs:
+        seconds = _seconds_of_similar(study, run, results)
+        if seconds is None:
+            seconds = _seconds_by_size(study, run, results)
+        if seconds is None:
+            unknown += 1
+        else:
+            total += seconds * (len(study.candidates(run.setting)) if run.seed == study.seeds[0] else 1)
+    return total, unknown
+
+
+def _seconds_of_similar(study: Study, run: PlannedRun, results: Sequence[Result]) -> float | None:
+    own = [result for result in results if result.study == study.name]
+    same_corpus = [result for result in own if result.data.corpus == run.corpus.name]
+    same_setting = [result for result in same_corpus if result.setting == run.setting.name]
+    similar = same_setting or same_corpus or own
+    return sum(result.time.seconds for result in similar) / len(similar) if similar else None
+
+
+def _seconds_by_size(study: Study, run: PlannedRun, results: Sequence[Result]) -> float | None:
+    config = study.candidates(run.setting)[0]
+    similar = [
+        result
+        for result in results
+        if result.method == study.method_of(run.setting) and result.encoder == getattr(config, "encoder", None)
+    ]
+    sizes = [result.data.sizes["train"] for result in results if result.data.corpus == run.corpus.name]
+    if not sizes and run.corpus.n_documents is not None:
+        sizes = [round(0.8 * run.corpus.n_documents)]
+    if not similar or not sizes:
+        return None
+    seconds_per_token = sum(
+        result.time.seconds
+        / ((result.time.epochs or 1) * result.data.sizes["train"] * result.config.get("max_length", 1))
+        for result in similar
+    ) / len(similar)
+    epochs = min(getattr(config, "epochs", 1), max((result.time.epochs or 1) for result in similar))
+    return seconds_per_token * epochs * max(sizes) * getattr(config, "max_length", 1)
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a duration in words, such as "about 2 h 10 min".
+
+    Example:
+        >>> from afl_helpers.studies import describe_seconds
+        >>> describe_seconds(7800)
+        'about 2 h 10 min'
+    """
+    minutes = max(1, round(seconds / 60))
+    return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {minutes} min"
