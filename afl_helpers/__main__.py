@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from afl_helpers import __version__
+from afl_helpers.errors import UserError
 
 
 def _settings(pairs: list[str]) -> dict[str, object]:
@@ -245,29 +246,13 @@ def main(argv: list[str] | None = None) -> int:
         args.function(args)
     except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError) as error:
-        from afl_helpers.errors import DataError, MissingFileError, StorageError, TrainingError, UsageError
-
-        if not isinstance(error, (DataError, MissingFileError, StorageError, TrainingError, UsageError)):
-            raise
-        print(f"error: {_for_the_command_line(str(error))}", file=sys.stderr)
+    except UserError as error:
+        print(f"error: {error.command_line}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"stopped; {_how_to_go_on(args)}", file=sys.stderr)
         return 130
     return 0
-
-
-def _for_the_command_line(sentence: str) -> str:
-    """An error's advice in options instead of arguments."""
-    options = {
-        "read with on_error='skip'": "pass --skip-malformed",
-        "a smaller min_count": "a smaller --min-count",
-        "pass the folder of the results": "name the folder of the results with --results",
-    }
-    for argument, option in options.items():
-        sentence = sentence.replace(argument, option)
-    return sentence
 
 
 def _how_to_go_on(args: argparse.Namespace) -> str:

@@ -20,7 +20,6 @@ from filelock import FileLock
 from scipy.stats import norm
 
 from afl_helpers.data import Corpus
-from afl_helpers.data.sources.download import sha256
 from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.evaluation import (
     average_precision_per_label,
@@ -31,7 +30,7 @@ from afl_helpers.evaluation import (
     resampling_weights,
 )
 from afl_helpers.evaluation.validation import ratio
-from afl_helpers.files import json_text, write_text
+from afl_helpers.files import json_text, sha256, write_text
 from afl_helpers.training.config import THRESHOLDS
 
 if TYPE_CHECKING:  # importing it takes seconds, which a page that only reads results is spared
@@ -177,7 +176,7 @@ def build_result(
     threshold rule, average precision macro over all and over the tail labels. Figures are kept to 6 digits,
     replicates to 4 decimals.
     """
-    targets = test.labels.toarray() if hasattr(test.labels, "toarray") else test.labels
+    targets = test.dense_labels
     scores = run.scores["test"]
     decided = {rule: scores >= value for rule, value in run.thresholds.items()}
     decisions = {rule: decided[rule] for rule in TUNED}
@@ -397,7 +396,11 @@ def find_results() -> Path:
     for folder in (here, *here.parents):
         if (folder / "results").is_dir():
             return folder / "results"
-    raise MissingFileError(f"there is no folder 'results' in {here} or above it; pass the folder of the results")
+    sentence = f"there is no folder 'results' in {here} or above it;"
+    raise MissingFileError(
+        f"{sentence} pass the folder of the results",
+        command_line=f"{sentence} name the folder of the results with --results",
+    )
 
 
 def read_study(study: str, folder: str | Path | None = None) -> list[dict[str, object]]:

@@ -145,7 +145,10 @@ def all_results(folder: str | Path | None = None) -> list[dict[str, object]]:
         except MissingFileError:
             return []
     elif not Path(folder).is_dir():
-        raise MissingFileError(f"{folder} does not exist; pass the folder of the results")
+        raise MissingFileError(
+            f"{folder} does not exist; pass the folder of the results",
+            command_line=f"{folder} does not exist; name the folder of the results with --results",
+        )
     studies = sorted(path.parent.name for path in Path(folder).glob("*/runs"))
     return [run for study in studies for run in read_study(study, folder)]
 

@@ -33,9 +33,8 @@ def corpus_parts(
     official = options.pop("official_split", None)
     if options:
         whole = whole.select_labels(**options)
-    if n_documents is not None and n_documents < len(whole):
-        share = n_documents / len(whole)
-        whole, _, _ = whole.split(share, 1 - share, 0.0, seed=split_seed)
+    if n_documents is not None:
+        whole = whole.sample(n_documents, seed=split_seed)
     if official is not None:
         return whole, whole.official_split(validation=official, seed=split_seed)
     return whole, whole.split(0.8, 0.1, 0.1, seed=split_seed)

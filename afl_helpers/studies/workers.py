@@ -11,7 +11,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from afl_helpers.errors import DataError, MissingFileError, StorageError, StudyError, UsageError
+from afl_helpers.errors import DataError, MissingFileError, StorageError, StudyError, UsageError, first_line
 from afl_helpers.progress import progress_bar
 from afl_helpers.studies.plan import PlannedRun, Study, load_study
 from afl_helpers.studies.run import drop_checkpoints, execute
@@ -182,9 +182,8 @@ def _work(name: str, folder: Path, runs: Sequence[str], threads: int, errors: Co
 
 def _described(error: Exception) -> tuple[str, bool]:
     """One line, and whether a second try may help: not where the input is wrong."""
-    text = str(error).strip()
     wrong_input = isinstance(error, UsageError | DataError | MissingFileError)
-    line = text.splitlines()[0] if text else type(error).__name__
+    line = first_line(error)
     return (line if wrong_input else f"{type(error).__name__}: {line}"), not wrong_input
 
 

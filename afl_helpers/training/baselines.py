@@ -28,7 +28,6 @@ from afl_helpers.training.run import (
     LabelPredictor,
     Run,
     check_parts,
-    dense,
     finish,
     prior_logits,
     resolve_loss,
@@ -121,7 +120,7 @@ class Baseline(LabelPredictor):
 def _finish(parts: tuple[Corpus, Corpus, Corpus], method: str, scorer: Callable, started: float, **details) -> Run:
     predictor = Baseline(parts[0].label_names, {}, scorer)
     scores = {name: predictor.predict_scores(part.texts) for name, part in zip(("validation", "test"), parts[1:])}
-    details.setdefault("history", [{"epoch": 1, **selection_metrics(dense(parts[1].labels), scores["validation"])}])
+    details.setdefault("history", [{"epoch": 1, **selection_metrics(parts[1].dense_labels, scores["validation"])}])
     details.setdefault("best_epoch", 1)
     return finish(method, parts, predictor, scores, started, **details)
 
@@ -176,7 +175,7 @@ def tfidf(
     config = config or TfidfConfig()
     vectorizer = TfidfVectorizer(ngram_range=(1, config.ngrams), min_df=config.min_count, sublinear_tf=True)
     features = vectorizer.fit_transform(train.texts)
-    targets = dense(train.labels)
+    targets = train.dense_labels
     rates = train.label_counts / len(train)
     kind = {
         "logistic_regression": lambda: LogisticRegression(
@@ -257,7 +256,7 @@ def cnn(
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
-        x, y = encode(train.texts), torch.from_numpy(dense(train.labels)).float()
+        x, y = encode(train.texts), torch.from_numpy(train.dense_labels).float()
 
         @torch.inference_mode()
         def logits(texts: Sequence[str]) -> Tensor:
@@ -276,7 +275,7 @@ def cnn(
                     optimizer.step()
                     total += value.item() * len(batch)
                 loss_module.end_epoch()
-                found = selection_metrics(dense(validation.labels), logits(validation.texts).numpy())
+                found = selection_metrics(validation.dense_labels, logits(validation.texts).numpy())
                 history.append({"epoch": epoch, "loss": total / len(x), **found})
                 bar.update()
                 if found[config.select_by] > best[0]:

@@ -20,6 +20,7 @@ from pickle import UnpicklingError  # what torch.load raises for a file that it 
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from scipy import sparse
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import (
@@ -33,7 +34,7 @@ from transformers import (
 )
 
 from afl_helpers.data import Corpus
-from afl_helpers.errors import DataError, UsageError
+from afl_helpers.errors import DataError, UsageError, first_line
 from afl_helpers.files import not_written, write_json
 from afl_helpers.losses import MultiLabelLoss
 from afl_helpers.losses.trainer_callback import LossStateCallback
@@ -46,7 +47,6 @@ from afl_helpers.training.run import (
     Predictor,
     Run,
     check_parts,
-    dense,
     finish,
     not_finite,
     prior_logits,
@@ -105,7 +105,7 @@ class _Documents(Dataset):
 
     def __init__(self, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int, by_length: bool = False):
         self.ids = tokenizer(corpus.texts, truncation=True, max_length=max_length)["input_ids"]
-        self.labels = corpus.labels
+        self.labels = sparse.csr_array(corpus.labels)  # one row at a time becomes dense
         self.lengths = [len(ids) for ids in self.ids]
         self.order = np.argsort(self.lengths, kind="stable") if by_length else np.arange(len(self.ids))
 
@@ -114,8 +114,7 @@ class _Documents(Dataset):
 
     def __getitem__(self, i: int) -> tuple[list[int], np.ndarray]:
         i = self.order[i]
-        row = self.labels[[i]]
-        return self.ids[i], dense(row)[0]
+        return self.ids[i], self.labels[[i]].toarray()[0]
 
 
 class _Trainer(Trainer):
@@ -203,9 +202,8 @@ def _reading(checkpoint: str | None) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except (UnpicklingError, SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise DataError(
-            f"{checkpoint} cannot be read ({reason}); delete it, and the run goes on from an earlier one or starts over"
+            f"{checkpoint} cannot be read ({first_line(error)}); delete it, and the run goes on from an earlier one or starts over"
         ) from None
 
 

@@ -23,7 +23,6 @@ from afl_helpers.training.run import (
     Predictor,
     Run,
     check_parts,
-    dense,
     finish,
     not_finite,
     prior_logits,
@@ -120,7 +119,7 @@ class _Data:
         scale = torch.where(scale > 1e-6, scale, 1.0)  # some dimensions of MiniLM are constant
         self.standardisation = {"mean": mean, "scale": scale}
         self.x, self.x_validation, self.x_test = (((values - mean) / scale).to(self.device) for values in features)
-        self.labels, self.validation_labels = (dense(part.labels) for part in parts[:2])
+        self.labels, self.validation_labels = (part.dense_labels for part in parts[:2])
         self.y = torch.from_numpy(self.labels).float().to(self.device)
         self.prior_logits = prior_logits(parts[0].label_counts, len(parts[0])).to(self.device)
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from scipy import sparse
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -252,10 +251,6 @@ def not_finite(what: str, value: float, step: int, documents: Sequence[str], con
     )
 
 
-def dense(labels) -> np.ndarray:
-    return labels.toarray() if sparse.issparse(labels) else np.asarray(labels)
-
-
 def prior_logits(label_counts: np.ndarray, n_documents: int) -> Tensor:
     """Log odds of each label, (n_labels,) float32; half a document is added to each side so that it stays finite.
 
@@ -300,7 +295,7 @@ def selection_metrics(targets: np.ndarray, scores: np.ndarray) -> dict[str, floa
 def tuned_thresholds(train: Corpus, validation: Corpus, scores: np.ndarray) -> dict[str, float | np.ndarray]:
     """Thresholds of every rule in :data:`THRESHOLDS`, from validation scores and training frequencies."""
     rates = train.label_counts / len(train)
-    return fit_thresholds(dense(validation.labels), scores, rates, ("common", "per_label", "proportional"))
+    return fit_thresholds(validation.dense_labels, scores, rates, ("common", "per_label", "proportional"))
 
 
 def finish(
@@ -316,7 +311,7 @@ def finish(
     predictor.thresholds = tuned_thresholds(train, validation, scores["validation"])
     metrics = {
         name: {
-            rule: evaluate(dense(part.labels), scores[name], value, train.label_counts)
+            rule: evaluate(part.dense_labels, scores[name], value, train.label_counts)
             for rule, value in predictor.thresholds.items()
         }
         for name, part in (("validation", validation), ("test", test))
