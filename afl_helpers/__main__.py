@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from afl_helpers import __version__, errors
+from afl_helpers import __version__
+from afl_helpers.errors import MissingFileError, UsageError, UserError
 
 
 def _parse_pairs(pairs: list[str]) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def _parse_pairs(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise errors.UsageError(f"{pair!r} is not NAME=VALUE; write for example learning_rate=3e-5")
+            raise UsageError(f"{pair!r} is not NAME=VALUE; write for example learning_rate=3e-5")
         try:
             values[name] = json.loads(value)
         except json.JSONDecodeError:
@@ -96,7 +97,7 @@ def _train(args: argparse.Namespace) -> None:
 
 def _predict(args: argparse.Namespace) -> None:
     if not args.model.is_dir():
-        raise errors.MissingFileError(f"there is no folder {args.model}; pass a folder that train --save wrote")
+        raise MissingFileError(f"there is no folder {args.model}; pass a folder that train --save wrote")
     from afl_helpers.training import load_predictor
 
     texts = args.text or [line.rstrip("\n") for line in sys.stdin if line.strip()]
@@ -105,7 +106,7 @@ def _predict(args: argparse.Namespace) -> None:
 
 
 def _study(args: argparse.Namespace) -> None:
-    from afl_helpers.claims import all_results
+    from afl_helpers.results import read_all_studies
     from afl_helpers.studies import describe_seconds, estimate_seconds, load_study, run_study
     from afl_helpers.training.distributed import is_main
 
@@ -114,7 +115,7 @@ def _study(args: argparse.Namespace) -> None:
     if args.name is None:
         studies = sorted(args.results.glob("*/study.yaml"))
         if not studies:
-            raise errors.MissingFileError(
+            raise MissingFileError(
                 f"there is no study in {args.results.absolute()}; name the folder of studies with --results"
             )
         for path in studies:
@@ -131,7 +132,7 @@ def _study(args: argparse.Namespace) -> None:
         return
     print(f"{study.name}: {len(study.runs())} runs, {len(missing)} missing")
     if missing:
-        seconds, unknown = estimate_seconds(study, missing, all_results(args.results))
+        seconds, unknown = estimate_seconds(study, missing, read_all_studies(args.results))
         if unknown < len(missing):
             print(f"estimated time if they run one after the other: {describe_seconds(seconds)}")
         if unknown:
@@ -168,29 +169,29 @@ def _repeat(path: Path) -> None:
     from afl_helpers.results import read_result
     from afl_helpers.studies import difference, repeat
 
-    recorded: Any = read_result(path)
+    recorded = read_result(path)
     found = difference(recorded, repeat(recorded))
-    environment = "the same processor and versions" if found["same_environment"] else "another processor or versions"
+    environment = "the same processor and versions" if found.same_environment else "another processor or versions"
     print(f"{path.stem}, repeated with {environment}")
-    print(f"largest difference of a metric: {found['metric']:.2g}")
-    print(f"documents with other labels: {found['n_documents']} of {recorded['data']['parts']['test']:,}")
+    print(f"largest difference of a metric: {found.metric:.2g}")
+    print(f"counts of decisions that differ: {found.n_decisions}, over {recorded.data.sizes['test']:,} test documents")
 
 
 def _claims(args: argparse.Namespace) -> None:
-    from afl_helpers.claims import CLAIMS, all_results, verdicts
-    from afl_helpers.results import find_results
+    from afl_helpers.claims import CLAIMS, verdicts
+    from afl_helpers.results import find_results, read_all_studies
 
     indent = " " * 5
     # Do not break names such as cmu-leads.
     wrapper = textwrap.TextWrapper(max(40, shutil.get_terminal_size().columns), break_on_hyphens=False)
     wrapper.subsequent_indent = indent
-    results = all_results(find_results() if args.results is None else args.results)
+    results = read_all_studies(find_results() if args.results is None else args.results)
     found = verdicts(results).set_index("id")
     for claim in CLAIMS:
         verdict, conditions, evidence = found.loc[claim.id]
         under = {"ours": " (under our conditions)", "the paper's": " (under the paper's)"}.get(conditions, "")
         print(wrapper.fill(f"{claim.id:4} {claim.claim}: {verdict}{under}"))
-        for line in (f"the paper: {claim.figure} ({claim.source})", f"the rule: {claim.rule}", evidence):
+        for line in (f"the paper: {claim.reported} ({claim.source})", f"the rule: {claim.rule}", evidence):
             print(wrapper.fill(indent + line))
 
 
@@ -275,14 +276,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-#: Errors for users, which are printed without a traceback.
-_ERRORS = tuple(
-    getattr(errors, name)
-    for name in ("DataError", "MissingExtraError", "MissingFileError", "StorageError", "TrainingError", "UsageError")
-    if hasattr(errors, name)
-)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     parser = build_parser()
@@ -295,25 +288,13 @@ def main(argv: list[str] | None = None) -> int:
         args.function(args)
     except BrokenPipeError:  # the reader of a pipe, such as head, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except _ERRORS as error:
-        print(f"error: {_for_the_command_line(str(error))}", file=sys.stderr)
+    except UserError as error:
+        print(f"error: {error.command_line}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"stopped; {_how_to_resume(args)}", file=sys.stderr)
         return 130
     return 0
-
-
-def _for_the_command_line(sentence: str) -> str:
-    """Return the message of an error with options in place of Python arguments."""
-    options = {
-        "read with on_error='skip'": "pass --skip-malformed",
-        "a smaller min_count": "a smaller --min-count",
-        "pass the folder of the results": "name the folder of the results with --results",
-    }
-    for argument, option in options.items():
-        sentence = sentence.replace(argument, option)
-    return sentence
 
 
 def _how_to_resume(args: argparse.Namespace) -> str:

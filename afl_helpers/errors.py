@@ -1,4 +1,4 @@
-"""Errors meant for users: one sentence that names what was wrong and says what to do."""
+"""Errors meant for users: each message is one sentence that names what is wrong and says what to do."""
 
 import difflib
 import importlib
@@ -6,32 +6,45 @@ from collections.abc import Iterable
 from types import ModuleType
 
 
-class UsageError(ValueError):
-    """A wrong argument, name or setting."""
+class UserError(Exception):
+    """Base class of all errors meant for users.
+
+    Attributes:
+        command_line: the message for users of the command line; it differs from the message where the advice names an
+            argument for which the command line has an option.
+    """
+
+    def __init__(self, message: str, *, command_line: str | None = None) -> None:
+        super().__init__(message)
+        self.command_line = message if command_line is None else command_line
+
+
+class UsageError(UserError, ValueError):
+    """A wrong argument, name or value."""
 
 
 class StudyError(UsageError):
-    """A study of which runs failed."""
+    """A study in which some runs failed."""
 
 
-class TrainingError(ValueError):
-    """Training that cannot go on: a loss that is not finite, or too little memory; the message says what to do."""
+class TrainingError(UserError, ValueError):
+    """Training that cannot continue: the loss is not finite, or there is too little memory."""
 
 
-class DataError(ValueError):
-    """A data file that does not hold what it should; the message names file and line."""
+class DataError(UserError, ValueError):
+    """A data file with wrong content; the message names file and line."""
 
 
-class MissingFileError(OSError):
-    """A file, folder or download that is not there; the message says where to get it."""
+class MissingFileError(UserError, OSError):
+    """A file, folder or download that does not exist; the message says where to get it."""
 
 
-class StorageError(OSError):
-    """A file that could not be written; the message says which, why, and what to do."""
+class StorageError(UserError, OSError):
+    """A file that could not be written; the message says why."""
 
 
-class MissingExtraError(ImportError):
-    """An optional package that is not installed; the message gives the command that installs it."""
+class MissingExtraError(UserError, ImportError):
+    """An optional package that is not installed; the message says how to install it."""
 
 
 def require(module: str, extra: str, caller: str = "this") -> ModuleType:
@@ -61,8 +74,20 @@ def require(module: str, extra: str, caller: str = "this") -> ModuleType:
 
 
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UsageError:
-    """The error for a name that is not in a registry: it lists the valid ones, and the nearest first."""
+    """Return the error for a name that is not in a registry; it suggests the nearest valid name and lists all."""
     valid = sorted(valid)
     near = difflib.get_close_matches(str(name), valid, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return UsageError(f"unknown {kind} {name!r}{hint}; choose one of: {', '.join(valid)}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of the error's type if there is no message.
+
+    Example:
+        >>> from afl_helpers.errors import first_line
+        >>> first_line(ValueError("too short\\nat byte 7")), first_line(EOFError())
+        ('too short', 'EOFError')
+    """
+    message = str(error).strip()
+    return message.splitlines()[0] if message else type(error).__name__

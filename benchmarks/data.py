@@ -1,12 +1,12 @@
-"""Reading a corpus of CMU's size: the package's reader beside the plain pandas + json way.
+"""Reading a corpus of CMU's size: the package's reader beside a plain one with pandas and json.
 
     python benchmarks/data.py
 
-Writes two files of the size of the CMU Movie Summary Corpus into a temporary folder: 81,741 rows of metadata
-and 42,000 plots of about 310 words, from real rows where AFL_DATA_DIR holds them, else from the embedded
-corpus. Each way reads them in processes of its own; the table shows median times without imports, and the
-peak memory of the process. The ratio of times is that of CPU time, which a busy machine distorts less. The
-plain way does less: it does not check lines, clean texts or count what it drops.
+The benchmark writes two files of the size of the CMU Movie Summary Corpus into a temporary folder: 81,741 rows of metadata
+and 42,000 plots of about 310 words. It takes real rows if AFL_DATA_DIR holds them, else those of the embedded corpus. Each
+reader runs in processes of its own. The table shows median times without imports and the peak memory of the process. The
+ratio of times is that of CPU times, which a busy machine distorts less. The plain reader does less: it does not check
+lines, clean texts or count what it drops.
 """
 
 import json
@@ -35,12 +35,12 @@ RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "da
 
 
 def with_package(folder: Path) -> tuple[int, int]:
-    """Documents and labels, read by the package."""
+    """Return the numbers of documents and labels, read by the package."""
     return cmu.load_layout(folder).labels.shape
 
 
 def with_pandas(folder: Path) -> tuple[int, int]:
-    """Documents and labels, read the plain way."""
+    """Return the numbers of documents and labels, read by the plain reader."""
     from sklearn.preprocessing import MultiLabelBinarizer
 
     options = {"sep": "\t", "header": None, "quoting": 3}
@@ -59,12 +59,12 @@ WAYS: dict[str, Callable[[Path], tuple[int, int]]] = {
 
 
 def write_input(folder: Path) -> str:
-    """Write the two files, and return in words what they are made of."""
+    """Write the two files; return in words what they are made of."""
     data_dir = Path(os.environ.get("AFL_DATA_DIR", ""))
     real_plots = data_dir / "cmu" / "plot_summaries.first72.txt"
-    metadata = cmu.local_metadata(data_dir) if real_plots.is_file() else None
-    if metadata is not None:
-        made_of, plots = "real metadata, 72 real plots repeated", real_plots.read_bytes()
+    local = cmu.local_metadata(data_dir) if real_plots.is_file() else None
+    if local is not None:
+        made_of, metadata, plots = "real metadata, 72 real plots repeated", local.content, real_plots.read_bytes()
     else:
         made_of, files = "the embedded corpus repeated", toy.toy_files()
         metadata, plots = files[cmu.METADATA_FILE], files[cmu.PLOTS_FILE]
@@ -83,7 +83,7 @@ def write_input(folder: Path) -> str:
 
 
 def measure(way: str, folder: Path) -> dict:
-    """Read once and report: for a process of its own."""
+    """Read once and report the costs; meant for a process of its own."""
     start, cpu_start = time.perf_counter(), time.process_time()
     documents, labels = WAYS[way](folder)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
@@ -97,7 +97,7 @@ def main() -> None:
         folder = Path(name)
         made_of = write_input(folder)
         runs = {way: [] for way in WAYS}
-        for _ in range(REPETITIONS):  # in turn, so that a busy moment does not hit one way alone
+        for _ in range(REPETITIONS):  # in turns, so that a busy moment does not hit one reader alone
             for way in WAYS:
                 runs[way].append(in_a_process(__file__, "--measure", way, folder))
     rows = [

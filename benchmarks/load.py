@@ -1,12 +1,11 @@
-"""A corpus of a million documents and 5,000 labels through every stage, and how time and memory grow up to it.
+"""Time and memory of every stage for up to a million documents and 5,000 labels, and how they grow with the size.
 
     python benchmarks/load.py [--sizes 10000 100000]
 
-Each size runs in a process of its own. The corpus has about four labels a document with a long tail, and short texts; the
-loss (AFL, forward and backward) and the evaluation see every document, in batches and blocks, with random logits that are
-higher for positives. Making these logits is not timed. Times are the
-processor's, all threads together. The exponent says how time grew with the number of documents
-since the size before: 1 is linear, n log n is about 1.1.
+Each size runs in a process of its own. The corpus has short texts and about four labels per document, with a long tail.
+The loss (AFL, forward and backward) sees every document in batches, and the evaluation in blocks; the logits are random
+and higher for positives, and making them is not timed. Times are CPU times of all threads together. The exponent says how
+the time grew with the number of documents since the previous size: 1 is linear, n log n is about 1.1.
 """
 
 import argparse
@@ -37,7 +36,7 @@ RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "lo
 
 
 def long_tail(n_documents: int, rng: np.random.Generator) -> sparse.csr_array:
-    """A label matrix with 1 + Poisson(3) draws a document, label k with a weight of 1 / k**0.9."""
+    """Return a label matrix with 1 + Poisson(3) draws per document; label k has the weight 1 / k**0.9."""
     weights = 1 / np.arange(1, N_LABELS + 1) ** 0.9
     n_labels = 1 + rng.poisson(3, n_documents)
     rows = np.repeat(np.arange(n_documents), n_labels)
@@ -48,7 +47,7 @@ def long_tail(n_documents: int, rng: np.random.Generator) -> sparse.csr_array:
 
 
 def blocks(labels: sparse.csr_array, size: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Dense targets, float32, and logits, block by block."""
+    """Yield dense targets and logits, both float32, block by block."""
     prior = np.log((np.asarray(labels.sum(0)) + 0.5) / labels.shape[0]).astype(np.float32)
     for start in range(0, labels.shape[0], size):
         targets = labels[start : start + size].toarray().astype(np.float32)
@@ -56,7 +55,7 @@ def blocks(labels: sparse.csr_array, size: int, rng: np.random.Generator) -> Ite
 
 
 def measure(n_documents: int) -> dict[str, object]:
-    """Processor seconds of each stage, which a busy machine distorts less, and the highest memory so far after it, in GB."""
+    """Measure each stage: its CPU seconds, which a busy machine distorts less, and the peak memory after it in GB."""
     rng = np.random.default_rng(0)
     seconds, memory = dict.fromkeys(STAGES, 0.0), {}
 
@@ -74,8 +73,8 @@ def measure(n_documents: int) -> dict[str, object]:
         corpus = Corpus("synthetic", texts, labels, names, [str(i) for i in range(n_documents)])
         counts = corpus.label_counts
     with stage("split"):
-        parts = corpus.split(0.8, 0.1, 0.1, seed=0)
-    shares = np.array([part.label_counts for part in parts[1:]]) / np.maximum(counts, 1)
+        splits = corpus.split(0.8, 0.1, 0.1, seed=0)
+    shares = np.array([split.label_counts for split in splits[1:]]) / np.maximum(counts, 1)
     spread = float(np.abs(shares[:, counts >= 10] - 0.1).max()) if (counts >= 10).any() else math.nan
     with stage("loss"):
         loss = build_loss("afl", counts, n_documents)  # gamma from the counts

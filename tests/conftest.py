@@ -16,7 +16,5 @@ def own_cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def parts() -> tuple[Corpus, Corpus, Corpus]:
     """Train, validation and test of 160 documents with four labels."""
-    corpus = load_corpus("toy").select_labels(top=4)
-    share = 160 / len(corpus)
-    corpus, _, _ = corpus.split(share, 1 - share, 0.0, seed=0)
+    corpus = load_corpus("toy").select_labels(top=4).sample(160)
     return corpus.split(0.6, 0.2, 0.2, seed=0)

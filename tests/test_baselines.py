@@ -1,14 +1,10 @@
-"""Resampling, heads side by side, and the models that are not a tuned encoder."""
+"""Heads side by side, and the models that are not a tuned encoder."""
 
 import numpy as np
 import pytest
 import torch
-from scipy import sparse
-from scipy.stats import gmean
 
-from afl_helpers.augment.oversampling import RESAMPLING, resample
 from afl_helpers.data import load_corpus
-from afl_helpers.data.imbalance import imbalance_ratios, scumble
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import build_loss
 from afl_helpers.training import THRESHOLDS, Head, probe, train_heads
@@ -62,60 +58,6 @@ class TestHeads:
         odds = np.log((counts + 0.5) / (n - counts + 0.5))
         difference = np.log(plain / (1 - plain)) - np.log(shifted / (1 - shifted))
         np.testing.assert_allclose(difference, np.broadcast_to(0.5 * odds, difference.shape), atol=1e-4)
-
-
-class TestResampling:
-    # Sets: {0} 6 times, {0, 1} 3 times, {2} once.
-    LABELS = np.array([[1, 0, 0]] * 6 + [[1, 1, 0]] * 3 + [[0, 0, 1]])
-
-    def test_imbalance_ratio_is_the_largest_count_over_each(self):
-        assert imbalance_ratios([9, 3, 1, 0]).tolist() == [1.0, 3.0, 9.0, np.inf]
-
-    def test_scumble_is_its_definition_document_by_document(self):
-        labels = (np.random.default_rng(0).random((40, 7)) < [0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0]).astype(np.uint8)
-        ratios = imbalance_ratios(labels.sum(0))
-        expected = [1 - gmean(ratios[row == 1]) / ratios[row == 1].mean() if row.any() else 0.0 for row in labels]
-        assert scumble(labels) == pytest.approx(expected, abs=1e-12)
-        assert scumble(sparse.csr_array(labels)) == pytest.approx(expected, abs=1e-12)
-
-    def test_label_sets_move_towards_their_mean_size(self):
-        # The mean size is 10/3: copies go to {0, 1} (at most 1) and {2} (at most 3); documents leave {0} (at most 2).
-        added = resample(self.LABELS, "lp_ros", 0.9, seed=0)
-        assert np.bincount(added, minlength=10)[:6].tolist() == [1] * 6
-        assert np.bincount(added, minlength=10)[6:9].sum() == 4 and (added == 9).sum() == 4
-        kept = resample(self.LABELS, "lp_rus", 0.9, seed=0)
-        assert len(kept) == 8 and set(range(6, 10)) <= set(kept.tolist())
-
-    def test_rare_labels_get_copies_until_they_are_no_longer_rare(self):
-        # IRLbl 1, 3 and 9, mean 13/3: only label 2 is rare; at three documents its ratio is 3, at 2 it is 4.5.
-        found = resample(self.LABELS, "ml_ros", 0.9, seed=0)
-        assert found.tolist() == [*range(9), 9, 9, 9]
-        assert len(resample(self.LABELS, "ml_ros", 0.1, seed=0)) == 11
-
-    def test_only_documents_without_a_rare_label_leave(self):
-        kept = resample(self.LABELS, "ml_rus", 0.5, seed=0)
-        assert len(kept) == 5 and 9 in kept
-
-    @pytest.mark.parametrize("method", RESAMPLING)
-    def test_on_real_genre_counts(self, method):
-        labels = load_corpus("toy").labels
-        found = resample(labels, method, 0.25, seed=1)
-        assert np.array_equal(found, resample(labels, method, 0.25, seed=1)) and np.all(np.diff(found) >= 0)
-        n, more = len(labels), round(0.25 * len(labels))
-        before, after = imbalance_ratios(labels.sum(0)), imbalance_ratios(labels[found].sum(0))
-        if method == "none":
-            assert found.tolist() == list(range(n))
-        elif method.endswith("ros"):
-            assert n < len(found) <= n + more and set(found.tolist()) == set(range(n))
-            assert after.mean() < before.mean()
-        else:
-            assert n - more <= len(found) < n and len(set(found.tolist())) == len(found)
-
-    def test_wrong_names_and_rates(self):
-        with pytest.raises(UsageError, match="did you mean 'ml_ros'"):
-            resample(self.LABELS, "mlros")
-        with pytest.raises(UsageError, match="rate is 1"):
-            resample(self.LABELS, "ml_ros", 1)
 
 
 class TestBaselines:

@@ -1,6 +1,8 @@
-"""Count on the real texts what chapters show of them, into afl_helpers/data/corpus_facts.json.
+"""Count in the real texts what chapters show of them, and write afl_helpers/data/corpus_facts.json.
 
-The texts are taken from AFL_DATA_DIR or downloaded: python tools/count_corpora.py
+    python tools/count_corpora.py
+
+The texts come from AFL_DATA_DIR, or are downloaded.
 """
 
 import json
@@ -12,7 +14,7 @@ from afl_helpers.data.sources.download import local_data_dir
 from afl_helpers.training.encoders import load_tokenizer
 
 TARGET = Path(__file__).parent.parent / "afl_helpers" / "data" / "corpus_facts.json"
-#: The corpus's first plots, where the whole file is not at hand.
+#: The first plots of the CMU corpus, which are counted because the whole file is often missing.
 FIRST_PLOTS = "cmu/plot_summaries.first72.txt"
 
 
@@ -33,7 +35,7 @@ def main() -> None:
         lines = (folder / FIRST_PLOTS).read_text(encoding="utf-8").splitlines()
         plots = [line.split("\t", 1)[1] for line in lines]
         facts["cmu, first 72 plots"] = {"documents": len(plots), "tokens": tokens(plots)}
-    elif TARGET.is_file():  # keep what was counted once
+    elif TARGET.is_file():  # keep the earlier count
         facts["cmu, first 72 plots"] = json.loads(TARGET.read_text(encoding="utf-8"))["cmu, first 72 plots"]
     TARGET.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -1,7 +1,6 @@
-"""Counts the exact genre sets of the CMU metadata and writes `afl_helpers/data/genre_sets.json`.
+"""Count the exact genre sets of the CMU metadata, and write `afl_helpers/data/genre_sets.json`.
 
-The embedded corpus draws the labels of its documents from this table. Usage, where the folder given is
-the one that `AFL_DATA_DIR` names and holds `cmu/movie.metadata.tsv.gz`:
+The embedded corpus draws the labels of its documents from this table. The folder must hold `cmu/movie.metadata.tsv.gz`:
 
     python tools/make_genre_sets.py $AFL_DATA_DIR
 """
@@ -22,8 +21,8 @@ MEANING = (
     "a set being the genres' positions, from 0; movies that carry none of them are left out"
 )
 
-# Genres with a theme that a text can be about, from the most frequent to the rarest; of near-synonyms
-# ("Comedy", "Comedy film") one.
+# Genres with a theme that a text can have, from the most frequent to the rarest; one of each group of near-synonyms
+# ("Comedy", "Comedy film").
 GENRES = (
     "Drama", "Comedy", "Romance Film", "Action", "Thriller", "Crime Fiction", "Documentary", "Horror",
     "Silent film", "Adventure", "Family Film", "Musical", "Animation", "Mystery", "Science Fiction",
@@ -33,7 +32,7 @@ GENRES = (
 
 
 def count_sets(metadata: Path) -> tuple[dict[str, str], Counter[tuple[int, ...]]]:
-    """The Freebase id of each genre, and the number of movies by their set of genres (positions)."""
+    """Return the Freebase id of each genre, and the number of movies by their set of genres (positions)."""
     ids: dict[str, Counter[str]] = {name: Counter() for name in GENRES}
     sets: Counter[tuple[int, ...]] = Counter()
     with gzip.open(metadata, "rt", encoding="utf-8", newline="\n") as lines:
@@ -46,13 +45,13 @@ def count_sets(metadata: Path) -> tuple[dict[str, str], Counter[tuple[int, ...]]
             chosen = tuple(i for i, name in enumerate(GENRES) if name in names)
             if chosen:
                 sets[chosen] += 1
-    # A few names occur under two ids: the more frequent one stands for the genre.
+    # A few names have two ids: the more frequent one stands for the genre.
     return {name: counts.most_common(1)[0][0] for name, counts in ids.items()}, sets
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data_dir", type=Path, help="folder that holds cmu/movie.metadata.tsv.gz")
+    parser.add_argument("data_dir", type=Path, help="folder with cmu/movie.metadata.tsv.gz")
     ids, sets = count_sets(parser.parse_args().data_dir / "cmu" / "movie.metadata.tsv.gz")
     by_frequency = sorted(sets.items(), key=lambda item: (-item[1], item[0]))
     table = {
@@ -62,7 +61,7 @@ def main() -> None:
         "sets": {",".join(map(str, key)): n for key, n in by_frequency},
     }
     text = json.dumps(table, ensure_ascii=False, separators=(",", ":"))
-    # One key a line at the top level, so that a change shows as a small difference.
+    # One key per line at the top level, so that a change shows as a small difference.
     for key in ("meaning", "genres", "sets"):
         text = text.replace(f',"{key}":', f',\n"{key}":', 1)
     TARGET.write_text(text + "\n", encoding="utf-8", newline="\n")

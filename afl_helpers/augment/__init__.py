@@ -1,1 +1,1 @@
-"""Change the training part before training: repeat documents that carry rare labels, or leave out others."""
+"""Change the training split before training: repeat documents with rare labels, or leave out other documents."""

@@ -7,8 +7,9 @@ import torch
 
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.data.sources import cmu
-from afl_helpers.data.sources.download import cache_dir, local_data_dir
+from afl_helpers.data.sources.download import local_data_dir
 from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.files import cache_dir
 from afl_helpers.training.config import TrainingConfig
 from afl_helpers.training.encoders import ENCODERS, find_encoder, has_network
 
@@ -26,10 +27,7 @@ class Profile:
     def load(self) -> Corpus:
         """The corpus with its kept labels, and no more documents than the profile trains on."""
         corpus = load_corpus(self.corpus).select_labels(min_count=self.min_count)
-        if self.n_documents is None or self.n_documents >= len(corpus):
-            return corpus
-        part, _, _ = corpus.split(self.n_documents / len(corpus), 1 - self.n_documents / len(corpus), 0.0, seed=0)
-        return part
+        return corpus if self.n_documents is None else corpus.sample(self.n_documents)
 
     def describe(self) -> str:
         """One sentence for the reader: profile, data, encoder, device."""

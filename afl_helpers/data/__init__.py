@@ -1,4 +1,4 @@
-"""Corpora: texts with several labels each, from public sources or files of one's own.
+"""Corpora: texts with several labels each, from public sources or from your own files.
 
 >>> from afl_helpers.data import load_corpus
 >>> corpus = load_corpus("toy")
@@ -10,14 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from afl_helpers.data import own_files
-from afl_helpers.data.corpus import Corpus, MalformedLines, OnError
+from afl_helpers.data.corpus import Corpus
+from afl_helpers.data.reading import MalformedLines, OnError
 from afl_helpers.data.sources import cmu, cmu_leads, reuters, toy
 from afl_helpers.data.sources.download import local_data_dir
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 
 __all__ = ["CORPORA", "Corpus", "load_corpus"]
 
-# What each name stands for, in a line.
+#: The corpora by name, each with a description.
 CORPORA = {
     "toy": "embedded: generated plots with the genre statistics of the CMU corpus",
     "cmu": "the CMU Movie Summary Corpus: 41,793 plots, 363 genres",
@@ -30,23 +31,27 @@ ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
 
 
 def load_corpus(
-    name: str | os.PathLike = "toy", *, data_dir: str | os.PathLike | None = None, on_error: OnError = "raise"
+    name: str | os.PathLike[str] = "toy",
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    on_error: OnError = "raise",
 ) -> Corpus:
-    """Load a corpus by its name, or from files of one's own.
+    """Load a corpus by its name, or from your own files.
 
     Args:
-        name: one of `CORPORA`; or the path of a folder or .tar.gz archive in CMU's layout (movie.metadata.tsv
-            and plot_summaries.txt, each also as .gz), or of a .csv or .jsonl file with the columns text and
-            labels.
-        data_dir: where the public archives lie already; by default what the environment variable AFL_DATA_DIR
-            names. What is not there is downloaded once into the user's cache folder (or AFL_CACHE_DIR).
-        on_error: what to do with a malformed line: "raise" an error that names file and line, or "skip" and
-            count it.
+        name: "toy", "cmu", "cmu-leads", "cmu-leads-masked" or "reuters"; or the path of a folder or .tar.gz archive in
+            CMU's layout (movie.metadata.tsv and plot_summaries.txt, each also as .gz); or the path of a .csv or .jsonl
+            file with the columns text and labels.
+        data_dir: the folder with local copies of the public archives; by default the folder that the environment variable
+            AFL_DATA_DIR names. What it lacks is downloaded once into the user's cache folder, or into AFL_CACHE_DIR.
+        on_error: how to treat a malformed line: "raise" an error that names file and line, or "skip" and count it.
 
     Raises:
         UsageError: the name is unknown.
-        MissingFileError: a file is not there and cannot be downloaded.
-        DataError: a file does not hold what it should.
+        MissingFileError: a file does not exist and cannot be downloaded.
+        DataError: a file has wrong content.
+        StorageError: the cache folder cannot be written.
+        MissingExtraError: a download needs a package that is not installed.
 
     Example:
         >>> from afl_helpers.data import load_corpus
@@ -55,10 +60,10 @@ def load_corpus(
     """
     if not isinstance(name, str | os.PathLike):
         raise UsageError(
-            f"load_corpus takes a name or a path, not a {type(name).__name__}; write a data frame to a .csv with the columns "
-            "text and labels, or build a Corpus"
+            f"load_corpus takes a name or a path, not a {type(name).__name__}; write a data frame to a .csv with the "
+            "columns text and labels, or build a Corpus"
         )
-    MalformedLines(on_error)  # checks the argument before anything is downloaded
+    MalformedLines(on_error)  # checks the argument before a download starts
     if name == "toy":
         return _load_toy(on_error)
     loaders: dict[str, Callable[[Path | None, OnError], Corpus]] = {
@@ -83,7 +88,7 @@ def _load_toy(on_error: OnError) -> Corpus:
     )
 
 
-def _load_path(name: str | os.PathLike, on_error: OnError) -> Corpus:
+def _load_path(name: str | os.PathLike[str], on_error: OnError) -> Corpus:
     path = Path(name).expanduser()
     known_ending = path.name.endswith((*TABLE_ENDINGS, *ARCHIVE_ENDINGS))
     if not path.exists():
@@ -97,4 +102,4 @@ def _load_path(name: str | os.PathLike, on_error: OnError) -> Corpus:
         return own_files.read_table(path, on_error=on_error)
     if path.is_dir() or path.name.endswith(ARCHIVE_ENDINGS):
         return cmu.load_layout(path, on_error)
-    raise UsageError(f"cannot tell what {path} is by its name; give a folder, a .tar.gz, a .csv or a .jsonl file")
+    raise UsageError(f"cannot tell what {path} is from its name; give a folder, a .tar.gz, a .csv or a .jsonl file")

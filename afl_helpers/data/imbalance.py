@@ -1,25 +1,25 @@
-"""How imbalanced labels are, and how entangled rare ones are with frequent ones.
+"""Metrics of imbalance: how rare labels are, and how often rare labels occur together with frequent ones.
 
-After Charte, Rivera, del Jesus and Herrera: the imbalance ratios from "Addressing imbalance in multilabel
+Both are from Charte, Rivera, del Jesus and Herrera: the imbalance ratios from "Addressing imbalance in multilabel
 classification: Measures and random resampling algorithms", Neurocomputing 163, 2015; SCUMBLE from "Concurrence among
 imbalanced labels and its influence on multilabel resampling algorithms", HAIS 2014.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from afl_helpers.errors import UsageError
 
 
-def imbalance_ratios(label_counts: ArrayLike) -> np.ndarray:
-    """IRLbl: the count of the most frequent label over that of each.
+def imbalance_ratios(label_counts: ArrayLike) -> NDArray[np.float64]:
+    """Return IRLbl of each label: the count of the most frequent label divided by the count of this label.
 
     Args:
-        label_counts: (n_labels,) number of documents that carry each label.
+        label_counts: the number of documents that carry each label, shape (n_labels,).
 
     Returns:
-        (n_labels,) float64, at least 1; inf for a label that no document has. Their mean is MeanIR.
+        float64 of shape (n_labels,), at least 1; inf for a label without documents. The mean is MeanIR.
 
     Example:
         >>> from afl_helpers.data.imbalance import imbalance_ratios
@@ -27,34 +27,37 @@ def imbalance_ratios(label_counts: ArrayLike) -> np.ndarray:
         [1.0, 3.0, 9.0]
     """
     counts = np.asarray(label_counts, float)
-    return np.divide(counts.max(initial=0.0), counts, out=np.full(len(counts), np.inf), where=counts > 0)
+    ratios = np.full(len(counts), np.inf)
+    np.divide(counts.max(initial=0.0), counts, out=ratios, where=counts > 0)
+    return ratios
 
 
-def scumble(labels: ArrayLike | sparse.csr_array) -> np.ndarray:
-    """SCUMBLE of each document: 0 where its labels are equally frequent, towards 1 where a rare one meets a frequent one.
+def scumble(labels: ArrayLike | sparse.csr_array) -> NDArray[np.float64]:
+    """Return SCUMBLE of each document, which is high if the document carries both rare and frequent labels.
 
-    One minus the geometric over the arithmetic mean of the IRLbl of the document's own labels. The mean over documents
-    is the corpus's: the higher, the more frequent labels come along when documents with rare ones are repeated.
+    It is one minus the ratio of the geometric to the arithmetic mean of IRLbl over the labels of the document. It is 0 if
+    all of them are equally frequent, and below 1. SCUMBLE of a corpus is the mean over its documents: the higher it is,
+    the more frequent labels are repeated as well when documents with rare labels are repeated.
 
     Args:
-        labels: (n_documents, n_labels) of 0 and 1, dense or sparse.
+        labels: 0 or 1, dense or sparse, of shape (n_documents, n_labels).
 
     Returns:
-        (n_documents,) float64; 0 for a document with one label or none.
+        float64 of shape (n_documents,); 0 for a document with at most one label.
 
     Raises:
-        UsageError: another shape.
+        UsageError: labels has another number of dimensions.
 
     Example:
         >>> from afl_helpers.data.imbalance import scumble
         >>> scumble([[1, 1], [1, 0], [1, 0], [1, 0]]).round(3).tolist()  # 1 - sqrt(1 * 4) / 2.5
         [0.2, 0.0, 0.0, 0.0]
     """
-    matrix = sparse.csr_array(labels, dtype=np.float64)
+    matrix = sparse.csr_array(labels if sparse.issparse(labels) else np.asarray(labels)).astype(np.float64)
     if matrix.ndim != 2:
         raise UsageError(f"labels has shape {matrix.shape}; pass (n_documents, n_labels)")
     ratios = imbalance_ratios(matrix.sum(0))
-    ratios[~np.isfinite(ratios)] = 1.0  # of no document
+    ratios[~np.isfinite(ratios)] = 1.0  # labels without documents
     carried = np.maximum(matrix.sum(1), 1.0)
     geometric = np.exp(matrix @ np.log(ratios) / carried)
     arithmetic = matrix @ ratios / carried

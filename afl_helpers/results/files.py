@@ -66,7 +66,11 @@ def find_results() -> Path:
     for folder in (here, *here.parents):
         if (folder / "results").is_dir():
             return folder / "results"
-    raise MissingFileError(f"there is no folder 'results' in {here} or above it; pass the folder of the results")
+    missing = f"there is no folder 'results' in {here} or above it"
+    raise MissingFileError(
+        f"{missing}; pass the folder of the results",
+        command_line=f"{missing}; name the folder of the results with --results",
+    )
 
 
 def read_study(study: str, folder: str | Path | None = None) -> list[Result]:
@@ -112,6 +116,9 @@ def read_all_studies(folder: str | Path | None = None) -> list[Result]:
         except MissingFileError:
             return []
     elif not Path(folder).is_dir():
-        raise MissingFileError(f"{folder} does not exist; pass the folder of the results")
+        raise MissingFileError(
+            f"{folder} does not exist; pass the folder of the results",
+            command_line=f"{folder} does not exist; name the folder of the results with --results",
+        )
     studies = sorted(path.parent.name for path in Path(folder).glob("*/runs"))
     return [run for study in studies for run in read_study(study, folder)]

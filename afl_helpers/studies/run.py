@@ -40,9 +40,8 @@ def corpus_splits(corpus: StudyCorpus, split_seed: int) -> tuple[Corpus, Splits]
     whole = load_corpus(corpus.name)
     if corpus.min_count is not None or corpus.top is not None:
         whole = whole.select_labels(min_count=corpus.min_count, top=corpus.top)
-    if corpus.n_documents is not None and corpus.n_documents < len(whole):
-        share = corpus.n_documents / len(whole)
-        whole, _, _ = whole.split(share, 1 - share, 0.0, seed=split_seed)
+    if corpus.n_documents is not None:
+        whole = whole.sample(corpus.n_documents, seed=split_seed)
     if corpus.official_split is not None:
         return whole, whole.official_split(validation=corpus.official_split, seed=split_seed)
     return whole, whole.split(0.8, 0.1, 0.1, seed=split_seed)

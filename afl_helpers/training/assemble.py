@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 from torch import Tensor
 
 from afl_helpers.data import Corpus
@@ -58,11 +57,6 @@ def not_finite(what: str, value: float, step: int, documents: Sequence[str], con
         f"at step {step} the {what} is {value}, with documents {', '.join(map(str, documents[:16]))}{more}; lower the "
         f"learning_rate ({config.learning_rate:g}) and check gamma and the loss's other parameters{precision}"
     )
-
-
-def dense(labels: "NDArray[np.uint8] | sparse.csr_array") -> NDArray[np.uint8]:
-    """Return labels as a dense array."""
-    return labels if isinstance(labels, np.ndarray) else labels.toarray()
 
 
 def prior_logits(label_counts: ArrayLike, n_documents: int) -> Tensor:
@@ -116,8 +110,7 @@ def tuned_thresholds(train: Corpus, validation: Corpus, scores: NDArray[np.float
     The proportional rule also needs the label frequencies of ``train``.
     """
     rates = train.label_counts / len(train)
-    rules = ("common", "per_label", "proportional")
-    return fit_thresholds(dense(validation.labels), scores, rates, rules)  # type: ignore[return-value]  # TopK is another rule's
+    return fit_thresholds(validation.dense_labels, scores, rates)
 
 
 def finish(
@@ -136,7 +129,7 @@ def finish(
     predictor.thresholds = tuned_thresholds(train, validation, scores["validation"])
     metrics = {
         name: {
-            rule: evaluate(dense(split.labels), scores[name], value, train.label_counts)
+            rule: evaluate(split.dense_labels, scores[name], value, train.label_counts)
             for rule, value in predictor.thresholds.items()
         }
         for name, split in (("validation", validation), ("test", test))

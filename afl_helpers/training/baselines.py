@@ -28,7 +28,6 @@ from afl_helpers.progress import progress_bar
 from afl_helpers.training.assemble import (
     Splits,
     check_splits,
-    dense,
     finish,
     prior_logits,
     resolve_loss,
@@ -118,7 +117,7 @@ def _finish(splits: Splits, method: str, scorer: Scorer, started: float, **detai
     train, validation, test = splits
     predictor = Baseline(train.label_names, {}, scorer)
     scores = {"validation": predictor.predict_scores(validation.texts), "test": predictor.predict_scores(test.texts)}
-    details.setdefault("history", [{"epoch": 1, **selection_metrics(dense(validation.labels), scores["validation"])}])
+    details.setdefault("history", [{"epoch": 1, **selection_metrics(validation.dense_labels, scores["validation"])}])
     details.setdefault("best_epoch", 1)
     return finish(method, splits, predictor, scores, started, **details)
 
@@ -173,7 +172,7 @@ def tfidf(
     config = config or TfidfConfig()
     vectorizer = TfidfVectorizer(ngram_range=(1, config.ngrams), min_df=config.min_count, sublinear_tf=True)
     features = vectorizer.fit_transform(train.texts)
-    targets = dense(train.labels)
+    targets = train.dense_labels
     rates = train.label_counts / len(train)
     classifier: LogisticRegression | LinearSVC
     if config.classifier == "linear_svm":
@@ -253,7 +252,7 @@ def cnn(
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
-        x, y = encode(train.texts), torch.from_numpy(dense(train.labels)).float()
+        x, y = encode(train.texts), torch.from_numpy(train.dense_labels).float()
 
         @torch.inference_mode()
         def logits(texts: Sequence[str]) -> Tensor:
@@ -273,7 +272,7 @@ def cnn(
                     optimizer.step()
                     total += value.item() * len(batch)
                 loss_module.end_epoch()
-                metrics = selection_metrics(dense(validation.labels), logits(validation.texts).numpy())
+                metrics = selection_metrics(validation.dense_labels, logits(validation.texts).numpy())
                 history.append({"epoch": epoch, "loss": total / len(x), **metrics})
                 bar.update()
                 if metrics[config.select_by] > best[0]:

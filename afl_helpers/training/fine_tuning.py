@@ -30,7 +30,6 @@ from afl_helpers.losses import MultiLabelLoss
 from afl_helpers.losses.trainer_callback import LossStateCallback
 from afl_helpers.training.assemble import (
     check_splits,
-    dense,
     finish,
     prior_logits,
     resolve_loss,
@@ -175,7 +174,7 @@ class _Documents(Dataset[tuple[list[int], NDArray[np.uint8]]]):
 
     def __getitem__(self, i: int) -> tuple[list[int], NDArray[np.uint8]]:
         i = self.order[i]
-        return self.ids[i], dense(self.labels[[i]])[0]
+        return self.ids[i], self.labels[[i]].toarray()[0]
 
 
 def _trainer(

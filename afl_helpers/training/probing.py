@@ -21,7 +21,6 @@ from afl_helpers.progress import progress_bar
 from afl_helpers.training.assemble import (
     Splits,
     check_splits,
-    dense,
     finish,
     not_finite,
     prior_logits,
@@ -133,7 +132,7 @@ class _Data:
         scale = torch.where(scale > 1e-6, scale, 1.0)  # some dimensions of MiniLM are constant
         self.standardization = {"mean": mean, "scale": scale}
         self.x, self.x_validation, self.x_test = (((values - mean) / scale).to(self.device) for values in features)
-        self.labels, self.validation_labels = (dense(split.labels) for split in splits[:2])
+        self.labels, self.validation_labels = (split.dense_labels for split in splits[:2])
         self.y = torch.from_numpy(self.labels).float().to(self.device)
         self.prior_logits = prior_logits(splits[0].label_counts, len(splits[0])).to(self.device)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from afl_helpers.data import load_corpus
-from afl_helpers.data.corpus import MalformedLines
+from afl_helpers.data.reading import MalformedLines
 from afl_helpers.data.sources import cmu, download
 from afl_helpers.errors import DataError, MissingFileError, UsageError
 
@@ -123,39 +123,6 @@ def test_an_empty_result_is_an_error():
         read(on_error="ignore")
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("{{plot}} The film", "The film"),
-        ("a {{cite|{{inner|x}}|y}} b", "a b"),
-        ("{{Infobox film | name = X", "Infobox film | name = X"),  # no end: the words stay
-        ("see [[Titanic (ship)|the ship]] sink", "see the ship sink"),
-        ("by [[Frank Capra]]", "by Frank Capra"),
-        ("Anna ([[Karen Young , a widow", "Anna (Karen Young , a widow"),
-        ("sick. [[Image:Red Cliff.jpg|right|thumb|Troops look on", "sick. Troops look on"),
-        ("done.<ref name=x>Smith, p. 3</ref> Then", "done. Then"),
-        ('done.<ref name="x" /> Then', "done. Then"),
-        ("Antonio .<ref name1991|first D'Lugo|titlePress}}", "Antonio ."),
-        ("line<br />break, <i>italic</i> and H<sub>2</sub>O", "line break, italic and H2O"),
-        ("before <!-- note --> after", "before after"),
-        ("glass &mdash; legs&nbsp;and &#39;x&#39; &amp; y", "glass — legs and 'x' & y"),
-        ("the battle.http://www.abc.net/a.htm In 208", "the battle. In 208"),
-        ("[http://x.org the site] says", "the site says"),
-        ("'''Bold''' and ''slanted''", "Bold and slanted"),
-        ("== Plot == It begins", "Plot It begins"),
-    ],
-)
-def test_markup_is_removed(text, expected):
-    assert cmu.clean_text(text) == (expected, True)
-
-
-@pytest.mark.parametrize(
-    "text", ["5 < 6 and 7 > 6", "AT&T & co; R&D", "don't = won't", "[sic] {a} I <3 you", "a 'b' c"]
-)
-def test_ordinary_signs_stay(text):
-    assert cmu.clean_text(text) == (text, False)
-
-
 def write_layout(folder: Path, *, compressed: bool = False) -> None:
     folder.mkdir(parents=True)
     for name, text in ((cmu.METADATA_FILE, METADATA), (cmu.PLOTS_FILE, PLOTS)):
@@ -223,9 +190,9 @@ def test_cmu_is_found_in_the_data_folder(tmp_path, monkeypatch, place):
 @needs_data
 def test_real_metadata():
     report: Counter[str] = Counter()
-    content = cmu.local_metadata(Path(os.environ["AFL_DATA_DIR"]))
-    assert download.git_blob_hash(content) == cmu.GIT_BLOB_HASHES[cmu.METADATA_FILE]
-    movies = cmu.read_movies(content, MalformedLines("raise"), report)
+    metadata = cmu.local_metadata(Path(os.environ["AFL_DATA_DIR"]))
+    assert download.git_blob_hash(metadata.content) == cmu.GIT_BLOB_HASHES[cmu.METADATA_FILE]
+    movies = cmu.read_movies(metadata, MalformedLines("raise"), report)
     assert len(movies) == 81_741
     assert (report["movies_with_genre"], report["movies_without_genre"]) == (79_447, 2_294)
     assert (report["genres_in_metadata"], report["genre_names_under_several_ids"]) == (363, 1)

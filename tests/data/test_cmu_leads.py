@@ -10,6 +10,8 @@ import pytest
 
 from afl_helpers.data import load_corpus
 from afl_helpers.data.sources import cmu, cmu_leads, download
+from afl_helpers.data.sources.download import SourceFile
+from afl_helpers.data.sources.genre_words import FUNCTION_WORDS, MASK_WORD
 from afl_helpers.errors import DataError, MissingFileError
 
 needs_data = pytest.mark.skipif("AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR names no folder of real data")
@@ -55,55 +57,15 @@ def test_leads_are_joined_by_title_and_year():
     entries = [{"title": title, "year": 1950, "extract": f"{title}  is\n a film."} for title in titles]
     entries += [{"title": "Claimed Twice", "year": 1951, "extract": "Another."}]
     entries += [{"title": "No Lead", "year": 1950, "extract": " "}, {"title": "No Lead", "year": 1950}]
-    joined = cmu_leads.build_leads(metadata.encode(), {"movies.json": json.dumps(entries).encode()})
+    joined = cmu_leads.build_leads(
+        SourceFile(cmu.METADATA_FILE, metadata.encode()), {"movies.json": json.dumps(entries).encode()}
+    )
     assert joined.decode().splitlines() == [
         "10\tYear After is a film.",
         "20\tYear Before is a film.",
         "30\tSame Year is a film.",
         "40\tBoth Years is a film.",
     ]
-
-
-def test_masking_by_hand():
-    names = [
-        "Comedy",
-        "Romance Film",
-        "Children's/Family",
-        "Sci-Fi Horror",
-        "Coming of age",
-        "Crime",
-        "B-movie",
-        "Zombie Film",
-    ]
-    texts = [
-        "A sci-fi COMEDY film, comedic and Romantic; comedies of ages.",
-        "The child's familial crimes: criminals aged 40, filmmakers & horrors.",
-        "Becoming of B-movies and zombies in Hollywood.",
-    ]
-    assert cmu_leads.mask_genre_words(texts, names) == [
-        "A [MASK]-[MASK] [MASK] [MASK], [MASK] and [MASK]; [MASK] of [MASK].",
-        "The [MASK]'s [MASK] [MASK]: [MASK] aged 40, filmmakers & [MASK].",
-        "Becoming of B-[MASK] and [MASK] in Hollywood.",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("word", "forms"),
-    [
-        ("comedy", {"comedy", "comedies", "comedic"}),
-        ("movies", {"movie", "movies"}),
-        ("western", {"western", "westerns"}),
-        ("history", {"history", "histories", "historical"}),
-        ("women", {"women", "woman"}),
-        ("illnesses", {"illness", "illnesses"}),
-        ("realism", {"realism", "realist", "realistic"}),
-        ("superhero", {"superhero", "superheroes"}),
-        ("drama", {"drama", "dramas", "dramatic"}),
-        ("musical", {"musical", "musicals"}),
-    ],
-)
-def test_word_forms(word, forms):
-    assert forms <= cmu_leads.word_forms(word)
 
 
 def test_a_list_that_is_missing_or_not_the_published_one(tmp_path):
@@ -138,16 +100,15 @@ def test_real_leads(leads):
 @needs_data
 def test_leads_built_from_their_sources_equal_the_archive(data_dir, tmp_path, monkeypatch, leads):
     built = cmu_leads.build_leads(
-        data_dir / "cmu" / "movie.metadata.tsv.gz",
-        data_dir / "wikipedia-movies" / "wikipedia-movie-data.tar.gz",
+        cmu.local_metadata(data_dir),
+        cmu_leads.read_wikipedia(data_dir / "wikipedia-movies" / "wikipedia-movie-data.tar.gz"),
     )
     with tarfile.open(data_dir / "cmu-leads" / "MovieSummaries.tar.gz") as tar:
         archived = tar.extractfile("MovieSummaries/plot_summaries.txt").read()
     assert built.count(b"\n") == 19_075
     assert built == archived
 
-    # And through load_corpus, from a data folder that lacks the archive: built once, then read from the
-    # cache.
+    # And through load_corpus, from a data folder without the archive: built once, then read from the cache.
     for name in ("cmu", "wikipedia-movies"):
         shutil.copytree(data_dir / name, tmp_path / "data" / name)
     monkeypatch.setenv("AFL_CACHE_DIR", str(tmp_path / "cache"))
@@ -165,25 +126,25 @@ def test_masked_leads_hold_no_genre_word(leads):
     assert np.array_equal(masked.labels, leads.labels)
     genre_words = {word for name in leads.label_names for word in re.findall("[a-z]{2,}", name.lower())}
     genre_words |= set("comedies comedic dramas dramatic westerns romantic musicals documentaries criminal".split())
-    genre_words -= cmu_leads.FUNCTION_WORDS
+    genre_words -= FUNCTION_WORDS
     left = genre_words & {word for text in masked.texts for word in re.findall(r"[^\W\d_]+", text.lower())}
     assert left == set()
-    share = sum(cmu_leads.MASK_WORD in text for text in masked.texts) / len(masked)
+    share = sum(MASK_WORD in text for text in masked.texts) / len(masked)
     assert share > 0.91
 
 
 @needs_data
 def test_real_split(leads):
     corpus = leads.select_labels(min_count=10)
-    parts = corpus.split(0.8, 0.1, 0.1, seed=0)
-    texts = [{" ".join(text.lower().split()) for text in part.texts} for part in parts]
+    splits = corpus.split(0.8, 0.1, 0.1, seed=0)
+    texts = [{" ".join(text.lower().split()) for text in split.texts} for split in splits]
     assert not (texts[0] & texts[1] or texts[0] & texts[2] or texts[1] & texts[2])
-    assert sorted(i for part in parts for i in part.document_ids) == sorted(corpus.document_ids)
-    assert parts[0].label_counts.min() >= 1
-    shares = [len(part) / len(corpus) for part in parts]
+    assert sorted(i for split in splits for i in split.document_ids) == sorted(corpus.document_ids)
+    assert splits[0].label_counts.min() >= 1
+    shares = [len(split) / len(corpus) for split in splits]
     assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.002)
     frequent = corpus.label_counts >= 100
-    assert parts[2].label_counts[frequent] / corpus.label_counts[frequent] == pytest.approx(0.1, abs=0.02)
+    assert splits[2].label_counts[frequent] / corpus.label_counts[frequent] == pytest.approx(0.1, abs=0.02)
 
 
 def test_the_cached_archive_is_there_whole_or_not_at_all(tmp_path):

@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from afl_helpers.data import Corpus
-from afl_helpers.data import corpus as corpus_module
-from afl_helpers.data.corpus import build_corpus
-from afl_helpers.errors import DataError, UsageError
+from afl_helpers.data import Corpus, load_corpus
+from afl_helpers.errors import UsageError
 
 
 def make(**changes) -> Corpus:
@@ -43,16 +41,16 @@ def test_counts_do_not_overflow_the_byte_of_a_label():
         ({"document_ids": ["1", "2", "3"]}, "document_ids has 3 entries for 4 texts"),
         ({"document_ids": ["1", "2", "3", "1"]}, "document_ids holds '1' 2 times"),
         ({"label_names": ["y", "x", "y"]}, "label_names holds 'y' 2 times"),
-        ({"label_names": ["y", "x"]}, r"labels has shape \(4, 3\); expected .* \(4, 2\)"),
-        ({"labels": np.zeros((4, 3), np.float32)}, "must be uint8"),
+        ({"label_names": ["y", "x"]}, r"labels has shape \(4, 3\); pass .* \(4, 2\)"),
+        ({"labels": np.zeros((4, 3), np.float32)}, "pass uint8"),
         ({"labels": np.full((4, 3), 2)}, "0 and 1 only"),
         ({"labels": np.full((4, 3), -1)}, "0 and 1 only"),
         ({"labels": np.zeros(4, np.uint8)}, "two dimensions"),
         ({"labels": [[0, 1, 0]] * 4}, "numpy array or a scipy sparse array"),
-        ({"texts": ["a", "b", "c", None]}, r"texts\[3\] must be a string"),
-        ({"texts": "abcd"}, "not one string"),
+        ({"texts": ["a", "b", "c", None]}, r"texts\[3\] is of type NoneType"),
+        ({"texts": "abcd"}, "pass a list of strings"),
         ({"subset": ["train", "test"]}, "subset has 2 entries"),
-        ({"subset": ["train", "test", "dev", "test"]}, "not 'dev'"),
+        ({"subset": ["train", "test", "dev", "test"]}, "subset holds 'dev'"),
     ],
 )
 def test_the_constructor_refuses_what_does_not_fit(changes, message):
@@ -121,9 +119,9 @@ def test_select_labels_of_a_sparse_corpus():
 
 def test_select_documents_keeps_order_and_subset():
     corpus = make(subset=["train", "train", "test", "test"])
-    part = corpus.select_documents([3, 0])
-    assert part.texts == ["e", "a b"] and part.subset == ["test", "train"]
-    assert part.labels.tolist() == [[0, 0, 1], [1, 1, 0]]
+    chosen = corpus.select_documents([3, 0])
+    assert chosen.texts == ["e", "a b"] and chosen.subset == ["test", "train"]
+    assert chosen.labels.tolist() == [[0, 0, 1], [1, 1, 0]]
     masked = corpus.select_documents(np.array([True, False, False, True]))
     assert masked.document_ids == ["1", "4"]
     assert len(corpus.select_documents([])) == 0
@@ -149,22 +147,19 @@ def test_to_dataset():
     assert make(labels=sparse.csr_array(make().labels)).to_dataset()["labels"][3] == [0.0, 0.0, 1.0]
 
 
-def test_build_corpus_orders_labels_by_count_then_name():
-    corpus = build_corpus("b", ["s", "t", "u"], [["b", "c"], ["a", "c"], ["c"]], ["1", "2", "3"], report={}, source="s")
-    assert corpus.label_names == ["c", "a", "b"]
-    assert corpus.labels.tolist() == [[1, 0, 1], [1, 1, 0], [1, 0, 0]]
-    assert corpus.report == {"documents": 3, "labels": 3}
+@pytest.mark.parametrize("labels", [make().labels, sparse.csr_array(make().labels)], ids=["dense", "sparse"])
+def test_dense_labels_are_an_array_of_bytes(labels):
+    dense = make(labels=labels).dense_labels
+    assert isinstance(dense, np.ndarray) and dense.dtype == np.uint8
+    assert dense.tolist() == make().labels.tolist()
 
 
-def test_build_corpus_keeps_large_matrices_sparse(monkeypatch):
-    arguments = ("b", ["s", "t"], [["b"], ["a", "b"]], ["1", "2"])
-    dense = build_corpus(*arguments, report={}, source="s")
-    monkeypatch.setattr(corpus_module, "DENSE_LIMIT_BYTES", 3)
-    large = build_corpus(*arguments, report={}, source="s")
-    assert sparse.issparse(large.labels) and not sparse.issparse(dense.labels)
-    assert large.fingerprint == dense.fingerprint
-
-
-def test_an_empty_corpus_is_no_result():
-    with pytest.raises(DataError, match="no document"):
-        build_corpus("b", [], [], [], report={"texts_blank": 2}, source="the file x")
+def test_a_sample_is_the_first_split_of_its_share():
+    corpus = load_corpus("toy")
+    sample = corpus.sample(300, seed=2)
+    assert sample.fingerprint == corpus.split(300 / 2400, 1 - 300 / 2400, 0.0, seed=2)[0].fingerprint
+    assert abs(len(sample) - 300) < 30 and sample.label_names == corpus.label_names
+    assert sample.label_counts.min() >= 1
+    assert corpus.sample(2400) is corpus and corpus.sample(9999) is corpus
+    with pytest.raises(UsageError, match="n is 0; pass at least 1"):
+        corpus.sample(0)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from afl_helpers.data.corpus import MalformedLines
 from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts, genre_matrix
+from afl_helpers.data.reading import MalformedLines
 from afl_helpers.data.sources import cmu
 
 

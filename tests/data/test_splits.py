@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from afl_helpers.data import Corpus, splits
+from afl_helpers.data import Corpus
+from afl_helpers.data import splits as splits_module
 from afl_helpers.errors import UsageError
 
 
@@ -31,23 +32,26 @@ fractions = st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.6, 0.0, 0.4)
 @settings(deadline=None, max_examples=150)
 @given(corpora(), fractions, st.integers(0, 3))
 def test_split_properties(corpus, shares, seed):
-    parts = corpus.split(*shares, seed=seed)
-    ids = [i for part in parts for i in part.document_ids]
+    splits = corpus.split(*shares, seed=seed)
+    ids = [i for split in splits for i in split.document_ids]
     assert sorted(ids) == sorted(corpus.document_ids)
-    words = [{text.lower() for text in part.texts} for part in parts]
+    words = [{text.lower() for text in split.texts} for split in splits]
     assert not (words[0] & words[1] or words[0] & words[2] or words[1] & words[2])
-    assert np.all((parts[0].label_counts > 0) == (corpus.label_counts > 0))
-    for part, share in zip(parts, shares, strict=True):
-        assert part.label_names == corpus.label_names
-        assert share > 0 or len(part) == 0
-    assert [part.fingerprint for part in corpus.split(*shares, seed=seed)] == [part.fingerprint for part in parts]
+    assert np.all((splits[0].label_counts > 0) == (corpus.label_counts > 0))
+    for split, share in zip(splits, shares, strict=True):
+        assert split.label_names == corpus.label_names
+        assert share > 0 or len(split) == 0
+    again = corpus.split(*shares, seed=seed)
+    assert [split.fingerprint for split in again] == [split.fingerprint for split in splits]
 
 
 @settings(deadline=None, max_examples=100)
 @given(corpora(), st.integers(0, 10), st.integers(0, 3))
 def test_official_split_properties(corpus, validation, seed):
-    official = {part: [i for i, p in zip(corpus.document_ids, corpus.subset, strict=True) if p == part]
-                for part in ("train", "test")}  # fmt: skip
+    official = {
+        name: [i for i, of in zip(corpus.document_ids, corpus.subset, strict=True) if of == name]
+        for name in ("train", "test")
+    }
     try:
         train, held_out, test = corpus.official_split(validation, seed=seed)
     except UsageError:
@@ -77,9 +81,9 @@ def regular(n: int = 400) -> Corpus:
 
 def test_every_label_gets_its_share():
     train, validation, test = regular().split(0.8, 0.1, 0.1, seed=1)
-    for part, expected in ((train, [320, 80, 16]), (validation, [40, 10, 2]), (test, [40, 10, 2])):
-        assert part.label_counts[:3] == pytest.approx(expected, abs=2)
-    assert [part.label_counts[3] for part in (train, validation, test)] == [1, 0, 0]
+    for split, expected in ((train, [320, 80, 16]), (validation, [40, 10, 2]), (test, [40, 10, 2])):
+        assert split.label_counts[:3] == pytest.approx(expected, abs=2)
+    assert [split.label_counts[3] for split in (train, validation, test)] == [1, 0, 0]
 
 
 def test_seeds_differ_and_repeat():
@@ -103,24 +107,26 @@ def long_tail(n_units: int, n_labels: int) -> sparse.csr_array:
 def test_beyond_the_limit_the_same_method_runs_on_the_labels_present(monkeypatch):
     labels, shares = long_tail(1500, 60), np.array([0.8, 0.1, 0.1])
 
-    def deviation(parts: np.ndarray) -> float:
-        counts = np.array([labels[parts == part].sum(axis=0) for part in range(3)])
+    def deviation(split: np.ndarray) -> float:
+        counts = np.array([labels[split == number].sum(axis=0) for number in range(3)])
         return np.abs(counts - shares[:, None] * labels.sum(axis=0)).mean()
 
-    package = splits._stratify(labels, shares, 0)
-    monkeypatch.setattr(splits, "STRATIFICATION_LIMIT_BYTES", 0)
-    ours = splits._stratify(labels, shares, 0)
+    package = splits_module._stratify(labels, shares, 0)
+    monkeypatch.setattr(splits_module, "STRATIFICATION_LIMIT_BYTES", 0)
+    ours = splits_module._stratify(labels, shares, 0)
     by_chance = np.random.default_rng(0).choice(3, 1500, p=shares)
     assert deviation(ours) < 1.1 * deviation(package) < 0.5 * deviation(by_chance)
     assert np.abs(np.bincount(ours) - 1500 * shares).max() < 30
-    assert (splits._stratify(labels, shares, 0) == ours).all() and (splits._stratify(labels, shares, 1) != ours).any()
+    assert (splits_module._stratify(labels, shares, 0) == ours).all() and (
+        splits_module._stratify(labels, shares, 1) != ours
+    ).any()
 
 
 def test_a_large_corpus_splits_like_a_small_one(monkeypatch):
     corpus = regular()
-    monkeypatch.setattr(splits, "STRATIFICATION_LIMIT_BYTES", 0)
+    monkeypatch.setattr(splits_module, "STRATIFICATION_LIMIT_BYTES", 0)
     train, validation, test = corpus.split(0.8, 0.1, 0.1)
-    assert [part.label_counts[2] for part in (train, validation, test)] == [16, 2, 2]
+    assert [split.label_counts[2] for split in (train, validation, test)] == [16, 2, 2]
     assert np.all(train.label_counts > 0)
     assert sorted(train.document_ids + validation.document_ids + test.document_ids) == sorted(corpus.document_ids)
 

@@ -1,12 +1,10 @@
-"""The CMU Movie Summary Corpus (Bamman, O'Connor and Smith, ACL 2013), and anything in its file layout.
+"""The CMU Movie Summary Corpus (Bamman, O'Connor and Smith, ACL 2013), and other files in its layout.
 
-The layout is two files. `movie.metadata.tsv` has nine columns between tabs, without header or quoting:
-Wikipedia id, Freebase id, title, release date, box office, running time, languages, countries and genres, the
-last three as JSON objects from Freebase id to name. `plot_summaries.txt` has a Wikipedia id, a tab and a plot
-on each line.
+The layout is two files. `movie.metadata.tsv` has nine columns separated by tabs, without header or quoting: Wikipedia id,
+Freebase id, title, release date, box office, running time, languages, countries and genres. The last three are JSON
+objects from Freebase id to name. `plot_summaries.txt` has a Wikipedia id, a tab and a plot on each line.
 """
 
-import html
 import json
 import os
 import re
@@ -14,11 +12,14 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from afl_helpers.data.corpus import Corpus, MalformedLines, OnError, build_corpus
+from afl_helpers.data.corpus import Corpus
+from afl_helpers.data.reading import MalformedLines, OnError, build_corpus
 from afl_helpers.data.sources import download
-from afl_helpers.errors import DataError, MissingFileError
+from afl_helpers.data.sources.download import SourceFile
+from afl_helpers.data.sources.wiki_markup import clean_text
+from afl_helpers.errors import DataError
 
 METADATA_FILE = "movie.metadata.tsv"
 PLOTS_FILE = "plot_summaries.txt"
@@ -37,9 +38,12 @@ WHERE_TO_GET = (
     f"get {ARCHIVE} from {URL} on a machine with internet, and put it under cmu/ in the folder that AFL_DATA_DIR names"
 )
 
+#: A file, its content, or its path (which may end in .gz).
+FileOrPath: TypeAlias = SourceFile | bytes | str | os.PathLike[str]
+
 
 class Movie(NamedTuple):
-    """A row of the metadata, as far as it is used. `year` is None where the release date has none."""
+    """The columns of the metadata that are used. `year` is None if the release date has none."""
 
     movie_id: str
     title: str
@@ -48,44 +52,32 @@ class Movie(NamedTuple):
 
 
 def read_cmu(
-    metadata: bytes | str | os.PathLike,
-    plots: bytes | str | os.PathLike,
-    *,
-    name: str = "cmu",
-    source: str = SOURCE,
-    on_error: OnError = "raise",
-    metadata_name: str = METADATA_FILE,
-    plots_name: str = PLOTS_FILE,
+    metadata: FileOrPath, plots: FileOrPath, *, name: str = "cmu", source: str = SOURCE, on_error: OnError = "raise"
 ) -> Corpus:
-    """Join plots and genres on the movie id.
+    """Read a corpus in CMU's layout: join plots and genres on the movie id.
 
-    Documents are the plots that have a movie with a genre and a text that is not blank, in the order of the
-    plots. Of a repeated id the first row counts. Genres are told apart by name, because one name can stand
-    under two ids. Leftover wiki and HTML markup is removed from the texts, and runs of white space become one
-    space.
+    The documents are the plots that are not blank and whose movie has a genre, in the order of the plots. If an id
+    repeats, the first row counts. Genres are identified by name, because one name can have two ids. Leftover wiki and
+    HTML markup is removed, and each run of white space becomes one space.
 
     Args:
-        metadata, plots: the content of the two files, or their paths (also ending in .gz).
+        metadata, plots: the two files.
         name, source: recorded in the corpus.
         on_error: "raise" stops at a malformed line; "skip" leaves it out and counts it.
-        metadata_name, plots_name: what errors call the files, where their content is given.
 
     Raises:
         DataError: a line is malformed (the message names file and line), or no document is left.
         MissingFileError: a path cannot be read.
     """
-    if not isinstance(metadata, bytes):
-        metadata_name, metadata = str(metadata), download.read_file(Path(metadata))
-    if not isinstance(plots, bytes):
-        plots_name, plots = str(plots), download.read_file(Path(plots))
     bad = MalformedLines(on_error)
     report: Counter[str] = Counter()
-    genres_of = {movie.movie_id: movie.genres for movie in read_movies(metadata, bad, report, metadata_name)}
+    movies = read_movies(_source_file(metadata, METADATA_FILE), bad, report)
+    genres_of = {movie.movie_id: movie.genres for movie in movies}
 
     texts, genre_sets, ids = [], [], []
     seen: set[str] = set()
     report.update(dict.fromkeys(PLOT_COUNTS, 0))
-    for movie_id, text in _read_plots(plots, bad, report, plots_name):
+    for movie_id, text in _read_plots(_source_file(plots, PLOTS_FILE), bad, report):
         if movie_id in seen:
             report["plots_with_repeated_id"] += 1
             continue
@@ -112,7 +104,15 @@ def read_cmu(
     return build_corpus(name, texts, genre_sets, ids, report=dict(report), source=source)
 
 
-# Listed, so that a report shows them also where they are 0.
+def _source_file(source: FileOrPath, name: str) -> SourceFile:
+    if isinstance(source, SourceFile):
+        return source
+    if isinstance(source, bytes):
+        return SourceFile(name, source)
+    return SourceFile(str(source), download.read_file(Path(source)))
+
+
+# Listed so that a report shows them even if they are 0.
 METADATA_COUNTS = (
     "metadata_lines",
     "movies_with_repeated_id",
@@ -134,25 +134,25 @@ PLOT_COUNTS = (
 )
 
 
-def read_movies(metadata: bytes, bad: MalformedLines, report: Counter[str], file: str = METADATA_FILE) -> list[Movie]:
-    """The rows of the metadata, the first of each id. Counts go into `report`, malformed lines to `bad`."""
+def read_movies(metadata: SourceFile, bad: MalformedLines, report: Counter[str]) -> list[Movie]:
+    """Return the rows of the metadata, the first row of each id; add counts to `report` and malformed lines to `bad`."""
     report.update(dict.fromkeys(METADATA_COUNTS, 0))
     movies: dict[str, Movie] = {}
     ids_of_name: defaultdict[str, set[str]] = defaultdict(set)
     parsed: dict[str, tuple[str, ...]] = {}  # the same genres recur in thousands of rows
-    for number, line in _lines(metadata, bad, report, "metadata_lines", file):
+    for number, line in _lines(metadata, bad, report, "metadata_lines"):
         columns = line.split("\t")
         if len(columns) != N_COLUMNS:
-            bad.reject(file, number, f"expected {N_COLUMNS} columns between tabs, found {len(columns)}")
+            bad.reject(metadata.name, number, f"expected {N_COLUMNS} columns between tabs, found {len(columns)}")
             continue
         movie_id, title, released, genres = columns[0], columns[2], columns[3], columns[8]
         if not _is_id(movie_id):
-            bad.reject(file, number, f"expected a number as movie id, found {movie_id[:40]!r}")
+            bad.reject(metadata.name, number, f"expected a number as movie id, found {movie_id[:40]!r}")
             continue
         if genres not in parsed:
             by_id = _string_object(genres)
             if by_id is None:
-                bad.reject(file, number, f"expected a JSON object of genre names, found {genres[:40]!r}")
+                bad.reject(metadata.name, number, f"expected a JSON object of genre names, found {genres[:40]!r}")
                 continue
             names = {genre_id: name.strip() for genre_id, name in by_id.items() if name.strip()}
             for genre_id, name in names.items():
@@ -171,78 +171,58 @@ def read_movies(metadata: bytes, bad: MalformedLines, report: Counter[str], file
 
 
 def load_cmu(data_dir: Path | None, on_error: OnError = "raise") -> Corpus:
-    """The corpus itself: from the local data folder, else downloaded once into the cache and verified.
+    """Load the CMU corpus from the local data folder; otherwise download it once into the cache and verify it.
 
     Local files that differ from the published ones are used with a warning.
 
     Raises:
-        MissingFileError: the plots are not there and cannot be downloaded.
+        MissingFileError: the plots are not in the data folder and cannot be downloaded.
         DataError: the download does not hold the published files.
     """
     for place in _local_places(data_dir):
-        files, names = find_files(place)
+        files = find_files(place)
         if PLOTS_FILE in files and METADATA_FILE in files:
-            _warn_of_differences(files, names)
+            _warn_of_differences(files)
             break
     else:
-        place = fetch_archive()
-        files, names = find_files(place)
-    return read_cmu(
-        files[METADATA_FILE],
-        files[PLOTS_FILE],
-        on_error=on_error,
-        metadata_name=names[METADATA_FILE],
-        plots_name=names[PLOTS_FILE],
-    )
+        files = find_files(fetch_archive())
+    return read_cmu(files[METADATA_FILE], files[PLOTS_FILE], on_error=on_error)
 
 
 def load_layout(path: Path, on_error: OnError = "raise") -> Corpus:
-    """A folder or .tar.gz archive in the layout of the corpus."""
-    files, names = find_files(path)
-    for wanted in (METADATA_FILE, PLOTS_FILE):
-        if wanted not in files:
-            raise MissingFileError(
-                f"{path} holds no {wanted} (or {wanted}.gz); "
-                f"a corpus in CMU's layout has {METADATA_FILE} and {PLOTS_FILE}"
-            )
+    """Load a corpus from a folder or .tar.gz archive in CMU's layout.
+
+    Raises:
+        MissingFileError: one of the two files is missing, or cannot be read.
+        DataError: as in `read_cmu`.
+    """
+    instead = f"a corpus in CMU's layout has {METADATA_FILE} and {PLOTS_FILE}, each also as .gz"
+    files = download.read_files(path, GIT_BLOB_HASHES, subfolder=FOLDER, instead=instead)
     return read_cmu(
         files[METADATA_FILE],
         files[PLOTS_FILE],
         name=path.name.removesuffix(".tar.gz").removesuffix(".tgz"),
         source=f"files in CMU's layout from {path.name}",
         on_error=on_error,
-        metadata_name=names[METADATA_FILE],
-        plots_name=names[PLOTS_FILE],
     )
 
 
-def find_files(place: Path) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The two files in a folder (or its subfolder MovieSummaries) or an archive, as far as they are there.
-
-    Returns:
-        Their content, and what to call them in messages; the keys are METADATA_FILE and PLOTS_FILE.
-    """
-    if not place.is_dir():
-        files = download.read_members(place, GIT_BLOB_HASHES)
-        return files, {name: f"{place}:{name}" for name in files}
-    paths = {}
-    for name in GIT_BLOB_HASHES:
-        candidates = [folder / f"{name}{end}" for folder in (place, place / FOLDER) for end in ("", ".gz")]
-        paths.update({name: path for path in candidates[::-1] if path.is_file()})
-    return {name: download.read_file(path) for name, path in paths.items()}, {n: str(p) for n, p in paths.items()}
+def find_files(place: Path) -> dict[str, SourceFile]:
+    """Read METADATA_FILE and PLOTS_FILE, if present, from a folder (or its subfolder FOLDER) or an archive."""
+    return download.find_files(place, GIT_BLOB_HASHES, subfolder=FOLDER)
 
 
-def local_metadata(data_dir: Path | None) -> bytes | None:
-    """The metadata from the local data folder, with or without plots beside it."""
+def local_metadata(data_dir: Path | None) -> SourceFile | None:
+    """Return the metadata from the local data folder, even if there are no plots beside it."""
     for place in _local_places(data_dir):
-        files, _ = find_files(place)
+        files = find_files(place)
         if METADATA_FILE in files:
             return files[METADATA_FILE]
     return None
 
 
 def fetch_archive() -> Path:
-    """The published archive from the cache, downloaded where it is not there yet, and verified.
+    """Return the published archive from the cache, downloaded if it is not there yet, and verified.
 
     Raises:
         MissingFileError: the download failed.
@@ -257,19 +237,19 @@ def fetch_archive() -> Path:
             f"{download.discard(archive)}, or {WHERE_TO_GET}"
         ) from None
     for name, expected in GIT_BLOB_HASHES.items():
-        found = download.git_blob_hash(files[name]) if name in files else "no such file"
-        if found != expected:
+        actual = download.git_blob_hash(files[name]) if name in files else "no such file"
+        if actual != expected:
             raise DataError(
-                f"{name} in {archive} has git blob hash {found} instead of {expected}; "
+                f"{name} in {archive} has git blob hash {actual} instead of {expected}; "
                 f"{download.discard(archive)}, or {WHERE_TO_GET}"
             )
     return archive
 
 
-def _warn_of_differences(files: Mapping[str, bytes], names: Mapping[str, str]) -> None:
+def _warn_of_differences(files: Mapping[str, SourceFile]) -> None:
     for name, expected in GIT_BLOB_HASHES.items():
-        if download.git_blob_hash(files[name]) != expected:
-            warnings.warn(f"{names[name]} is not the published {name} of the CMU corpus", stacklevel=3)
+        if download.git_blob_hash(files[name].content) != expected:
+            warnings.warn(f"{files[name].name} is not the published {name} of the CMU corpus", stacklevel=3)
 
 
 def _local_places(data_dir: Path | None) -> list[Path]:
@@ -279,25 +259,23 @@ def _local_places(data_dir: Path | None) -> list[Path]:
     return [place for place in places if place.exists()]
 
 
-def _read_plots(plots: bytes, bad: MalformedLines, report: Counter[str], file: str) -> Iterator[tuple[str, str]]:
-    for number, line in _lines(plots, bad, report, "plot_lines", file):
+def _read_plots(plots: SourceFile, bad: MalformedLines, report: Counter[str]) -> Iterator[tuple[str, str]]:
+    for number, line in _lines(plots, bad, report, "plot_lines"):
         movie_id, tab, text = line.partition("\t")
         if not tab:
-            bad.reject(file, number, "expected a movie id, a tab and a plot, found no tab")
+            bad.reject(plots.name, number, "expected a movie id, a tab and a plot, found no tab")
         elif not _is_id(movie_id):
-            bad.reject(file, number, f"expected a number as movie id, found {movie_id[:40]!r}")
+            bad.reject(plots.name, number, f"expected a number as movie id, found {movie_id[:40]!r}")
         else:
             yield movie_id, text
 
 
-def _lines(
-    content: bytes, bad: MalformedLines, report: Counter[str], count: str, file: str
-) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, with their numbers from 1.
+def _lines(file: SourceFile, bad: MalformedLines, report: Counter[str], count: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not empty, with their numbers from 1; add their number to `report[count]`.
 
     Only a line feed ends a line: `str.splitlines` would also cut a plot at U+2028 or U+0085.
     """
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, line in enumerate(file.content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         line = line.removesuffix(b"\r")
         if not line:
             continue
@@ -305,7 +283,7 @@ def _lines(
         try:
             yield number, line.decode("utf-8")
         except UnicodeDecodeError as error:
-            bad.reject(file, number, f"byte {error.start + 1} of the line is not UTF-8 ({error.reason})")
+            bad.reject(file.name, number, f"byte {error.start + 1} of the line is not UTF-8 ({error.reason})")
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -322,92 +300,5 @@ def _string_object(text: str) -> dict[str, str] | None:
         return None
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         return None
-    # JSON can spell half a character, \ud800, which no file could be written with.
+    # JSON can hold half a surrogate pair such as \ud800, which cannot be written to a file.
     return None if any(map(_SURROGATE.search, value.values())) else value
-
-
-_INLINE_TAGS = "b|big|cite|code|del|em|font|i|ins|nowiki|s|small|span|strike|strong|sub|sup|tt|u"
-_BLOCK_TAGS = "blockquote|br|center|dd|div|dl|dt|gallery|h[1-6]|hr|li|ol|p|poem|pre|references|table|td|th|tr|ul"
-_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
-# Templates nest a few levels deep; without a limit, crafted braces would take quadratic time.
-_TEMPLATE_DEPTH = 40
-# What is removed: a sign, and the patterns that are tried, in this order, on the texts that hold it. Most
-# hold none. A pattern that looks for an end sign is tried up to the last such sign only (its third entry): behind
-# it, every start sign would be followed to the end of the text for nothing.
-_MARKUP = [
-    (
-        sign,
-        [
-            (re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement, [re.compile(e, re.IGNORECASE) for e in end])
-            for pattern, replacement, *end in patterns
-        ],
-    )
-    for sign, patterns in (
-        (
-            "<",
-            (
-                (r"<!--.*?-->", " ", "-->"),
-                (r"<ref\b[^<>]*/>", " "),
-                (r"<ref\b[^<>{}]*>.*?</ref\s*>", " ", r"</ref\s*>"),
-                # A reference that lost its end: drop the tag, or as much as the next closing sign delimits.
-                (r"<ref\b[^<>{}]{0,300}(?:>|\}\})", " "),
-                (r"</ref\s*>", " "),
-                (rf"</?(?:{_INLINE_TAGS})(?:\s[^<>]*)?/?>", ""),
-                (rf"</?(?:{_BLOCK_TAGS})(?:\s[^<>]*)?/?>", " "),
-            ),
-        ),
-        (
-            "[",
-            (
-                # An image: its name and layout go, its caption stays.
-                (
-                    r"\[\[(?:image|file):[^|\[\]]*"
-                    r"(?:\|(?:right|left|center|none|thumb|thumbnail|frame|frameless|border|upright|\d+px))*\|?",
-                    " ",
-                ),
-                (r"\[\[[^\[\]|]*\|([^\[\]]*)\]\]", r"\1"),
-                (r"\[https?://[^\s\]]*\s*([^\]]*)\]", r"\1", r"\]"),
-                # Of a link or template that lost its end only the brackets go: the words may belong to the
-                # plot.
-                (r"\[\[", ""),
-            ),
-        ),
-        ("]", ((r"\]\]", ""),)),
-        ("//", ((r"https?://\S+", " "),)),
-        ("{", ((r"\{\{+", " "),)),
-        ("}", ((r"\}\}+", " "),)),
-        ("''", ((r"'{2,}", ""),)),
-        ("=", ((r"={2,}", " "),)),
-    )
-]
-
-
-def clean_text(text: str) -> tuple[str, bool]:
-    """A plot without leftover markup, its runs of white space as one space; and whether there was markup.
-
-    Words are kept in doubt: of a link its text, of an image its caption, of a broken template all but the
-    braces.
-    """
-    cleaned = _without_templates(text) if "{" in text else text
-    for sign, patterns in _MARKUP:
-        if sign in cleaned:
-            for pattern, replacement, end in patterns:
-                stop = _last_end(end[0], cleaned) if end else len(cleaned)
-                cleaned = pattern.sub(replacement, cleaned[:stop]) + cleaned[stop:]
-    if "&" in cleaned:
-        cleaned = _ENTITY.sub(lambda match: html.unescape(match[0]), cleaned)
-    return " ".join(cleaned.split()), cleaned != text
-
-
-def _last_end(pattern: re.Pattern, text: str) -> int:
-    """Where the last match of a pattern ends; 0 where there is none."""
-    return max((match.end() for match in pattern.finditer(text)), default=0)
-
-
-def _without_templates(text: str) -> str:
-    for _ in range(_TEMPLATE_DEPTH):  # templates nest; the inner ones go first
-        before, text = text, _TEMPLATE.sub(" ", text)
-        if text == before:
-            break
-    return text

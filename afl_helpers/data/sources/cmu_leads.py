@@ -1,9 +1,8 @@
-"""CMU's genres on another text: the lead of each movie's English Wikipedia article instead of its plot.
+"""The CMU genres on another text: the lead of each movie's English Wikipedia article instead of its plot.
 
-The plots of the CMU corpus are not to be had everywhere; its metadata and a public list of Wikipedia leads
-are. Leads are shorter than plots and often name a genre, so there is a second form with the genre words
-masked. The movies and genres are the corpus' own: a result on either form says how losses compare on a real
-long tail, and is not a result on the CMU plots.
+The plots of the CMU corpus cannot be obtained everywhere. Its metadata and a public list of Wikipedia leads can. Leads are
+shorter than plots and often name a genre, so there is a second form with all genre words masked. Movies and genres are
+those of the CMU corpus: results on either form compare losses on a real long tail, but are not results on the CMU plots.
 """
 
 import gzip
@@ -12,16 +11,19 @@ import json
 import os
 import re
 import tarfile
-import tempfile
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from afl_helpers.data.corpus import Corpus, MalformedLines, OnError
+from afl_helpers.data.corpus import Corpus
+from afl_helpers.data.reading import MalformedLines, OnError
 from afl_helpers.data.sources import cmu, download
-from afl_helpers.errors import DataError, MissingFileError
+from afl_helpers.data.sources.download import SourceFile
+from afl_helpers.data.sources.genre_words import MASK_WORD, mask_genre_words
+from afl_helpers.errors import DataError
+from afl_helpers.files import cache_dir, replacing, sha256
 
 WIKIPEDIA_COMMIT = "91ae721d3672e8ef4f15b213c763a634250ef61a"
 WIKIPEDIA_URL = f"https://raw.githubusercontent.com/prust/wikipedia-movie-data/{WIKIPEDIA_COMMIT}"
@@ -47,131 +49,25 @@ WHERE_TO_GET = (
     f"{WIKIPEDIA_COMMIT}, and put them under wikipedia-movies/ in the folder that AFL_DATA_DIR names"
 )
 
-MASK_WORD = "[MASK]"
-# The words of genre names that are no sign of a genre. Single letters (B-movie, Z movie) are not masked
-# either.
-FUNCTION_WORDS = frozenset({"about", "an", "and", "can", "in", "of", "on", "out", "the", "to", "up"})
-# Forms that the rules of `word_forms` do not make, by the word as it stands in a genre name.
-IRREGULAR_FORMS = {
-    "absurdism": "absurd absurdly absurdity",
-    "action": "actions",
-    "adaptation": "adapted adapt adapts",
-    "adventure": "adventurous adventurer adventurers",
-    "animation": "animated animator animators",
-    "apocalyptic": "apocalypse apocalypses",
-    "archaeology": "archaeological archaeologist",
-    "biographical": "biography biographies biographic",
-    "biography": "biographical biographic",
-    "biopic": "biopics",
-    "boxing": "boxer boxers",
-    "business": "businesses",
-    "children": "child childhood",
-    "comdedy": "comedy comedies",
-    "comedy": "comedic comic comical comedian comedians",
-    "comedies": "comedic comic comical",
-    "crime": "criminal criminals",
-    "criminal": "crime crimes",
-    "culture": "cultural",
-    "dance": "dances dancing dancer dancers",
-    "detective": "detectives",
-    "documentary": "documentarian",
-    "documetary": "documentary documentaries",
-    "drama": "dramatic dramatically dramatised dramatized",
-    "dystopia": "dystopian",
-    "education": "educational",
-    "environmental": "environment",
-    "epic": "epics",
-    "erotic": "erotica erotically",
-    "erotica": "erotic",
-    "existentialism": "existential",
-    "family": "familial",
-    "fantasy": "fantastic fantastical",
-    "fiction": "fictional fictionalised fictionalized",
-    "fictional": "fiction",
-    "film": "filmed filming filmic",
-    "filmed": "film films",
-    "finance": "financial",
-    "gladiators": "gladiatorial",
-    "heavenly": "heaven",
-    "historical": "history historic",
-    "history": "historical historic",
-    "homoeroticism": "homoerotic",
-    "horror": "horrific horrifying",
-    "humour": "humor humorous humourous",
-    "inspirational": "inspiring",
-    "instrumental": "instruments",
-    "investing": "investment investor investors",
-    "journalism": "journalistic",
-    "law": "legal",
-    "legal": "law laws",
-    "librarians": "librarian",
-    "linguistics": "linguistic",
-    "literature": "literary",
-    "marriage": "marital",
-    "medical": "medicine",
-    "melodrama": "melodramatic",
-    "military": "militaries",
-    "monster": "monstrous",
-    "music": "musical musicals musically",
-    "musical": "music musically",
-    "mystery": "mysterious mysteriously",
-    "mythological": "mythology myth myths mythic mythical",
-    "natural": "nature",
-    "nature": "natural",
-    "neorealism": "neorealist",
-    "nuclear": "nukes",
-    "parody": "parodic parodied",
-    "patriotic": "patriotism patriot",
-    "political": "politics politically politician",
-    "pornographic": "pornography porn",
-    "pornography": "pornographic porn",
-    "psychological": "psychology psychologically",
-    "religious": "religion religions",
-    "revenge": "vengeful vengeance",
-    "revisionist": "revisionism",
-    "romance": "romantic romantically",
-    "romantic": "romance romances romantically",
-    "satire": "satirical satiric",
-    "sci": "scifi",
-    "science": "scientific",
-    "sex": "sexual sexy",
-    "society": "societal",
-    "spy": "spying",
-    "sports": "sport sporting",
-    "superhero": "superheroic",
-    "supernatural": "supernaturally",
-    "surrealism": "surreal surrealist surrealistic",
-    "suspense": "suspenseful",
-    "swashbuckler": "swashbuckling",
-    "television": "televised tv",
-    "thriller": "thrilling",
-    "thrillers": "thrilling",
-    "tragedy": "tragic tragically",
-    "tragicomedy": "tragicomic",
-    "travel": "travelling traveling",
-    "vampire": "vampiric",
-    "women": "woman",
-    "zombie": "zombified",
-}
-_WORD = re.compile(r"[^\W\d_]+")
-
 
 def load_leads(data_dir: Path | None, on_error: OnError = "raise") -> Corpus:
-    """The corpus `cmu-leads`: its archive from the local data folder, else built once from its two sources.
+    """Load `cmu-leads`: its archive from the local data folder, or else one built once from the two sources.
 
     Raises:
-        MissingFileError: a source is not there and cannot be downloaded.
-        DataError: a source does not hold what was published.
+        MissingFileError: a source is not in the data folder and cannot be downloaded.
+        DataError: a source differs from the published one.
+        StorageError: the archive cannot be written to the cache.
     """
-    archive = _find_or_build(data_dir)
-    return _read(archive, cmu.find_files(archive)[0], on_error)
+    return _read(_find_or_build(data_dir), on_error)
 
 
 def load_masked_leads(data_dir: Path | None, on_error: OnError = "raise") -> Corpus:
-    """The corpus `cmu-leads-masked`: the same documents and labels, the words of all genre names masked."""
-    archive = _find_or_build(data_dir)
-    files, _ = cmu.find_files(archive)
-    corpus = _read(archive, files, on_error)
+    """Load `cmu-leads-masked`: the documents and labels of `cmu-leads`, with the words of all genre names masked.
+
+    Raises the errors of `load_leads`.
+    """
+    files = _find_or_build(data_dir)
+    corpus = _read(files, on_error)
     movies = cmu.read_movies(files[cmu.METADATA_FILE], MalformedLines("skip"), Counter())
     genre_names = {genre for movie in movies for genre in movie.genres}
     texts = mask_genre_words(corpus.texts, genre_names)
@@ -179,85 +75,21 @@ def load_masked_leads(data_dir: Path | None, on_error: OnError = "raise") -> Cor
     return replace(corpus, name="cmu-leads-masked", texts=texts, report=report, source=f"{SOURCE}; genre words masked")
 
 
-def mask_genre_words(texts: Iterable[str], genre_names: Iterable[str]) -> list[str]:
-    """The texts with every word of every genre name replaced by MASK_WORD, one mask a word.
+def build_leads(metadata: SourceFile, wikipedia: Mapping[str, bytes]) -> bytes:
+    """Join the two sources; return the content of a `plot_summaries.txt` in ascending order of the movie id.
 
-    Whole words only, in any case, with their plurals and adjectives (`word_forms`); parts of hyphenated words
-    count as words. FUNCTION_WORDS and single letters stay.
-    """
-    masked = {form for name in genre_names for forms in genre_words(name) for form in forms}
-
-    def mask(match: re.Match) -> str:
-        return MASK_WORD if match[0].lower() in masked else match[0]
-
-    return [_WORD.sub(mask, text) for text in texts]
-
-
-def genre_words(name: str) -> list[set[str]]:
-    """The words of a genre's name, each with its forms (`word_forms`), without FUNCTION_WORDS and single letters."""
-    words = (word.lower() for word in _WORD.findall(name))
-    return [word_forms(word) for word in words if len(word) > 1 and word not in FUNCTION_WORDS]
-
-
-def words_of(text: str) -> set[str]:
-    """The words of a text in lower case; parts of hyphenated words are words."""
-    return {word.lower() for word in _WORD.findall(text)}
-
-
-def word_forms(word: str) -> set[str]:
-    """A lower-case word with its singular, its plural, and its other forms from IRREGULAR_FORMS."""
-    singular = _singular(word)
-    forms = {word, singular, _plural(singular)}
-    if word.endswith("ism"):
-        forms |= {
-            word[:-1] + "t",
-            word[:-1] + "ts",
-            word[:-1] + "tic",
-        }  # realism: realist, realists, realistic
-    for key in (word, singular):
-        forms.update(IRREGULAR_FORMS.get(key, "").split())
-    return forms
-
-
-def _singular(word: str) -> str:
-    if word in {"movies", "zombies"}:
-        return word[:-1]
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith(("sses", "shes", "ches", "xes")):
-        return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3:
-        return word[:-1]
-    return word
-
-
-def _plural(word: str) -> str:
-    if word.endswith("y") and word[-2:-1] not in set("aeiou"):
-        return word[:-1] + "ies"
-    if word.endswith(("s", "x", "z", "ch", "sh", "ero")):
-        return word + "es"
-    return word + "s"
-
-
-def build_leads(metadata: bytes | str | os.PathLike, wikipedia: Mapping[str, bytes] | str | os.PathLike) -> bytes:
-    """Join the two sources into the content of a `plot_summaries.txt`, in ascending order of the movie id.
-
-    Titles are normalised (`normalised_title`). An entry of the Wikipedia list belongs to the movie with a
-    genre that carries its title and its year, or else the year before, or else the year after. The pair is
-    kept only if it is unique: one movie with that title and year, one entry with its title and year, and no
-    other entry for the movie. Entries without a lead are left out beforehand.
+    An entry of the Wikipedia lists belongs to the movie with its title and its year; else with the year before; else with
+    the year after. Titles are compared in normalised form (`normalised_title`), and only movies with a genre and entries
+    with a lead count. A pair is kept only if it is unique: a single movie with that title and year, a single entry with
+    its title and year, and no other entry for the movie.
 
     Args:
-        metadata: the content or path of CMU's `movie.metadata.tsv`.
-        wikipedia: the JSON lists, content by file name, or the folder or .tar.gz archive they lie in.
+        metadata: CMU's `movie.metadata.tsv`.
+        wikipedia: the content of the JSON lists by file name.
 
     Raises:
-        DataError: a list is missing or is not the published one.
+        DataError: a file is malformed.
     """
-    if not isinstance(metadata, bytes):
-        metadata = download.read_file(Path(metadata))
-    if not isinstance(wikipedia, Mapping):
-        wikipedia = read_wikipedia(Path(wikipedia))
     movies_of = defaultdict(list)
     for movie in cmu.read_movies(metadata, MalformedLines("raise"), Counter()):
         if movie.genres and movie.year is not None:
@@ -282,22 +114,22 @@ def build_leads(metadata: bytes | str | os.PathLike, wikipedia: Mapping[str, byt
 
 
 def _entries(content: bytes, file: str) -> Iterator[tuple[str, int, str]]:
-    """Title, year and extract of each entry of a list."""
+    """Yield title, year and extract of each entry of a list."""
     try:
         for entry in json.loads(content):
             title, year, extract = entry["title"], entry["year"], entry.get("extract") or ""
             if not (isinstance(title, str) and isinstance(year, int) and isinstance(extract, str)):
                 raise TypeError
-            extract.encode("utf-8")  # half a surrogate pair is no text
+            extract.encode("utf-8")  # half a surrogate pair is not text
             yield title, year, extract
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         raise DataError(f"{file} is not a JSON list of movies with title, year and extract; {WHERE_TO_GET}") from None
 
 
 def normalised_title(title: str) -> str:
-    """A title without accents, case, round brackets and their content, punctuation, and a leading article."""
+    """Return a title without accents, case, punctuation, a leading article, and round brackets with their content."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    # Up to the last closing bracket: behind it, every opening one would be followed to the end for nothing.
+    # Up to the last closing bracket: after it, every opening one would be followed to the end of the text in vain.
     start, bracket, end = plain.rpartition(")")
     plain = re.sub(r"\([^)]*\)", " ", start + bracket) + end
     plain = re.sub(r"[^a-z0-9]+", " ", plain).strip()
@@ -305,43 +137,42 @@ def normalised_title(title: str) -> str:
 
 
 def read_wikipedia(place: Path) -> dict[str, bytes]:
-    """The JSON lists from a folder or .tar.gz archive, content by file name, verified.
+    """Read the JSON lists from a folder or .tar.gz archive, and verify them.
+
+    Returns:
+        Their content by file name.
 
     Raises:
-        MissingFileError: the place or one of the lists is not there.
-        DataError: a list is not the published one.
+        MissingFileError: the place or one of the lists is missing.
+        DataError: a list differs from the published one.
     """
-    if place.is_dir():
-        lists = {name: download.read_file(place / name) for name in WIKIPEDIA_SHA256 if (place / name).is_file()}
-    else:
-        lists = download.read_members(place, WIKIPEDIA_SHA256)
-    missing = sorted(WIKIPEDIA_SHA256.keys() - lists.keys())
-    if missing:
-        raise MissingFileError(f"{place} holds no {missing[0]}; {WHERE_TO_GET}")
-    for name, content in lists.items():
-        if difference := _difference(name, content):
+    lists = download.read_files(place, WIKIPEDIA_SHA256, instead=WHERE_TO_GET)
+    for name, file in lists.items():
+        if difference := _difference(name, file.content):
             raise DataError(f"{name} in {place} {difference}; replace it: {WHERE_TO_GET}")
-    return lists
+    return {name: file.content for name, file in lists.items()}
 
 
 def _difference(name: str, content: bytes) -> str | None:
-    """How a list differs from the published one, in words; None where it does not."""
-    found = download.sha256(content)
-    return None if found == WIKIPEDIA_SHA256[name] else f"has SHA-256 {found} instead of {WIKIPEDIA_SHA256[name]}"
+    """Return in words how a list differs from the published one, or None if it does not."""
+    actual = sha256(content)
+    return None if actual == WIKIPEDIA_SHA256[name] else f"has SHA-256 {actual} instead of {WIKIPEDIA_SHA256[name]}"
 
 
-def _find_or_build(data_dir: Path | None) -> Path:
-    """The corpus as an archive in CMU's layout: the local one, or one that is built into the cache."""
+def _find_or_build(data_dir: Path | None) -> dict[str, SourceFile]:
+    """Return the two files in CMU's layout from the local archive, or else from one that is built in the cache."""
+    instead = "delete it, so that it is built again from its sources"
     if data_dir is not None and (local := data_dir / "cmu-leads" / cmu.ARCHIVE).is_file():
-        return local
-    cached = download.cache_dir() / "cmu-leads" / cmu.ARCHIVE
-    if not os.path.isfile(cached):  # Path.is_file would raise where the folder may not be entered
+        return download.read_files(local, cmu.GIT_BLOB_HASHES, instead=instead)
+    cached = cache_dir() / "cmu-leads" / cmu.ARCHIVE
+    if not os.path.isfile(cached):  # Path.is_file would raise if the folder may not be entered
         wikipedia = _wikipedia_lists(data_dir)
         metadata = cmu.local_metadata(data_dir)
         if metadata is None:
-            metadata = cmu.find_files(cmu.fetch_archive())[0][cmu.METADATA_FILE]
-        _write_archive(cached, {cmu.METADATA_FILE: metadata, cmu.PLOTS_FILE: build_leads(metadata, wikipedia)})
-    return cached
+            metadata = cmu.find_files(cmu.fetch_archive())[cmu.METADATA_FILE]
+        leads = build_leads(metadata, wikipedia)
+        _write_archive(cached, {cmu.METADATA_FILE: metadata.content, cmu.PLOTS_FILE: leads})
+    return download.read_files(cached, cmu.GIT_BLOB_HASHES, instead=instead)
 
 
 def _wikipedia_lists(data_dir: Path | None) -> dict[str, bytes]:
@@ -361,36 +192,18 @@ def _wikipedia_lists(data_dir: Path | None) -> dict[str, bytes]:
     return lists
 
 
-def _read(archive: Path, files: Mapping[str, bytes], on_error: OnError) -> Corpus:
-    missing = sorted(cmu.GIT_BLOB_HASHES.keys() - files.keys())
-    if missing:
-        raise DataError(f"{archive} holds no {missing[0]}; delete it, and it is built again from its sources")
+def _read(files: Mapping[str, SourceFile], on_error: OnError) -> Corpus:
     return cmu.read_cmu(
-        files[cmu.METADATA_FILE],
-        files[cmu.PLOTS_FILE],
-        name="cmu-leads",
-        source=SOURCE,
-        on_error=on_error,
-        metadata_name=f"{archive}:{cmu.METADATA_FILE}",
-        plots_name=f"{archive}:{cmu.PLOTS_FILE}",
+        files[cmu.METADATA_FILE], files[cmu.PLOTS_FILE], name="cmu-leads", source=SOURCE, on_error=on_error
     )
 
 
 def _write_archive(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a .tar.gz in CMU's layout under a temporary name, then rename it: it is never half there."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as packed:
-                with tarfile.open(fileobj=packed, mode="w") as tar:
-                    for name, content in files.items():
-                        member = tarfile.TarInfo(f"{cmu.FOLDER}/{name}")
-                        member.size = len(content)
-                        tar.addfile(member, io.BytesIO(content))
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise download.unwritable(path, error) from None
+    """Write a .tar.gz in CMU's layout; it is written whole or not at all."""
+    with replacing(path, shared=True, alternative=download.OTHER_CACHE) as part, open(part, "wb") as raw:
+        # No file name and no time in the header: equal files give equal archives.
+        with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+            for name, content in files.items():
+                member = tarfile.TarInfo(f"{cmu.FOLDER}/{name}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))

@@ -1,4 +1,4 @@
-"""Find files in a local data folder, or download them once into a cache; check what they hold."""
+"""Find files in a local data folder, or download them once into the cache; read them within limits."""
 
 import gzip
 import hashlib
@@ -7,29 +7,40 @@ import os
 import tarfile
 import zlib
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, Protocol
 
-import pooch
-import requests
-
-from afl_helpers.errors import DataError, MissingFileError
+from afl_helpers.errors import DataError, MissingFileError, require
+from afl_helpers.files import CACHE_DIR_VARIABLE, cache_dir, not_written, reason_of
 
 DATA_DIR_VARIABLE = "AFL_DATA_DIR"
-CACHE_DIR_VARIABLE = "AFL_CACHE_DIR"
+#: What to do when the cache cannot be written; part of the sentence of an error.
+OTHER_CACHE = f"name another folder in {CACHE_DIR_VARIABLE}"
 
-# No file of the corpora is larger; a compressed file that unpacks to more is not read any further.
+# Limits on hostile or broken files, all larger than anything in the corpora. Of an archive they count unpacked bytes.
 FILE_LIMIT_BYTES = 2**29
-# Nor is an archive read any further than this, unpacked; of that, all headers together and a single one.
 ARCHIVE_LIMIT_BYTES = 2**31
-HEADERS_LIMIT_BYTES = 2**22
-HEADER_LIMIT_BYTES = 2**13
+HEADERS_LIMIT_BYTES = 2**22  # all headers of an archive together
+HEADER_LIMIT_BYTES = 2**13  # one header
 CHUNK_BYTES = 2**20
 TIMEOUT_SECONDS = 30
 
 
-def local_data_dir(data_dir: str | os.PathLike | None = None) -> Path | None:
-    """The folder of local data: the argument, else the environment variable AFL_DATA_DIR, else None.
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """The content of a file, and the name that errors call it by."""
+
+    name: str
+    content: bytes
+
+
+def local_data_dir(data_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return the folder of local data: the argument, else the environment variable AFL_DATA_DIR, else None.
 
     Raises:
         MissingFileError: the folder does not exist.
@@ -44,55 +55,89 @@ def local_data_dir(data_dir: str | os.PathLike | None = None) -> Path | None:
     return folder
 
 
-def cache_dir() -> Path:
-    """The folder for downloads: the environment variable AFL_CACHE_DIR, else the user's cache folder."""
-    return Path(os.environ.get(CACHE_DIR_VARIABLE) or pooch.os_cache("afl-helpers")).expanduser()
-
-
 def fetch(url: str, file_name: str, *, instead: str) -> Path:
-    """The cached copy of a public file, downloaded with a progress bar where there is none yet.
+    """Return the cached copy of a public file; download it, with a progress bar, if there is none yet.
 
     Args:
         url: its address.
         file_name: its name below the cache folder.
-        instead: what to do where there is no network; ends the sentence of the error.
+        instead: what to do without a network; ends the sentence of the error.
 
     Raises:
-        MissingFileError: the download failed, or the cache cannot be written.
+        MissingFileError: the download failed.
+        StorageError: the cache cannot be written.
+        MissingExtraError: pooch or requests is not installed.
     """
     target = cache_dir() / file_name
-    if os.path.isfile(target):  # Path.is_file would raise where the folder may not be entered
+    if os.path.isfile(target):  # Path.is_file would raise if the folder may not be entered
         return target
-    pooch.get_logger().setLevel("WARNING")  # it would advise on hashes that are checked elsewhere
+    pooch, requests = (require(module, "data", "downloading a corpus") for module in ("pooch", "requests"))
+    pooch.get_logger().setLevel("WARNING")  # it would advise to pass hashes, which are checked elsewhere
     try:
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
         # pooch writes to a temporary name and renames, so that a broken download leaves nothing behind.
         pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, downloader=downloader)
     except (requests.RequestException, ValueError) as error:  # ValueError: a malformed address
-        raise MissingFileError(f"cannot download {url} ({_reason(error)}); {instead}") from None
+        raise MissingFileError(f"cannot download {url} ({_network_reason(error)}); {instead}") from None
     except OSError as error:
-        raise unwritable(target, error) from None
+        raise not_written(target, error, alternative=OTHER_CACHE) from None
     return target
 
 
-def unwritable(path: Path, error: OSError) -> MissingFileError:
-    """The error for a file of the cache that cannot be written."""
-    return MissingFileError(
-        f"cannot write {path} ({_reason(error)}); mend that, or name another folder in {CACHE_DIR_VARIABLE}"
-    )
-
-
 def discard(path: Path) -> str:
-    """Delete a download that is not what it should be; returns what became of it and what to do, in words."""
+    """Delete a download with wrong content; return what happened and what to do, as the end of an error's sentence."""
     try:
         path.unlink(missing_ok=True)  # another process may have been faster
     except OSError as error:
-        return f"it cannot be deleted ({_reason(error)}), so delete it yourself and run this again"
+        return f"it cannot be deleted ({reason_of(error)}), so delete it yourself and run this again"
     return "it has been deleted, so run this again"
 
 
+def read_files(
+    place: Path, names: Collection[str], *, subfolder: str | None = None, instead: str
+) -> dict[str, SourceFile]:
+    """Read the named files, all of them, from a folder or a .tar.gz archive.
+
+    Args:
+        place, names, subfolder: as in `find_files`.
+        instead: what to do if one is missing; ends the sentence of the error.
+
+    Raises:
+        MissingFileError: a file is missing, or cannot be read.
+        DataError: as in `read_file` and `read_members`.
+    """
+    files = find_files(place, names, subfolder=subfolder)
+    missing = sorted(set(names) - files.keys())
+    if missing:
+        raise MissingFileError(f"{place} holds no {missing[0]}; {instead}")
+    return files
+
+
+def find_files(place: Path, names: Collection[str], *, subfolder: str | None = None) -> dict[str, SourceFile]:
+    """Read those of the named files that a folder or a .tar.gz archive holds.
+
+    Args:
+        place: the folder or archive. In an archive the files may lie in any folder.
+        names: the names of the files; each may also lie there as NAME.gz.
+        subfolder: a folder below `place` that may hold them as well.
+
+    Returns:
+        The files by their names in `names`.
+    """
+    if not place.is_dir():
+        return {name: SourceFile(f"{place}:{name}", content) for name, content in read_members(place, names).items()}
+    folders = [place] if subfolder is None else [place, place / subfolder]
+    files = {}
+    for name in names:
+        candidates = [folder / f"{name}{end}" for folder in folders for end in ("", ".gz")]
+        path = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if path is not None:
+            files[name] = SourceFile(str(path), read_file(path))
+    return files
+
+
 def read_file(path: Path) -> bytes:
-    """The content of a file, unpacked where its name ends in .gz.
+    """Return the content of a file, unpacked if its name ends in .gz.
 
     Raises:
         MissingFileError: it cannot be read.
@@ -106,30 +151,30 @@ def read_file(path: Path) -> bytes:
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(f"{path} is not a complete gzip file; get it again") from None
     except OSError as error:
-        raise MissingFileError(f"cannot read {path} ({_reason(error)}); check its name and permissions") from None
+        raise MissingFileError(f"cannot read {path} ({reason_of(error)}); check its name and permissions") from None
 
 
 def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
-    """The named files of a .tar.gz archive, in whatever folder they lie there; nothing is written to disk.
+    """Return the content of the named files of a .tar.gz archive by name; nothing is written to disk.
 
-    Returns:
-        Content by name, for those names that are there; a member NAME.gz stands for NAME.
+    The files may lie in any folder of the archive. Missing names are left out. NAME.gz is unpacked and stands for NAME.
 
     Raises:
         MissingFileError: the archive cannot be read.
-        DataError: it is not a valid archive, it or a file in it is too large, or a wanted name is that of a
-            link, a folder or a device.
+        DataError: the archive is invalid, it or a file in it is too large, or a wanted name belongs to a link, a folder
+            or a device.
     """
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     try:
         with open(archive, "rb") as raw:
             # A server or a browser may have unpacked the archive already.
             packed = raw.peek(2)[:2] == b"\x1f\x8b"
             stream = _TarStream(gzip.open(raw) if packed else raw, str(archive))
-            for member in tarfile.open(fileobj=stream, mode="r:"):
+            # tarfile needs no more of a stream than _TarStream has.
+            for member in tarfile.open(fileobj=stream, mode="r:"):  # type: ignore[call-overload]
                 base = PurePosixPath(member.name).name
                 name = base.removesuffix(".gz")
-                if name not in names or name in found:
+                if name not in names or name in files:
                     continue
                 label = f"{archive}:{base}"
                 if not member.isreg() or member.issparse():
@@ -137,26 +182,26 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
                 content = stream.content(member, label)
                 if base != name:
                     content = _read_limited(gzip.open(io.BytesIO(content)), label)
-                found[name] = content
-                if len(found) == len(names):
+                files[name] = content
+                if len(files) == len(names):
                     break
     except DataError:
         raise
-    # tarfile lets ValueError and others out on crafted headers; a chain of headers ends in RecursionError.
+    # tarfile raises ValueError and others for crafted headers; a chain of headers ends in RecursionError.
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, RecursionError):
         raise DataError(f"{archive} is not a complete .tar.gz archive; get it again") from None
     except OSError as error:
-        raise MissingFileError(f"cannot read {archive} ({_reason(error)}); check its name and permissions") from None
-    return found
+        raise MissingFileError(f"cannot read {archive} ({reason_of(error)}); check its name and permissions") from None
+    return files
 
 
 class _TarStream:
-    """What tarfile reads an archive from: forwards only and within limits, whatever the headers claim.
+    """A stream for tarfile that reads forwards only and within limits, whatever the headers claim.
 
-    tarfile itself takes the memory for a header of any size, and loops for ever over a member of negative size.
+    tarfile itself reserves the memory for a header of any size, and never ends on a member of negative size.
     """
 
-    def __init__(self, stream: BinaryIO, archive: str) -> None:
+    def __init__(self, stream: _Readable, archive: str) -> None:
         self.stream = stream
         self.archive = archive
         self.position = 0
@@ -177,7 +222,7 @@ class _TarStream:
             self.position += skipped
 
     def read(self, size: int) -> bytes:
-        """Part of a header: tarfile itself reads nothing else."""
+        """Return part of a header; tarfile itself reads nothing else."""
         self.header_bytes += size
         if not 0 <= size <= HEADER_LIMIT_BYTES or self.header_bytes > HEADERS_LIMIT_BYTES:
             raise DataError(f"{self.archive} holds too many members or too long names; pack only the wanted files")
@@ -186,7 +231,7 @@ class _TarStream:
         return content
 
     def content(self, member: tarfile.TarInfo, label: str) -> bytes:
-        """All of a member that is a plain file."""
+        """Return the whole content of a member that is a plain file."""
         if not 0 <= member.size <= FILE_LIMIT_BYTES:
             raise _too_large(label)
         self.seek(member.offset_data)
@@ -198,24 +243,19 @@ class _TarStream:
 
 
 def git_blob_hash(content: bytes) -> str:
-    """The hash by which git knows a file's content: SHA-1 of a short header and the content, in hex."""
+    """Return the hash by which git knows a file's content: SHA-1 of a short header and the content, in hex."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def sha256(content: bytes) -> str:
-    """SHA-256 of a file's content, in hex."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def _read_limited(stream: BinaryIO, label: str) -> bytes:
+def _read_limited(stream: _Readable, label: str) -> bytes:
     content = _read_in_pieces(stream, FILE_LIMIT_BYTES + 1)
     if len(content) > FILE_LIMIT_BYTES:
         raise _too_large(label)
     return content
 
 
-def _read_in_pieces(stream: BinaryIO, size: int) -> bytes:
-    """Up to `size` bytes. In one call `read` would reserve the memory for all of them, however few there are."""
+def _read_in_pieces(stream: _Readable, size: int) -> bytes:
+    """Return up to `size` bytes. A single call of `read` would reserve memory for all of them, however few there are."""
     pieces = io.BytesIO()
     while size > 0 and (piece := stream.read(min(CHUNK_BYTES, size))):
         pieces.write(piece)
@@ -227,9 +267,11 @@ def _too_large(label: str) -> DataError:
     return DataError(f"{label} is larger than {FILE_LIMIT_BYTES:,} bytes; it is not the file it should be")
 
 
-def _reason(error: Exception) -> str:
-    """An error in words short enough for a sentence."""
-    if isinstance(error, requests.HTTPError):
+def _network_reason(error: Any) -> str:
+    """Return the reason of an error of requests."""
+    import requests  # optional; it is there, because it raised this error
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code}"
     if isinstance(error, requests.Timeout):
         return f"no answer within {TIMEOUT_SECONDS} s"
@@ -237,7 +279,4 @@ def _reason(error: Exception) -> str:
         return "the connection broke off"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
-    if isinstance(error, PermissionError):
-        return "permission denied"
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text.splitlines()[0][:160]
+    return reason_of(error)

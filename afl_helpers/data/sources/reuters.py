@@ -1,14 +1,13 @@
 """Reuters-21578, Distribution 1.0, in the ModApte split (Lewis, 1997): newswire stories and their topics.
 
-The corpus holds the stories of ModApte that carry at least one of the 90 topics with a positive story both in
-training and in test: 7,770 + 3,019, with 1.2354 topics a story.
+The corpus holds the stories of ModApte that carry at least one of the 90 topics with a positive story both in training and
+in test: 7,770 + 3,019 stories with 1.2354 topics per story.
 
-The literature after Yang and Liu (SIGIR 1999) has 7,769 + 3,019. Its version, ApteMod, which NLTK
-distributes, lacks one training story on `trade`: there 485 stories carry that topic, where the attributes of
-the collection give 369 + 117 = 486, while the nine other most frequent topics agree (earn 3,964, acq 2,369,
-money-fx 717, grain 582, crude 578, interest 478, ship 286, wheat 283, corn 237). Nothing in the files tells
-which of those 369 was left out. It stays in here, because the attributes LEWISSPLIT="TRAIN" and TOPICS="YES"
-define ModApte.
+The literature after Yang and Liu (SIGIR 1999) has 7,769 + 3,019 stories. Its version, ApteMod, which NLTK distributes, lacks
+one training story on `trade`: 485 of its stories carry that topic, while the attributes of the collection give
+369 + 117 = 486. The nine other most frequent topics agree (earn 3,964, acq 2,369, money-fx 717, grain 582, crude 578,
+interest 478, ship 286, wheat 283, corn 237). The files do not tell which of the 369 stories ApteMod left out. All of them
+are kept here, because the attributes LEWISSPLIT="TRAIN" and TOPICS="YES" define ModApte.
 """
 
 import html
@@ -18,16 +17,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from afl_helpers.data.corpus import Corpus, MalformedLines, OnError, build_corpus
+from afl_helpers.data.corpus import Corpus
+from afl_helpers.data.reading import MalformedLines, OnError, build_corpus
 from afl_helpers.data.sources import download
 from afl_helpers.errors import DataError, MissingFileError
+from afl_helpers.files import sha256
 
 URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/reuters21578-mld/reuters21578.tar.gz"
 ARCHIVE = "reuters21578.tar.gz"
 SOURCE = "Reuters-21578, Distribution 1.0, ModApte split (free for research only)"
 WHERE_TO_GET = f"get {ARCHIVE} from {URL} and put it under reuters21578/ in the folder that AFL_DATA_DIR names"
-# What the published files hold. Public copies of reut2-000.sgm differ by a few bytes, so that these counts
-# are the proof, and a differing hash is only a warning.
+# Counts in the published files. Public copies of reut2-000.sgm differ by a few bytes, so these counts decide, and a
+# different checksum is only a warning.
 EXPECTED_COUNTS = {
     "stories": 21_578,
     "modapte_train": 9_603,
@@ -65,7 +66,7 @@ SHA256 = {
 
 @dataclass(frozen=True)
 class Story:
-    """A story: its number in the collection, its two ModApte attributes, its topics and its text."""
+    """A story: its number in the collection, the two attributes that define ModApte, its topics and its text."""
 
     new_id: str
     lewis_split: str
@@ -75,10 +76,10 @@ class Story:
 
 
 def load_reuters(data_dir: Path | None, on_error: OnError = "raise") -> Corpus:
-    """The corpus: from the local data folder, else downloaded once into the cache; its counts are verified.
+    """Load Reuters-21578 from the local data folder; otherwise download it once into the cache. Verify its counts.
 
     Raises:
-        MissingFileError: the files are not there and cannot be downloaded.
+        MissingFileError: the files are not in the data folder and cannot be downloaded.
         DataError: the files do not give the published counts.
     """
     local = _local_place(data_dir)
@@ -88,16 +89,17 @@ def load_reuters(data_dir: Path | None, on_error: OnError = "raise") -> Corpus:
     try:
         return read_reuters(_read_files(archive), on_error=on_error)
     except (DataError, MissingFileError) as error:
-        raise DataError(f"{error}; the download was {archive}: {download.discard(archive)}") from None
+        end = f"; the download was {archive}: {download.discard(archive)}"
+        raise DataError(f"{error}{end}", command_line=f"{error.command_line}{end}") from None
 
 
 def read_reuters(files: Mapping[str, bytes], *, on_error: OnError = "raise", verify: bool = True) -> Corpus:
-    """The ModApte corpus from the SGML files.
+    """Read the ModApte corpus from the SGML files.
 
     Args:
-        files: content by file name, `reut2-000.sgm` to `reut2-021.sgm`.
+        files: the content of `reut2-000.sgm` to `reut2-021.sgm` by file name.
         on_error: "raise" stops at a malformed story; "skip" leaves it out and counts it.
-        verify: check the counts against those of the published files, unless a story was skipped.
+        verify: compare the counts with those of the published files, unless a story was skipped.
 
     Raises:
         DataError: a story is malformed (the message names file and line), or the counts differ.
@@ -109,9 +111,9 @@ def read_reuters(files: Mapping[str, bytes], *, on_error: OnError = "raise", ver
     test = [story for story in stories if (story.lewis_split, story.has_topics) == ("TEST", "YES")]
     shared = _topics(train) & _topics(test)
     subset, kept = [], []
-    for part, part_stories in (("train", train), ("test", test)):
-        with_topic = [story for story in part_stories if shared.intersection(story.topics)]
-        subset += [part] * len(with_topic)
+    for split, stories_of_split in (("train", train), ("test", test)):
+        with_topic = [story for story in stories_of_split if shared.intersection(story.topics)]
+        subset += [split] * len(with_topic)
         kept += with_topic
     topic_sets = [[topic for topic in story.topics if topic in shared] for story in kept]
     report = {
@@ -125,7 +127,7 @@ def read_reuters(files: Mapping[str, bytes], *, on_error: OnError = "raise", ver
         "train_without_topic": len(train) - subset.count("train"),
         "test_without_topic": len(test) - subset.count("test"),
         "topics_assigned": sum(map(len, topic_sets)),
-        # Kept: leaving them out would change the published counts.
+        # These are kept: leaving them out would change the published counts.
         "texts_blank": sum(not story.text for story in kept),
         "malformed_lines_skipped": bad.skipped,
     }
@@ -138,12 +140,12 @@ def read_reuters(files: Mapping[str, bytes], *, on_error: OnError = "raise", ver
         report=report,
         source=SOURCE,
     )
-    if verify and not bad.skipped:  # with a story left out the counts cannot agree
+    if verify and not bad.skipped:  # without a story the counts cannot agree
         _verify(corpus.report, files)
     return corpus
 
 
-# A story reaches to the next start tag at most: one without an end tag would swallow its successor.
+# A story ends at the next start tag at the latest; without an end tag it would otherwise swallow the next story.
 _NEXT_STORY = re.compile(r"(?=<REUTERS\b)")
 _STORY = re.compile(r"<REUTERS\b([^>]*)>(.*?)</REUTERS>", re.DOTALL)
 _ATTRIBUTE = re.compile(r'\b(\w+)="([^"]*)"')
@@ -157,38 +159,38 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]|&#(?:[0-9]|1[0-9]|2[0-9]|3
 
 
 def read_stories(content: bytes, bad: MalformedLines, file: str, seen: set[str] | None = None) -> Iterator[Story]:
-    """The stories of one SGML file, in its order; malformed ones go to `bad`.
+    """Yield the stories of one SGML file in order; malformed ones go to `bad`.
 
-    `seen` holds the numbers of the stories before, of other files, too: a number that comes again is malformed.
+    `seen` holds the numbers of all earlier stories, including those of other files; a repeated number is malformed.
     """
     seen = set() if seen is None else seen
-    # The files predate Unicode: plain ASCII but for a byte or two, which Latin-1 always decodes.
+    # The files predate Unicode. All but a byte or two are ASCII; Latin-1 decodes every byte.
     line = 1
-    for part in _NEXT_STORY.split(content.decode("latin-1")):
+    for piece in _NEXT_STORY.split(content.decode("latin-1")):
         end = 0
-        if part.startswith("<REUTERS"):
-            match = _STORY.match(part)
+        if piece.startswith("<REUTERS"):
+            match = _STORY.match(piece)
             story = _story(match[1], match[2]) if match else "this story has no end tag </REUTERS>"
-            end = match.end() if match else len(part)
+            end = match.end() if match else len(piece)
             if isinstance(story, Story) and story.new_id in seen:
-                story = f"a story before has the same NEWID {story.new_id[:40]!r}"
+                story = f"an earlier story has the same NEWID {story.new_id[:40]!r}"
             if isinstance(story, Story):
                 seen.add(story.new_id)
                 yield story
             else:
                 bad.reject(file, line, story)
-        stray = part.find("</REUTERS>", end)
+        stray = piece.find("</REUTERS>", end)
         if stray >= 0:
-            bad.reject(file, line + part.count("\n", 0, stray), "this end tag </REUTERS> has no start tag")
-        line += part.count("\n")
+            bad.reject(file, line + piece.count("\n", 0, stray), "this end tag </REUTERS> has no start tag")
+        line += piece.count("\n")
 
 
 def _story(head: str, content: str) -> Story | str:
-    """A story from what its start tag holds and what follows, or what is wrong with it."""
+    """Parse a story from the attributes of its start tag and its content; return it, or what is wrong with it."""
     attributes = dict(_ATTRIBUTE.findall(head))
     topics, text = _find(_TOPICS, content, "</TOPICS>"), _find(_TEXT, content, "</TEXT>")
     missing = [name for name in ("LEWISSPLIT", "TOPICS", "NEWID") if not attributes.get(name)]
-    missing += [name for name, there in (("<TOPICS>", topics), ("<TEXT>", text)) if not there]
+    missing += [name for name, matches in (("<TOPICS>", topics), ("<TEXT>", text)) if not matches]
     if missing:
         return f"this story has no {missing[0]}"
     named = (_plain(topic[1]) for topic in _find(_TOPIC, topics[0][1], "</D>"))
@@ -201,17 +203,17 @@ def _story(head: str, content: str) -> Story | str:
     )
 
 
-def _find(pattern: re.Pattern, text: str, end: str) -> list[re.Match]:
-    """The matches of a pattern that ends in the tag `end`, up to the last such tag.
+def _find(pattern: re.Pattern[str], text: str, end: str) -> list[re.Match[str]]:
+    """Return the matches of a pattern that ends in the tag `end`, up to the last such tag.
 
-    Behind it, every start tag would be followed to the end of the text for nothing.
+    After it, every start tag would be followed to the end of the text in vain.
     """
     stop = text.rfind(end)
     return [] if stop < 0 else list(pattern.finditer(text, 0, stop + len(end)))
 
 
 def _story_text(kind: str | None, content: str) -> str:
-    """Title and body. A brief is a title with filler after it; an unprocessed story is text without tags."""
+    """Return title and body. A brief has filler after its title, which is left out; an unprocessed story has no tags."""
     if kind == "UNPROC":
         return _plain(content)
     parts = _find(_TITLE, content, "</TITLE>")[:1] + _find(_BODY, content, "</BODY>")[:1]
@@ -219,7 +221,7 @@ def _story_text(kind: str | None, content: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text without control characters and SGML entities, runs of white space as one space."""
+    """Remove control characters, decode SGML entities, and turn each run of white space into one space."""
     return " ".join(html.unescape(_CONTROL.sub(" ", text)).split())
 
 
@@ -231,13 +233,13 @@ def _verify(report: Mapping[str, int], files: Mapping[str, bytes]) -> None:
     for count, expected in EXPECTED_COUNTS.items():
         if report[count] != expected:
             raise DataError(
-                f"the Reuters files give {report[count]:,} for {count!r} instead of {expected:,}; "
-                f"they are not those of Distribution 1.0: {WHERE_TO_GET}"
+                f"the Reuters files give {report[count]:,} for {count!r} instead of {expected:,}, "
+                f"so they are not those of Distribution 1.0; {WHERE_TO_GET}"
             )
-    differing = sorted(name for name in files if download.sha256(files[name]) != SHA256.get(name))
+    differing = sorted(name for name in files if sha256(files[name]) != SHA256.get(name))
     if differing:
         warnings.warn(
-            f"{', '.join(differing)}: not the bytes that were expected, but all counts agree",
+            f"these Reuters files differ from the published ones, but all counts agree: {', '.join(differing)}",
             stacklevel=2,
         )
 
@@ -252,11 +254,5 @@ def _local_place(data_dir: Path | None) -> Path | None:
 
 
 def _read_files(place: Path) -> dict[str, bytes]:
-    if place.is_dir():
-        files = {name: download.read_file(place / name) for name in SHA256 if (place / name).is_file()}
-    else:
-        files = download.read_members(place, SHA256)
-    missing = sorted(SHA256.keys() - files.keys())
-    if missing:
-        raise MissingFileError(f"{place} holds no {missing[0]}; {WHERE_TO_GET}")
-    return files
+    files = download.read_files(place, SHA256, instead=WHERE_TO_GET)
+    return {name: file.content for name, file in files.items()}

@@ -1,21 +1,19 @@
 """The embedded corpus `toy`: generated plots with real label statistics, in the layout of the CMU corpus.
 
-What is real: how often each genre occurs and which genres occur together. `genre_sets.json` holds, for 28
-genres, how many movies of the CMU metadata carry each exact set of them (`tools/make_genre_sets.py`
-counts it), and the documents' sets are a systematic sample of that table. What is generated: everything
-else, titles, dates and plots included. Each title says so, each Freebase id starts with `/m/toy_`, and
-ids count from 1 upward.
+Real are the frequency of each genre and which genres occur together: `genre_sets.json` holds, for 28 genres, how many
+movies of the CMU metadata carry exactly each set of them (`tools/make_genre_sets.py` counts), and the genre sets of the
+documents are a systematic sample of that table. All else is generated, including titles, dates and plots. Each title says
+so, each Freebase id starts with `/m/toy_`, and ids count from 1.
 
-A plot fills the slots of a few sentence patterns with the phrases of `toy_phrases.toml`. A genre shows in
-themes, never by its name, and is meant to be hard to read off: a genre of the document may stay
-unexpressed, a genre it does not carry may show, some phrases belong to several genres, and rare genres
-are seen in few of their wordings.
+A plot fills the slots of a few sentence patterns with the phrases of `toy_phrases.toml`. A genre shows in themes, never by
+its name, and is hard to recognise on purpose: a genre of the document may not show, a genre it does not carry may show,
+some phrases belong to several genres, and rare genres show only a few of their phrases.
 
-The 2,400 documents with a plot and a genre come with rows that a reader has to count: movies without a
-plot, movies without a genre, and plots without a movie (constants below).
+Besides the 2,400 documents with a plot and a genre there are rows that a reader must drop and count: movies without a plot,
+movies without a genre, and plots without a movie (constants below).
 
-The bytes depend on the seed alone: every choice is made with `random.Random(seed).random()`, which Python
-keeps stable across versions and machines.
+The bytes depend on the seed alone: every choice is made with `random.Random(seed).random()`, which is the same in all
+versions of Python and on all machines.
 """
 
 import json
@@ -25,7 +23,7 @@ import tomllib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from afl_helpers.data.genres import genre_sets
 from afl_helpers.errors import UsageError
@@ -35,18 +33,18 @@ T = TypeVar("T")
 N_DOCUMENTS = 2400  # movies with a plot and at least one genre
 MOVIES_WITHOUT_PLOT = 12
 MOVIES_WITHOUT_GENRE = 8  # they have a plot
-PLOTS_WITHOUT_MOVIE = 5  # their ids are in no row of the metadata
+PLOTS_WITHOUT_MOVIE = 5  # the metadata lacks their ids
 MIN_WORDS, MAX_WORDS = 30, 48
 
 EXPRESSED = 0.85  # probability that a genre of the document shows in its plot
-SECOND_CUE = 0.45  # probability that a slot left over goes to a genre that shows already
-FOREIGN_CUE = 0.02  # probability that a slot left over goes to a genre of some other document
+SECOND_CUE = 0.45  # probability that a free slot shows a genre that shows already
+FOREIGN_CUE = 0.02  # probability that a free slot shows a genre of some other document
 REMARK = 0.4  # probability of a neutral remark between the two events
 SHARED_CUE = 0.15  # probability that a genre shows by a phrase that belongs to several genres
 
 SLOTS = ("who", "place", "goal", "event", "event", "end")
 
-# {name} is the full name of the main person, who is {n} and {they} afterwards.
+# {name} is the full name of the main character, who is {n} and {they} afterwards.
 OPENINGS = (
     ("{name} is WHO PLACE.", "{they} GOAL."),
     ("PLACE, {name}, WHO, GOAL.",),
@@ -105,32 +103,29 @@ TITLES = (
     "The {noun} and the {second}",
 )
 
-LANGUAGES = (
+LANGUAGES: tuple[dict[str, str], ...] = (
     {"/m/02h40lc": "English Language"}, {"/m/02h40lc": "English Language"}, {"/m/064_8sq": "French Language"},
     {"/m/06nm1": "Spanish Language"}, {"/m/03k50": "Hindi Language"}, {},
 )  # fmt: skip
-COUNTRIES = (
+COUNTRIES: tuple[dict[str, str], ...] = (
     {"/m/09c7w0": "United States of America"}, {"/m/07ssc": "United Kingdom"}, {"/m/03rk0": "India"},
     {"/m/0f8l9c": "France"}, {},
 )  # fmt: skip
 
 
 def toy_files(seed: int = 0) -> dict[str, bytes]:
-    """The two files of the embedded corpus, by their names in the CMU archive.
+    """Generate the two files of the embedded corpus; return their content by their names in the CMU archive.
+
+    Both are in CMU's layout (see `sources/cmu.py`), in UTF-8, with "\\n" as line end.
 
     Args:
         seed: a non-negative integer; the same seed gives the same bytes everywhere.
-
-    Returns:
-        `movie.metadata.tsv` (tab-separated: Wikipedia id, Freebase id, title, date, revenue, runtime, and
-        JSON objects of languages, countries and genres) and `plot_summaries.txt` (id, tab, plot), both UTF-8 with
-        "\\n" line ends.
 
     Raises:
         UsageError: the seed is not a non-negative integer.
     """
     if not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"seed is {seed!r}: give a non-negative integer")
+        raise UsageError(f"seed is {seed!r}; pass a non-negative integer")
     rng = random.Random(seed)
     documents = _draw_sets(rng, N_DOCUMENTS)
     entries = [(genres, True) for genres in documents]
@@ -148,7 +143,7 @@ def toy_files(seed: int = 0) -> dict[str, bytes]:
 
 
 @cache
-def _phrases() -> dict:
+def _phrases() -> dict[str, Any]:
     return tomllib.loads((files("afl_helpers.data.sources") / "toy_phrases.toml").read_text(encoding="utf-8"))
 
 
@@ -156,22 +151,22 @@ def _choose(rng: random.Random, items: Sequence[T]) -> T:
     return items[int(rng.random() * len(items))]
 
 
-def _shuffle(rng: random.Random, items: list) -> None:
+def _shuffle(rng: random.Random, items: list[T]) -> None:
     for last in range(len(items) - 1, 0, -1):
         other = int(rng.random() * (last + 1))
         items[last], items[other] = items[other], items[last]
 
 
 def _draw_sets(rng: random.Random, n: int) -> list[tuple[int, ...]]:
-    """A systematic sample of `n` genre sets: every total/n-th movie of the table, from a random start.
+    """Draw a systematic sample of `n` genre sets: every (total / n)-th movie of the table, from a random start.
 
-    The table is ordered by rarest genre first (positions are by frequency), so that the count of a rare genre
-    is within one of its expected value whatever the start.
+    The table is ordered by rarest genre first (positions are by frequency), so that the count of a rare genre differs
+    from its expected value by at most one.
     """
     counts = genre_sets()[1]
     ordered = sorted(counts, key=lambda genres: genres[::-1], reverse=True)
     total = sum(counts.values())
-    position = int(rng.random() * total)  # in n-ths of a movie, so that all arithmetic is on integers
+    position = int(rng.random() * total)  # in n-ths of a movie, so that all numbers are integers
     drawn, passed = [], 0
     for genres in ordered:
         passed += counts[genres] * n
@@ -182,7 +177,7 @@ def _draw_sets(rng: random.Random, n: int) -> list[tuple[int, ...]]:
 
 
 def _assign_genres(rng: random.Random, genres: tuple[int, ...], documents: list[tuple[int, ...]]) -> list[int | None]:
-    """The genre that each slot of a plot is about, None where it is neutral."""
+    """Return the genre that each slot of a plot shows; None for a neutral slot."""
     shown = [genre for genre in genres if rng.random() < EXPRESSED]
     _shuffle(rng, shown)
     slots: list[int | None] = list(shown[: len(SLOTS)])
@@ -199,7 +194,7 @@ def _assign_genres(rng: random.Random, genres: tuple[int, ...], documents: list[
 
 
 def _phrase(rng: random.Random, slot: str, genre: int | None, used: list[str]) -> str:
-    """A phrase for a slot that the plot has not used, its alternatives chosen."""
+    """Return a phrase for a slot that the plot has not used yet, with its alternatives chosen."""
     tables = _phrases()
     if genre is None:
         own, shared = tables["neutral"][slot], []
@@ -220,14 +215,14 @@ def _synonyms() -> dict[str, list[str]]:
 
 
 def _expand(rng: random.Random, phrase: str) -> str:
-    """One of the alternatives of each `[a|b]`, then one of the synonyms of each word that has some."""
+    """Choose one alternative of each `[a|b]`, then one synonym of each word that has synonyms."""
     phrase = re.sub(r"\[([^\[\]]*)\]", lambda match: _choose(rng, match[1].split("|")), phrase)
     synonyms = _synonyms()
     return re.sub(r"[a-z][a-z-]*", lambda match: _choose(rng, synonyms.get(match[0], [match[0]])), phrase)
 
 
 def _plot(rng: random.Random, genres: tuple[int, ...], documents: list[tuple[int, ...]]) -> str:
-    """A plot of `MIN_WORDS` to `MAX_WORDS` words: drawn again until it has that length."""
+    """Return a plot of `MIN_WORDS` to `MAX_WORDS` words, drawn again until it has that length."""
     while True:
         plot = _draft(rng, genres, documents)
         if MIN_WORDS <= len(plot.split()) <= MAX_WORDS:
@@ -235,7 +230,7 @@ def _plot(rng: random.Random, genres: tuple[int, ...], documents: list[tuple[int
 
 
 def _draft(rng: random.Random, genres: tuple[int, ...], documents: list[tuple[int, ...]]) -> str:
-    """An opening of one or two sentences, two events with or without a remark between them, and an ending."""
+    """Return an opening of one or two sentences, two events, perhaps with a remark between them, and an ending."""
     drawn = zip(SLOTS, _assign_genres(rng, genres, documents), strict=True)
     used: list[str] = []
     who, place, goal, first, second, end = [_phrase(rng, slot, genre, used) for slot, genre in drawn]
@@ -251,7 +246,7 @@ def _draft(rng: random.Random, genres: tuple[int, ...], documents: list[tuple[in
 
 
 def _with_people(rng: random.Random, sentences: list[str]) -> str:
-    """The sentences joined, with the names and pronouns of two people in place of the marks."""
+    """Join the sentences, and replace the marks by the names and pronouns of two people."""
     *first_names, surnames = _choose(rng, NAMES)
     gender = int(rng.random() * 2)
     name = _choose(rng, first_names[gender].split())
@@ -260,13 +255,13 @@ def _with_people(rng: random.Random, sentences: list[str]) -> str:
     other = _choose(rng, others)
     marks = {"name": f"{name} {_choose(rng, surnames.split())}", "n": name, "o": other}
     marks |= {"they": they, "them": them, "their": their}
-    # The second person is introduced where first named.
+    # The second person is introduced when first named.
     text = "\n".join(sentences).replace("{o}", f"{{their}} {_choose(rng, RELATIONS)} {{o}}", 1)
     return " ".join(line[0].upper() + line[1:] for line in text.format(**marks).split("\n"))
 
 
 def _metadata_row(rng: random.Random, movie_id: int, genres: tuple[int, ...]) -> str:
-    """One line of the metadata; one movie in ten has a revenue."""
+    """Return one line of the metadata; one movie in ten has a revenue."""
     names = genre_sets()[0]
     ids = list(names)
     title = _choose(rng, TITLES).format(

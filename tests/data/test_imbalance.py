@@ -1,0 +1,18 @@
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.stats import gmean
+
+from afl_helpers.data.imbalance import imbalance_ratios, scumble
+
+
+def test_imbalance_ratio_is_the_largest_count_over_each():
+    assert imbalance_ratios([9, 3, 1, 0]).tolist() == [1.0, 3.0, 9.0, np.inf]
+
+
+def test_scumble_is_its_definition_document_by_document():
+    labels = (np.random.default_rng(0).random((40, 7)) < [0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0]).astype(np.uint8)
+    ratios = imbalance_ratios(labels.sum(0))
+    expected = [1 - gmean(ratios[row == 1]) / ratios[row == 1].mean() if row.any() else 0.0 for row in labels]
+    assert scumble(labels) == pytest.approx(expected, abs=1e-12)
+    assert scumble(sparse.csr_array(labels)) == pytest.approx(expected, abs=1e-12)

@@ -1,0 +1,77 @@
+"""Errors meant for users, and optional packages that are not installed."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from afl_helpers import errors
+from afl_helpers.__main__ import main
+from afl_helpers.errors import MissingExtraError, UserError, first_line, require
+
+OPTIONAL = ("datasets", "iterstrat", "pandas", "pooch", "requests", "sklearn", "torch", "transformers")
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_keeps_its_words_for_the_command_line(kind):
+    assert kind("pass a").command_line == "pass a"
+    error = pickle.loads(pickle.dumps(kind("pass a", command_line="pass --a")))
+    assert type(error) is kind and str(error) == "pass a" and error.command_line == "pass --a"
+
+
+def test_the_first_line_of_an_error():
+    assert first_line(ValueError("\ntoo short\nat byte 7")) == "too short"
+    assert first_line(ValueError(" ")) == "ValueError"
+
+
+def test_a_missing_package_is_one_sentence_with_the_command_that_installs_it():
+    assert require("json", "data", "reading") is sys.modules["json"]
+    with pytest.raises(MissingExtraError) as error:
+        require("no_such_module", "data", "split()")
+    assert str(error.value) == 'split() needs no_such_module; run: pip install "afl-helpers[data]"'
+
+
+def test_the_command_line_prints_it_without_a_traceback(monkeypatch, capsys, tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text("text,labels\n" + "".join(f"text {i},a\n" for i in range(20)))
+    monkeypatch.setitem(sys.modules, "iterstrat", None)
+    monkeypatch.delitem(sys.modules, "iterstrat.ml_stratifiers", raising=False)
+    assert main(["train", str(table), "--probe"]) == 1
+    error = capsys.readouterr().err
+    assert error == 'error: split() needs iterstrat.ml_stratifiers; run: pip install "afl-helpers[data]"\n'
+
+
+CORE = f"""
+import sys
+for name in {OPTIONAL}:
+    sys.modules[name] = None  # as if it were not installed
+from afl_helpers.augment.oversampling import resample
+from afl_helpers.data import load_corpus
+from afl_helpers.errors import MissingExtraError
+corpus = load_corpus("toy").select_labels(top=4)
+print(len(corpus), len(resample(corpus.labels, "ml_ros")) > len(corpus))
+for call in (corpus.split, corpus.to_dataset, corpus.to_frame, lambda: load_corpus("cmu")):
+    try:
+        call()
+    except MissingExtraError as error:
+        print(error)
+"""
+
+
+@pytest.mark.processes
+def test_corpora_are_read_with_numpy_and_scipy_alone(monkeypatch):
+    monkeypatch.delenv("AFL_DATA_DIR", raising=False)
+    monkeypatch.delenv("AFL_CACHE_DIR", raising=False)
+    done = subprocess.run([sys.executable, "-c", CORE], capture_output=True, text=True, timeout=300)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert lines[0].endswith(" True")
+    assert [line.split(" needs ")[0] for line in lines[1:]] == [
+        "split()",
+        "to_dataset()",
+        "to_frame()",
+        "finding the user's cache folder",
+    ]
+    assert all(line.endswith('; run: pip install "afl-helpers[data]"') for line in lines[1:])
