@@ -23,9 +23,7 @@ MATHJAX = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
 VEGA_SCRIPT = "vega-bundle.js"
 #: What a link, script or style of the icon fonts, of the live-code script and of MathJax can be told by.
 ICONS, LIVE_CODE, FORMULAS = "vendor/fontawesome", re.compile("thebe", re.IGNORECASE), "mathjax/tex-chtml.js"
-FONT_SOURCES = re.compile(
-    r"src:url\(([^)]*)\.woff2\) format\(\"woff2\"\)(,url\([^)]*\) format\(\"truetype\"\))?"
-)
+FONT_SOURCES = re.compile(r"src:url\(([^)]*)\.woff2\) format\(\"woff2\"\)(,url\([^)]*\) format\(\"truetype\"\))?")
 ICON_RULE = re.compile(r"(\.fa-[^{}]*:before)\{content:\"\\([0-9a-f]+)\"\}")
 
 
