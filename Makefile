@@ -18,7 +18,7 @@ BUILD := $(OFFLINE) $(BIN)/python tools/build_book.py --jobs $(JOBS)
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf serve lab student test test-fast test-slow study bench bench-peers lock audit clean
+.PHONY: help book pdf serve lab student lint test test-fast test-slow study bench bench-peers lock audit clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,8 +32,9 @@ book: $(READY) ## execute every chapter, JOBS=2 at a time, and render the book i
 pdf: book ## print the built book through Chromium into _build/afl-bert-book.pdf
 	@$(BIN)/python tools/make_pdf.py
 
-serve: $(READY) ## show the built book on localhost, compressed (PORT=8000)
-	@$(BIN)/python tools/serve.py --port $(PORT)
+serve: ## show the built book on localhost (PORT=8000)
+	@test -f _build/html/index.html || { echo "There is no built book yet; run \`make book\` first." >&2; exit 1; }
+	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
 lab: $(READY) ## open the chapters in JupyterLab
 	@cd book && ../$(BIN)/jupyter lab index.ipynb
@@ -41,12 +42,16 @@ lab: $(READY) ## open the chapters in JupyterLab
 student: $(READY) ## write the chapters without solutions into _build/student
 	@$(BIN)/python tools/make_student.py
 
-test: $(READY) ## run every test that needs at most minutes: the build, the package, the chapters
+lint: $(READY) ## check style, types, spelling, notebooks, sizes and secrets (what a commit is checked for)
+	@if git rev-parse --git-dir >/dev/null 2>&1; then PRE_COMMIT_HOME=$(VENV)/pre-commit $(BIN)/pre-commit run --all-files; \
+	else echo "This is no git checkout, so there are no committed files to check."; fi
+
+test: lint ## run every test that needs at most minutes: the checks, the build, the package, the chapters
 	@$(BUILD)
 	$(PYTEST) -m "not slow"
 	$(PYTEST) --dist loadfile --nbval-lax --nbval-cell-timeout 600 $(NOTEBOOKS)
 
-test-fast: $(READY) ## run the unit tests (under 3 minutes)
+test-fast: lint ## run the checks and the unit tests (under 3 minutes)
 	$(PYTEST) -m "not slow and not packaging and not processes and not book"
 
 test-slow: $(READY) ## run the tests that take long and are in no other target

@@ -1,3 +1,3 @@
 """Losses, data, training and evaluation for imbalanced multi-label learning, after the paper AFL-BERT."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

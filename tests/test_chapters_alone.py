@@ -11,8 +11,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import setup_cells
 import torch
-import yaml
 from nbclient import NotebookClient
 
 pytestmark = pytest.mark.processes
@@ -47,10 +47,12 @@ def bare_python(tmp_path) -> Path:
 def test_a_chapter_opened_alone_installs_the_package_and_works(bare_python, tmp_path):
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         pytest.skip("this is not a git checkout, so it cannot stand for the repository")
-    address = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+    address = "https://github.com/somebody/their-book"
     folder = tmp_path / "content"
     folder.mkdir()
-    shutil.copy(BOOK / "index.ipynb", folder / "chapter.ipynb")
+    chapter = json.loads((BOOK / "index.ipynb").read_text(encoding="utf-8"))
+    chapter = setup_cells.with_setup(chapter, setup_cells.source(address, setup_cells.version()))
+    (folder / "chapter.ipynb").write_text(json.dumps(chapter), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AFL_", "PYTHON"))}
     environment |= {
         # This checkout takes the place of the address; pip builds with the setuptools that is here.
@@ -70,7 +72,7 @@ def test_a_chapter_opened_alone_installs_the_package_and_works(bare_python, tmp_
     cells = [
         cell for cell in json.loads((folder / "chapter.ipynb").read_text())["cells"] if cell["cell_type"] == "code"
     ]
-    assert (folder / "afl-bert-book" / "results").is_dir()
+    assert (folder / "their-book" / "results").is_dir()
     assert any("image/svg+xml" in output.get("data", {}) for cell in cells for output in cell["outputs"])
     where = "import afl_helpers; print(afl_helpers.__file__)"
     found = subprocess.run([bare_python, "-c", where], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -1,21 +1,22 @@
-"""The repository's promises: one set of dependencies, stripped notebooks, no path or host of one machine."""
+"""The repository's promises: one set of dependencies, one address or none, no path or host of one machine."""
 
 import json
-import os
 import re
+import shutil
 import socket
 import subprocess
 import tomllib
 from pathlib import Path
 
 import audit
+import check_notebooks
 import pytest
 import pytest_socket
+import setup_cells
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import afl_helpers
 from afl_helpers.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ def declared() -> dict[str, Requirement]:
     """Every requirement of pyproject.toml by name, the extras included."""
     lines = list(PROJECT["project"]["dependencies"])
     for extra in PROJECT["project"]["optional-dependencies"].values():
-        lines += extra
+        lines += [line for line in extra if not line.startswith("afl-helpers[")]
     return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
 
 
@@ -50,10 +51,6 @@ def repository_files() -> list[Path]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this is not a git checkout, so its files cannot be listed")
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-
-
-def notebooks() -> list[Path]:
-    return sorted((ROOT / "book").glob("*.ipynb"))
 
 
 def test_conda_names_the_same_packages_and_bounds() -> None:
@@ -105,24 +102,6 @@ def test_no_file_names_a_path_or_package_host_of_one_machine() -> None:
     assert found == []
 
 
-SECRET = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bhf_[A-Za-z0-9]{30,}\b"
-    r"|\bpypi-[A-Za-z0-9_-]{50,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|(?i:password|secret|token|api_key)\s*[=:]\s*[\"'][^\"'\s]{8,}[\"']"
-)
-
-
-def test_no_file_holds_a_secret() -> None:
-    assert SECRET.search('token = "abcdefgh12345"') and SECRET.search("-----BEGIN RSA " + "PRIVATE KEY-----")
-    me = Path(__file__).resolve()
-    found = {
-        f"{path.relative_to(ROOT)}: {match.group()[:60]}"
-        for path in repository_files()
-        if path != me and path.suffix not in {".png", ".npz"}
-        for match in SECRET.finditer(path.read_text(encoding="utf-8", errors="replace"))
-    }
-    assert found == set()
-
-
 def test_tests_cannot_reach_the_network() -> None:
     with pytest.raises(pytest_socket.SocketConnectBlockedError):
         socket.create_connection(("192.0.2.1", 80), timeout=1)
@@ -145,49 +124,11 @@ def test_licences_that_need_a_look_are_told_from_permissive_ones(licence: str, p
     assert audit.is_permissive(licence) == permissive
 
 
-def test_no_file_is_large() -> None:
-    large = {str(path.relative_to(ROOT)): path.stat().st_size for path in repository_files()}
-    assert {name: size for name, size in large.items() if size > 1_000_000} == {}
-
-
-@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
-def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
-    notebook = json.loads(path.read_text())
-    for cell in notebook["cells"]:
-        if cell["cell_type"] != "code" or "nbval-check-output" in cell["metadata"].get("tags", []):
-            continue
-        assert cell["outputs"] == [] and cell["execution_count"] is None, f"{path.name}, cell {cell.get('id')}"
-    assert "widgets" not in notebook["metadata"]
-    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
-
-
 def test_every_page_of_the_table_of_contents_has_a_file_and_the_reverse() -> None:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     pages = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
     files = {f"book/{path.stem}" for pattern in ("*.ipynb", "*.md") for path in (ROOT / "book").glob(pattern)}
     assert pages == files
-
-
-def test_make_alone_lists_every_target() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.search(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE).group(1).split())
-    shown = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert {line.split()[1] for line in shown.stdout.splitlines()} == targets
-    assert {"book", "serve", "lab", "test", "test-fast", "test-slow", "study", "bench", "clean"} <= targets
-
-
-def test_the_citation_names_this_version() -> None:
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert citation["version"] == afl_helpers.__version__
-    assert citation["references"][0]["doi"] == "10.14569/IJACSA.2025.0160749"
-
-
-def test_ci_runs_the_tests_that_the_readme_names() -> None:
-    script = ROOT / ".ci" / "run"
-    assert os.access(script, os.X_OK)
-    assert "make test" in script.read_text()
-    readme = (ROOT / "README.md").read_text()
-    assert "make test" in readme and "make book" in readme
 
 
 def test_the_page_of_losses_has_a_section_for_each():
@@ -201,3 +142,104 @@ def test_the_page_of_losses_has_a_section_for_each():
             f'loss_curves("{name}"',
         ):
             assert needed in text, f"book/losses.ipynb lacks {needed}"
+
+
+def extras_of(name: str) -> set[str]:
+    """The names of the packages that an extra brings, those of the extras that it includes among them."""
+    found = set()
+    for line in map(Requirement, PROJECT["project"]["optional-dependencies"][name]):
+        included = [extras_of(extra) for extra in line.extras] if line.name == "afl-helpers" else [{line.name}]
+        found = found.union(*included)
+    return found
+
+
+def test_the_core_is_small_and_extras_include_what_they_build_on():
+    core = {Requirement(line).name for line in PROJECT["project"]["dependencies"]}
+    assert core == {"numpy", "scipy", "torch"}
+    assert extras_of("data") < extras_of("train") < extras_of("chapters") < extras_of("book") < extras_of("test")
+    assert extras_of("lint") < extras_of("test")
+
+
+def test_the_check_of_notebooks_finds_outputs_counts_and_widgets():
+    code = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None}
+    output = [{"output_type": "stream", "name": "stdout", "text": "1"}]
+    promised = code | {"metadata": {"tags": ["nbval-check-output"]}, "outputs": output, "execution_count": 1}
+    assert check_notebooks.problems({"cells": [code, promised, {"cell_type": "markdown"}], "metadata": {}}) == []
+    cells = [code | {"outputs": output}, code, code | {"execution_count": 1}]
+    found = check_notebooks.problems({"cells": cells, "metadata": {"widgets": {}}})
+    assert [line.split(" (")[0] for line in found] == ["cell 1", "cell 3", "the state of widgets is stored"]
+
+
+# The address of the repository.
+
+CODE_HOST = re.compile(r"\b(?:github|gitlab|bitbucket|codeberg)\.(?:com|org)/([\w.-]+/[\w.-]+)", re.IGNORECASE)
+OWN_NAME = re.compile(r"/afl[-_]?(bert|helpers)", re.IGNORECASE)
+#: What programs read; apart from these, a link to a repository of somebody else is welcome.
+READ_BY_PROGRAMS = re.compile(
+    r"^(\.ci/|\.github/|binder/|tools/(?!setup_cells)|Makefile$|_config\.yml$|_toc\.yml$|CITATION\.cff$|[\w.]+\.(toml|yml|yaml)$)"
+)
+
+
+def places(root: Path, names: list[str]) -> dict[str, list[str]]:
+    """The files that name a repository which is, or would be taken for, this project's own: name -> what they name."""
+    found = {}
+    for name in names:
+        try:
+            text = (root / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        own = [place for place in CODE_HOST.findall(text) if READ_BY_PROGRAMS.match(name) or OWN_NAME.search(place)]
+        if own:
+            found[name] = own
+    return found
+
+
+def test_while_there_is_no_address_no_file_names_one() -> None:
+    if address := setup_cells.address():
+        pytest.skip(f"the owner has set the address, {address}")
+    names = [path.relative_to(ROOT).as_posix() for path in repository_files()]
+    assert places(ROOT, [name for name in names if name != "tests/test_repository.py"]) == {}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """What the address and the version are written to, in a copy."""
+    (tmp_path / "book").mkdir()
+    (tmp_path / "afl_helpers").mkdir()
+    chapters = [path.relative_to(ROOT).as_posix() for path in (ROOT / "book").glob("*.ipynb")]
+    for name in ("_config.yml", "CITATION.cff", "afl_helpers/__init__.py", *chapters):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_every_place_holds_the_address_and_version_of_this_repository(copy: Path) -> None:
+    before = contents(copy)
+    setup_cells.write(copy)
+    assert contents(copy) == before, "run `python tools/setup_cells.py`"
+
+
+def test_one_command_sets_the_address_everywhere_and_takes_it_away(copy: Path) -> None:
+    assert setup_cells.main(["--address", ""], root=copy) == 0
+    without = contents(copy)
+    assert places(copy, list(without)) == {}
+    assert setup_cells.main(["--address", "https://github.com/somebody/their-book.git/"], root=copy) == 0
+    assert setup_cells.address(copy) == "https://github.com/somebody/their-book"
+    named = {name for name, text in contents(copy).items() if b"https://github.com/somebody/their-book" in text}
+    assert named == set(without) - {"afl_helpers/__init__.py"}
+    citation = yaml.safe_load((copy / "CITATION.cff").read_text())
+    assert citation["repository-code"] == "https://github.com/somebody/their-book"
+    assert setup_cells.main(["--address", ""], root=copy) == 0
+    assert contents(copy) == without
+
+
+@pytest.mark.parametrize("address", ["github.com/a/b", "https://example.org/a/b", "https://github.com/a", "a"])
+def test_an_address_that_services_cannot_use_is_refused(copy: Path, address: str, capsys) -> None:
+    before = contents(copy)
+    with pytest.raises(SystemExit):
+        setup_cells.main(["--address", address], root=copy)
+    assert f"--address is {address}; pass one of the form" in capsys.readouterr().err
+    assert contents(copy) == before

@@ -18,40 +18,39 @@ FORK = "https://github.com/somebody/their-book"
 SITE = "https://somebody.example/their-book"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """Two pages built with a fork's repository, a published address and a hub."""
-    source = tmp_path_factory.mktemp("fork")
+def build(source: Path, repository: str, published: str) -> Path:
+    """Build two pages with the book's settings, this repository, a published address and a hub; warnings are errors."""
     (source / "book").mkdir()
     for folder in ("_ext", "_static"):
         shutil.copytree(ROOT / "book" / folder, source / "book" / folder)
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    config["repository"]["url"] = FORK
+    config["repository"]["url"] = repository
     config["launch_buttons"]["jupyterhub_url"] = "https://hub.example"
-    config["html"]["baseurl"] = SITE
+    config["html"]["baseurl"] = published
     config["execute"]["execute_notebooks"] = "off"
     shutil.copy(ROOT / "references.bib", source)
+    shutil.copy(ROOT / "CITATION.cff", source)
     (source / "_config.yml").write_text(yaml.safe_dump(config))
     (source / "_toc.yml").write_text("format: jb-book\nroot: book/start\nchapters:\n- file: book/chapter\n")
-    (source / "book" / "start.md").write_text("# Start\n\nWhat this site is about.\n")
+    start = "# Start\n\nWhat this site is about. How to cite: [CITATION.cff](../CITATION.cff).\n"
+    (source / "book" / "start.md").write_text(start)
     cells = [
         {"cell_type": "markdown", "id": "a", "metadata": {}, "source": '# A chapter\n\nIts "first" sentence & no more.'}
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     chapter = {"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}
     (source / "book" / "chapter.ipynb").write_text(json.dumps(chapter))
-    command = [
-        Path(sys.executable).parent / "jupyter-book",
-        "build",
-        "-W",
-        "--keep-going",
-        "--path-output",
-        source / "out",
-        source,
-    ]
+    program = Path(sys.executable).parent / "jupyter-book"
+    command = [program, "build", "-W", "--keep-going", "--path-output", source / "out", source]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return source / "out" / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The site of a fork: its repository, its published address."""
+    return build(tmp_path_factory.mktemp("fork"), FORK, SITE)
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +81,19 @@ def test_the_sitemap_lists_every_page(site):
     found = {element.text for element in ElementTree.parse(site / "sitemap.xml").iter() if element.tag.endswith("loc")}
     assert found == {f"{SITE}/book/{name}.html" for name in ("start", "chapter")}
     assert all((site / address.removeprefix(f"{SITE}/")).is_file() for address in found)
+
+
+def test_without_an_address_no_page_points_to_a_repository(tmp_path):
+    """The site before its owner has a repository: no launch button, no card with an address, no sitemap."""
+    html = build(tmp_path, "", "")
+    for name in ("start", "chapter"):
+        page = BeautifulSoup((html / "book" / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        links = [tag[key] for key in ("href", "content") for tag in page.find_all(attrs={key: True})]
+        places = ("mybinder", "colab", "hub.example", "github", "gitlab")
+        assert [link for link in links if any(place in link for place in places)] == []
+        assert page.find("meta", property="og:url") is None and page.find("link", rel="canonical") is None
+        assert page.find(class_="dropdown-launch-buttons") is None
+    assert not (html / "sitemap.xml").exists()
+    links = BeautifulSoup((html / "book" / "start.html").read_text(encoding="utf-8"), "html.parser").find_all("a")
+    citation = next(link["href"] for link in links if link.get("href", "").endswith("CITATION.cff"))
+    assert (html / "book" / citation).resolve().is_file()

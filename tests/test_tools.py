@@ -1,16 +1,11 @@
-"""The scripts behind make: set-up, build key, server, lock."""
+"""The scripts behind make: set-up, build key, lock, chapters for students, setup cells."""
 
-import functools
-import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-import urllib.request
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import build_book
@@ -19,13 +14,11 @@ import make_environment
 import make_student
 import nbformat
 import pytest
-import serve
 import setup_cells
 import yaml
 from jupyter_cache import get_cache
 from run_chapters import is_cached, run_chapters
 
-from afl_helpers import __version__
 from afl_helpers.chapters.profiles import PROFILES
 
 #: Seconds to wait for what other processes do; a busy machine takes minutes to start a kernel.
@@ -192,45 +185,6 @@ def test_the_lock_drops_torch_and_the_gpu_libraries_with_their_hashes() -> None:
     assert lock.without_torch(entries.format(gpu)) == entries.format("")
 
 
-@pytest.fixture
-def address(tmp_path: Path):
-    """The address of a server over a folder with one page, one script and one picture."""
-    (tmp_path / "index.html").write_text("<p>page</p>" * 100)
-    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(serve.Handler, directory=str(tmp_path)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def get(url: str, encoding: str = "gzip"):
-    return urllib.request.urlopen(urllib.request.Request(url, headers={"Accept-Encoding": encoding}))
-
-
-def test_pages_are_served_compressed(address: str, tmp_path: Path) -> None:
-    for url in (f"{address}/", f"{address}/index.html?v=1"):
-        with get(url) as answer:
-            assert answer.headers["Content-Encoding"] == "gzip"
-            assert answer.headers["Content-Type"] == "text/html"
-            assert gzip.decompress(answer.read()) == (tmp_path / "index.html").read_bytes()
-
-
-def test_a_picture_and_a_plain_client_get_plain_bytes(address: str, tmp_path: Path) -> None:
-    with get(f"{address}/picture.png") as answer:
-        assert answer.headers["Content-Encoding"] is None
-        assert answer.read() == b"\x89PNG"
-    with get(f"{address}/index.html", encoding="identity") as answer:
-        assert answer.read() == (tmp_path / "index.html").read_bytes()
-
-
-def test_what_is_not_there_is_404_and_nothing_outside_is_served(address: str, tmp_path: Path) -> None:
-    (tmp_path.parent / "secret.html").write_text("secret")
-    for path in ("/none.html", "/../secret.html", "/%2e%2e/secret.html"):
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            get(address + path)
-
-
 def notebook(*cells: tuple[str, str]) -> dict:
     return {
         "cells": [
@@ -275,7 +229,7 @@ def test_every_chapter_keeps_its_exercises_and_loses_its_solutions() -> None:
 
 
 def test_a_chapter_opened_alone_fetches_the_book_before_its_own_code() -> None:
-    text = setup_cells.source("https://example.org/a/my-book/", "1.2")
+    text = setup_cells.source("https://example.org/a/my-book", "1.2")
     assert "--branch v1.2 https://example.org/a/my-book" in text and "%cd my-book/book" in text
     cells = setup_cells.with_setup(notebook(("markdown", "# A"), ("code", "a = 1"), ("code", "b = 2")), text)["cells"]
     assert [cell["id"] for cell in cells][1] == "setup" and "".join(cells[1]["source"]) == text and len(cells) == 4
@@ -283,13 +237,10 @@ def test_a_chapter_opened_alone_fetches_the_book_before_its_own_code() -> None:
     assert len(again) == 4 and "".join(again[1]["source"]) == "other"
 
 
-def test_every_chapter_starts_with_the_setup_cell_of_this_repository_and_version() -> None:
-    address = yaml.safe_load((setup_cells.ROOT / "_config.yml").read_text())["repository"]["url"]
-    for path in setup_cells.CHAPTERS:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        assert setup_cells.with_setup(before, setup_cells.source(address, __version__)) == before, (
-            "run tools/setup_cells.py"
-        )
+def test_without_an_address_the_first_cell_of_a_chapter_runs_nothing() -> None:
+    lines = setup_cells.source("", "1.2").splitlines()
+    assert all(line.startswith("#") for line in lines)
+    assert "make lab" in lines[1] + lines[2] and "clone" not in "".join(lines)
 
 
 def test_a_build_that_knows_its_address_says_so(tmp_path, monkeypatch) -> None:

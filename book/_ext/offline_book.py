@@ -23,6 +23,7 @@ MATHJAX = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
 VEGA_SCRIPT = "vega-bundle.js"
 #: What a link, script or style of the icon fonts, of the live-code script and of MathJax can be told by.
 ICONS, LIVE_CODE, FORMULAS = "vendor/fontawesome", re.compile("thebe", re.IGNORECASE), "mathjax/tex-chtml.js"
+FONT_SOURCES = re.compile(r"src:url\(([^)]*)\.woff2\) format\(\"woff2\"\)(,url\([^)]*\) format\(\"truetype\"\))?")
 ICON_RULE = re.compile(r"(\.fa-[^{}]*:before)\{content:\"\\([0-9a-f]+)\"\}")
 
 
@@ -91,8 +92,8 @@ def cut_icons(html: Path) -> None:
             for name in re.findall(r"\.fa-[a-z0-9-]+", names)
         }
         used = used_icons(html, rules)
-        content = ICON_RULE.sub(lambda rule: rule[0] if rule[2] in used else "", content)
-        content = re.sub(r"src:url\(([^)]*)\.woff2\) format\(\"woff2\"\)(,url\([^)]*\) format\(\"truetype\"\))?", r"src:url(\1.woff)", content)
+        content = ICON_RULE.sub(lambda rule, used=used: rule[0] if rule[2] in used else "", content)
+        content = FONT_SOURCES.sub(r"src:url(\1.woff)", content)
         style.write_text(content, encoding="utf-8")
         for font in (folder / "webfonts").glob("*.ttf"):
             subset_font(font, {int(code, 16) for code in used})
@@ -116,7 +117,7 @@ def subset_font(font: Path, code_points: Iterable[int]) -> None:
 
 
 def finish_pages(html: Path) -> None:
-    """Take out of each page the icons' script and preloads, and a role that a list of references cannot have; box drawings."""
+    """Take the icons' script and preloads, and a role that a list of references cannot have, out of each page; box drawings."""
     for path in html.rglob("*.html"):
         content = path.read_text(encoding="utf-8")
         leaner = re.sub(rf'<script[^>]*{ICONS}[^>]*></script>|<link rel="preload"[^>]*{ICONS}[^>]*>', "", content)

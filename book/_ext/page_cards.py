@@ -1,7 +1,8 @@
 """A Sphinx extension that tells search engines and link previews what a page is.
 
 Every page gets a description, its first sentence or two, and Open Graph tags. Where `html_baseurl` is set, cards have a
-picture and the site a `sitemap.xml`; Sphinx itself writes the canonical links then.
+picture and the site a `sitemap.xml`; Sphinx itself writes the canonical links then. Launch buttons need the address of the
+repository: without one they are left out.
 """
 
 import html
@@ -10,6 +11,7 @@ from urllib.parse import urljoin
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 
 CARD = "_static/main-figure.png"
 LONGEST = 200
@@ -55,13 +57,19 @@ def write_sitemap(app: Sphinx, error: Exception | None) -> None:
         return
     addresses = sorted(address(app, f"{name}.html") for name in app.env.found_docs)
     lines = [f"<url><loc>{html.escape(page)}</loc></url>" for page in addresses]
-    text = "\n".join(
-        ['<?xml version="1.0" encoding="UTF-8"?>', '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">', *lines, "</urlset>", ""]
-    )
+    start = ['<?xml version="1.0" encoding="UTF-8"?>', '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">']
+    text = "\n".join([*start, *lines, "</urlset>", ""])
     (Path(app.outdir) / "sitemap.xml").write_text(text, encoding="utf-8")
 
 
+def drop_launch_buttons(app: Sphinx, config: Config) -> None:
+    """Leave out the launch buttons if there is no repository; the theme fails on a page that should have one."""
+    if not config.html_theme_options.get("repository_url"):
+        config.html_theme_options.pop("launch_buttons", None)
+
+
 def setup(app: Sphinx) -> dict:
+    app.connect("config-inited", drop_launch_buttons)
     app.connect("html-page-context", add_tags)
     app.connect("build-finished", write_sitemap)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

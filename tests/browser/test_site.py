@@ -8,11 +8,10 @@ from urllib.parse import urlsplit
 
 import make_pdf
 import pytest
-import serve
 
 pytestmark = pytest.mark.book
 
-PAGES = [str(path.relative_to(serve.HTML)) for path in make_pdf.pages()] + ["genindex.html", "search.html"]
+PAGES = [str(path.relative_to(make_pdf.HTML)) for path in make_pdf.pages()] + ["genindex.html", "search.html"]
 FIRST = PAGES[0]
 CHARTS = [f"book/{name}.html" for name in ("metrics", "focal-loss", "adaptive-gamma")]
 WIDTHS = (360, 768, 1440)
@@ -93,12 +92,12 @@ def test_a_page_is_whole_offline_and_light(context, site, name, record_property)
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_opens_from_disk(context, name):
-    visit = Visit(context, (serve.HTML / name).as_uri())
+    visit = Visit(context, (make_pdf.HTML / name).as_uri())
     assert foreign(visit.requests, "") == [] and visit.complaints == []
 
 
 def test_the_site_is_small():
-    assert sum(path.stat().st_size for path in serve.HTML.rglob("*") if path.is_file()) < ON_DISK
+    assert sum(path.stat().st_size for path in make_pdf.HTML.rglob("*") if path.is_file()) < ON_DISK
 
 
 def test_search_finds_a_word_offline(context, site):
@@ -221,7 +220,9 @@ def test_the_keyboard_reaches_every_control(context, site, name):
 
 
 def test_the_pages_with_charts_are_those_tried_here(site):
-    assert [name for name in PAGES if 'class="vega-chart"' in (serve.HTML / name).read_text(encoding="utf-8")] == CHARTS
+    assert [
+        name for name in PAGES if 'class="vega-chart"' in (make_pdf.HTML / name).read_text(encoding="utf-8")
+    ] == CHARTS
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -290,7 +291,7 @@ def test_print_leaves_the_text_alone(context, site):
 def test_the_pdf_has_the_pages_one_after_the_other_and_an_outline(chromium, site, tmp_path, monkeypatch):
     from pypdf import PdfReader
 
-    chosen = [serve.HTML / f"book/{name}.html" for name in ("focal-loss", "notation")]
+    chosen = [make_pdf.HTML / f"book/{name}.html" for name in ("focal-loss", "notation")]
     monkeypatch.setattr(make_pdf, "TARGET", tmp_path / "book.pdf")
     monkeypatch.setattr(make_pdf, "pages", lambda: chosen)
     # Playwright runs once in a process, so the browser of these tests prints.
