@@ -1,0 +1,3 @@
+"""Every figure of the book."""
+
+from afl_helpers.chapters.figures.concepts import *  # noqa: F403
