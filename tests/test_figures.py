@@ -1,6 +1,10 @@
 """Each figure draws what it is given: points in the data, names on the axes, one style."""
 
+import ast
 import math
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib
@@ -13,7 +17,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from afl_helpers.chapters import figures
-from afl_helpers.chapters.display import loss_card, we_find
+from afl_helpers.chapters.display import loss_card, runs_table, we_find
+from afl_helpers.errors import UsageError
 from afl_helpers.gamma import class_gamma, positive_gradient
 from afl_helpers.losses import LOSSES, focal_loss
 
@@ -77,7 +82,7 @@ def test_gamma_readings_draws_every_reading():
     assert len(drawn) == 8 and axes.xaxis_inverted()
 
 
-def test_paper_comparison_marks_the_papers_figures(table):
+def test_paper_comparison_marks_the_reported_values(table):
     axes = figures.paper_comparison(table, ["bce", "afl"]).axes[0]
     heights = [patch.get_height() for patch in axes.patches]
     assert heights == pytest.approx([0.21] * 7 + [0.41] * 7)
@@ -130,6 +135,29 @@ def test_a_finding_is_escaped():
     assert "a &lt; b" in we_find("a < b").data and 'class="admonition we-find"' in we_find("x").data
 
 
+def test_runs_table_counts_runs_and_seeds_per_corpus():
+    def run(corpus: str, seed: int, converged: bool) -> dict[str, object]:
+        return {
+            "data": {
+                "corpus": corpus,
+                "source": "film plots (2013), masked",
+                "n_labels": 227,
+                "parts": {"train": 1000, "validation": 100, "test": 100},
+            },
+            "config": {"method": "fine_tune", "max_length": 64},
+            "encoder": "minilm",
+            "environment": {"device": "CPU, 2 threads"},
+            "seed": seed,
+            "time": {"converged": converged},
+        }
+
+    table = runs_table([run("a", 0, True), run("a", 0, False), run("a", 1, True), run("b", 0, True)])
+    assert table["a"].tolist() == [
+        "film plots", 227, "1,000 / 100 / 100", "fine-tune", "minilm", 64, "CPU", 3, 2, 1
+    ]  # fmt: skip
+    assert table.columns.tolist() == ["a", "b"] and table.loc["runs", "b"] == 1
+
+
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_loss_card_names_every_parameter_without_leftover_markup(name):
     text = loss_card(name).data
@@ -138,7 +166,7 @@ def test_loss_card_names_every_parameter_without_leftover_markup(name):
     assert "`" not in text and ":func:" not in text and LOSSES[name].fidelity[:20] in text
 
 
-def runs_table():
+def two_settings() -> pd.DataFrame:
     """Two settings and two seeds under three rules; "afl" leads at 0.5 and trails under the other rules."""
     rows = []
     for setting, lead in (("bce", 0.0), ("afl", 0.1)):
@@ -150,11 +178,11 @@ def runs_table():
     return pd.DataFrame(rows)
 
 
-def test_ranks_follow_the_measure_and_its_threshold():
-    found = figures.ranks(runs_table(), ["bce", "afl"])
+def test_ranks_follow_the_metric_and_its_threshold():
+    found = figures.ranks(two_settings(), ["bce", "afl"])
     assert found.loc["afl", "micro F1, at 0.5"] == found.loc["bce", "micro F1, tuned"] == 1
     assert found.loc["bce", "micro F1, at 0.5"] == found.loc["afl", "macro F1, prop. cut"] == 2
-    axes = figures.ranks_by_measure(runs_table(), ["bce", "afl"]).axes[0]
+    axes = figures.ranks_by_metric(two_settings(), ["bce", "afl"]).axes[0]
     assert axes.images[0].get_array().tolist() == found.T.to_numpy().tolist()
     assert [text.get_text() for text in axes.texts[:2]] == ["2", "1"]
 
@@ -162,14 +190,14 @@ def test_ranks_follow_the_measure_and_its_threshold():
 @pytest.mark.parametrize("n_settings", [2, 8])
 def test_ranks_can_be_read_on_their_cells(n_settings):
     settings = list(figures.SETTING_TITLES)[:n_settings]
-    rows = runs_table().query("setting == 'bce' and seed == 0")
+    rows = two_settings().query("setting == 'bce' and seed == 0")
     table = pd.concat(
         [
             rows.assign(setting=name).map(lambda v, i=i: v + i / 100 if isinstance(v, float) else v)
             for i, name in enumerate(settings)
         ]
     )
-    axes = figures.ranks_by_measure(table, settings).axes[0]
+    axes = figures.ranks_by_metric(table, settings).axes[0]
     image = axes.images[0]
     for text in axes.texts:
         column, row = (round(place) for place in text.get_position())
@@ -213,7 +241,7 @@ def test_gamma_slider_draws_the_gamma_and_the_gradient_of_the_package():
     assert shares == pytest.approx((positive_gradient(expected) / positive_gradient(0.0)).tolist())
 
 
-def test_workflow_uses_the_test_part_last_and_alone():
+def test_workflow_uses_the_test_split_last_and_alone():
     texts = [text.get_text() for text in figures.workflow().axes[0].texts]
     assert {"train", "validation", "test"} < set(texts) and "metrics and\nintervals, once" in texts
 
@@ -237,7 +265,7 @@ def test_threshold_slider_has_the_values_of_each_threshold():
     from afl_helpers.evaluation import evaluate
 
     rows = next(iter(figures.threshold_slider(TARGETS, SCORES).specification["datasets"].values()))
-    found = {(row["threshold"], row["measure"]): row for row in rows}
+    found = {(row["threshold"], row["metric"]): row for row in rows}
     expected = evaluate(TARGETS, SCORES, 0.3)
     assert found[0.3, "macro F1"]["value"] == pytest.approx(expected["f1_macro"], abs=1e-4)
     assert found[0.3, "micro AUC of decisions"]["value"] == pytest.approx(
@@ -263,9 +291,9 @@ def test_implied_recall_of_the_first_row_by_hand():
 
 
 def test_paper_pairs_stand_in_every_panel():
-    for axes, column in zip(figures.paper_pairs(runs_table()).axes, figures.AUC_READINGS):
+    for axes, column in zip(figures.paper_pairs(two_settings()).axes, figures.AUC_READINGS):
         ours, *theirs = [line for line in axes.lines if len(line.get_xdata())]
-        assert ours.get_ydata().tolist() == runs_table()[column].tolist()
+        assert ours.get_ydata().tolist() == two_settings()[column].tolist()
         assert (0.4707, pytest.approx(0.7118)) in [(round(x, 4), y) for line in theirs for x, y in line.get_xydata()]
 
 
@@ -296,7 +324,7 @@ def test_differences_in_panels_share_their_rows():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one corpus", "another"]
 
 
-def test_published_figures_stand_beside_ours():
+def test_published_values_stand_beside_ours():
     published = pd.DataFrame({("total", "micro"): {"bce": 0.9}, ("total", "macro"): {"bce": 0.5}})
     ours = pd.DataFrame(
         [
@@ -336,3 +364,68 @@ def test_predictions_are_counted_by_frequency():
     assert left.lines[1].get_xdata().tolist() == [2, 22.5] and left.lines[1].get_ydata().tolist() == [0.5, 0.75]
     assert left.lines[2].get_ydata().tolist() == [1.5, 0.0]
     assert left.get_xlim()[0] > left.get_xlim()[1] and right.get_title() == "two"
+
+
+def test_the_package_offers_every_public_name_of_its_modules():
+    for module in Path(figures.__file__).parent.glob("[a-z]*.py"):
+        body = ast.parse(module.read_text(encoding="utf-8")).body
+        functions = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        shared = {"Look", "one_panel", "panels", "legend_above"}  # for the other modules alone
+        offered = {name for name, home in figures._MODULE_OF.items() if home == module.stem}
+        assert {name for name in functions if not name.startswith("_")} - shared <= offered, module.name
+    assert all(getattr(figures, name) is not None for name in figures.__all__)
+    assert set(figures.__all__) <= set(dir(figures)) and not hasattr(figures, "no_such_figure")
+
+
+@pytest.mark.processes
+def test_the_style_alone_imports_no_charts_and_no_torch():
+    code = (
+        "import sys; from afl_helpers.chapters.figures import PALETTE, set_style, title_of; set_style(svg=False); "
+        "print({'altair', 'sklearn', 'torch'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+def test_no_two_settings_look_the_same():
+    looks = [figures.look_of(setting) for setting in figures.SETTING_TITLES]
+    for kind in ("line", "marker", "hatch"):
+        assert len({(look.colour, getattr(look, kind)) for look in looks}) == len(looks)
+    with pytest.raises(UsageError, match="unknown setting 'aflx' .did you mean 'afl'"):
+        figures.look_of("aflx")
+    with pytest.raises(ValueError, match="63 series"):
+        figures.look_at(63)
+
+
+@pytest.mark.parametrize(
+    ("setting", "colour"),
+    [
+        ("bce", "#0072B2"),
+        ("focal-2.0", "#009E73"),
+        ("afl", "#602020"),
+        ("focal-5.0", "#8060E0"),
+        ("afl-shuffled", "#555555"),
+        ("afl-reversed", "#0072B2"),
+        ("afl-mean", "#D55E00"),
+    ],
+)
+def test_main_settings_keep_their_colours(setting, colour):
+    assert figures.look_of(setting).colour == colour
+
+
+def test_more_runs_than_colours_are_all_drawn_and_differ():
+    runs = {f"run {i}": [{"epoch": 1, "ap": i / 10}, {"epoch": 2, "ap": i / 9}] for i in range(9)}
+    lines = [line for line in figures.epochs(runs, {"ap": "AP"}).axes[0].lines if len(line.get_xdata()) == 2]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 9
+    table = pd.DataFrame(
+        {"setting": list(figures.SETTING_TITLES)[:9], "training_count": 5, "predicted": range(9), "expected": 4.0}
+    )
+    _, *lines = figures.predicted_by_frequency({"one": table}).axes[0].lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 9
+
+
+def test_bars_of_one_colour_differ_in_their_hatch(table):
+    settings = list(figures.SETTING_TITLES)[:9]
+    runs = pd.concat([table[table["setting"] == "bce"].assign(setting=name) for name in settings])
+    bars = figures.paper_comparison(runs, settings).axes[0].patches
+    assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in bars}) == 9

@@ -1,4 +1,7 @@
-"""Draw the README's figure from the committed results: python tools/draw_main_figure.py"""
+"""Draw the figure of the README from the committed results.
+
+Usage: python tools/draw_main_figure.py
+"""
 
 from pathlib import Path
 

@@ -1,6 +1,8 @@
 """Write the chapters without their solutions and folded answers, for a class to work in.
 
-Usage: python tools/make_student.py [FOLDER]      (_build/student without it; run by `make student`)
+Usage: python tools/make_student.py [FOLDER]
+
+FOLDER is _build/student by default. `make student` runs this.
 """
 
 import json
@@ -8,6 +10,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from afl_helpers.chapters.exercises import CHECKS
 
@@ -27,41 +30,42 @@ check("{label}", answer)
 )
 
 
-def without_solutions(notebook: dict) -> dict:
-    """The notebook with an empty code cell in place of each solution, and without folded answers."""
-    cells, inside = [], False
+def without_solutions(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Return the notebook with an empty code cell in place of each solution, and without folded answers."""
+    cells: list[dict[str, Any]] = []
+    inside = False
     for cell in notebook["cells"]:
         if cell["cell_type"] != "markdown":
             if not inside:
                 cells.append(cell)
             continue
         text = "".join(cell["source"])
-        parts: list[tuple[str, str]] = []
+        pieces: list[tuple[str, str]] = []
         while text:
             mark = (END if inside else START).search(text)
             if mark is None:
                 if not inside:
-                    parts.append(("markdown", text))
+                    pieces.append(("markdown", text))
                 break
             if not inside:
-                parts += [("markdown", text[: mark.start()]), ("code", place_of(mark[1]))]
+                pieces += [("markdown", text[: mark.start()]), ("code", place_of(mark[1]))]
             text, inside = text[mark.end() :], not inside
-        for n, (kind, part) in enumerate(parts):
-            part = ANSWER.sub("", part).strip("\n") if kind == "markdown" else part
-            if part.strip():
-                cells.append(_cell(kind, part, f"{cell['id']}-{n}"))
+        for n, (kind, piece) in enumerate(pieces):
+            piece = ANSWER.sub("", piece).strip("\n") if kind == "markdown" else piece
+            if piece.strip():
+                cells.append(_cell(kind, piece, f"{cell['id']}-{n}"))
     if inside:
         raise ValueError("a solution-start has no solution-end")
     return notebook | {"cells": cells}
 
 
 def place_of(label: str) -> str:
-    """The source of the empty cell for an exercise; with its check where there is one."""
+    """Return the source of the empty cell for an exercise, with the call of its check if it has one."""
     return CHECKED_PLACE.format(label=label, asks=CHECKS[label].asks) if label in CHECKS else PLACE
 
 
-def _cell(kind: str, text: str, name: str) -> dict:
-    cell = {"cell_type": kind, "id": name, "metadata": {}, "source": text.splitlines(keepends=True)}
+def _cell(kind: str, text: str, name: str) -> dict[str, Any]:
+    cell: dict[str, Any] = {"cell_type": kind, "id": name, "metadata": {}, "source": text.splitlines(keepends=True)}
     return cell if kind == "markdown" else cell | {"execution_count": None, "outputs": []}
 
 

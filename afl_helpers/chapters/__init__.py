@@ -1,1 +1,24 @@
-"""What the chapters of the book use: figures, tables, exercises and profiles. Not needed to train a model."""
+"""What the chapters of the book use: figures, tables, exercises and profiles. Training a model does not need it.
+
+Where the code of each chapter is:
+
+================ ========================================
+chapter          package
+================ ========================================
+index            afl_helpers.results
+rare-labels      afl_helpers.data, afl_helpers.evaluation
+data-set         afl_helpers.data
+metrics          afl_helpers.evaluation
+focal-loss       afl_helpers.losses
+adaptive-gamma   afl_helpers.gamma
+fine-tuning      afl_helpers.training
+results          afl_helpers.results
+paper-numbers    afl_helpers.claims
+what-reproduces  afl_helpers.claims, afl_helpers.results
+beyond-the-paper afl_helpers.results
+use-it           afl_helpers.data, afl_helpers.training
+losses           afl_helpers.losses
+reference-files  afl_helpers.results
+speed            afl_helpers.studies
+================ ========================================
+"""

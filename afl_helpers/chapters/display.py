@@ -2,60 +2,67 @@
 
 import html
 import re
+from collections.abc import Sequence
 from importlib import metadata
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML, Math, display
 
+from afl_helpers.losses import LOSSES
+from afl_helpers.results import Result
+
 
 def we_find(text: str) -> HTML:
-    """A box titled "We find" around a sentence whose numbers were computed in the cell."""
+    """Return a box titled "We find" around a sentence whose numbers were computed in the cell."""
     return HTML(
         '<div class="admonition we-find"><p class="admonition-title">We find</p>'
         f"<p>{html.escape(text, quote=False)}</p></div>"
     )
 
 
-def runs_table(results: list[dict[str, object]]) -> pd.DataFrame:
-    """What the runs of a study were measured on and how, one row a corpus."""
-    rows = {}
+def runs_table(results: Sequence[Result]) -> pd.DataFrame:
+    """Return the data, encoder and method of a study's runs, one column per corpus.
+
+    Args:
+        results: Runs as :func:`afl_helpers.results.read_study` returns them. Runs on one corpus share all but the seed.
+    """
+    columns: dict[str, dict[str, Any]] = {}
+    seeds: dict[str, set[int]] = {}
     for result in results:
-        data, config = result["data"], result["config"]
-        row = rows.setdefault(
-            data["corpus"],
+        data, corpus = result.data, result.data.corpus
+        column = columns.setdefault(
+            corpus,
             {
-                "corpus": data["corpus"],
-                "texts": data["source"].split(",")[0].split(" (")[0],
-                "labels": data["n_labels"],
-                "documents (train / validation / test)": " / ".join(f"{n:,}" for n in data["parts"].values()),
-                "method": config["method"].replace("_", "-"),
-                "encoder": result["encoder"],
-                "tokens": config["max_length"],
-                "device": result["environment"]["device"].split(",")[0],
+                "texts": data.source.split(",")[0].split(" (")[0],
+                "labels": data.n_labels,
+                "documents (train / validation / test)": " / ".join(f"{n:,}" for n in data.sizes.values()),
+                "method": result.method.replace("_", "-"),
+                "encoder": result.encoder,
+                "tokens": result.config["max_length"],
+                "device": result.environment["device"].split(",")[0],
                 "runs": 0,
-                "seeds": set(),
+                "seeds": 0,
                 "not converged": 0,
             },
         )
-        row["runs"] += 1
-        row["seeds"].add(result["seed"])
-        row["not converged"] += result["time"]["converged"] is False
-    table = pd.DataFrame(rows.values())
-    return table.assign(seeds=table["seeds"].map(len)).set_index("corpus").T
+        seeds.setdefault(corpus, set()).add(result.seed)
+        column["runs"] += 1
+        column["seeds"] = len(seeds[corpus])
+        column["not converged"] += result.time.converged is False
+    return pd.DataFrame(columns.values(), index=pd.Index(columns, name="corpus")).T
 
 
 def versions() -> pd.DataFrame:
-    """The versions of the libraries that a page was built with."""
+    """Return the versions of the libraries that a page was built with."""
     names = ("afl-helpers", "torch", "transformers", "scikit-learn", "numpy", "jupyter-book")
     return pd.DataFrame({"version": {name: metadata.version(name) for name in names}})
 
 
 def loss_card(name: str) -> HTML:
-    """A loss of the registry: shows its equation, returns its fidelity, when to use it, and its parameters."""
-    from afl_helpers.losses import LOSSES
-
+    """Show the equation of a loss in the registry; return its use, its fidelity to the source and its parameters."""
     info = LOSSES[name]
-    # Definitions below the equation, so that neither is wider than a page.
+    # Definitions stand below the equation, so that neither is wider than the page.
     display(Math(r"\begin{gathered}" + info.equation.replace(r", \quad", r", \\") + r"\end{gathered}"))
     rows = [
         {"parameter": _code(parameter), "default": _code(repr(info.defaults[parameter])), "meaning": _inline(meaning)}
@@ -74,7 +81,7 @@ def _code(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """A docstring's line as HTML: its literals and references as code."""
+    """Return a line of a docstring as HTML, with its literals and references as code."""
     parts = re.split(r":\w+:`~?([^`]+)`|``([^`]+)``", html.escape(text, quote=False))
     return "".join(
         part if i % 3 == 0 else f"<code>{part.rpartition('.')[2] if i % 3 == 1 else part}</code>"

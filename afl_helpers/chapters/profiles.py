@@ -1,4 +1,4 @@
-"""The two sizes of the book: ``AFL_PROFILE=quick`` (default) on a laptop, ``AFL_PROFILE=full`` at the paper's scale."""
+"""The book's two profiles: ``AFL_PROFILE=quick`` (default) for a laptop, ``AFL_PROFILE=full`` for the paper's scale."""
 
 import os
 from dataclasses import dataclass
@@ -16,7 +16,15 @@ from afl_helpers.training.encoders import ENCODERS, find_encoder, has_network
 
 @dataclass(frozen=True)
 class Profile:
-    """What the chapters run on: a corpus, the labels kept of it, how much of it is trained on, and the settings."""
+    """What the chapters run on.
+
+    Attributes:
+        name: Value of ``AFL_PROFILE``.
+        corpus: Name of the corpus.
+        min_count: Labels on fewer documents are dropped.
+        n_documents: Number of documents to use, or None for all.
+        config: Configuration of training.
+    """
 
     name: str
     corpus: str
@@ -25,12 +33,12 @@ class Profile:
     config: TrainingConfig
 
     def load(self) -> Corpus:
-        """The corpus with its kept labels, and no more documents than the profile trains on."""
+        """Return the corpus with its frequent labels and at most ``n_documents`` documents."""
         corpus = load_corpus(self.corpus).select_labels(min_count=self.min_count)
         return corpus if self.n_documents is None else corpus.sample(self.n_documents)
 
     def describe(self) -> str:
-        """One sentence for the reader: profile, data, encoder, device."""
+        """Return one sentence that names profile, corpus, encoder and device."""
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
         return (
             f"Profile {self.name}: corpus {self.corpus}, encoder {self.config.encoder} "
@@ -44,7 +52,7 @@ PROFILES = {
         "toy",
         10,
         1200,
-        # Small batches and a bias at the priors, so that few steps on few documents learn from the texts.
+        # Few documents give few steps: small batches add some, and none go to a bias that starts at the label rates.
         TrainingConfig(encoder="minilm", max_length=64, epochs=2, batch_size=8, learning_rate=2e-4, prior_bias=True),
     ),
     "full": Profile("full", "cmu", 10, None, TrainingConfig()),
@@ -52,11 +60,11 @@ PROFILES = {
 
 
 def active_profile() -> Profile:
-    """The profile that ``AFL_PROFILE`` names, after a check that it can run here.
+    """Return the profile that ``AFL_PROFILE`` names.
 
     Raises:
-        UsageError: an unknown name, and where GPU, data or encoder of the full profile are missing: one sentence that
-        names everything that is.
+        UsageError: If the name is unknown, or if this machine lacks the GPU, data or encoder of the full profile. The
+            message names everything that is missing.
     """
     name = os.environ.get("AFL_PROFILE", "quick")
     if name not in PROFILES:
@@ -73,16 +81,16 @@ def active_profile() -> Profile:
 
 
 def _plots_within_reach() -> bool:
-    """Whether the corpus's plots are here, in the cache, or to be had."""
+    """Return whether the CMU plots are on this machine or can be downloaded."""
     data_dir = local_data_dir()
     places = [] if data_dir is None else [data_dir / "cmu", data_dir]
-    files = [f"{cmu.PLOTS_FILE}", f"{cmu.PLOTS_FILE}.gz", cmu.ARCHIVE, f"{cmu.FOLDER}/{cmu.PLOTS_FILE}"]
+    files = [cmu.PLOTS_FILE, f"{cmu.PLOTS_FILE}.gz", cmu.ARCHIVE, f"{cmu.FOLDER}/{cmu.PLOTS_FILE}"]
     here = any((place / file).is_file() for place in places for file in files)
     return here or (cache_dir() / cmu.ARCHIVE).is_file() or has_network("www.cs.cmu.edu", port=80)
 
 
 def _missing(profile: Profile) -> list[str]:
-    """What the profile lacks on this machine, each with what to do; found in seconds, without downloading."""
+    """Return what this machine lacks for the profile, each with what to do. Takes seconds and downloads nothing."""
     missing = []
     if not torch.cuda.is_available():
         missing.append("no GPU is visible to torch (install a CUDA build of torch on a machine with a GPU)")

@@ -1,0 +1,176 @@
+"""Figures of a trained model: training by epoch, metrics by threshold, recall by frequency, calibration."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from afl_helpers.chapters.figures.style import (
+    PALETTE,
+    RULE_TITLES,
+    TRAINING_DOCUMENTS,
+    legend_above,
+    look_at,
+    one_panel,
+    panels,
+)
+from afl_helpers.evaluation import evaluate, label_table
+
+_AVERAGE_PRECISION = MappingProxyType({"average_precision_micro": "validation average precision (micro)"})
+
+
+def epochs(
+    histories: Mapping[str, Sequence[Mapping[str, float]]], metrics: Mapping[str, str] = _AVERAGE_PRECISION
+) -> Figure:
+    """Draw metrics by epoch, one panel per metric and one line per run; a circle marks the best epoch.
+
+    Args:
+        histories: Run -> its history, one mapping per epoch with the key ``epoch`` and the metrics.
+        metrics: Key of a metric in the histories -> label of its axis.
+    """
+    figure, all_axes = panels(len(metrics), figsize=(7.0 if len(metrics) == 1 else 8.4, 3.8))
+    for axes, (metric, ylabel) in zip(all_axes, metrics.items()):
+        for i, (name, history) in enumerate(histories.items()):
+            colour, line = look_at(i).colour, look_at(i).line
+            frame = pd.DataFrame(history)
+            axes.plot(frame["epoch"], frame[metric], marker=".", linestyle=line, color=colour, label=name, markersize=4)
+            best = frame.loc[frame[metric].idxmax()]
+            axes.plot(best["epoch"], best[metric], "o", color=colour, markersize=9, fillstyle="none")
+        axes.set(xlabel="epoch", ylabel=ylabel)
+        locator = axes.xaxis.get_major_locator()
+        assert isinstance(locator, MaxNLocator)  # the locator of a linear axis
+        locator.set_params(integer=True)
+    if len(histories) > 3:
+        legend_above(figure, all_axes[-1], n_columns=4)
+    else:
+        all_axes[-1].legend(fontsize=9)
+    return figure
+
+
+def metrics_by_threshold(targets: ArrayLike, scores: ArrayLike, thresholds: ArrayLike | None = None) -> Figure:
+    """Draw micro and macro precision, recall and F1 against one threshold for all labels.
+
+    Args:
+        targets: (n_documents, n_labels), 0 or 1.
+        scores: (n_documents, n_labels), in [0, 1].
+        thresholds: (n_thresholds,), 0.02 to 0.9 by default.
+    """
+    thresholds = np.linspace(0.02, 0.9, 45) if thresholds is None else np.asarray(thresholds)
+    rows = [evaluate(targets, scores, threshold) for threshold in thresholds]
+    figure, all_axes = panels(2, figsize=(7.6, 3.6), sharey=True)
+    for axes, average in zip(all_axes, ("micro", "macro")):
+        for metric, colour in zip(("precision", "recall", "f1"), PALETTE):
+            values = [row[f"{metric}_{average}"] for row in rows]
+            axes.plot(thresholds, values, color=colour, label="F1" if metric == "f1" else metric)
+        axes.axvline(0.5, color=PALETTE[-1], linewidth=1, linestyle=":")
+        axes.set(title=average, xlabel="threshold", ylim=(0, 1))
+    all_axes[0].legend()
+    return figure
+
+
+def recall_by_frequency(
+    targets: ArrayLike,
+    scores: Mapping[str, NDArray[np.floating]],
+    thresholds: Mapping[str, float | NDArray[np.floating]],
+    label_counts: ArrayLike,
+) -> Figure:
+    """Draw the recall of each label against its training count, one colour per model.
+
+    Args:
+        targets: (n_documents, n_labels) of the test split.
+        scores: Model -> (n_documents, n_labels).
+        thresholds: Model -> one threshold, or (n_labels,).
+        label_counts: (n_labels,) in the training split.
+    """
+    figure, axes = one_panel()
+    for i, (name, values) in enumerate(scores.items()):
+        look = look_at(i)
+        table = label_table(targets, values, thresholds[name], label_counts=label_counts)
+        axes.semilogx(
+            table["training_count"],
+            table["recall"],
+            look.marker,
+            color=look.colour,
+            markersize=5,
+            alpha=0.7,
+            label=name,
+        )
+    axes.invert_xaxis()
+    axes.set(xlabel=TRAINING_DOCUMENTS, ylabel="recall on test", ylim=(-0.03, 1.03))
+    axes.legend()
+    return figure
+
+
+def thresholds_by_rule(thresholds: Mapping[str, float | NDArray[np.floating]], label_counts: ArrayLike) -> Figure:
+    """Draw the threshold of each label against its training count, one colour per threshold rule.
+
+    Args:
+        thresholds: Threshold rule -> one threshold, or (n_labels,).
+        label_counts: (n_labels,) in the training split.
+    """
+    figure, axes = one_panel()
+    counts = np.asarray(label_counts)
+    for (name, values), colour, marker in zip(thresholds.items(), PALETTE, "_os^vDP"):
+        axes.semilogx(
+            counts,
+            np.broadcast_to(values, counts.shape),
+            marker,
+            color=colour,
+            markersize=6,
+            alpha=0.8,
+            label=RULE_TITLES.get(name, name),
+        )
+    axes.invert_xaxis()
+    axes.set(xlabel=TRAINING_DOCUMENTS, ylabel="threshold", ylim=(0, 1))
+    axes.legend(ncols=2, fontsize=9)
+    return figure
+
+
+def roc_of_decisions(targets: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> Figure:
+    """Draw the ROC curve of all scores as one ranking, and that of the same scores after one threshold.
+
+    Args:
+        targets: (n_documents, n_labels), 0 or 1.
+        scores: (n_documents, n_labels), in [0, 1].
+        threshold: A score at or above it counts as a positive decision.
+    """
+    truth, ranked = np.asarray(targets).ravel().astype(bool), np.asarray(scores).ravel()
+    decisions = ranked >= threshold
+    figure, axes = one_panel(figsize=(5.2, 4.6))
+    for name, values, style in (("scores", ranked, "-"), ("decisions", decisions.astype(float), "o--")):
+        false_positive_rate, recall, _ = roc_curve(truth, values)
+        area = roc_auc_score(truth, values)
+        axes.plot(false_positive_rate, recall, style, markersize=5, label=f"of {name}: area {area:.3f}")
+    axes.plot([0, 1], [0, 1], color=PALETTE[-1], linewidth=1, linestyle=":")
+    axes.set(xlabel="false positive rate (1 - specificity)", ylabel="recall", aspect="equal")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def reliability(bins: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the share of true labels against the mean score, per bin of scores; on the diagonal a score is a probability.
+
+    Args:
+        bins: Name -> table that :func:`afl_helpers.evaluation.calibration_bins` returns.
+    """
+    figure, axes = one_panel(figsize=(5.4, 4.2))
+    axes.plot([0, 1], [0, 1], color=PALETTE[-1], linewidth=1, linestyle=":")
+    for i, (name, table) in enumerate(bins.items()):
+        look = look_at(i)
+        axes.plot(
+            table["mean_score"],
+            table["observed"],
+            marker=look.marker,
+            linestyle=look.line,
+            color=look.colour,
+            markersize=5,
+            label=name,
+        )
+    axes.set(xlabel="mean score of the bin", ylabel="share that is true", xlim=(0, 1), ylim=(0, 1))
+    axes.legend()
+    return figure

@@ -1,0 +1,182 @@
+"""Figures of studies: settings under each threshold rule, differences with intervals, ranks, predictions by frequency."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from afl_helpers.chapters.figures.ranking import ranks
+from afl_helpers.chapters.figures.style import (
+    PALETTE,
+    RULE_TITLES,
+    TRAINING_DOCUMENTS,
+    legend_above,
+    look_at,
+    one_panel,
+    panels,
+    title_of,
+)
+
+#: Edges of the bins of training counts.
+COUNT_EDGES = (1, 3, 10, 30, 100, 300, 1000, 3000, 1_000_000)
+
+
+def by_threshold_rule(
+    table: pd.DataFrame, settings: Sequence[str], metric: str = "f1_macro", ylabel: str = "macro F1 on test"
+) -> Figure:
+    """Draw one metric under each threshold rule: points are seeds, bars their means.
+
+    Args:
+        table: Rows of :func:`afl_helpers.results.results_table` for one corpus and method.
+        settings: Settings to draw, from left to right. Colours are by position.
+        metric: Column of the table.
+        ylabel: Label of the y axis.
+    """
+    figure, axes = one_panel(figsize=(7.6, 4.0))
+    for i, setting in enumerate(settings):
+        look = look_at(i)
+        for j, rule in enumerate(RULE_TITLES):
+            values = table[(table["setting"] == setting) & (table["thresholds"] == rule)][metric]
+            x = j + (i - (len(settings) - 1) / 2) * 0.8 / len(settings)
+            axes.plot([x] * len(values), values, look.marker, color=look.colour, markersize=4, alpha=0.8)
+            axes.plot(
+                [x - 0.05, x + 0.05],
+                [values.mean()] * 2,
+                color=look.colour,
+                linestyle=look.line,
+                linewidth=2.5,
+                label=title_of(setting) if j == 0 else None,
+            )
+    axes.set_xticks(range(len(RULE_TITLES)), list(RULE_TITLES.values()))
+    axes.set(ylabel=ylabel, ylim=(0, None))
+    axes.grid(False, axis="x")
+    axes.legend(ncols=3, fontsize=9)
+    return figure
+
+
+def panels_by_rule(
+    tables: Mapping[str, pd.DataFrame],
+    settings: Sequence[str],
+    rules: Sequence[str] = ("tuned_common", "tuned_proportional"),
+    metric: str = "f1_macro",
+    ylabel: str = "macro F1 on test",
+) -> Figure:
+    """Draw one metric of each setting under some threshold rules, one panel per table; points are seeds.
+
+    Args:
+        tables: Title of a panel -> rows of :func:`afl_helpers.results.results_table` for one corpus and method.
+        settings: Settings to draw, from left to right.
+        rules: Threshold rules, each with a colour and marker.
+        metric: Column of the tables.
+        ylabel: Label of the y axis.
+    """
+    figure, all_axes = panels(len(tables), figsize=(max(7.6, 2.9 * len(tables)), 3.8), sharey=True)
+    for axes, (title, table) in zip(all_axes, tables.items()):
+        for rule, colour, marker in zip(rules, PALETTE, "os^vDPX"):
+            for x, setting in enumerate(settings):
+                values = table[(table["setting"] == setting) & (table["thresholds"] == rule)][metric]
+                axes.plot([x] * len(values), values, marker, color=colour, markersize=5, alpha=0.8)
+            axes.plot([], [], marker, color=colour, linestyle="none", label=RULE_TITLES[rule])
+        axes.set_xticks(range(len(settings)), [title_of(setting) for setting in settings], rotation=35, ha="right")
+        axes.set_title(title)
+        axes.set(xlim=(-0.5, len(settings) - 0.5))
+    all_axes[0].set(ylabel=ylabel, ylim=(0, None))
+    all_axes[-1].legend(loc="lower right", fontsize=9)
+    return figure
+
+
+def predicted_by_frequency(tables: Mapping[str, pd.DataFrame], edges: Sequence[float] = COUNT_EDGES) -> Figure:
+    """Draw how often labels are predicted, divided by how often they should be, in bins of training counts.
+
+    Args:
+        tables: Title of a panel -> rows of :func:`afl_helpers.results.label_decisions`: one per run and label, with
+            columns ``setting, training_count, predicted, expected``.
+        edges: Edges of the bins, ascending.
+    """
+    figure, all_axes = panels(len(tables), figsize=(8.4, 3.8), sharey=True)
+    for axes, (title, table) in zip(all_axes, tables.items()):
+        axes.axhline(1, color="black", linewidth=1)
+        for i, setting in enumerate(dict.fromkeys(table["setting"])):
+            own = table[table["setting"] == setting]
+            bins = pd.cut(own["training_count"], edges, right=False)
+            sums = own.groupby(bins, observed=True)[["predicted", "expected"]].sum()
+            centres = own.groupby(bins, observed=True)["training_count"].median()
+            axes.semilogx(
+                centres,
+                sums["predicted"] / sums["expected"],
+                marker="os^vDP"[i % 6],
+                linestyle=look_at(i).line,
+                color=look_at(i).colour,
+                label=title_of(setting),
+            )
+        axes.invert_xaxis()
+        axes.set(title=title)
+    figure.supxlabel(TRAINING_DOCUMENTS, fontsize=12)
+    all_axes[0].set(ylabel="predicted / expected", ylim=(0, None))
+    all_axes[0].legend(fontsize=9)
+    return figure
+
+
+def differences(table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: float | None = None) -> Figure:
+    """Draw paired differences with their intervals, one row per comparison.
+
+    Args:
+        table: Columns ``comparison, difference, low, high`` and optionally ``group``, which colours the rows.
+        xlabel: Label of the one panel; or, for several panels, value of the column ``metric`` -> label of its panel.
+        margin: Smallest difference that matters, drawn as a band around 0.
+    """
+    metrics: Mapping[str | None, str] = {None: xlabel} if isinstance(xlabel, str) else dict(xlabel.items())
+    groups: list[str | None] = list(dict.fromkeys(table["group"])) if "group" in table else [None]
+    names = list(dict.fromkeys(table["comparison"]))
+    height = 1.3 + len(names) * (0.22 + 0.12 * len(groups))
+    figure, all_axes = panels(len(metrics), figsize=(7.2 if len(metrics) == 1 else 8.4, height), sharey=True)
+    for axes, (metric, title) in zip(all_axes, metrics.items()):
+        own = table if metric is None else table[table["metric"] == metric]
+        if margin is not None:
+            axes.axvspan(-margin, margin, color="#eeeeee", zorder=0)
+        axes.axvline(0, color="black", linewidth=1)
+        for i, group in enumerate(groups):
+            rows = own if group is None else own[own["group"] == group]
+            y = np.array([names.index(name) for name in rows["comparison"]]) + (i - (len(groups) - 1) / 2) * 0.22
+            spread = np.stack([rows["difference"] - rows["low"], rows["high"] - rows["difference"]])
+            axes.errorbar(
+                rows["difference"],
+                y,
+                xerr=spread,
+                fmt=look_at(i).marker,
+                color=look_at(i).colour,
+                label=group,
+                capsize=2,
+                markersize=5,
+            )
+        axes.set(xlabel=title)
+        axes.xaxis.set_major_locator(MaxNLocator(5 if len(metrics) == 1 else 9 // len(metrics)))
+        axes.grid(False, axis="y")
+    first = all_axes[0]
+    first.set_yticks(range(len(names)), names)
+    first.set_ylim(len(names) - 0.5, -0.5)
+    if groups != [None]:
+        if len(metrics) == 1:
+            first.legend(loc="best", fontsize=9)
+        else:
+            legend_above(figure, first, n_columns=len(groups))
+    return figure
+
+
+def ranks_by_metric(table: pd.DataFrame, settings: Sequence[str]) -> Figure:
+    """Draw the rank of each setting under each metric, as a table of coloured cells. Arguments as in :func:`ranks`."""
+    found = ranks(table, settings).T
+    figure, axes = one_panel(figsize=(7.6, 5.0))
+    image = axes.imshow(found, cmap="cividis_r", aspect="auto", vmin=1, vmax=len(settings))
+    for (row, column), rank in np.ndenumerate(found.to_numpy()):
+        dark = rank > len(settings) * 0.6
+        axes.text(column, row, str(rank), ha="center", va="center", color="white" if dark else "black", fontsize=10)
+    axes.set_xticks(range(len(settings)), [title_of(setting).replace(", ", ",\n") for setting in settings], fontsize=9)
+    axes.set_yticks(range(len(found)), list(found.index), fontsize=9)
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, label="rank", shrink=0.6, ticks=[1, len(settings)])
+    return figure

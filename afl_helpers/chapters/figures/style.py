@@ -1,0 +1,201 @@
+"""The style that all figures share: colours, titles, and how two settings are told apart."""
+
+from typing import Literal, NamedTuple
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.typing import LineStyleType
+
+from afl_helpers.errors import unknown_name
+from afl_helpers.evaluation import THRESHOLD_RULES
+
+#: Colours after Okabe and Ito, which readers of every colour vision can tell apart. Their yellow and light blue are too
+#: faint for lines on white; a brown and a violet replace them.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#602020", "#8060E0", "#555555")
+
+#: Titles of settings, in the order in which tables and figures list them.
+SETTING_TITLES = {
+    "bce": "BCE",
+    "focal-1.5": "focal 1.5",
+    "focal-2.0": "focal 2.0",
+    "focal-2.5": "focal 2.5",
+    "afl": "AFL",
+    "focal-5.0": "focal 5.0",
+    "afl-shuffled": "AFL, shuffled",
+    "afl-reversed": "AFL, reversed",
+    "afl-mean": "AFL, mean gamma",
+    "afl-literal": "AFL, literal",
+    "afl-labels": "AFL, n / sum n",
+    "afl-max": "AFL, n / max n",
+    "afl-mean-unbounded": "AFL, no bounds",
+    "afl-median": "AFL, n / median n",
+    "afl-sqrt": "AFL, square root",
+    "afl-log10": "AFL, log10",
+    "afl-information": "AFL, information",
+    "afl-rescaled": "AFL, rescaled",
+    "afl-base-1": "AFL, base 1",
+    "afl-base-4": "AFL, base 4",
+    "bce-adjusted": "BCE, logit adjustment",
+    "focal-2.0-adjusted": "focal 2.0, logit adj.",
+    "alpha-inverse-gamma-0": "1/n, gamma 0",
+    "alpha-inverse-gamma-2": "1/n, gamma 2",
+    "alpha-inverse-afl": "1/n, AFL",
+    "alpha-effective-gamma-0": "effective n, gamma 0",
+    "alpha-effective-gamma-2": "effective n, gamma 2",
+    "alpha-effective-afl": "effective n, AFL",
+    "weighted-bce": "weighted BCE",
+    "class-balanced": "class-balanced",
+    "flsd53": "FLSD-53",
+    "asl": "ASL",
+    "apl": "APL",
+    "ral": "RAL",
+    "wal": "WAL (ours, after)",
+    "ldam": "LDAM (ours, after)",
+    "plm": "PLM",
+    "distribution-balanced": "distribution-balanced",
+    "rebalanced-focal": "rebalanced focal",
+    "ntr-focal": "NTR focal",
+    "cb-ntr": "CB-NTR",
+    "bce-lp-ros": "BCE, LP-ROS",
+    "bce-lp-rus": "BCE, LP-RUS",
+    "bce-ml-ros": "BCE, ML-ROS",
+    "bce-ml-rus": "BCE, ML-RUS",
+    "priors": "label frequencies",
+    "tfidf-logistic-regression": "TF-IDF, logistic regr.",
+    "tfidf-linear-svm": "TF-IDF, linear SVM",
+    "cnn-bce": "CNN, BCE",
+    "cnn-focal-2.0": "CNN, focal 2.0",
+    "cnn-afl": "CNN, AFL",
+    "literal-zero": "Eq. 2 literal, from 0",
+    "literal-prior": "Eq. 2 literal, from the priors",
+    "literal-sum-zero": "Eq. 2 literal, sum, from 0",
+    "literal-sum-prior": "Eq. 2 literal, sum, from the priors",
+    "afl-zero": "AFL, from 0",
+    "afl-prior": "AFL, from the priors",
+    "bce-zero": "BCE, from 0",
+    "bce-prior": "BCE, from the priors",
+}
+
+#: Titles of threshold rules.
+RULE_TITLES = {name: rule.short_title for name, rule in THRESHOLD_RULES.items()}
+
+#: Labels of an x axis that shows how many documents carry each label.
+DOCUMENTS = "documents with the label (rarer to the right)"
+TRAINING_DOCUMENTS = f"training {DOCUMENTS}"
+
+
+class Look(NamedTuple):
+    """How a figure draws one series: a line has a colour, line style and marker; a bar has a colour and hatch."""
+
+    colour: str
+    line: LineStyleType
+    marker: str
+    hatch: str | None
+
+
+_LINES: tuple[LineStyleType, ...] = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (8, 3)),
+    (0, (1, 3)),
+    (0, (5, 1, 1, 1)),
+    (0, (8, 2, 1, 2, 1, 2)),
+    (0, (2, 1)),
+)
+_MARKERS = "o^sDvPX<>"
+_HATCHES = (None, "//", "\\\\", "..", "xx", "--", "||", "++", "oo")
+
+
+def look_at(position: int) -> Look:
+    """Return the look of the series at a position in a figure, counted from 0.
+
+    The first seven looks differ by colour alone. After each seven the colours repeat with a new line style, marker and
+    hatch, so that 63 looks are distinct.
+
+    Raises:
+        ValueError: If the position is 63 or more.
+    """
+    group, place = divmod(position, len(PALETTE))
+    if group >= len(_LINES):
+        raise ValueError(f"a figure can show {len(PALETTE) * len(_LINES)} series; draw fewer")
+    return Look(PALETTE[place], _LINES[group], _MARKERS[group], _HATCHES[group])
+
+
+def look_of(setting: str) -> Look:
+    """Return the look of a setting, which is the same in every figure that asks for it and belongs to no other setting.
+
+    Raises:
+        UsageError: If :data:`SETTING_TITLES` does not list the setting.
+    """
+    if setting not in SETTING_TITLES:
+        raise unknown_name("setting", setting, SETTING_TITLES)
+    return look_at(list(SETTING_TITLES).index(setting))
+
+
+def title_of(setting: str) -> str:
+    """Return the title of a setting, or its name if it has no title."""
+    return SETTING_TITLES.get(setting, setting)
+
+
+def set_style(svg: bool = True) -> None:
+    """Set the book's style for all figures drawn after this call.
+
+    Args:
+        svg: Whether a notebook shows figures as SVG. This has no effect outside IPython.
+    """
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        palette=PALETTE,
+        rc={
+            "figure.figsize": (7.0, 3.8),
+            "figure.constrained_layout.use": True,
+            "figure.dpi": 110,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.color": "#e3e3e3",
+            "font.size": 11,
+            "axes.titlesize": 12,
+            "legend.frameon": False,
+            "svg.hashsalt": "afl",
+        },
+    )
+    if svg:
+        try:  # absent outside IPython
+            from matplotlib_inline.backend_inline import set_matplotlib_formats
+        except ImportError:
+            return
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def one_panel(figsize: tuple[float, float] | None = None) -> tuple[Figure, Axes]:
+    """Return a figure with one panel. It is closed for pyplot, so that a notebook shows it once, as a cell's value."""
+    figure, axes = plt.subplots(figsize=figsize)
+    plt.close(figure)
+    return figure, axes
+
+
+def panels(
+    n_columns: int,
+    n_rows: int = 1,
+    *,
+    figsize: tuple[float, float],
+    sharex: bool | Literal["none", "all", "row", "col"] = False,
+    sharey: bool | Literal["none", "all", "row", "col"] = False,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its panels, row by row; the figure is closed as in :func:`one_panel`."""
+    figure, grid = plt.subplots(n_rows, n_columns, figsize=figsize, sharex=sharex, sharey=sharey, squeeze=False)
+    plt.close(figure)
+    return figure, list(grid.flat)
+
+
+def legend_above(figure: Figure, axes: Axes, n_columns: int) -> None:
+    """Put the legend of one panel above all panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=n_columns, fontsize=9)
