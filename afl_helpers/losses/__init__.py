@@ -1,33 +1,29 @@
-"""Losses of imbalanced multi-label learning: pure functions, modules, and a registry by name."""
+"""Losses for imbalanced multi-label learning: one file per family, with function, module and registry entry together.
 
-from afl_helpers.losses.functional import (
-    asymmetric_loss,
+:class:`MultiLabelLoss` says what holds for all of them: shapes, mask, reduction, result and errors.
+"""
+
+from afl_helpers.losses.adaptive_focal import AdaptiveFocalLoss, SampleDependentFocalLoss, flsd_loss
+from afl_helpers.losses.asymmetric import AsymmetricLoss, asymmetric_loss
+from afl_helpers.losses.asymmetric_polynomial import (
+    AsymmetricPolynomialLoss,
+    RobustAsymmetricLoss,
     asymmetric_polynomial_loss,
-    binary_cross_entropy,
-    distribution_balanced_loss,
-    flsd_loss,
-    focal_loss,
-    ldam_loss,
-    reduce_loss,
     robust_asymmetric_loss,
 )
-from afl_helpers.losses.modules import (
-    AdaptiveFocalLoss,
-    AsymmetricLoss,
-    AsymmetricPolynomialLoss,
+from afl_helpers.losses.base import LossInfo, MultiLabelLoss, reduce_loss
+from afl_helpers.losses.cross_entropy import (
     BinaryCrossEntropy,
     ClassBalancedLoss,
-    DistributionBalancedLoss,
-    FocalLoss,
-    LDAMLoss,
-    MultiLabelLoss,
-    RobustAsymmetricLoss,
-    SampleDependentFocalLoss,
-    WeightedAsymmetricLoss,
     WeightedBinaryCrossEntropy,
+    binary_cross_entropy,
 )
+from afl_helpers.losses.focal import FocalLoss, focal_loss
+from afl_helpers.losses.margins import LDAMLoss, ldam_loss
 from afl_helpers.losses.partial import PartialLabelMaskingLoss
-from afl_helpers.losses.registry import LOSSES, LossInfo, build_loss, check_loss
+from afl_helpers.losses.rebalanced import DistributionBalancedLoss, distribution_balanced_loss
+from afl_helpers.losses.registry import LOSSES, build_loss, check_loss
+from afl_helpers.losses.weighted_asymmetric import WeightedAsymmetricLoss
 
 __all__ = [
     "LOSSES",

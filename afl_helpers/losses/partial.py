@@ -1,48 +1,55 @@
-"""Partial label masking: a loss with a state that lives across the epochs."""
+"""Partial label masking: a loss with a state that changes from epoch to epoch."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Tensor, distributed
 
 from afl_helpers.errors import UsageError
-from afl_helpers.losses.functional import binary_cross_entropy, check_hard, prepare, reduce_loss
-from afl_helpers.losses.modules import MultiLabelLoss, _check_range, clip_counts
+from afl_helpers.losses.base import (
+    LossInfo,
+    MultiLabelLoss,
+    check_hard_targets,
+    check_inputs,
+    check_number,
+    clip_counts,
+    reduce_loss,
+)
+from afl_helpers.losses.cross_entropy import binary_cross_entropy
 
-#: Stands for the empty bins of a target histogram, as machine epsilon does in the implementation that was read.
+if TYPE_CHECKING:  # transformers takes seconds to import
+    from afl_helpers.losses.trainer_callback import LossStateCallback
+
+#: Stands for the empty bins of a target histogram, as machine epsilon does in the implementation that we followed.
 _EMPTY = float(np.finfo(np.float64).eps)
 
 
 class PartialLabelMaskingLoss(MultiLabelLoss):
-    """Partial label masking (PLM, Duarte et al., CVPRW 2021), after a third party's code: partly our construction.
+    """Partial label masking (PLM, Duarte et al., CVPRW 2021), after a third party's code and partly our construction.
 
-    Cross-entropy times a Bernoulli mask. With r_c the share of documents with label c and r*_c its ideal, which starts at
-    r_c, a positive is kept with probability r*_c/r_c where r_c > r*_c, a negative with r_c/r*_c where r_c < r*_c. After
-    each epoch r*_c is multiplied by ``exp(rate (KL_pos - KL_neg))``: a label whose positives are predicted worse than its
-    negatives loses negatives. KL is the divergence between the histograms of predictions and targets, standardised
-    over the labels (zero mean, unit deviation) as in that code; a label without positives or negatives in the epoch
-    counts as average.
+    Cross-entropy times a Bernoulli mask. Let r_c be the share of documents with label c, and r*_c its ideal, which
+    starts at r_c. A positive is kept with probability r*_c/r_c if r_c > r*_c, a negative with r_c/r*_c if r_c < r*_c.
+    After each epoch r*_c is multiplied by ``exp(rate (KL_pos - KL_neg))``: a label whose positives are predicted worse
+    than its negatives loses negatives. KL is the divergence between the histograms of predictions and targets,
+    standardised over the labels (zero mean, unit deviation) as in that code. A label without positives or without
+    negatives in the epoch counts as average.
 
-    The mask is drawn, from torch's global generator, and the histograms are kept in training alone: in train mode and
-    with logits that require a gradient. Otherwise this is cross-entropy. Elements that were not kept count as 0 in a mean.
-    Whoever trains calls :meth:`end_epoch`; in a transformers Trainer :meth:`callback` does, and saves the state with each
-    checkpoint.
+    The mask is drawn from torch's global generator. Mask and histograms are used only in training, that is in train
+    mode and with logits that require a gradient; otherwise this is cross-entropy. Elements that were not kept count as
+    0 in a mean. The training loop must call :meth:`end_epoch`. In a transformers Trainer, :meth:`callback` does so, and
+    it saves the state with each checkpoint.
 
     Args:
-        label_counts: (n_labels,) counts on the training documents; a label that none or all have counts as by
-            :func:`~afl_helpers.losses.modules.clip_counts`.
-        n_documents: number of training documents.
-        rate: at least 0, how fast the ideal ratios move; the paper's lambda.
-        n_bins: of the histograms, at least 2.
-        reduction: see :func:`~afl_helpers.losses.functional.reduce_loss`.
-
-    Raises:
-        UsageError: counts cannot be, a parameter is out of its range, or the reduction is unknown.
+        label_counts, n_documents: see :func:`~afl_helpers.losses.base.clip_counts`.
+        rate: at least 0, how fast the ideal shares move; the paper's lambda.
+        n_bins: number of bins of the histograms, at least 2.
 
     Example:
         >>> import torch
         >>> from afl_helpers.losses import PartialLabelMaskingLoss
-        >>> loss = PartialLabelMaskingLoss([50, 10], n_documents=100)  # ideal ratios start at 0.5 and 0.1
+        >>> loss = PartialLabelMaskingLoss([50, 10], n_documents=100)  # ideal shares start at 0.5 and 0.1
         >>> _ = loss(torch.tensor([[3.0, -3.0], [-3.0, -3.0]], requires_grad=True), torch.tensor([[1, 1], [0, 0]]))
         >>> loss.end_epoch()  # label 1's positive was missed
         >>> [round(ratio, 4) for ratio in loss.ideal_ratio.tolist()]  # 0.5 / e^0.1, 0.1 * e^0.1
@@ -50,6 +57,9 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
     """
 
     stateful = True
+    ratio: Tensor
+    ideal_ratio: Tensor
+    histograms: Tensor
 
     def __init__(
         self,
@@ -60,7 +70,7 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         reduction: str = "mean",
     ):
         super().__init__(reduction)
-        _check_range("rate", rate, 0.0)
+        check_number("rate", rate, 0.0)
         if not (isinstance(n_bins, int) and n_bins >= 2):
             raise UsageError(f"n_bins is {n_bins!r}; pass a whole number of at least 2")
         self.rate, self.n_bins = rate, n_bins
@@ -69,9 +79,9 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         # Predictions of positives and of negatives in this epoch: (2, n_bins, n_labels).
         self.register_buffer("histograms", torch.zeros(2, n_bins, len(self.ratio), dtype=torch.float64))
 
-    def compute(self, logits, targets, mask, reduction):
-        logits, targets = prepare(logits, targets, mask, reduction, ratio=self.ratio)
-        check_hard(targets, "partial label masking")
+    def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
+        logits, targets = check_inputs(logits, targets, mask, reduction, ratio=self.ratio)
+        check_hard_targets(targets, "partial label masking")
         elements = binary_cross_entropy(logits, targets, reduction="none")
         if self.training and logits.requires_grad:
             self._record(logits.detach(), targets, mask)
@@ -79,7 +89,7 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         return reduce_loss(elements, reduction, mask)
 
     def _keep(self, targets: Tensor) -> Tensor:
-        """Probability that each element is kept, (batch, n_labels)."""
+        """Return the probability that each element is kept, (batch, n_labels)."""
         relative = (self.ideal_ratio / self.ratio).to(targets.device)
         return torch.where(targets.bool(), relative.clamp(max=1), (1 / relative).clamp(max=1)).float()
 
@@ -92,53 +102,87 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
 
     @torch.no_grad()
     def gather(self) -> None:
-        """Add up the histograms of all processes in the first one, and empty the others'; all of them call it."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-            total = self.histograms.to(device)
-            torch.distributed.all_reduce(total)
-            self.histograms.copy_(total if torch.distributed.get_rank() == 0 else torch.zeros_like(total))
+        """Add up the histograms of all processes in the first one, and empty the others; every process calls it."""
+        if _in_processes():
+            total = self.histograms.to(_device())
+            distributed.all_reduce(total)
+            self.histograms.copy_(total if distributed.get_rank() == 0 else torch.zeros_like(total))
+
+    @torch.no_grad()
+    def forget_epoch(self) -> None:
+        """Empty the histograms."""
+        self.histograms.zero_()
 
     @torch.no_grad()
     def end_epoch(self) -> None:
-        """Move the ideal ratios by what this epoch's predictions showed, and begin a new epoch.
+        """Move the ideal shares by this epoch's predictions, and start a new epoch.
 
-        Where several processes train together all of them call it: their histograms are added up first.
+        If several processes train together, every one calls it: their histograms are added up first.
         """
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        if _in_processes():
             self.gather()
-            device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-            total = self.histograms.to(device)
-            torch.distributed.broadcast(total, 0)
+            total = self.histograms.to(_device())
+            distributed.broadcast(total, 0)
             self.histograms.copy_(total)
-        surprise = [_divergence(self.histograms[0], self.n_bins - 1), _divergence(self.histograms[1], 0)]
-        known = torch.isfinite(surprise[0]) & torch.isfinite(surprise[1])
-        standard = [_standardise(values, known) for values in surprise]
-        self.ideal_ratio.mul_(torch.exp(self.rate * (standard[0] - standard[1])).to(self.ideal_ratio))
-        self.histograms.zero_()
+        divergence = [_divergence(self.histograms[0], self.n_bins - 1), _divergence(self.histograms[1], 0)]
+        known = torch.isfinite(divergence[0]) & torch.isfinite(divergence[1])
+        positive, negative = (_standardise(values, known) for values in divergence)
+        self.ideal_ratio.mul_(torch.exp(self.rate * (positive - negative)).to(self.ideal_ratio))
+        self.forget_epoch()
 
-    def callback(self):
-        """For ``Trainer(callbacks=[...])``: ends the epochs, and keeps the state with the checkpoints.
-
-        Returns:
-            A transformers ``TrainerCallback``.
-        """
+    def callback(self) -> "LossStateCallback":
+        """Return a transformers ``TrainerCallback`` that ends the epochs and saves the state with the checkpoints."""
         from afl_helpers.losses.trainer_callback import LossStateCallback  # transformers takes seconds to import
 
         return LossStateCallback(self)
 
 
+def _in_processes() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def _device() -> str:
+    return "cuda" if distributed.get_backend() == "nccl" else "cpu"
+
+
 def _divergence(histogram: Tensor, target_bin: int) -> Tensor:
-    """KL divergence of predictions, (n_bins, n_labels) counts, from targets that all lie in one bin; NaN of none."""
+    """Return the KL divergence of predictions from targets that are all in one bin, per label; NaN without predictions.
+
+    Args:
+        histogram: (n_bins, n_labels) counts of predictions.
+        target_bin: the bin of the targets.
+    """
     share = histogram / histogram.sum(0)
     expected = torch.full_like(share, _EMPTY)
     expected[target_bin] = 1.0
-    return (torch.special.xlogy(share, share) - share * expected.log()).sum(0)
+    divergence: Tensor = (torch.special.xlogy(share, share) - share * expected.log()).sum(0)
+    return divergence
 
 
 def _standardise(values: Tensor, known: Tensor) -> Tensor:
-    """Zero mean and unit deviation over the known entries; 0 elsewhere, and where all are alike."""
+    """Scale the known entries to zero mean and unit deviation; the others, and equal entries, become 0."""
     if not known.any():
         return torch.zeros_like(values)
     centred = values - values[known].mean()
     return torch.where(known, centred / (centred[known].square().mean().sqrt() + _EMPTY), 0.0)
+
+
+ENTRIES = {
+    "plm": LossInfo(
+        title="Partial label masking (PLM)",
+        equation=r"-k \left[y \log p + (1 - y) \log(1 - p)\right], \quad k \sim \mathrm{Bernoulli}"
+        r"\left(\min(1, r^*_c / r_c) \text{ if } y, \min(1, r_c / r^*_c) \text{ else}\right)",
+        reference="duarte2021plm",
+        fidelity="after a third party's code; its state and the clip of extreme counts are partly our construction",
+        when="When you do not want to guess a fixed weight: the share of negatives that are kept adapts after each"
+        " epoch. The loss is stochastic, and its state must be saved with the model.",
+        build=PartialLabelMaskingLoss,
+        parameters={
+            "rate": "at least 0, how fast the ideal shares move; the paper's lambda.",
+            "n_bins": "number of bins of the histograms, at least 2.",
+        },
+        needs_counts=True,
+        soft_targets=False,
+        reduces_to_bce={},
+    ),
+}

@@ -1,0 +1,236 @@
+"""Asymmetric losses with polynomial terms: APL, and RAL, which adds the factor of the Hill loss."""
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from afl_helpers.losses.asymmetric import ASYMMETRY, AsymmetricLoss, ShiftedProbability
+from afl_helpers.losses.base import LossInfo, PerClass, cast_like, check_inputs, check_number, mix, promote, reduce_loss
+
+
+def _polynomial_positive(logits: Tensor, epsilon_1: float, epsilon_2: float) -> Tensor:
+    """Return ``-(log p + epsilon_1 q + epsilon_2/2 q^2)`` with q = 1 - p.
+
+    At epsilon_1 = 1 the terms in q cancel, so ``-log p - q`` is computed from its series where q is small.
+    """
+    q = torch.sigmoid(-logits)
+    small = q < 0.05
+    near = torch.where(small, q, 0.0)
+    series = torch.zeros_like(near)
+    for k in range(12, 1, -1):
+        series = (series + 1 / k) * near
+    log_term = torch.where(small, series * near, -logsigmoid(logits) - q)
+    return (1 - epsilon_1) * q + log_term - 0.5 * epsilon_2 * q**2
+
+
+def asymmetric_polynomial_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma_positive: PerClass = 0.0,
+    gamma_negative: PerClass = 4.0,
+    margin: float = 0.05,
+    epsilon_1: float = 1.0,
+    epsilon_2: float = -2.5,
+    epsilon_negative: float = 0.0,
+    *,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Compute the asymmetric polynomial loss (APL, Huang et al., ICASSP 2023), as in the authors' code.
+
+    It is :func:`asymmetric_loss` with ``log p`` replaced by ``log p + epsilon_1 (1 - p) + epsilon_2/2 (1 - p)^2`` and
+    ``log(1 - p_m)`` by ``log(1 - p_m) + epsilon_negative (1 - p_m)``. The focusing weights are not differentiated.
+    :class:`AsymmetricPolynomialLoss` describes the parameters.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import asymmetric_polynomial_loss
+        >>> logits, targets = torch.zeros(1, 1), torch.ones(1, 1)  # a positive with p = 1 / 2
+        >>> round(asymmetric_polynomial_loss(logits, targets, epsilon_1=0.0, epsilon_2=0.0).item(), 4)  # log 2
+        0.6931
+        >>> round(asymmetric_polynomial_loss(logits, targets).item(), 4)  # log 2 - 1 / 2 + 2.5 / 2 / 4
+        0.5056
+    """
+    logits, targets = promote(
+        *check_inputs(logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
+    )
+    gamma_positive, gamma_negative = cast_like(logits, gamma_positive), cast_like(logits, gamma_negative)
+    shifted = ShiftedProbability(logits, margin)
+    focusing_weight = torch.exp(gamma_positive * logsigmoid(-logits)).detach()
+    positive = focusing_weight * _polynomial_positive(logits, epsilon_1, epsilon_2)
+    negative = -shifted.power(gamma_negative).detach() * (shifted.log_q_m + epsilon_negative * shifted.q_m)
+    return reduce_loss(mix(targets, positive, negative), reduction, mask)
+
+
+def robust_asymmetric_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma_positive: PerClass = 0.0,
+    gamma_negative: PerClass = 4.0,
+    margin: float = 0.05,
+    epsilon_1: float = 1.0,
+    epsilon_2: float = -2.5,
+    epsilon_negative: float = 0.0,
+    lambda_: float = 1.5,
+    *,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Compute the robust asymmetric loss (RAL, Park et al., ICCVW 2023), as in the authors' code without its clamps.
+
+    It is :func:`asymmetric_polynomial_loss` with the negative part multiplied by the factor of the Hill loss,
+    ``(lambda_ - p) p^2 (lambda_ - (1 - p_m))``. The focusing weights are differentiated. The printed paper may differ.
+    :class:`RobustAsymmetricLoss` describes the parameters.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import robust_asymmetric_loss
+        >>> logits, targets = torch.zeros(1, 1), torch.zeros(1, 1)  # a negative with p = 1 / 2
+        >>> loss = robust_asymmetric_loss(logits, targets, gamma_negative=0.0, margin=0.0, lambda_=1.5)
+        >>> round(loss.item(), 4)  # log 2 times (1.5 - 1/2) (1/2)^2 (1.5 - 1/2)
+        0.1733
+    """
+    logits, targets = promote(
+        *check_inputs(logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
+    )
+    gamma_positive, gamma_negative = cast_like(logits, gamma_positive), cast_like(logits, gamma_negative)
+    shifted = ShiftedProbability(logits, margin)
+    positive = torch.exp(gamma_positive * logsigmoid(-logits)) * _polynomial_positive(logits, epsilon_1, epsilon_2)
+    # lambda_ - p and lambda_ - (1 - p_m) as sums: at lambda_ = 1 the differences cancel.
+    hill = ((lambda_ - 1) + torch.sigmoid(-logits)) * torch.exp(2 * logsigmoid(logits)) * ((lambda_ - 1) + shifted.p_m)
+    negative = -shifted.power(gamma_negative) * (shifted.log_q_m + epsilon_negative * shifted.q_m) * hill
+    return reduce_loss(mix(targets, positive, negative), reduction, mask)
+
+
+class AsymmetricPolynomialLoss(AsymmetricLoss):
+    """Asymmetric polynomial loss (APL, Huang et al., ICASSP 2023); its focusing weights are not differentiated.
+
+    Args:
+        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        epsilon_1: coefficient of (1 - p) in the positive part.
+        epsilon_2: twice the coefficient of (1 - p)^2 in the positive part.
+        epsilon_negative: coefficient of (1 - p_m) in the negative part.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import AsymmetricPolynomialLoss
+        >>> logits = torch.zeros(1, 1, requires_grad=True)
+        >>> loss = AsymmetricPolynomialLoss(gamma_positive=2.0, epsilon_1=0.0, epsilon_2=0.0)
+        >>> loss(logits, torch.ones(1, 1)).backward()
+        >>> round(logits.grad.item(), 4)  # cross-entropy's -1/2 times the constant (1 - 1/2)^2; focal loss has -0.2983
+        -0.125
+    """
+
+    def __init__(
+        self,
+        gamma_positive: ArrayLike = 0.0,
+        gamma_negative: ArrayLike = 4.0,
+        margin: float = 0.05,
+        epsilon_1: float = 1.0,
+        epsilon_2: float = -2.5,
+        epsilon_negative: float = 0.0,
+        reduction: str = "mean",
+    ):
+        super().__init__(gamma_positive, gamma_negative, margin, reduction)
+        for name, value in (("epsilon_1", epsilon_1), ("epsilon_2", epsilon_2), ("epsilon_negative", epsilon_negative)):
+            check_number(name, value)
+        self.epsilon_1, self.epsilon_2, self.epsilon_negative = epsilon_1, epsilon_2, epsilon_negative
+
+    def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
+        return asymmetric_polynomial_loss(
+            logits,
+            targets,
+            self.gamma_positive,
+            self.gamma_negative,
+            self.margin,
+            self.epsilon_1,
+            self.epsilon_2,
+            self.epsilon_negative,
+            mask=mask,
+            reduction=reduction,
+        )
+
+
+class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
+    """Robust asymmetric loss (RAL, Park et al., ICCVW 2023): APL with the factor of the Hill loss on its negatives.
+
+    Args:
+        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        epsilon_1, epsilon_2, epsilon_negative: see :class:`AsymmetricPolynomialLoss`.
+        lambda_: at least 1; the negative part is multiplied by ``(lambda_ - p) p^2 (lambda_ - (1 - p_m))``.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import AsymmetricLoss, RobustAsymmetricLoss
+        >>> logits, targets = torch.tensor([[8.0]]), torch.zeros(1, 1)  # a negative with p near 1: perhaps mislabelled
+        >>> losses = AsymmetricLoss(margin=0.0), RobustAsymmetricLoss(margin=0.0, lambda_=1.0)
+        >>> [round(loss(logits, targets).item(), 3) for loss in losses]
+        [7.99, 0.003]
+    """
+
+    def __init__(
+        self,
+        gamma_positive: ArrayLike = 0.0,
+        gamma_negative: ArrayLike = 4.0,
+        margin: float = 0.05,
+        epsilon_1: float = 1.0,
+        epsilon_2: float = -2.5,
+        epsilon_negative: float = 0.0,
+        lambda_: float = 1.5,
+        reduction: str = "mean",
+    ):
+        super().__init__(gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative, reduction)
+        check_number("lambda_", lambda_, 1.0)
+        self.lambda_ = lambda_
+
+    def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
+        return robust_asymmetric_loss(
+            logits,
+            targets,
+            self.gamma_positive,
+            self.gamma_negative,
+            self.margin,
+            self.epsilon_1,
+            self.epsilon_2,
+            self.epsilon_negative,
+            self.lambda_,
+            mask=mask,
+            reduction=reduction,
+        )
+
+
+_POLYNOMIAL = {
+    **ASYMMETRY,
+    "epsilon_1": "coefficient of (1 - p) in the positive part.",
+    "epsilon_2": "twice the coefficient of (1 - p)^2 in the positive part.",
+    "epsilon_negative": "coefficient of (1 - p_m) in the negative part.",
+}
+
+ENTRIES = {
+    "apl": LossInfo(
+        title="Asymmetric polynomial loss (APL)",
+        equation=r"-y (1 - p)^{\gamma_+} \left[\log p + \epsilon_1 (1 - p) + \tfrac{\epsilon_2}{2} (1 - p)^2\right]"
+        r" - (1 - y) \, p_m^{\gamma_-} \left[\log(1 - p_m) + \epsilon_- (1 - p_m)\right]",
+        reference="huang2023apl",
+        fidelity="the authors' code; the focusing weights are not differentiated",
+        when="As ASL, with tunable coefficients for the first terms of the positive part's series.",
+        build=AsymmetricPolynomialLoss,
+        parameters=_POLYNOMIAL,
+        differentiated=False,
+        reduces_to_bce={"epsilon_1": 0.0, "epsilon_2": 0.0, "gamma_negative": 0.0, "margin": 0.0},
+    ),
+    "ral": LossInfo(
+        title="Robust asymmetric loss (RAL)",
+        equation=r"-y (1 - p)^{\gamma_+} \left[\log p + \epsilon_1 (1 - p) + \tfrac{\epsilon_2}{2} (1 - p)^2\right]"
+        r" - (1 - y) \, p_m^{\gamma_-} \log(1 - p_m) \, (\lambda - p) \, p^2 (\lambda - 1 + p_m)",
+        reference="park2023ral",
+        fidelity="the authors' code, without its clamps; the printed paper may differ",
+        when="As APL; its authors report that it is less sensitive to its parameters.",
+        build=RobustAsymmetricLoss,
+        parameters={
+            **_POLYNOMIAL,
+            "lambda_": "at least 1; the negative part is multiplied by ``(lambda_ - p) p^2 (lambda_ - (1 - p_m))``.",
+        },
+    ),
+}

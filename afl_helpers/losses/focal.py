@@ -1,0 +1,209 @@
+"""Focal loss: the function, its three forms (plain, CPU kernel, torch.compile), the module and the registry entry."""
+
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from afl_helpers.losses.base import (
+    LossInfo,
+    MultiLabelLoss,
+    PerClass,
+    cast_like,
+    check_inputs,
+    mix,
+    promote,
+    reduce_loss,
+    reduction_divisor,
+)
+from afl_helpers.losses.compiled_kernel import CompiledFocal
+from afl_helpers.losses.cpu_kernel import FocalParameters, has_fast_path, loss_and_gradient
+
+
+def focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma: PerClass = 2.0,
+    alpha: PerClass | None = None,
+    gamma_negative: PerClass | None = None,
+    alpha_negative: PerClass | None = None,
+    *,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Compute the focal loss of Lin et al. (ICCV 2017), the paper's Eq. 1, with every parameter free per class.
+
+    A positive costs ``-alpha (1 - p)^gamma log p``, a negative ``-alpha_negative p^gamma_negative log(1 - p)``. With
+    one gamma per class this is the adaptive focal loss, Eq. 3, before its sum over the classes.
+
+    Args:
+        gamma, gamma_negative: number or (n_labels,), at least 0; ``gamma_negative`` is ``gamma`` unless given.
+        alpha, alpha_negative: number or (n_labels,) weights of positives and negatives; None is 1.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import focal_loss
+        >>> logits, targets = torch.zeros(1, 3), torch.ones(1, 3)  # three positives with p = 1 / 2
+        >>> gamma = torch.tensor([0.0, 1.0, 2.0])
+        >>> torch.round(focal_loss(logits, targets, gamma, reduction="none"), decimals=4)  # log 2 times 1, 1/2 and 1/4
+        tensor([[0.6931, 0.3466, 0.1733]])
+    """
+    logits, targets = check_inputs(
+        logits,
+        targets,
+        mask,
+        reduction,
+        gamma=gamma,
+        alpha=alpha,
+        gamma_negative=gamma_negative,
+        alpha_negative=alpha_negative,
+    )
+    negative = gamma if gamma_negative is None else gamma_negative
+    return reduced_focal(logits, targets, (gamma, negative, alpha, alpha_negative), mask, reduction)
+
+
+def reduced_focal(
+    logits: Tensor, targets: Tensor, parameters: FocalParameters, mask: Tensor | None, reduction: str
+) -> Tensor:
+    """Compute focal loss, or cross-entropy without a gamma, of checked inputs in the fastest form that applies.
+
+    Args:
+        logits, targets: as :func:`~afl_helpers.losses.base.check_inputs` returns them.
+        parameters: see :data:`~afl_helpers.losses.cpu_kernel.FocalParameters`.
+    """
+    if has_fast_path(logits, targets, parameters):
+        if mask is None and reduction != "none":
+            return _on_cpu(logits, targets, reduction_divisor(logits, reduction), parameters)
+        return reduce_loss(_on_cpu(logits, targets, None, parameters), reduction, mask)
+    logits, targets = promote(logits, targets)
+    parameters = _cast_all(logits, parameters)
+    tensors = [targets, *(value for value in parameters if isinstance(value, Tensor))]
+    if torch.compiler.is_dynamo_compiling() and not any(value.requires_grad for value in tensors):
+        elements = _compiled(logits, targets, parameters)
+    else:
+        elements = plain_focal(logits, targets, parameters)
+    return reduce_loss(elements, reduction, mask)
+
+
+def plain_focal(logits: Tensor, targets: Tensor, parameters: FocalParameters) -> Tensor:
+    """Compute the focal loss of each element by the formula, for any device, derivative and trace.
+
+    With ``p = sigmoid(z)`` every factor is the exponential of a ``logsigmoid``: ``log p = logsigmoid(z)`` and
+    ``(1 - p)^gamma = exp(gamma * logsigmoid(-z))``.
+    """
+    gamma, gamma_negative, alpha, alpha_negative = parameters
+    log_p, log_q = logsigmoid(logits), logsigmoid(-logits)  # q = 1 - p
+    positive = log_p if gamma is None else torch.exp(gamma * log_q) * log_p
+    negative = log_q if gamma_negative is None else torch.exp(gamma_negative * log_p) * log_q
+    if alpha is not None:
+        positive = alpha * positive
+    if alpha_negative is not None:
+        negative = alpha_negative * negative
+    return -mix(targets, positive, negative)
+
+
+def _cast_all(logits: Tensor, parameters: FocalParameters) -> FocalParameters:
+    gamma, gamma_negative, alpha, alpha_negative = (cast_like(logits, value) for value in parameters)
+    return gamma, gamma_negative, alpha, alpha_negative
+
+
+def _compiled(logits: Tensor, targets: Tensor, parameters: FocalParameters) -> Tensor:
+    gamma, gamma_negative, alpha, alpha_negative = parameters
+    same = gamma_negative is gamma, alpha_negative is alpha
+    pairs = gamma, None if same[0] else gamma_negative, alpha, None if same[1] else alpha_negative
+    loss: Tensor = CompiledFocal.apply(logits, targets, same, *pairs)  # type: ignore[no-untyped-call]  # by torch
+    return loss
+
+
+def _on_cpu(logits: Tensor, targets: Tensor, divisor: float | None, parameters: FocalParameters) -> Tensor:
+    loss: Tensor = _FocalOnCPU.apply(logits, targets, divisor, *parameters)  # type: ignore[no-untyped-call]  # by torch
+    return loss
+
+
+class _FocalOnCPU(torch.autograd.Function):
+    """Keeps the gradient that the CPU kernel computes with the loss; a second derivative uses the plain formula."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        targets: Tensor,
+        divisor: float | None,
+        gamma: PerClass | None,
+        gamma_negative: PerClass | None,
+        alpha: PerClass | None,
+        alpha_negative: PerClass | None,
+    ) -> Tensor:
+        parameters = gamma, gamma_negative, alpha, alpha_negative
+        ctx.divisor, ctx.parameters = divisor, parameters
+        ctx.save_for_backward(logits, targets)
+        loss, ctx.gradient = loss_and_gradient(logits, targets, parameters, divisor, ctx.needs_input_grad[0])
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        logits, targets = ctx.saved_tensors
+        none = (None,) * 6
+        if torch.is_grad_enabled():  # the gradient itself will be differentiated
+            z = logits.to(upstream.dtype)
+            elements = plain_focal(z, targets.to(z), _cast_all(z, ctx.parameters))
+            loss = elements if ctx.divisor is None else elements.sum() / ctx.divisor
+            return torch.autograd.grad(loss, logits, upstream, create_graph=True)[0], *none
+        # The first backward gives its memory away; a second one over the same graph computes the gradient again.
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None:
+            gradient = loss_and_gradient(logits, targets, ctx.parameters, ctx.divisor, True)[1]
+        if ctx.divisor is None or upstream != 1:
+            gradient.mul_(upstream)
+        return gradient, *none
+
+
+class FocalLoss(MultiLabelLoss):
+    """Focal loss, Eq. 1 (Lin et al., ICCV 2017): ``-alpha_t (1 - p_t)^gamma log p_t``.
+
+    Args:
+        gamma: number or (n_labels,), at least 0; 0 is binary cross-entropy.
+        alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import BinaryCrossEntropy, FocalLoss
+        >>> logits, targets = torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])
+        >>> losses = BinaryCrossEntropy(), FocalLoss(gamma=0.0), FocalLoss(gamma=2.0)
+        >>> [round(loss(logits, targets).item(), 4) for loss in losses]  # log 2, the same, and a quarter of it
+        [0.6931, 0.6931, 0.1733]
+    """
+
+    gamma: Tensor
+    alpha: Tensor | None
+
+    def __init__(self, gamma: ArrayLike = 2.0, alpha: ArrayLike | None = None, reduction: str = "mean"):
+        super().__init__(reduction)
+        self._set_per_class("gamma", gamma)
+        self._set_per_class("alpha", alpha, upper=1.0)
+
+    def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
+        negative = None if self.alpha is None else 1 - self.alpha
+        return focal_loss(logits, targets, self.gamma, self.alpha, None, negative, mask=mask, reduction=reduction)
+
+    def extra_repr(self) -> str:
+        return f"gamma={self.gamma.tolist()}, alpha={None if self.alpha is None else self.alpha.tolist()}"
+
+
+ENTRIES = {
+    "focal": LossInfo(
+        title="Focal loss",
+        equation=r"-\alpha_t (1 - p_t)^{\gamma} \log p_t",
+        reference="lin2017focal",
+        fidelity="as in its source; the paper's Eq. 1",
+        when="When easy negatives outnumber everything else. Scores move towards one half: tune the threshold.",
+        build=FocalLoss,
+        parameters={
+            "gamma": "number or (n_labels,), at least 0; 0 is binary cross-entropy.",
+            "alpha": "number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.",
+        },
+        reduces_to_bce={"gamma": 0.0},
+    ),
+}

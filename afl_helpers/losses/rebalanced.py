@@ -1,0 +1,246 @@
+"""Distribution-balanced loss and the three losses that take parts of it."""
+
+import functools
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from afl_helpers.losses.base import (
+    LossInfo,
+    MultiLabelLoss,
+    PerClass,
+    cast_like,
+    check_hard_targets,
+    check_inputs,
+    check_number,
+    clip_counts,
+    mix,
+    reduce_loss,
+)
+from afl_helpers.losses.cross_entropy import effective_number_weight
+
+
+def distribution_balanced_loss(
+    logits: Tensor,
+    targets: Tensor,
+    shift: PerClass = 0.0,
+    negative_scale: float = 1.0,
+    weight: PerClass | None = None,
+    gamma: float = 2.0,
+    alpha: float | None = 0.5,
+    *,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Compute the core of the distribution-balanced loss (Wu et al., ECCV 2020), focal form of BalancedLossNLP's code.
+
+    Logits are shifted, ``z + shift``. Those of negatives are then multiplied by ``negative_scale``, and their loss is
+    divided by it. The result is the focal loss of these logits, with ``gamma`` and ``alpha``, times ``weight``. The
+    computation is in float64: adding the shift in float32 costs more digits than a large gamma leaves. Targets must be
+    0 or 1: the repetition of a document's labels is not defined for soft targets.
+
+    Args:
+        shift: number or (n_labels,), log odds that every logit starts from.
+        negative_scale: above 0.
+        weight: number, (n_labels,) or (batch, n_labels); None is 1.
+        gamma: at least 0.
+        alpha: in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import distribution_balanced_loss
+        >>> logits, targets = torch.tensor([[-1.0]]), torch.tensor([[0.0]])  # a negative on its side of the boundary
+        >>> bce = {"gamma": 0.0, "alpha": None}
+        >>> round(distribution_balanced_loss(logits, targets, **bce).item(), 4)  # cross-entropy: log(1 + e^-1)
+        0.3133
+        >>> round(distribution_balanced_loss(logits, targets, negative_scale=2.0, **bce).item(), 4)  # log(1 + e^-2) / 2
+        0.0635
+    """
+    logits, targets = check_inputs(logits, targets, mask, reduction, shift=shift)
+    check_hard_targets(targets, "the distribution-balanced family")
+    result = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    logits, targets = logits.double(), targets.double()
+    shift, weight = cast_like(logits, shift), cast_like(logits, weight)
+    shifted = logits + shift
+    positive, negative = shifted, -negative_scale * shifted
+    positive = -torch.exp(gamma * logsigmoid(-positive)) * logsigmoid(positive)
+    negative = -torch.exp(gamma * logsigmoid(-negative)) * logsigmoid(negative) / negative_scale
+    if alpha is not None:
+        positive, negative = alpha * positive, (1 - alpha) * negative
+    elements = mix(targets, positive, negative)
+    return reduce_loss(elements if weight is None else weight * elements, reduction, mask).to(result)
+
+
+def rebalancing_weight(
+    targets: Tensor, frequency: Tensor, floor: float = 0.1, slope: float = 10.0, center: float = 0.9
+) -> Tensor:
+    """Compute the rebalancing weight of each element (Wu et al., Eq. 4-6).
+
+    It falls with how often the document is repeated for its other labels: ``floor + sigmoid(slope (r - center))``, with
+    r the inverse frequency of the label over the sum of the inverse frequencies of the document's labels. A document
+    without labels has an infinite r and the weight ``floor + 1``.
+
+    Args:
+        targets: (batch, n_labels), 0 or 1.
+        frequency: (n_labels,) number of training documents with each label, above 0.
+
+    Returns:
+        (batch, n_labels) float64.
+    """
+    inverse = 1 / frequency.to(targets.device, torch.float64)
+    repeated = (targets.double() * inverse).sum(1, keepdim=True)
+    return floor + torch.sigmoid(slope * (inverse / repeated - center))
+
+
+class DistributionBalancedLoss(MultiLabelLoss):
+    """Distribution-balanced loss (Wu et al., ECCV 2020) and its ablations, as in BalancedLossNLP's code.
+
+    Args:
+        label_counts, n_documents: see :func:`~afl_helpers.losses.base.clip_counts`.
+        gamma: at least 0, gamma of the focal loss at its core.
+        alpha: in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
+        weight_floor: at least 0, weight of an element whose document is repeated for its other labels.
+        weight_slope: above 0, steepness of the weight; None leaves the rebalancing weight out.
+        weight_center: relative repetition at which the weight is half-way (0.9 for Reuters, 0.05 for PubMed in Huang
+            et al.).
+        beta: in [0, 1), for a class-balanced weight instead; None for none.
+        prior_shift: at least 0; each logit starts from the log odds of its label times this factor.
+        negative_scale: above 0; logits of negatives are multiplied by it, their loss is divided by it.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import DistributionBalancedLoss
+        >>> loss = DistributionBalancedLoss([90, 10], n_documents=100, gamma=0.0, alpha=None, prior_shift=0.0)
+        >>> elements = loss(torch.zeros(1, 2), torch.ones(1, 2), reduction="none")  # a document with both labels
+        >>> torch.round(elements, decimals=4)  # log 2 times 0.1003 and 0.6: it is repeated for the rare one
+        tensor([[0.0695, 0.4159]])
+    """
+
+    frequency: Tensor
+    shift: Tensor
+    class_weight: Tensor | None
+
+    def __init__(
+        self,
+        label_counts: ArrayLike,
+        n_documents: int,
+        gamma: float = 2.0,
+        alpha: float | None = 0.5,
+        weight_floor: float = 0.1,
+        weight_slope: float | None = 10.0,
+        weight_center: float = 0.9,
+        beta: float | None = None,
+        prior_shift: float = 0.05,
+        negative_scale: float = 2.0,
+        reduction: str = "mean",
+    ):
+        super().__init__(reduction)
+        check_number("gamma", gamma, 0.0)
+        if alpha is not None:
+            check_number("alpha", alpha, 0.0, 1.0)
+        check_number("weight_floor", weight_floor, 0.0)
+        check_number("weight_center", weight_center)
+        if weight_slope is not None:
+            check_number("weight_slope", weight_slope, 0.0, open_low=True)
+        check_number("prior_shift", prior_shift, 0.0)
+        check_number("negative_scale", negative_scale, 0.0, open_low=True)
+        counts = clip_counts(label_counts, n_documents)
+        self.gamma, self.alpha, self.negative_scale = gamma, alpha, negative_scale
+        self.weight_floor, self.weight_slope, self.weight_center = weight_floor, weight_slope, weight_center
+        self._set_per_class("frequency", counts)
+        self.register_buffer("shift", torch.from_numpy(-prior_shift * np.log(n_documents / counts - 1)))
+        self._set_per_class(
+            "class_weight", None if beta is None else effective_number_weight(label_counts, n_documents, beta)
+        )
+
+    def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
+        weight = self.class_weight
+        if self.weight_slope is not None and targets.shape[-1:] == self.frequency.shape:
+            known = targets if mask is None else torch.where(mask.bool(), targets, 0)
+            weight = rebalancing_weight(known, self.frequency, self.weight_floor, self.weight_slope, self.weight_center)
+        return distribution_balanced_loss(
+            logits,
+            targets,
+            self.shift,
+            self.negative_scale,
+            weight,
+            self.gamma,
+            self.alpha,
+            mask=mask,
+            reduction=reduction,
+        )
+
+
+_FOCAL = {
+    "gamma": "at least 0, gamma of the focal loss at its core.",
+    "alpha": "in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.",
+}
+_REBALANCING = {
+    "weight_floor": "at least 0, weight of an element whose document is repeated for its other labels.",
+    "weight_slope": "above 0, steepness of the weight; None leaves the rebalancing weight out.",
+    "weight_center": "relative repetition at which the weight is half-way (0.9 for Reuters, 0.05 for PubMed in Huang"
+    " et al.).",
+}
+_TOLERANCE = {
+    "prior_shift": "at least 0; each logit starts from the log odds of its label times this factor.",
+    "negative_scale": "above 0; logits of negatives are multiplied by it, their loss is divided by it.",
+}
+
+ENTRIES = {
+    "distribution_balanced": LossInfo(
+        title="Distribution-balanced loss",
+        equation=r"w_{ic} \, \alpha_t (1 - p'_t)^{\gamma} (-\log p'_t), \quad"
+        r" w_{ic} = \left[a + \sigma(b (r_{ic} - m))\right] s^{y - 1}, \quad"
+        r" z' = s^{1 - y} \left(z - k \log(N / n_c - 1)\right)",
+        reference="wu2020distribution",
+        fidelity="as in its source's and BalancedLossNLP's code, focal form",
+        when="Long tails of labels that occur together: it corrects for the repetition of a document for each of its"
+        " labels, and stops training on negatives early.",
+        build=DistributionBalancedLoss,
+        parameters={**_FOCAL, **_REBALANCING, **_TOLERANCE},
+        needs_counts=True,
+        soft_targets=False,
+    ),
+    "rebalanced_focal": LossInfo(
+        title="Rebalanced focal loss",
+        equation=r"\left[a + \sigma(b (r_{ic} - m))\right] \alpha_t (1 - p_t)^{\gamma} (-\log p_t), \quad"
+        r" r_{ic} = n_c^{-1} / \textstyle\sum_{j: y_{ij} = 1} n_j^{-1}",
+        reference="huang2021balancing",
+        fidelity="BalancedLossNLP's code: the weights of the distribution-balanced loss alone",
+        when="To see what the rebalancing weights contribute.",
+        build=functools.partial(DistributionBalancedLoss, prior_shift=0.0, negative_scale=1.0),
+        parameters={**_FOCAL, **_REBALANCING},
+        needs_counts=True,
+        soft_targets=False,
+    ),
+    "ntr_focal": LossInfo(
+        title="Negative-tolerant focal loss",
+        equation=r"s^{y - 1} \alpha_t (1 - p'_t)^{\gamma} (-\log p'_t), \quad"
+        r" z' = s^{1 - y} \left(z - k \log(N / n_c - 1)\right)",
+        reference="huang2021balancing",
+        fidelity="BalancedLossNLP's code: the shift and scale of the distribution-balanced loss alone",
+        when="To see what negative tolerance contributes; among the best on Reuters in its source.",
+        build=functools.partial(DistributionBalancedLoss, weight_slope=None),
+        parameters={**_FOCAL, **_TOLERANCE},
+        needs_counts=True,
+        soft_targets=False,
+        reduces_to_bce={"gamma": 0.0, "alpha": None, "prior_shift": 0.0, "negative_scale": 1.0},
+    ),
+    "cb_ntr": LossInfo(
+        title="Class-balanced negative-tolerant loss",
+        equation=r"w_c \, s^{y - 1} \alpha_t (1 - p'_t)^{\gamma} (-\log p'_t), \quad"
+        r" w_c = (1 - \beta) / (1 - \beta^{n_c})",
+        reference="huang2021balancing",
+        fidelity="BalancedLossNLP's code, weights by class; its factor of 10 on the whole loss is left to the learning"
+        " rate",
+        when="The best micro F1 on Reuters in its source.",
+        build=functools.partial(DistributionBalancedLoss, weight_slope=None, beta=0.9),
+        parameters={**_FOCAL, "beta": "in [0, 1), for a class-balanced weight instead; None for none.", **_TOLERANCE},
+        needs_counts=True,
+        soft_targets=False,
+        reduces_to_bce={"gamma": 0.0, "alpha": None, "beta": 0.0, "prior_shift": 0.0, "negative_scale": 1.0},
+    ),
+}
