@@ -9,9 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from afl_helpers.data.sources.download import sha256
 from afl_helpers.errors import DataError, MissingFileError
-from afl_helpers.files import write_text
+from afl_helpers.files import sha256, write_text
 
 #: The file of a study's checksums, in the format of `sha256sum`; `sha256sum --check checksums.sha256` reads it too.
 CHECKSUMS = "checksums.sha256"
