@@ -25,7 +25,7 @@ BOOK = ROOT / "book"
 def bare_python(tmp_path) -> Path:
     """A Python with the libraries of this one, as a notebook service has them, and without the package.
 
-    A path in a .pth file is not searched for .pth files in turn, so the one that makes the package editable is not read.
+    A path in a .pth file is not searched for .pth files in turn, so the one that makes the package editable is ignored.
     """
     venv.create(tmp_path / "bare", with_pip=True)
     python = tmp_path / "bare" / "bin" / "python"
