@@ -25,7 +25,7 @@ BOOK = ROOT / "book"
 def bare_python(tmp_path) -> Path:
     """A Python with the libraries of this one, as a notebook service has them, and without the package.
 
-    A path in a .pth file is not searched for .pth files in turn, so the package's own, which makes it editable, is not read.
+    A path in a .pth file is not searched for .pth files in turn, so the one that makes the package editable is ignored.
     """
     venv.create(tmp_path / "bare", with_pip=True)
     python = tmp_path / "bare" / "bin" / "python"
@@ -113,7 +113,12 @@ def test_a_profile_that_cannot_run_says_what_is_missing(monkeypatch):
     assert error.startswith("UsageError: AFL_PROFILE=full cannot run here: no GPU is visible")
 
 
-BAR = "import time\nfrom afl_helpers.progress import progress_bar\nfor _ in progress_bar(range(3), desc='steps', mininterval=0): time.sleep(0.05)\n"
+BAR = """
+import time
+from afl_helpers.progress import progress_bar
+for _ in progress_bar(range(3), desc="steps", mininterval=0):
+    time.sleep(0.05)
+"""
 
 
 def test_a_terminal_sees_the_bar_and_a_log_does_not():

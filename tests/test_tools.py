@@ -196,7 +196,8 @@ def notebook(*cells: tuple[str, str]) -> dict:
 
 def test_a_student_gets_exercises_and_places_for_answers_but_no_solutions() -> None:
     first = "```{exercise} Add\n:label: ex\nAdd them.\n```\n\n```{solution-start} ex\n:label: sol\n```\n\nSECRET words"
-    between = "SECRET end\n\n```{solution-end}\n```\n\n## Next\n\n:::{admonition} Answer\n:class: dropdown\nSECRET\n:::\n\nGo on."
+    between = "SECRET end\n\n```{solution-end}\n```\n\n## Next\n\n"
+    between += ":::{admonition} Answer\n:class: dropdown\nSECRET\n:::\n\nGo on."
     found = make_student.without_solutions(
         notebook(("code", "a = 1"), ("markdown", first), ("code", "SECRET"), ("markdown", between))
     )

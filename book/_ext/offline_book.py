@@ -117,7 +117,7 @@ def subset_font(font: Path, code_points: Iterable[int]) -> None:
 
 
 def finish_pages(html: Path) -> None:
-    """Take the icons' script and preloads, and a role that a list of references cannot have, out of each page; box drawings."""
+    """Remove the icons' script and preloads, and a role that a list of references cannot have; box drawings."""
     for path in html.rglob("*.html"):
         content = path.read_text(encoding="utf-8")
         leaner = re.sub(rf'<script[^>]*{ICONS}[^>]*></script>|<link rel="preload"[^>]*{ICONS}[^>]*>', "", content)

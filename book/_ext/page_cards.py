@@ -1,8 +1,8 @@
 """A Sphinx extension that tells search engines and link previews what a page is.
 
 Every page gets a description, its first sentence or two, and Open Graph tags. Where `html_baseurl` is set, cards have a
-picture and the site a `sitemap.xml`; Sphinx itself writes the canonical links then. Launch buttons need the address of the
-repository: without one they are left out.
+picture and the site a `sitemap.xml`; Sphinx itself writes the canonical links then. Launch buttons need the address of
+the repository: without one they are left out.
 """
 
 import html
