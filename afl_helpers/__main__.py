@@ -186,9 +186,7 @@ def _claims(args: argparse.Namespace) -> None:
     wrapper = textwrap.TextWrapper(max(40, shutil.get_terminal_size().columns), break_on_hyphens=False)
     wrapper.subsequent_indent = indent
     results = read_all_studies(find_results() if args.results is None else args.results)
-    found = verdicts(results).set_index("id")
-    for claim in CLAIMS:
-        verdict, conditions, evidence = found.loc[claim.id]
+    for claim, (_, verdict, conditions, evidence) in zip(CLAIMS, verdicts(results).itertuples(index=False)):
         under = {"ours": " (under our conditions)", "the paper's": " (under the paper's)"}.get(conditions, "")
         print(wrapper.fill(f"{claim.id:4} {claim.claim}: {verdict}{under}"))
         for line in (f"the paper: {claim.reported} ({claim.source})", f"the rule: {claim.rule}", evidence):

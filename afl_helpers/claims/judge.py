@@ -153,12 +153,13 @@ def _decide(claim: Claim, groups: Sequence[Group]) -> tuple[str, str, str]:
     if isinstance(rule, Architectures):
         return _architectures(rule, groups)
 
-    several = isinstance(rule, Order) and rule.n_data_sets > 1
+    n_data_sets = rule.n_data_sets if isinstance(rule, Order) else 1
+    several = n_data_sets > 1
     found = []
     for group in groups:
         runs = group.converged(rule.settings)
         if runs is not None and len(runs[rule.settings[0]]) >= MIN_SEEDS:
-            found.append(_find(claim, group, runs))
+            found.append(_find(claim, rule, group, runs))
     like_the_paper = [finding for finding in found if finding.group.like_the_paper]
     if isinstance(rule, Match) or (like_the_paper and not several):
         found = like_the_paper
@@ -176,11 +177,11 @@ def _decide(claim: Claim, groups: Sequence[Group]) -> tuple[str, str, str]:
     conditions = "the paper's" if found == like_the_paper else "ours"
     holds = [finding for finding in found if finding.outcome == "holds"]
     fails = [finding for finding in found if finding.outcome == "fails"]
-    if several and len({finding.group.data_set for finding in found}) < rule.n_data_sets:
+    if several and len({finding.group.data_set for finding in found}) < n_data_sets:
         return "not yet tested", "", f"On one data set only. {evidence}"
     if fails and (several or not holds):
         return "not reproduced", conditions, evidence
-    if holds and not fails and (not several or len({finding.group.data_set for finding in holds}) >= rule.n_data_sets):
+    if holds and not fails and (not several or len({finding.group.data_set for finding in holds}) >= n_data_sets):
         where = [name for name in rule.thresholds if any(finding.outcomes[name] == "holds" for finding in holds)]
         if len(where) < len(rule.thresholds):
             evidence = f"Only {at_thresholds(where)}. {evidence}"
@@ -203,14 +204,14 @@ class _Finding(NamedTuple):
         return "holds" if "holds" in found else "fails" if found == {"fails"} else "open"
 
 
-def _find(claim: Claim, group: Group, runs: Mapping[str, RunsBySeed]) -> _Finding:
+def _find(claim: Claim, rule: Order | Spread | Match, group: Group, runs: Mapping[str, RunsBySeed]) -> _Finding:
     outcomes, matches, words = {}, False, []
-    for threshold in claim.rule.thresholds:
+    for threshold in rule.thresholds:
         near, both = _near_reported(claim, runs, threshold)
-        if isinstance(claim.rule, Match):
+        if isinstance(rule, Match):
             outcome, text = "holds" if near else "fails", both
         else:
-            outcome, text = _compare(claim.rule, runs, threshold)
+            outcome, text = _compare(rule, runs, threshold)
             if group.like_the_paper and both:
                 text += f"; {both}"
         outcomes[threshold] = outcome
@@ -262,18 +263,19 @@ def _mechanism() -> tuple[str, str, str]:
     counts = np.array(list(genre_counts().values()))
     frequent, rare = counts.argmax(), counts.argmin()
     words, less = [], []
-    for name, options in {
-        "Gamma n/mean in [0.5, 5]": {},
-        "Eq. 2 to the letter": {"normalization": "documents", "bounds": None},
-    }.items():
-        gamma = class_gamma(counts, N_MOVIES_WITH_GENRE, **options)[[frequent, rare]]
+    readings = {
+        "Gamma n/mean in [0.5, 5]": class_gamma(counts, N_MOVIES_WITH_GENRE),
+        "Eq. 2 to the letter": class_gamma(counts, N_MOVIES_WITH_GENRE, normalization="documents", bounds=None),
+    }
+    for name, gammas in readings.items():
+        gamma = gammas[[frequent, rare]]
         gradient = positive_gradient(gamma)
         less.append(gradient[1] < gradient[0])
         words.append(
             f"{name}: at p = 0.5, where a head without bias starts, the gradient of a positive is {gradient[0]:.2g} "
             f"for the most frequent genre (gamma {gamma[0]:.3g}), {gradient[1]:.2g} for the rarest ({gamma[1]:.3g})."
         )
-        if not options:
+        if len(words) == 1:
             at = _crossing(*gamma)
             words.append(f"The rarest has the larger one only below p = {at:.2f}.")
     evidence = " ".join(

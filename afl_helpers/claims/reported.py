@@ -99,7 +99,7 @@ class Implied:
         return self.recall is not None
 
     def __str__(self) -> str:
-        if not self.possible:
+        if self.recall is None or self.precision is None:
             return "impossible"
         return "recall {:.4f} to {:.4f}, precision {:.4f} to {:.4f}".format(*self.recall, *self.precision)
 
@@ -218,7 +218,7 @@ def max_auc(
     """
     low, high = reported_range(recall, half_unit)
     k = 0.0 if density is None else _density_range(density)[0]
-    constraints = [(-1, 0, -low), (1, 0, high), (0, -1, 0), (0, k, 1)]
+    constraints: list[tuple[float, float, float]] = [(-1, 0, -low), (1, 0, high), (0, -1, 0), (0, k, 1)]
     if f1 is not None:
         constraints += _f1_constraints(*reported_range(f1, half_unit))
     corners = _corners(constraints)
@@ -327,11 +327,10 @@ def _highest_precision(reported: Mapping[str, Mapping[str, str]], density: float
     found = {
         name: implied(reported[name]["f1"], reported[name]["roc_auc"], density) for name in reported if name != "afl"
     }
-    ours = found.pop("focal-2.5")
-    others = list(found.values())
-    return (
-        ours.possible
-        and all(other.possible for other in others)
-        and ours.precision[0] > max(other.precision[1] for other in others)
-        and ours.recall[1] < min(recall, *(other.recall[0] for other in others))
+    pairs = {name: (one.precision, one.recall) for name, one in found.items() if one.precision and one.recall}
+    if len(pairs) < len(found):  # one is impossible
+        return False
+    precision, own_recall = pairs.pop("focal-2.5")
+    return precision[0] > max(other[1] for other, _ in pairs.values()) and own_recall[1] < min(
+        recall, *(other[0] for _, other in pairs.values())
     )

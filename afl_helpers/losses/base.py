@@ -243,7 +243,7 @@ class LossInfo:
 
 def in_trace() -> bool:
     """Return whether the code is being compiled, exported, traced or vmapped: it must then not depend on values."""
-    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch leaves it untyped
+    tracing = torch.jit.is_tracing()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return torch.compiler.is_compiling() or tracing or torch._C._are_functorch_transforms_active()  # vmap
 
 

@@ -1,7 +1,7 @@
 """Compare settings: the one place that says by how much one is better than another, and how sure that is."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,26 +19,32 @@ _RECORDED_KEY = ["used_by", "study", "corpus", "metric", "setting", "comparison"
 
 
 @cache
-def recorded_intervals(path: Path) -> pd.DataFrame:
+def recorded_intervals(path: Path) -> dict[tuple[str | int, ...], dict[str, float]]:
     """Read the table of recorded intervals, one row per comparison that a page or a verdict shows.
 
     Its columns are ``used_by`` ("page" or "verdict"), ``study, corpus, metric, setting, comparison, seeds`` (separated
     by blanks), ``family`` (how many comparisons share the error of 5 %, by Bonferroni's correction), and the interval:
-    ``low, high`` and ``p_value``, which is not corrected. The rows index the table, ``used_by`` to ``family``.
+    ``low, high`` and ``p_value``, which is not corrected.
+
+    Returns:
+        The values of the columns ``used_by`` to ``family`` -> ``low, high, p_value``.
     """
-    return pd.read_csv(path, dtype={"seeds": str}).set_index(_RECORDED_KEY)
+    rows = pd.read_csv(path, dtype={"seeds": str}).to_dict("records")
+    return {
+        tuple(row[column] for column in _RECORDED_KEY): {name: row[name] for name in ("low", "high", "p_value")}
+        for row in rows
+    }
 
 
 def recorded_interval(
     used_by: str, study: str, corpus: str, metric: str, setting: str, comparison: str, seeds: Sequence[int], family: int
-) -> Mapping[str, float] | None:
+) -> dict[str, float] | None:
     """Return ``low, high, p_value`` of one recorded comparison, or None where it is not on record."""
     path = find_results() / RECORDED_INTERVALS
     if not path.is_file():
         return None
     key = (used_by, study, corpus, metric, setting, comparison, " ".join(map(str, seeds)), family)
-    table = recorded_intervals(path)
-    return dict(table.loc[key]) if key in table.index else None
+    return recorded_intervals(path).get(key)
 
 
 def paired_differences(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from afl_helpers.data import Corpus
 from afl_helpers.evaluation import average_precision_per_label, frequency_groups
@@ -115,7 +115,7 @@ def describe_data(
 
 
 def summarize_scores(
-    targets: NDArray[np.bool_], scores: NDArray[np.float64], label_counts: Sequence[int], label_names: Sequence[str]
+    targets: NDArray[np.bool_], scores: NDArray[np.float64], label_counts: ArrayLike, label_names: Sequence[str]
 ) -> Summaries:
     """Count scores in 64 bins, of positives and negatives, per frequency third and for six labels.
 
@@ -133,12 +133,13 @@ def summarize_scores(
         counts = [np.bincount(own[chosen], minlength=N_BINS) for chosen in (positive, ~positive)]
         return ScoreHistogram(*counts)
 
-    groups = frequency_groups(label_counts)
+    counts = np.asarray(label_counts)
+    groups = frequency_groups(counts)
     shown = {}
     for members in groups.values():
-        by_count = sorted(np.flatnonzero(members), key=lambda c: (-label_counts[c], c))
+        by_count = sorted(np.flatnonzero(members).tolist(), key=lambda c: (-counts[c], c))
         for c in dict.fromkeys((*by_count[:1], *by_count[len(by_count) // 2 :][:1])):
-            shown[label_names[c]] = histogram([int(c)])
+            shown[label_names[c]] = histogram([c])
     return Summaries({name: histogram(members) for name, members in groups.items()}, shown)
 
 

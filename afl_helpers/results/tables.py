@@ -1,7 +1,7 @@
 """Tables of a study's runs: data frames with documented columns, for chapters and for readers' own analyses."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -146,7 +146,7 @@ def history_table(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def f1_by_count(
-    results: Sequence[Result], rule: str = "tuned_common", cutoffs: tuple[int, int] | str = "rank"
+    results: Sequence[Result], rule: str = "tuned_common", cutoffs: tuple[int, int] | Literal["rank"] = "rank"
 ) -> pd.DataFrame:
     """Tabulate F1 on test by how frequent the labels are in training, micro and macro within each group.
 

@@ -7,7 +7,7 @@ checkpoints of fine-tuned runs until their results are written.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 from itertools import islice
@@ -103,7 +103,7 @@ def _candidates(study: Study, run: PlannedRun) -> list[Config]:
     first = study.first_seed(run)
     if len(candidates) == 1 or run == first:
         return candidates
-    result: Mapping[str, Any] = read_result(study.path(first))
+    result = read_result(study.path(first))
     chosen = {name: result.config[name] for name in study.tune}
     return [type(candidates[0]).from_dict(candidates[0].to_dict() | chosen)]
 
@@ -182,7 +182,7 @@ def _select_by(config: Config) -> str:
     return getattr(config, "select_by", "average_precision_micro")
 
 
-def _tuned(study: Study, trained: Sequence[Candidate]) -> list[dict[str, object]]:
+def _tuned(study: Study, trained: Sequence[Candidate]) -> list[dict[str, float]]:
     """Return the tuned fields and the score of each candidate; empty where there is only one."""
     if len(trained) == 1:
         return []
@@ -192,7 +192,7 @@ def _tuned(study: Study, trained: Sequence[Candidate]) -> list[dict[str, object]
     ]
 
 
-def _write(study: Study, planned: PlannedRun, run: Run, tuned: list[dict[str, object]]) -> Iterator[Path]:
+def _write(study: Study, planned: PlannedRun, run: Run, tuned: list[dict[str, float]]) -> Iterator[Path]:
     """Write the result file and yield its path; of processes that train together, only the main one does."""
     if is_main():
         whole, (train, validation, test) = corpus_splits(planned.corpus, study.split_seed)

@@ -165,7 +165,7 @@ class _Documents(Dataset[tuple[list[int], NDArray[np.uint8]]]):
         self, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int, by_length: bool = False
     ) -> None:
         self.ids: list[list[int]] = tokenizer(corpus.texts, truncation=True, max_length=max_length)["input_ids"]
-        self.labels: NDArray[np.uint8] | sparse.csr_array = corpus.labels
+        self.labels = sparse.csr_array(corpus.labels)  # one row at a time becomes dense
         self.lengths = [len(ids) for ids in self.ids]
         self.order = np.argsort(self.lengths, kind="stable") if by_length else np.arange(len(self.ids))
 
@@ -174,7 +174,8 @@ class _Documents(Dataset[tuple[list[int], NDArray[np.uint8]]]):
 
     def __getitem__(self, i: int) -> tuple[list[int], NDArray[np.uint8]]:
         i = self.order[i]
-        return self.ids[i], self.labels[[i]].toarray()[0]
+        row: NDArray[np.uint8] = self.labels[[i]].toarray()[0]
+        return self.ids[i], row
 
 
 def _trainer(

@@ -39,6 +39,7 @@ class Handler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing about requests."""
 
+
 #: Milliseconds to wait for a page; playwright's own 30 s are too few on a busy machine.
 PATIENCE = 300_000
 

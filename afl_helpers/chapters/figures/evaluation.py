@@ -25,12 +25,13 @@ _AVERAGE_PRECISION = MappingProxyType({"average_precision_micro": "validation av
 
 
 def epochs(
-    histories: Mapping[str, Sequence[Mapping[str, float]]], metrics: Mapping[str, str] = _AVERAGE_PRECISION
+    histories: Mapping[str, Sequence[Mapping[str, float]] | pd.DataFrame],
+    metrics: Mapping[str, str] = _AVERAGE_PRECISION,
 ) -> Figure:
     """Draw metrics by epoch, one panel per metric and one line per run; a circle marks the best epoch.
 
     Args:
-        histories: Run -> its history, one mapping per epoch with the key ``epoch`` and the metrics.
+        histories: Run -> its history: a table, or one mapping per epoch, with ``epoch`` and the metrics.
         metrics: Key of a metric in the histories -> label of its axis.
     """
     figure, all_axes = panels(len(metrics), figsize=(7.0 if len(metrics) == 1 else 8.4, 3.8))
@@ -39,7 +40,7 @@ def epochs(
             colour, line = look_at(i).colour, look_at(i).line
             frame = pd.DataFrame(history)
             axes.plot(frame["epoch"], frame[metric], marker=".", linestyle=line, color=colour, label=name, markersize=4)
-            best = frame.loc[frame[metric].idxmax()]
+            best = frame.iloc[int(frame[metric].to_numpy().argmax())]
             axes.plot(best["epoch"], best[metric], "o", color=colour, markersize=9, fillstyle="none")
         axes.set(xlabel="epoch", ylabel=ylabel)
         locator = axes.xaxis.get_major_locator()
