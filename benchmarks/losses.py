@@ -1,11 +1,11 @@
-"""Forward and backward of adaptive focal loss beside torch's cross-entropy and torchvision's focal formula.
+"""Compare forward and backward of adaptive focal loss with torch's cross-entropy and torchvision's focal formula.
 
     python benchmarks/losses.py
 
-Each way runs in a process of its own, in turns, on the same logits; the table shows the least time of several runs
-(other work on the machine only adds to it) and the peak memory above the inputs, in multiples of the logits. A peer's
-formula is written out here where its package cannot stand beside this torch. Where there is a GPU the same shapes run
-on it as well.
+Each implementation runs in a process of its own, in turns, on the same logits. The table shows the shortest time of
+several runs (other work on the machine only adds to it) and the peak memory above the inputs, in multiples of the
+logits. The formulas of torchvision and kornia are written out here, because the packages cannot be installed beside this
+torch. With a GPU, the same shapes also run on it.
 """
 
 import argparse
@@ -29,23 +29,23 @@ RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "lo
 
 
 def torchvision_formula(logits: Tensor, targets: Tensor, gamma: float | Tensor, alpha: float = 0.25) -> Tensor:
-    """What torchvision.ops.sigmoid_focal_loss computes, reduction "mean"."""
+    """Compute what torchvision.ops.sigmoid_focal_loss does, with reduction "mean"."""
     p = torch.sigmoid(logits)
-    cross_entropy = binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    ce_loss = binary_cross_entropy_with_logits(logits, targets, reduction="none")
     p_t = p * targets + (1 - p) * (1 - targets)
     alpha_t = alpha * targets + (1 - alpha) * (1 - targets)
-    return (alpha_t * cross_entropy * (1 - p_t) ** gamma).mean()
+    return (alpha_t * ce_loss * (1 - p_t) ** gamma).mean()
 
 
 def kornia_formula(logits: Tensor, targets: Tensor, gamma: float | Tensor, alpha: float = 0.25) -> Tensor:
-    """What kornia.losses.binary_focal_loss_with_logits computes, reduction "mean"."""
+    """Compute what kornia.losses.binary_focal_loss_with_logits does, with reduction "mean"."""
     log_p, log_q = logsigmoid(logits), logsigmoid(-logits)
     positive = -alpha * torch.exp(gamma * log_q) * targets * log_p
     negative = -(1 - alpha) * torch.exp(gamma * log_p) * (1 - targets) * log_q
     return (positive + negative).mean()
 
 
-WAYS = {
+IMPLEMENTATIONS = {
     "torch BCE with logits": lambda z, y, gamma: binary_cross_entropy_with_logits(z, y),
     "torchvision's formula, gamma 2": lambda z, y, gamma: torchvision_formula(z, y, 2.0),
     "torchvision's formula, gamma per class": torchvision_formula,
@@ -56,7 +56,7 @@ WAYS = {
 
 
 class Memory:
-    """The peak of a device's memory since this was made, in bytes; Linux only."""
+    """The peak memory of a device since this object was made, in bytes; Linux only."""
 
     def __init__(self, device: str):
         self.on_gpu = device == "cuda"
@@ -64,7 +64,7 @@ class Memory:
             torch.cuda.reset_peak_memory_stats()
             self.before = torch.cuda.memory_allocated()
         else:
-            Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+            Path("/proc/self/clear_refs").write_text("5")  # resets the peak
             self.before = memory("VmRSS")
 
     def extra(self) -> int:
@@ -77,13 +77,13 @@ def now(device: str) -> float:
     return time.perf_counter()
 
 
-def measure(way: str, rows: int, labels: int, compiled: bool, device: str, repetitions: int) -> dict[str, float]:
-    """Least milliseconds of forward and backward, and peak extra memory in multiples of the logits."""
+def measure(name: str, rows: int, labels: int, compiled: bool, device: str, repetitions: int) -> dict[str, float]:
+    """Return the shortest time of forward and backward in milliseconds, and the peak memory in multiples of the logits."""
     generator = torch.Generator().manual_seed(0)
     logits = (torch.randn(rows, labels, generator=generator) * 3).to(device)
     targets = (torch.rand(rows, labels, generator=generator) < 0.01).float().to(device)
     gamma = (0.5 + 4.5 * torch.rand(labels, generator=generator)).to(device)
-    loss = torch.compile(WAYS[way]) if compiled else WAYS[way]
+    loss = torch.compile(IMPLEMENTATIONS[name]) if compiled else IMPLEMENTATIONS[name]
 
     def step() -> float:
         z = logits.detach().requires_grad_()
@@ -91,9 +91,9 @@ def measure(way: str, rows: int, labels: int, compiled: bool, device: str, repet
         loss(z, targets, gamma).backward()
         return now(device) - started
 
-    # A small step first loads what a step needs, so that the peak below is the loss's own.
+    # A small step first loads the libraries, so that the peak below is that of the loss.
     z = logits[:1].clone().requires_grad_()
-    WAYS[way](z, targets[:1], gamma).backward()
+    IMPLEMENTATIONS[name](z, targets[:1], gamma).backward()
     peak_memory = Memory(device)
     first = step()
     peak = peak_memory.extra() / (4 * rows * labels)
@@ -106,42 +106,42 @@ def table(rows: int, labels: int, compiled: bool, device: str) -> dict[str, dict
     repetitions = 300 if elements < 10**5 else 15 if elements < 10**7 else 2
     results: dict[str, dict[str, float]] = {}
     for _ in range(1 if elements > 10**8 else 2 if compiled else 5):
-        for way in WAYS:
-            found = in_a_process(__file__, "--one", way, rows, labels, int(compiled), device, repetitions)
-            known = results.setdefault(way, found)
-            known.update({name: min(known[name], value) for name, value in found.items()})
+        for name in IMPLEMENTATIONS:
+            new = in_a_process(__file__, "--one", name, rows, labels, int(compiled), device, repetitions)
+            best = results.setdefault(name, new)
+            best.update({key: min(best[key], value) for key, value in new.items()})
     baseline = results["torch BCE with logits"]["milliseconds"]
     where = "GPU" if device == "cuda" else f"{torch.get_num_threads()} threads"
     print(f"\n({rows}, {labels:,}) {'compiled' if compiled else 'eager'}, {where}, float32")
-    for way, found in results.items():
-        found["ratio_to_bce"] = found["milliseconds"] / baseline
-        memory = f"{found['extra_memory']:5.2f} x logits" if elements > 10**6 else ""
-        print(f"  {way:40s} {found['milliseconds']:9.2f} ms  {found['ratio_to_bce']:6.2f} x BCE  {memory}")
+    for name, result in results.items():
+        result["ratio_to_bce"] = result["milliseconds"] / baseline
+        memory_text = f"{result['extra_memory']:5.2f} x logits" if elements > 10**6 else ""
+        print(f"  {name:40s} {result['milliseconds']:9.2f} ms  {result['ratio_to_bce']:6.2f} x BCE  {memory_text}")
     return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--one", nargs=6, metavar=("WAY", "ROWS", "LABELS", "COMPILED", "DEVICE", "REPETITIONS"))
+    parser.add_argument("--one", nargs=6, metavar=("NAME", "ROWS", "LABELS", "COMPILED", "DEVICE", "REPETITIONS"))
     arguments = parser.parse_args()
     if arguments.one:
-        way, rows, labels, compiled, device, repetitions = arguments.one
-        print(json.dumps(measure(way, int(rows), int(labels), compiled == "1", device, int(repetitions))))
+        name, rows, labels, compiled, device, repetitions = arguments.one
+        print(json.dumps(measure(name, int(rows), int(labels), compiled == "1", device, int(repetitions))))
         return
 
     def tables(device: str) -> dict[str, object]:
-        found = {f"{rows}x{labels} eager": table(rows, labels, False, device) for rows, labels in SHAPES}
+        results = {f"{rows}x{labels} eager": table(rows, labels, False, device) for rows, labels in SHAPES}
         if shutil.which("g++"):
-            found["{}x{} compiled".format(*COMPILED_SHAPE)] = table(*COMPILED_SHAPE, True, device)
+            results["{}x{} compiled".format(*COMPILED_SHAPE)] = table(*COMPILED_SHAPE, True, device)
         else:
             print("\ncompiled: not measured, torch.compile needs a C++ compiler")
-        return found
+        return results
 
-    found = {"environment": describe_environment(), "tables": tables("cpu")}
-    found["cuda"] = tables("cuda") if torch.cuda.is_available() else "not measured on a GPU yet"
-    if isinstance(found["cuda"], str):
-        print(f"\nCUDA: {found['cuda']}")
-    write_json(RESULT, found)
+    report = {"environment": describe_environment(), "tables": tables("cpu")}
+    report["cuda"] = tables("cuda") if torch.cuda.is_available() else "not measured on a GPU yet"
+    if isinstance(report["cuda"], str):
+        print(f"\nCUDA: {report['cuda']}")
+    write_json(RESULT, report)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
-"""Every loss of the registry, one element at a time, in 80 digits: what the tests hold the package to.
+"""Every loss of the registry, one element at a time, in 80 digits: the oracle of the tests.
 
 Written from the formulas as a plain loop, without a tensor. ``p`` is the sigmoid of the logit ``z``, ``q`` is ``1 - p``
 computed as the sigmoid of ``-z``: at z = 1e4 it is exp(-1e4), where 1 - p would be 0 in fewer than 4,343 digits.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import mpmath
 
@@ -10,89 +13,42 @@ mp = mpmath.mp.clone()  # our own digits: other tests set those of the shared co
 mp.dps = 80
 STEP = mp.mpf(10) ** -26  # of the central difference; its error is far below the 16 digits that the tests look at
 
-DEFAULTS = {
-    "bce": {},
-    "weighted_bce": {"cap": None},
-    "class_balanced": {"beta": 0.999, "gamma": 0.0},
-    "focal": {"gamma": 2.0, "alpha": None},
-    "afl": {
-        "base_gamma": 2.0,
-        "normalization": "mean",
-        "bounds": (0.5, 5.0),
-        "assignment": "frequency",
-        "assignment_seed": 0,
-        "alpha": None,
-        "gamma_negative": None,
-        "rescale": False,
-    },
-    "afl-literal": {"base_gamma": 2.0, "alpha": None, "gamma_negative": None, "rescale": False},
-    "flsd53": {"gamma": 3.0, "gammas": (5.0, 3.0), "limits": (0.2, 0.5)},
-    "asl": {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05},
-    "apl": {
-        "gamma_positive": 0.0,
-        "gamma_negative": 4.0,
-        "margin": 0.05,
-        "epsilon_1": 1.0,
-        "epsilon_2": -2.5,
-        "epsilon_negative": 0.0,
-    },
-    "ral": {
-        "gamma_positive": 0.0,
-        "gamma_negative": 4.0,
-        "margin": 0.05,
-        "epsilon_1": 1.0,
-        "epsilon_2": -2.5,
-        "epsilon_negative": 0.0,
-        "lambda_": 1.5,
-    },
-    "distribution_balanced": {
-        "gamma": 2.0,
-        "alpha": 0.5,
-        "weight_floor": 0.1,
-        "weight_slope": 10.0,
-        "weight_center": 0.9,
-        "prior_shift": 0.05,
-        "negative_scale": 2.0,
-    },
-    "rebalanced_focal": {
-        "gamma": 2.0,
-        "alpha": 0.5,
-        "weight_floor": 0.1,
-        "weight_slope": 10.0,
-        "weight_center": 0.9,
-    },
-    "ntr_focal": {"gamma": 2.0, "alpha": 0.5, "prior_shift": 0.05, "negative_scale": 2.0},
-    "cb_ntr": {"gamma": 2.0, "alpha": 0.5, "beta": 0.9, "prior_shift": 0.05, "negative_scale": 2.0},
-    "ldam": {"max_margin": 0.5, "scale": 30.0},
-    "plm": {"rate": 0.1, "n_bins": 10},
-    "wal": {
-        "gamma_positive": 0.0,
-        "gamma_negative": 4.0,
-        "margin": 0.05,
-        "power": 0.5,
-        "smoothing": 0.1,
-        "cooccurrence": None,
-    },
-}
+
+@dataclass(frozen=True)
+class Reference:
+    """What the tests know about a loss, independently of the package.
+
+    Args:
+        cost: (logit, target, label, document, logit at which a held weight is taken, parameters) -> cost.
+        defaults: the loss's parameters and their defaults.
+        other: other values, which show what a default hides: a gamma of 0, an alpha of None, an epsilon of 0. A list
+            has one entry for each of four labels.
+        by_document: the cost of a label depends on the other targets of the document.
+    """
+
+    cost: Callable[..., mpmath.mpf]
+    defaults: dict[str, object]
+    other: dict[str, object]
+    by_document: bool = False
 
 
 def reference(name, params, counts, n_documents, row_logits, row_targets, c):
     """Loss of label ``c`` of one document, and its derivative by that label's logit.
 
     Args:
-        params: those that differ from ``DEFAULTS[name]``; a parameter per class is a list.
+        params: parameters that differ from the defaults; a parameter per class is a list.
         counts: documents of each label in training; not used where the loss does not depend on them.
         row_logits, row_targets: the document's, one number per label; targets are 0 or 1.
 
     Returns:
         Two mpf. In the derivative, what the loss holds constant is constant: apl's focusing weight, flsd53's gamma.
     """
-    params = {**DEFAULTS[name], **params}
+    params = {**REFERENCES[name].defaults, **params}
     document = Document(counts, n_documents, row_targets)
     z = mp.mpf(row_logits[c])
 
     def cost(z, held):
-        return COSTS[name](z, row_targets[c], c, document, held, **params)
+        return REFERENCES[name].cost(z, row_targets[c], c, document, held, **params)
 
     return cost(z, z), (cost(z + STEP, z) - cost(z - STEP, z)) / (2 * STEP)
 
@@ -141,7 +97,7 @@ def balance(alpha, y, c):
     return at(alpha, c) if y else 1 - at(alpha, c)
 
 
-# --- losses: (logit, target, label, document, logit at which a held weight is taken, parameters) -> cost ------------
+# --- costs ----------------------------------------------------------------------------------------------------------
 
 
 def bce(z, y, c, document, held):
@@ -342,22 +298,110 @@ def partial_label_masking(z, y, c, document, held, rate, n_bins):
     return cross_entropy(z, y)  # before the first end_epoch() the ideal ratio is the observed one: nothing is masked
 
 
-COSTS = {
-    "bce": bce,
-    "weighted_bce": weighted_bce,
-    "class_balanced": class_balanced,
-    "focal": plain_focal,
-    "afl": adaptive_focal,
-    "afl-literal": adaptive_focal,
-    "flsd53": flsd,
-    "asl": asymmetric,
-    "apl": asymmetric_polynomial,
-    "ral": robust_asymmetric,
-    "distribution_balanced": distribution_balanced,
-    "rebalanced_focal": rebalanced_focal,
-    "ntr_focal": ntr_focal,
-    "cb_ntr": cb_ntr,
-    "ldam": ldam,
-    "plm": partial_label_masking,
-    "wal": weighted_asymmetric,
+REFERENCES = {
+    "bce": Reference(bce, {}, {}),
+    "weighted_bce": Reference(weighted_bce, {"cap": None}, {"cap": 5.0}),
+    "class_balanced": Reference(class_balanced, {"beta": 0.999, "gamma": 0.0}, {"beta": 0.9, "gamma": 1.5}),
+    "focal": Reference(
+        plain_focal, {"gamma": 2.0, "alpha": None}, {"gamma": [0.5, 2.0, 3.0, 0.0], "alpha": [0.25, 0.5, 0.9, 1.0]}
+    ),
+    "afl": Reference(
+        adaptive_focal,
+        {
+            "base_gamma": 2.0,
+            "normalization": "mean",
+            "bounds": (0.5, 5.0),
+            "assignment": "frequency",
+            "assignment_seed": 0,
+            "alpha": None,
+            "gamma_negative": None,
+            "rescale": False,
+        },
+        {"normalization": "max", "bounds": (1.0, 6.0), "alpha": [0.25, 0.5, 0.9, 1.0], "rescale": True},
+    ),
+    "afl-literal": Reference(
+        adaptive_focal,
+        {"base_gamma": 2.0, "alpha": None, "gamma_negative": None, "rescale": False},
+        {"base_gamma": 0.1, "gamma_negative": 1.0},
+    ),
+    "flsd53": Reference(
+        flsd,
+        {"gamma": 3.0, "gammas": (5.0, 3.0), "limits": (0.2, 0.5)},
+        {"gamma": 1.0, "gammas": (4.0, 2.5), "limits": (0.15, 0.4)},
+    ),
+    "asl": Reference(
+        asymmetric,
+        {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05},
+        {"gamma_positive": 1.0, "gamma_negative": 1.5, "margin": 0.2},
+    ),
+    "apl": Reference(
+        asymmetric_polynomial,
+        {
+            "gamma_positive": 0.0,
+            "gamma_negative": 4.0,
+            "margin": 0.05,
+            "epsilon_1": 1.0,
+            "epsilon_2": -2.5,
+            "epsilon_negative": 0.0,
+        },
+        {"gamma_positive": 1.5, "gamma_negative": 2.0, "margin": 0.2, "epsilon_1": 0.5, "epsilon_negative": 0.3},
+    ),
+    "ral": Reference(
+        robust_asymmetric,
+        {
+            "gamma_positive": 0.0,
+            "gamma_negative": 4.0,
+            "margin": 0.05,
+            "epsilon_1": 1.0,
+            "epsilon_2": -2.5,
+            "epsilon_negative": 0.0,
+            "lambda_": 1.5,
+        },
+        {"gamma_positive": 1.5, "gamma_negative": 2.0, "margin": 0.2, "epsilon_1": 0.5, "lambda_": 2.0},
+    ),
+    "distribution_balanced": Reference(
+        distribution_balanced,
+        {
+            "gamma": 2.0,
+            "alpha": 0.5,
+            "weight_floor": 0.1,
+            "weight_slope": 10.0,
+            "weight_center": 0.9,
+            "prior_shift": 0.05,
+            "negative_scale": 2.0,
+        },
+        {"gamma": 1.5, "alpha": 0.3, "weight_center": 0.2, "prior_shift": 0.5},
+        by_document=True,
+    ),
+    "rebalanced_focal": Reference(
+        rebalanced_focal,
+        {"gamma": 2.0, "alpha": 0.5, "weight_floor": 0.1, "weight_slope": 10.0, "weight_center": 0.9},
+        {"gamma": 1.5, "alpha": None, "weight_floor": 0.0, "weight_slope": 2.0},
+        by_document=True,
+    ),
+    "ntr_focal": Reference(
+        ntr_focal,
+        {"gamma": 2.0, "alpha": 0.5, "prior_shift": 0.05, "negative_scale": 2.0},
+        {"gamma": 1.5, "alpha": None, "prior_shift": 0.5, "negative_scale": 3.0},
+    ),
+    "cb_ntr": Reference(
+        cb_ntr,
+        {"gamma": 2.0, "alpha": 0.5, "beta": 0.9, "prior_shift": 0.05, "negative_scale": 2.0},
+        {"gamma": 0.0, "alpha": 0.3, "beta": 0.99},
+    ),
+    "ldam": Reference(ldam, {"max_margin": 0.5, "scale": 30.0}, {"max_margin": 1.0, "scale": 2.0}),
+    "plm": Reference(partial_label_masking, {"rate": 0.1, "n_bins": 10}, {}),
+    "wal": Reference(
+        weighted_asymmetric,
+        {
+            "gamma_positive": 0.0,
+            "gamma_negative": 4.0,
+            "margin": 0.05,
+            "power": 0.5,
+            "smoothing": 0.1,
+            "cooccurrence": None,
+        },
+        {"gamma_positive": 1.0, "margin": 0.2, "power": 1.0, "smoothing": 0.2},
+        by_document=True,
+    ),
 }

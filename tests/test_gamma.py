@@ -51,6 +51,13 @@ def test_readings_on_the_real_genres(normalization, most_frequent, rarest):
     np.testing.assert_allclose([gamma[0], gamma[-1]], [most_frequent, rarest], rtol=5e-3)
 
 
+@pytest.mark.parametrize("normalization", sorted(set(NORMALIZATIONS) - {"documents", "information"}))
+def test_readings_that_do_not_use_the_number_of_documents_do_not_need_it(normalization):
+    np.testing.assert_array_equal(
+        class_gamma(COUNTS, normalization=normalization), class_gamma(COUNTS, N, normalization=normalization)
+    )
+
+
 def test_bounds_hold_most_of_the_real_genres_at_the_upper_one():
     gamma = class_gamma(list(genre_counts().values()), N_MOVIES_WITH_GENRE)
     assert gamma[0] == 0.5 and (gamma == 5.0).sum() == 268
@@ -102,6 +109,8 @@ def test_labels_on_every_document():
         (([1], 10, "abc"), "base_gamma"),
         (([1], 10, 2.0, "mode"), "choose one of: documents"),
         (([1], 10, 2.0, "mean", (5, 1)), "bounds"),
+        (([1], None, 2.0, "documents"), "n_documents is None; pass"),
+        (([1], None, 2.0, "information"), "n_documents is None; pass"),
     ],
 )
 def test_errors_name_the_argument(arguments, words):

@@ -222,6 +222,13 @@ def test_from_counts_is_class_gamma():
     np.testing.assert_allclose(loss.gamma.numpy(), class_gamma(COUNTS, N, 1.5, "log10", None))
 
 
+@pytest.mark.parametrize("assignment", ["shuffled", "reversed", "mean"])
+def test_from_counts_is_build_loss(assignment):
+    params = {"base_gamma": 1.5, "assignment": assignment, "assignment_seed": 3, "alpha": "inverse_frequency"}
+    loss, built = AdaptiveFocalLoss.from_counts(COUNTS, N, **params), build_loss("afl", COUNTS, N, **params)
+    assert torch.equal(loss.gamma, built.gamma) and torch.equal(loss.alpha, built.alpha)
+
+
 @pytest.mark.parametrize(
     "call, words",
     [

@@ -199,7 +199,7 @@ ENTRIES = {
         fidelity="as in its source's and BalancedLossNLP's code, focal form",
         when="Long tails of labels that occur together: it corrects for the repetition of a document for each of its"
         " labels, and stops training on negatives early.",
-        build=DistributionBalancedLoss,
+        build=functools.partial(DistributionBalancedLoss, beta=None),
         parameters={**_FOCAL, **_REBALANCING, **_TOLERANCE},
         needs_counts=True,
         soft_targets=False,
