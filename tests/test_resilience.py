@@ -24,7 +24,7 @@ from afl_helpers.files import json_text, write_json
 from afl_helpers.losses import FocalLoss
 from afl_helpers.results import read_study, verify_checksums
 from afl_helpers.results.checksums import write_listed
-from afl_helpers.results.schema import to_json
+from afl_helpers.results.encoding import to_json
 from afl_helpers.studies import corpus_splits, load_study, run_study
 from afl_helpers.training import embed, fine_tune, fine_tuning, load_predictor, probe, probing, trainer
 from afl_helpers.training.config import ProbeConfig, TrainingConfig

@@ -15,6 +15,7 @@ from afl_helpers.evaluation import frequency_groups
 from afl_helpers.files import json_text, write_json
 from afl_helpers.results import (
     KEYS,
+    encoding,
     f1_by_count,
     history_table,
     label_table,
@@ -27,8 +28,8 @@ from afl_helpers.results import (
     tuning_table,
 )
 from afl_helpers.results.comparison import RECORDED_INTERVALS
+from afl_helpers.results.encoding import from_json, to_json
 from afl_helpers.results.record import summarize_scores
-from afl_helpers.results.schema import from_json, to_json
 from afl_helpers.studies import load_study, run_study
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -92,12 +93,12 @@ def test_metrics_that_are_equal_under_every_rule_stand_once_and_undefined_ones_s
         "at_0.5": {"average_precision_macro": 0.25, "roc_auc_macro": math.nan, "f1_macro": 0.5},
         "tuned_common": {"average_precision_macro": 0.25, "roc_auc_macro": math.nan, "f1_macro": math.nan},
     }
-    from afl_helpers.results import schema
-
-    stored = schema._factored("test", rules)
+    stored = encoding._factored("test", rules)
     assert stored["at_0.5"] == {"f1_macro": 0.5}
     assert set(stored["all_rules"]) == {"average_precision_macro", "roc_auc_macro"}
-    read = schema._metrics({"test": {**stored}, "validation": {"all_rules": {}, "at_0.5": {}, "tuned_common": {}}}, "x")
+    read = encoding._metrics(
+        {"test": {**stored}, "validation": {"all_rules": {}, "at_0.5": {}, "tuned_common": {}}}, "x"
+    )
     assert read["test"]["at_0.5"]["f1_macro"] == 0.5 and math.isnan(read["test"]["tuned_common"]["f1_macro"])
     assert read["test"]["tuned_common"]["average_precision_macro"] == 0.25
 

@@ -18,7 +18,7 @@ from filelock import FileLock
 from afl_helpers.errors import DataError, StudyError
 from afl_helpers.files import json_text
 from afl_helpers.results import read_result, read_study
-from afl_helpers.results.schema import to_json
+from afl_helpers.results.encoding import to_json
 from afl_helpers.studies import (
     Primary,
     describe_seconds,

@@ -7,7 +7,8 @@ from pathlib import Path
 from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.files import json_text
 from afl_helpers.results.checksums import check_file, read_checksums, write_listed
-from afl_helpers.results.schema import Result, from_json, to_json
+from afl_helpers.results.encoding import from_json, to_json
+from afl_helpers.results.schema import Result
 
 
 def write_result(path: Path, result: Result) -> None:

@@ -15,7 +15,7 @@ import yaml
 from afl_helpers.errors import MissingFileError, StudyError
 from afl_helpers.progress import progress_bar
 from afl_helpers.results import write_result
-from afl_helpers.results.schema import from_json
+from afl_helpers.results.encoding import from_json
 from afl_helpers.studies.plan import PlannedRun, Study
 from afl_helpers.studies.run import execute
 from afl_helpers.studies.study_file import load_study, read_study_file

@@ -179,8 +179,7 @@ def gamma_slider(label_counts: Mapping[str, int], bounds: tuple[float, float] = 
         .properties(width="container", height=280)
     )
     documents = counts["documents"].to_numpy(float)
-    # The sum stands for n_documents, which this reading checks but does not use.
-    at_first = class_gamma(documents, documents.sum(), bounds=bounds)
+    at_first = class_gamma(documents, bounds=bounds)
     still, axes = one_panel()
     points = axes.scatter(
         documents,
