@@ -187,7 +187,7 @@ def _claims(args: argparse.Namespace) -> None:
     results = all_results(find_results() if args.results is None else args.results)
     found = verdicts(results).set_index("id")
     for claim in CLAIMS:
-        verdict, conditions, evidence = found.loc[claim.id]
+        verdict, conditions, evidence = map(str, found.loc[claim.id])
         under = {"ours": " (under our conditions)", "the paper's": " (under the paper's)"}.get(conditions, "")
         print(wrapper.fill(f"{claim.id:4} {claim.claim}: {verdict}{under}"))
         for line in (f"the paper: {claim.figure} ({claim.source})", f"the rule: {claim.rule}", evidence):

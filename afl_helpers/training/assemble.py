@@ -116,8 +116,10 @@ def tuned_thresholds(train: Corpus, validation: Corpus, scores: NDArray[np.float
     The proportional rule also needs the label frequencies of ``train``.
     """
     rates = train.label_counts / len(train)
-    rules = ("common", "per_label", "proportional")
-    return fit_thresholds(dense(validation.labels), scores, rates, rules)  # type: ignore[return-value]  # TopK is another rule's
+    thresholds: dict[str, Any] = fit_thresholds(
+        dense(validation.labels), scores, rates, ("common", "per_label", "proportional")
+    )
+    return thresholds
 
 
 def finish(
