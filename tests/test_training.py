@@ -325,8 +325,8 @@ class TestPrivateMethodsOfTrainer:
         assert "\n" not in str(raised.value)
         trainer._check_methods.cache_clear()
 
-    def test_other_parameters_are_found(self, monkeypatch):
-        monkeypatch.setattr(Trainer, "_load_rng_state", lambda self, folder: None)
+    def test_one_that_takes_other_arguments_is_named(self, monkeypatch):
+        monkeypatch.setattr(Trainer, "_load_rng_state", lambda self: None)
         trainer._check_methods.cache_clear()
         with pytest.raises(TrainingError, match=r"Trainer._load_rng_state\(checkpoint\)"):
             trainer.check_trainer()

@@ -46,13 +46,13 @@ def check_trainer() -> None:
 @cache
 def _check_methods(trainer: type[Trainer]) -> None:
     for name, expected in _OVERRIDDEN.items():
-        method = getattr(trainer, name, None)
-        parameters = [] if method is None else list(inspect.signature(method).parameters)[1:]
-        if method is None or tuple(parameters[: len(expected)]) != expected:
+        try:
+            inspect.signature(getattr(trainer, name)).bind_partial(None, *expected)
+        except (AttributeError, TypeError):
             raise TrainingError(
                 f"transformers {transformers.__version__} has no Trainer.{name}({', '.join(expected)}), which "
                 f"fine_tune needs; install transformers{TRANSFORMERS}"
-            )
+            ) from None
 
 
 class CheckedTrainer(Trainer):
