@@ -2,7 +2,8 @@
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 
@@ -68,9 +69,31 @@ def require(module: str, extra: str, caller: str = "this") -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:  # the package is there, but something that it imports is not
+        if not error.name or not f"{module}.".startswith(
+            f"{error.name}."
+        ):  # something that the package imports is missing
             raise
         raise MissingExtraError(f'{caller} needs {module}; run: pip install "afl-helpers[{extra}]"') from None
+
+
+@contextmanager
+def needs_extra(extra: str, caller: str) -> Iterator[None]:
+    """Import what an extra of afl-helpers installs, inside a ``with`` block.
+
+    Args:
+        extra: the extra that installs it, such as ``"train"``.
+        caller: what needs it, the first words of the message.
+
+    Raises:
+        MissingExtraError: a package that is not part of afl-helpers is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "afl_helpers"):
+            raise
+        raise MissingExtraError(f'{caller} needs {package}; run: pip install "afl-helpers[{extra}]"') from None
 
 
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UsageError:
@@ -78,7 +101,8 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UsageError:
     valid = sorted(valid)
     near = difflib.get_close_matches(str(name), valid, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return UsageError(f"unknown {kind} {name!r}{hint}; choose one of: {', '.join(valid)}")
+    choice = f"choose one of: {', '.join(valid)}" if valid else "there is none to choose"
+    return UsageError(f"unknown {kind} {name!r}{hint}; {choice}")
 
 
 def first_line(error: BaseException) -> str:

@@ -9,8 +9,9 @@ import pytest
 from afl_helpers import errors
 from afl_helpers.__main__ import main
 from afl_helpers.chapters.profiles import PROFILES, active_profile
-from afl_helpers.claims import CLAIMS, all_results, claims_table
+from afl_helpers.claims import CLAIMS, claims_table
 from afl_helpers.errors import UsageError
+from afl_helpers.results import read_all_studies
 
 
 def test_data_shows_counts_and_fingerprint(capsys):
@@ -144,7 +145,7 @@ def test_claims_are_printed_with_verdict_and_evidence(capsys, tmp_path, monkeypa
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == [claim.id for claim in CLAIMS]
     assert max(len(line) for line in lines) <= 72
     out = " ".join(" ".join(lines).split())
-    table = claims_table(all_results(Path(__file__).resolve().parent.parent / "results"))
+    table = claims_table(read_all_studies(Path(__file__).resolve().parent.parent / "results"))
     for claim, verdict, evidence in table[["claim", "verdict", "evidence"]].itertuples(index=False):
         assert f"{claim}: {verdict}" in out and " ".join(evidence.split()) in out
 

@@ -1,6 +1,7 @@
 """Errors meant for users, and optional packages that are not installed."""
 
 import pickle
+import re
 import subprocess
 import sys
 
@@ -75,3 +76,25 @@ def test_corpora_are_read_with_numpy_and_scipy_alone(monkeypatch):
         "finding the user's cache folder",
     ]
     assert all(line.endswith('; run: pip install "afl-helpers[data]"') for line in lines[1:])
+
+
+@pytest.mark.parametrize("package", ["results", "studies", "claims", "training"])
+@pytest.mark.processes
+def test_a_package_without_its_extra_says_which_one_it_needs(package):
+    # studies and claims read results, which is then the first that misses something.
+    name = {"training": "afl_helpers.training.fine_tune"}.get(package, "afl_helpers.results")
+    code = f"""
+import sys
+for name in ("pandas", "filelock", "transformers"):
+    sys.modules[name] = None
+from afl_helpers.errors import MissingExtraError
+try:
+    import afl_helpers.{package} as package
+    package.fine_tune
+except MissingExtraError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert re.fullmatch(rf'{name} needs \w+; run: pip install "afl-helpers\[(data|train)\]"\n', done.stdout), (
+        done.stderr
+    )

@@ -4,6 +4,7 @@ import ast
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,9 @@ from afl_helpers.chapters.display import loss_card, runs_table, we_find
 from afl_helpers.errors import UsageError
 from afl_helpers.gamma import class_gamma, positive_gradient
 from afl_helpers.losses import LOSSES, focal_loss
+from afl_helpers.results import Result, read_result
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 matplotlib.use("Agg")
 
@@ -136,20 +140,21 @@ def test_a_finding_is_escaped():
 
 
 def test_runs_table_counts_runs_and_seeds_per_corpus():
-    def run(corpus: str, seed: int, converged: bool) -> dict[str, object]:
-        return {
-            "data": {
-                "corpus": corpus,
-                "source": "film plots (2013), masked",
-                "n_labels": 227,
-                "parts": {"train": 1000, "validation": 100, "test": 100},
-            },
-            "config": {"method": "fine_tune", "max_length": 64},
-            "encoder": "minilm",
-            "environment": {"device": "CPU, 2 threads"},
-            "seed": seed,
-            "time": {"converged": converged},
-        }
+    recorded = read_result(RESULTS / "provenance" / "runs" / "toy--bce--seed0.json")
+
+    def run(corpus: str, seed: int, converged: bool) -> Result:
+        sizes = {"train": 1000, "validation": 100, "test": 100}
+        data = replace(recorded.data, corpus=corpus, source="film plots (2013), masked", n_labels=227, sizes=sizes)
+        return replace(
+            recorded,
+            data=data,
+            method="fine_tune",
+            config={"max_length": 64},
+            encoder="minilm",
+            environment={"device": "CPU, 2 threads"},
+            seed=seed,
+            time=replace(recorded.time, converged=converged),
+        )
 
     table = runs_table([run("a", 0, True), run("a", 0, False), run("a", 1, True), run("b", 0, True)])
     assert table["a"].tolist() == [

@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,6 @@ import pytest
 import torch
 import transformers
 
-from afl_helpers import results
 from afl_helpers.__main__ import main
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.errors import DataError, MissingFileError, UsageError
@@ -24,6 +24,7 @@ from afl_helpers.results import (
     CHECKSUMS,
     KEYS,
     SCHEMA,
+    checksums,
     read_checksums,
     read_result,
     read_study,
@@ -342,7 +343,9 @@ def change_json(change):
         (change_json(lambda r: r["metrics"]["validation"].pop("tuned_common")), "validation misses tuned_common"),
         (change_json(lambda r: r["data"].pop("fingerprint")), "data misses fingerprint"),
         (change_json(lambda r: r["config"].pop("method")), "config misses method"),
-        (change_json(lambda r: r["bootstrap"].pop("replicates")), "bootstrap misses replicates"),
+        (change_json(lambda r: r["labels"].pop("support")), "labels misses support"),
+        (change_json(lambda r: r["labels"].update(support=["x"])), "a value is of the wrong kind"),
+        (change_json(lambda r: r.update(summaries={"groups": {}})), "summaries misses labels"),
         (change_json(lambda r: r.update(seed=float("nan"))), "not valid JSON .it holds NaN"),
         (change_json(lambda r: r.update(seed=float("-inf"))), "it holds -Infinity"),
         (lambda path: path.write_text("[]"), "holds list, not an object"),
@@ -370,7 +373,7 @@ def test_a_tampered_result_is_noticed_and_named(study):
         lambda: read_study("provenance", study.parent),
         lambda: verify_checksums(study),
     ):
-        with pytest.raises(DataError, match="changed after it was written, by checksums.sha256; take") as raised:
+        with pytest.raises(DataError, match="changed after it was written, by checksums.sha256; restore") as raised:
             check()
         assert str(path) in one_sentence(raised.value)
     write_checksums(study)
@@ -390,7 +393,7 @@ def test_a_changed_study_and_a_lost_result_are_noticed_by_the_check_alone(study)
     lost = runs_of(study)[0]
     lost.unlink()
     assert len(read_study("provenance", study.parent)) == len(runs_of(study))
-    with pytest.raises(DataError, match=f"{lost.name} is listed in checksums.sha256 and not there; run"):
+    with pytest.raises(DataError, match=f"{lost.name} is listed in checksums.sha256 but missing; run"):
         verify_checksums(study)
     (study / "study.yaml").write_text((study / "study.yaml").read_text() + "# more\n")
     with pytest.raises(DataError, match="study.yaml was changed after it was written"):
@@ -401,7 +404,7 @@ def test_broken_and_missing_checksums_are_named(study):
     with open(study / CHECKSUMS, "a") as file:
         file.write("<<<<<<< ours\n")
     n = len(runs_of(study)) + 2
-    with pytest.raises(DataError, match=f"checksums.sha256, line {n}: is not a checksum and a file's name"):
+    with pytest.raises(DataError, match=f"checksums.sha256, line {n}: expected a checksum and a file name"):
         read_study("provenance", study.parent)
     (study / CHECKSUMS).unlink()
     assert read_study("provenance", study.parent)  # of before there were checksums
@@ -425,15 +428,15 @@ def test_a_process_killed_between_checksum_and_result_leaves_a_missing_run(study
             raise Killed
         write_text(path, text)
 
-    write_text, new = results.write_text, study / "runs" / "toy--new--seed0.json"
+    write_text, new = checksums.write_text, study / "runs" / "toy--new--seed0.json"
     content = read_result(runs_of(study)[0])
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(results, "write_text", write)
+        patch.setattr(checksums, "write_text", write)
         write_result(new, content)
     assert not new.exists() and "runs/toy--new--seed0.json" in read_checksums(study)
     assert len(read_study("provenance", study.parent)) == len(runs_of(study))
-    write_result(new, content | {"seed": 5})
-    assert read_result(new)["seed"] == 5
+    write_result(new, replace(content, seed=5))
+    assert read_result(new).seed == 5
     verify_checksums(study)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from build_book import page_names
 
-from afl_helpers.claims import PRINTED
+from afl_helpers.claims import REPORTED
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*(ROOT / "book").glob("*.ipynb"), *(ROOT / "book").glob("*.md")])
@@ -42,7 +42,7 @@ def test_the_book_is_in_british_english(path):
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path.stem in FINDINGS], ids=lambda path: path.stem)
 def test_no_result_is_typed_in(path):
-    printed = {float(figure) for figures in PRINTED.values() for figure in figures.values()}
+    printed = {float(figure) for values in REPORTED.values() for figure in values.values()}
     assert [number for number in RESULT.findall(prose(path)) if float(number) not in printed] == []
 
 

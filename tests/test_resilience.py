@@ -387,7 +387,7 @@ def test_an_interrupted_training_says_how_to_go_on(tmp_path):
     command += [word for name, value in settings.items() for word in ("--config", f"{name}={value}")]
     found = interrupt_once(command, lambda: list(tmp_path.glob("c/checkpoint-*/trainer_state.json")))
     assert found.returncode == 130
-    assert found.stderr == f"stopped; the same command goes on from the last epoch in {tmp_path / 'c'}\n"
+    assert found.stderr == f"stopped; the same command resumes from the last epoch in {tmp_path / 'c'}\n"
 
 
 @pytest.mark.processes
@@ -397,7 +397,7 @@ def test_an_interrupted_study_says_how_to_go_on_and_does(done, tmp_path, jobs):
     command = ["study", "small", "--results", str(tmp_path), "--jobs", str(jobs)]
     found = interrupt_once(command, lambda: checkpoints_in(study.folder))
     assert found.returncode == 130
-    assert found.stderr == "stopped; the same command goes on where it was\n"
+    assert found.stderr == "stopped; the same command resumes the study\n"
     list(run_study(study, progress=False))
     check_study(study, done[0])
 
@@ -632,7 +632,7 @@ def test_too_little_memory_names_the_setting_to_change(parts, monkeypatch, fail,
         fine_tune(*parts, config=config, progress=False)
     assert str(raised.value) == (
         f"{whose} is too small; pass batch_size=6 with accumulation_steps=4 instead of 12 with 2, which trains on as "
-        "many documents a step, or pass a max_length below 16"
+        "many documents per step, or pass a max_length below 16"
     )
     one = TrainingConfig(encoder="tiny", max_length=16, epochs=1, batch_size=1)
     with monkeypatch.context() as patch, pytest.raises(TrainingError, match="too small; pass a max_length below 16$"):

@@ -234,7 +234,10 @@ def test_a_setting_may_have_fewer_seeds(tmp_path):
         ("question: [", "line 2: not valid YAML"),
         ("- a", "holds no fields"),
         (STUDY.replace("method: priors", "method: prior"), "did you mean 'priors'"),
-        (STUDY.replace("method: priors", "method: priors, config: {encoder: tiny}"), "unknown encoder 'tiny'"),
+        (
+            STUDY.replace("method: priors", "method: priors, config: {encoder: tiny}"),
+            "unknown field of PriorsConfig: 'encoder'; there is none to choose",
+        ),
         (STUDY.replace("name: bce, ", ""), "name of a setting is missing; add it"),
         (STUDY.replace("loss: afl}", "loss: afl, params: 2.0}"), "params of a setting is 2.0; give an object"),
         (
@@ -373,13 +376,13 @@ settings: [{{name: afl, loss: afl}}]
     command = [*launcher, "-m", "afl_helpers", "study", "small", "--results", str(tmp_path / "together")]
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=2 * PATIENCE)
     [first], [second] = (read_study("small", study.folder.parent) for study in (alone, together))
-    for one, two in zip(first["time"]["history"], second["time"]["history"], strict=True):
-        for name in ("epoch", "loss", "average_precision_micro", "average_precision_macro"):
-            assert one[name] == pytest.approx(two[name], rel=1e-4), name
-        # Trainer weighs the last, smaller batch of the validation loss like the others.
-        assert one["validation_loss"] == pytest.approx(two["validation_loss"], rel=0.02)
-    assert first["labels"]["mean_score"] == pytest.approx(second["labels"]["mean_score"], abs=2e-5)
-    assert first["config"] == second["config"]
+    one, two = first.time.history, second.time.history
+    for name in ("epoch", "loss", "average_precision_micro", "average_precision_macro"):
+        assert one[name] == pytest.approx(two[name], rel=1e-4), name
+    # Trainer weighs the last, smaller batch of the validation loss like the others.
+    assert one["validation_loss"] == pytest.approx(two["validation_loss"], rel=0.02)
+    assert first.labels.mean_score == pytest.approx(second.labels.mean_score, abs=2e-5)
+    assert first.config == second.config
 
 
 @pytest.fixture(scope="module")

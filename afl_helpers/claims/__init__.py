@@ -1,18 +1,21 @@
 """The paper's claims, the arithmetic of its reported values, and a verdict on each claim by a stated rule."""
 
-from afl_helpers.claims.definitions import CLAIMS, Claim
-from afl_helpers.claims.judge import VERDICTS, claims_table, verdicts
-from afl_helpers.claims.published import REUTERS_CUTOFFS, published_reuters
-from afl_helpers.claims.reported import (
-    READINGS,
-    REPORTED,
-    REPORTED_VALUES,
-    Implied,
-    consistency,
-    implied,
-    max_auc,
-    reported_range,
-)
+from afl_helpers.errors import needs_extra
+
+with needs_extra("data", "afl_helpers.claims"):
+    from afl_helpers.claims.definitions import CLAIMS, Claim
+    from afl_helpers.claims.judge import VERDICTS, claims_table, verdicts
+    from afl_helpers.claims.published import REUTERS_CUTOFFS, published_reuters
+    from afl_helpers.claims.reported import (
+        READINGS,
+        REPORTED,
+        REPORTED_VALUES,
+        Implied,
+        consistency,
+        implied,
+        max_auc,
+        reported_range,
+    )
 
 __all__ = [
     "CLAIMS",

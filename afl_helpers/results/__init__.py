@@ -4,29 +4,32 @@
 >>> results_table(read_study("probe")).groupby("setting")["f1_macro"].mean()  # doctest: +SKIP
 """
 
-from afl_helpers.results.checksums import CHECKSUMS, read_checksums, verify_checksums, write_checksums
-from afl_helpers.results.comparison import paired_differences
-from afl_helpers.results.encoding import KEYS, SCHEMA
-from afl_helpers.results.files import find_results, read_all_studies, read_result, read_study, write_result
-from afl_helpers.results.record import build_result, describe_data, describe_environment
-from afl_helpers.results.schema import (
-    DataRecord,
-    LabelRecord,
-    LossRecord,
-    Result,
-    ScoreHistogram,
-    Summaries,
-    TimeRecord,
-)
-from afl_helpers.results.tables import (
-    f1_by_count,
-    history_table,
-    label_table,
-    results_table,
-    run_table,
-    threshold_table,
-    tuning_table,
-)
+from afl_helpers.errors import needs_extra
+
+with needs_extra("data", "afl_helpers.results"):
+    from afl_helpers.results.checksums import CHECKSUMS, read_checksums, verify_checksums, write_checksums
+    from afl_helpers.results.comparison import paired_differences
+    from afl_helpers.results.encoding import KEYS, SCHEMA
+    from afl_helpers.results.files import find_results, read_all_studies, read_result, read_study, write_result
+    from afl_helpers.results.record import build_result, describe_data, describe_environment
+    from afl_helpers.results.schema import (
+        DataRecord,
+        LabelRecord,
+        LossRecord,
+        Result,
+        ScoreHistogram,
+        Summaries,
+        TimeRecord,
+    )
+    from afl_helpers.results.tables import (
+        f1_by_count,
+        history_table,
+        label_table,
+        results_table,
+        run_table,
+        threshold_table,
+        tuning_table,
+    )
 
 __all__ = [
     "CHECKSUMS",

@@ -112,7 +112,7 @@ class Result:
         tuned: the values that were tried for this setting, each with its validation score.
         block: the replicate that fixes split, seed and permutation; None in a study without blocks.
         encoder: name of the encoder, None for a method without one.
-        method: how the model was trained, one of :data:`~afl_helpers.studies.METHODS`.
+        method: how the model was trained, a key of ``afl_helpers.studies.METHODS``.
         config: the fields of the method's configuration.
         metrics: ``metrics[split][rule][name]``; NaN where a metric is not defined. Of validation, and of frequency
             groups, only the headline metrics are kept.

@@ -5,12 +5,15 @@ missing, and ``cluster`` does so through Ray. ``estimate`` says how long it will
 A result file is there whole or not at all, so a study can be stopped at any time and started again.
 """
 
-from afl_helpers.studies.estimate import describe_seconds, estimate_seconds
-from afl_helpers.studies.plan import METHODS, PlannedRun, Primary, Setting, Study, StudyCorpus
-from afl_helpers.studies.rerun import Deviation, difference, repeat
-from afl_helpers.studies.run import corpus_splits, execute
-from afl_helpers.studies.study_file import load_study
-from afl_helpers.studies.workers import run_study
+from afl_helpers.errors import needs_extra
+
+with needs_extra("train", "afl_helpers.studies"):
+    from afl_helpers.studies.estimate import describe_seconds, estimate_seconds
+    from afl_helpers.studies.plan import METHODS, PlannedRun, Primary, Setting, Study, StudyCorpus
+    from afl_helpers.studies.rerun import Deviation, difference, repeat
+    from afl_helpers.studies.run import corpus_splits, execute
+    from afl_helpers.studies.study_file import load_study
+    from afl_helpers.studies.workers import run_study
 
 __all__ = [
     "Deviation",

@@ -65,7 +65,7 @@ class Setting:
         name: a short name, which becomes a part of file names.
         loss, params: a key of :data:`afl_helpers.losses.LOSSES`, and parameters of that loss.
         config: fields of the configuration that differ from the study's.
-        method: a key of :data:`METHODS`; None is the study's method. With another method, ``config`` replaces the
+        method: a key of ``METHODS``; None is the study's method. With another method, ``config`` replaces the
             study's configuration, and nothing is tuned.
         n_seeds: use only this many of the study's seeds, from the first; None uses all.
     """

@@ -8,6 +8,8 @@ alone.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from afl_helpers.errors import needs_extra
+
 if TYPE_CHECKING:
     from afl_helpers.training.assemble import prior_logits, selection_metrics, tuned_thresholds
     from afl_helpers.training.config import THRESHOLDS, ProbeConfig, TrainingConfig
@@ -58,7 +60,10 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    with needs_extra("train", f"afl_helpers.training.{name}"):
+        module = import_module(f"{__name__}.{_MODULES[name]}")
+    value: object = getattr(module, name)
+    globals()[name] = value
     return value
 
 

@@ -121,7 +121,7 @@ class TrainingConfig(EncoderConfig):
 
     Stated by the paper: BERT, batches of 16, learning rate 2e-5, cosine schedule with 500 warm-up steps, up to 100
     epochs with early stopping, AdamW. Chosen here, because the paper does not say: maximum length, weight decay,
-    patience, clipping. Fields that are not listed are those of :class:`EncoderConfig`.
+    patience, clipping. Fields that are not listed are those of :class:`~afl_helpers.training.config.EncoderConfig`.
 
     Args:
         accumulation_steps: number of batches whose gradients are summed before the weights change.
@@ -166,7 +166,7 @@ class TrainingConfig(EncoderConfig):
 class ProbeConfig(EncoderConfig):
     """Configure a linear head on the frozen encoder's mean-pooled, standardised embeddings.
 
-    The learning rate is constant. Fields that are not listed are those of :class:`EncoderConfig`.
+    The learning rate is constant. Fields that are not listed are those of :class:`~afl_helpers.training.config.EncoderConfig`.
 
     Args:
         resampling, resampling_rate: which training documents are repeated or left out, and how many; see

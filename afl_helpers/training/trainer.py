@@ -24,7 +24,7 @@ from afl_helpers.training.config import TrainingConfig
 from afl_helpers.training.sampler import EpochSeededLengthSampler
 
 #: Versions of transformers whose Trainer has the methods below; the same as in pyproject.toml.
-TRANSFORMERS = ">=5.17,<6"
+TRANSFORMERS = ">=5.3"
 #: Private methods of Trainer that CheckedTrainer overrides, with the parameters that it names. If one disappeared, its
 #: override would never be called, and the order of documents or a check would be lost without an error.
 _OVERRIDDEN: dict[str, tuple[str, ...]] = {
