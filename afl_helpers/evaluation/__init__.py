@@ -2,7 +2,7 @@
 
 Everywhere, ``targets`` are (n_documents, n_labels) of 0 and 1; ``scores`` have the same shape and are finite. Each may
 be an array, nested lists, a data frame, a tensor or a scipy sparse array. A label is predicted if
-``score >= threshold``. Wrong shapes and values raise a :class:`~afl_helpers.errors.UsageError` that says what to pass.
+``score >= threshold``. Wrong shapes and values raise a ``UsageError`` that says what to pass.
 Functions that return a data frame need pandas, ``pip install "afl-helpers[data]"``; all others only need numpy and
 scipy.
 
