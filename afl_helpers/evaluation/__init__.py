@@ -21,7 +21,7 @@ from afl_helpers.evaluation.bootstrap import bootstrap_average_precision, bootst
 from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, expected_calibration_errors
 from afl_helpers.evaluation.groups import frequency_curve, frequency_groups
 from afl_helpers.evaluation.intervals import holm, interval, paired_difference, seed_interval
-from afl_helpers.evaluation.metrics import evaluate, evaluate_tuned, label_table, paper_metrics
+from afl_helpers.evaluation.metrics import evaluate, evaluate_rules, evaluate_tuned, label_table, paper_metrics
 from afl_helpers.evaluation.posterior import (
     best_constant_logit,
     best_constant_score,
@@ -55,6 +55,7 @@ __all__ = [
     "brier_scores",
     "calibration_bins",
     "evaluate",
+    "evaluate_rules",
     "evaluate_tuned",
     "expected_calibration_errors",
     "fit_thresholds",

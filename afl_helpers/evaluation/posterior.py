@@ -12,7 +12,7 @@ the logit. The map is odd, so only ``|z|`` is computed.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from afl_helpers.errors import UsageError
@@ -219,10 +219,11 @@ def _formula(z: FloatArray, gamma: FloatArray) -> FloatArray:
     b = np.log1p(u) / u
     change = gamma * (bounded * u + b * np.expm1(-2 * bounded)) / (1 + gamma * b)
     with np.errstate(over="ignore"):
-        return (gamma + 1) * z + np.log1p(change)
+        log_odds: FloatArray = (gamma + 1) * z + np.log1p(change)
+    return log_odds
 
 
-def _probability_below_half(log_odds: FloatArray) -> NDArray[np.float64]:
+def _probability_below_half(log_odds: FloatArray) -> FloatArray:
     """Return ``sigmoid(-log_odds)`` for log odds of at least 0, never increasing.
 
     Near one half the sigmoid moves less than its own rounding, so it is taken from the hyperbolic tangent, which does

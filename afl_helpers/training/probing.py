@@ -238,6 +238,7 @@ class TrainedHead:
             ),
             scores,
             started,
+            loss_module=self._loss,
             loss=self.description,
             config=config,
             seed=self.seed,
