@@ -445,7 +445,10 @@ def test_frequency_curve_by_hand():
         (lambda: evaluate(TARGETS, SCORES, [0.5] * 3), "thresholds"),
         (lambda: evaluate(TARGETS, SCORES, label_counts=[1]), "label_counts"),
         (lambda: evaluate(TARGETS[:0], SCORES[:0]), "at least one document"),
-        (lambda: tune_thresholds(TARGETS, SCORES, "best"), "choose one of: common, per_label, proportional"),
+        (
+            lambda: tune_thresholds(TARGETS, SCORES, "best"),
+            "choose one of: common, common_macro, .*, proportional, smoothed, top_k",
+        ),
         (lambda: tune_thresholds(TARGETS, SCORES, metric="auc"), "f1_macro, f1_micro"),
         (lambda: tune_thresholds(TARGETS, SCORES, "proportional"), "label_rates"),
         (lambda: tune_thresholds(TARGETS, SCORES * 9, "per_label"), "probabilities"),

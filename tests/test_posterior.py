@@ -188,7 +188,9 @@ def test_losses_say_whether_a_gamma_maps_their_scores():
     assert FocalLoss(2.0, alpha=0.5).posterior_gamma.item() == 2.0  # both signs weigh the same
     assert AdaptiveFocalLoss([1.0, 2.0], alpha=[0.1, 1.0]).posterior_gamma.tolist() == [1.0, 2.0]
     assert ClassBalancedLoss([1.0, 3.0], gamma=1.5).posterior_gamma.item() == 1.5
-    assert build_loss("afl", [100, 10], 200).posterior_gamma.tolist() == build_loss("afl", [100, 10], 200).gamma.tolist()
+    assert (
+        build_loss("afl", [100, 10], 200).posterior_gamma.tolist() == build_loss("afl", [100, 10], 200).gamma.tolist()
+    )
     without = FocalLoss(2.0, alpha=0.25), AdaptiveFocalLoss(2.0, gamma_negative=1.0), AsymmetricLoss()
     assert [loss.posterior_gamma for loss in (*without, BinaryCrossEntropy())] == [None] * 4
 

@@ -173,7 +173,7 @@ def test_smoothed_equals_a_search_over_all_cuts(problem):
     for k, c in enumerate(sorted(range(targets.shape[1]), key=lambda c: -targets[:, c].sum()), start=1):
         visited.append(c)
 
-        def value(own):
+        def value(own, k=k, c=c):
             chosen = decisions[:, visited].copy()
             chosen[:, -1] = own
             return f1(targets[:, c], own) / k + f1(targets[:, visited].ravel(), chosen.ravel())
