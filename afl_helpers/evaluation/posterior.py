@@ -46,9 +46,9 @@ def posterior_scores(scores: MatrixLike, gamma: ArrayLike) -> FloatArray:
         >>> import numpy as np
         >>> from afl_helpers.evaluation import posterior_scores
         >>> np.round(posterior_scores([0.1, 0.25, 0.5, 0.75], gamma=2.0), 4).tolist()
-        [0.0026, 0.05, 0.5, 0.95]
+        [0.0026, 0.0499, 0.5, 0.9501]
         >>> np.round(posterior_scores([[0.25, 0.25]], gamma=[0.0, 5.0]), 4).tolist()  # one gamma per label
-        [[0.25, 0.0019]]
+        [[0.25, 0.0022]]
     """
     values = _checked(scores, "scores")
     if values.size:
@@ -76,7 +76,7 @@ def posterior_logits(logits: MatrixLike, gamma: ArrayLike) -> FloatArray:
     Example:
         >>> from afl_helpers.evaluation import posterior_logits
         >>> posterior_logits([-1.0, 0.0, 1e4], gamma=2.0).round(4).tolist()  # far out, logits grow by gamma + 1
-        [-2.7196, 0.0, 29998.9014]
+        [-2.6817, 0.0, 29998.9014]
     """
     values = _checked(logits, "logits")
     gammas = check_gamma(gamma, values.shape)
@@ -103,7 +103,7 @@ def best_constant_logit(rate: ArrayLike, gamma: ArrayLike) -> FloatArray:
         >>> best_constant_logit([0.5, 0.01], gamma=0.0).round(3).tolist()
         [0.0, -4.595]
         >>> best_constant_logit([0.5, 0.01], gamma=[5.0, 5.0]).round(3).tolist()
-        [0.0, -0.875]
+        [0.0, -0.825]
     """
     rates = _checked(rate, "rate")
     if not ((rates > 0) & (rates < 1)).all():
@@ -134,7 +134,7 @@ def best_constant_score(rate: ArrayLike, gamma: ArrayLike) -> FloatArray:
         >>> from afl_helpers.evaluation import best_constant_score, posterior_scores
         >>> score = best_constant_score([0.002, 0.2], gamma=5.0)
         >>> score.round(3).tolist(), posterior_scores(score, 5.0).round(6).tolist()
-        ([0.252, 0.424], [0.002, 0.2])
+        ([0.247, 0.438], [0.002, 0.2])
     """
     best: FloatArray = expit(best_constant_logit(rate, gamma))
     return np.where(np.asarray(gamma) == 0, np.asarray(rate, dtype=np.float64), best)
