@@ -98,11 +98,31 @@ def _train(args: argparse.Namespace) -> None:
 def _predict(args: argparse.Namespace) -> None:
     if not args.model.is_dir():
         raise MissingFileError(f"there is no folder {args.model}; pass a folder that train --save wrote")
+    thresholds = _parse_thresholds(args.threshold)
     from afl_helpers.training import load_predictor
 
     texts = args.text or [line.rstrip("\n") for line in sys.stdin if line.strip()]
-    for text, labels in zip(texts, load_predictor(args.model).predict(texts, args.rule)):
+    predicted = load_predictor(args.model).predict(texts, args.rule, thresholds)
+    for text, labels in zip(texts, predicted):
         print(f"{'; '.join(labels) or '(none)'}\t{text}")
+
+
+def _parse_thresholds(parts: list[str]) -> float | dict[str, float] | None:
+    """Return the number, or the numbers by label, that ``--threshold`` gave; the labels are checked by the model."""
+    values: dict[str, float] = {}
+    for part in parts:
+        label, _, number = part.rpartition("=")
+        try:
+            values[label] = float(number)
+        except ValueError:
+            raise UsageError(
+                f"--threshold {part!r} is neither a number nor LABEL=NUMBER; write for example 0.3"
+            ) from None
+        if not 0 <= values[label] <= 1:
+            raise UsageError(f"--threshold {part!r} lies outside [0, 1]; pass a number in [0, 1]")
+    if "" in values and len(parts) > 1:
+        raise UsageError("--threshold has a number for all labels and more; pass it alone, or LABEL=NUMBER each time")
+    return values.get("", values or None)
 
 
 def _study(args: argparse.Namespace) -> None:
@@ -247,6 +267,13 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument("model", type=Path, help="folder that train --save wrote")
     predict.add_argument("text", nargs="*", help="texts; if there are none, one per line is read from standard input")
     predict.add_argument("--rule", default="tuned_common", help="threshold rule (default: tuned_common)")
+    predict.add_argument(
+        "--threshold",
+        action="append",
+        default=[],
+        metavar="[LABEL=]NUMBER",
+        help="threshold for all labels, or for one; other labels keep that of the rule; can be repeated",
+    )
     predict.set_defaults(function=_predict)
 
     study = commands.add_parser("study", help="run the missing runs of a study, or list the studies")

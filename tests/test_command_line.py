@@ -62,6 +62,22 @@ def test_train_save_predict(capsys, tmp_path, monkeypatch):
     )  # texts behind an option
     assert [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()] == ["a ship", "a horse"]
 
+    def labels(*options):
+        assert main(["predict", str(tmp_path / "m"), "a ship number 7", *options]) == 0
+        return set(capsys.readouterr().out.strip().split("\t")[0].split("; "))
+
+    for rule in ("tuned_smoothed", "tuned_fbr", "tuned_common_posterior", "tuned_top_k"):
+        assert labels("--rule", rule) <= {"sea", "land", "(none)"}
+    assert labels("--threshold", "0") == {"sea", "land"} and labels("--threshold", "1") == {"(none)"}
+    assert labels("--threshold", "sea=0", "--threshold", "land=1") == {"sea"}
+    for options, words in (
+        (["--rule", "tuned_smooth"], "did you mean 'tuned_smoothed'"),
+        (["--threshold", "sky=0.5"], "unknown label 'sky'"),
+        (["--rule", "tuned_top_k", "--threshold", "sea=0.5"], "has no thresholds for the other labels"),
+    ):
+        assert main(["predict", str(tmp_path / "m"), "a ship", *options]) == 1
+        assert words in capsys.readouterr().err
+
 
 def test_train_says_what_it_leaves_out_and_how_much_there_is(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("AFL_CACHE_DIR", str(tmp_path / "cache"))
@@ -87,6 +103,21 @@ def test_train_says_what_it_leaves_out_and_how_much_there_is(capsys, tmp_path, m
     assert "1 labels; documents: 32 train, 4 validation, 4 test" in out
     assert main([*command, "--skip-malformed", "--min-count", "50"]) == 1
     assert "a smaller --min-count" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--threshold", "1.5"], "--threshold '1.5' lies outside"),
+        (["--threshold", "sea=nan"], "--threshold 'sea=nan' lies outside"),
+        (["--threshold", "high"], "is neither a number nor LABEL=NUMBER"),
+        (["--threshold", "0.3", "--threshold", "sea=0.5"], "pass it alone"),
+    ],
+)
+def test_thresholds_are_checked_before_the_model_is_loaded(options, words, capsys, tmp_path):
+    assert main(["predict", str(tmp_path), "a text", *options]) == 1
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", [["study"], ["claims"]])

@@ -11,7 +11,7 @@ import pytest
 from afl_helpers import studies
 from afl_helpers.data import load_corpus
 from afl_helpers.errors import DataError, MissingFileError
-from afl_helpers.evaluation import frequency_groups
+from afl_helpers.evaluation import THRESHOLD_RULES, frequency_groups
 from afl_helpers.files import json_text, write_json
 from afl_helpers.results import (
     KEYS,
@@ -69,7 +69,7 @@ def test_a_run_file_has_the_schema(folder):
     assert result.run == "toy--afl-shuffled--seed0" and result.study == "small" and result.block is None
     assert result.setting == "afl-shuffled" and result.encoder == "tiny" and result.method == "probe"
     assert [trial["learning_rate"] for trial in result.tuned] == [0.001, 0.01]
-    assert list(result.metrics["test"]) == ["at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional"]
+    assert list(result.metrics["test"]) == list(result.labels.predicted) == list(THRESHOLD_RULES)
     assert {"torch", "transformers", "python", "commit", "device"} <= set(result.environment)
     assert result.data.fingerprint and result.data.sizes["train"] > 100
     # The second seed takes the value that the first chose.
@@ -149,7 +149,7 @@ def test_a_study_is_resumed_where_it_stopped(folder, monkeypatch):
 def test_tables_have_a_row_for_each_run_and_rule_trial_label_and_epoch(folder):
     results = read_study("small", folder)
     table = results_table(results)
-    assert len(table) == 16 and set(table["setting"]) == {"bce", "afl-shuffled"}
+    assert len(table) == 4 * len(THRESHOLD_RULES) and set(table["setting"]) == {"bce", "afl-shuffled"}
     assert table["f1_macro"].between(0, 1).all()
     assert len(results_table(results, rules=("at_0.5",))) == 4
     runs = run_table(results)

@@ -15,7 +15,8 @@ from transformers import AutoModelForSequenceClassification, Trainer
 
 from afl_helpers import training
 from afl_helpers.errors import MissingFileError, TrainingError, UsageError
-from afl_helpers.losses import AdaptiveFocalLoss, FocalLoss
+from afl_helpers.evaluation import tune_thresholds
+from afl_helpers.losses import AdaptiveFocalLoss, FocalLoss, build_loss
 from afl_helpers.training import (
     THRESHOLDS,
     EpochSeededLengthSampler,
@@ -141,6 +142,77 @@ def test_predict_follows_the_thresholds(run, parts):
         run.predict(texts, "best")
     with pytest.raises(UsageError, match="one string"):
         run.predict("a text")
+
+
+def test_predict_takes_thresholds_of_ones_own(run, parts):
+    texts, names = parts[2].texts[:5], parts[0].label_names
+    scores = run.predictor.predict_scores(texts)
+
+    def expected(thresholds):
+        return [[names[c] for c in np.argsort(-row, kind="stable") if row[c] >= thresholds[c]] for row in scores]
+
+    own = np.median(scores, axis=0)
+    assert run.predict(texts, thresholds=own) == run.predict(texts, thresholds=own.tolist()) == expected(own)
+    assert run.predict(texts, thresholds=0) == expected([0] * 4) and run.predict(texts, thresholds=0.3) == expected(
+        [0.3] * 4
+    )
+    mixed = np.broadcast_to(run.thresholds["tuned_per_label"], 4).copy()
+    mixed[2] = own[2]
+    assert run.predict(texts, "tuned_per_label", thresholds={names[2]: own[2]}) == expected(mixed)
+    for wrong, words in (
+        (1.5, r"thresholds hold 1.5; pass numbers in \[0, 1\]"),
+        ([0.1, 0.2], r"thresholds have shape \(2,\); pass one number, 4 numbers, or a dict of label and number"),
+        ("high", "thresholds are 'high'; pass numbers"),
+        ([0.1, 0.2, np.nan, 0.4], "thresholds hold nan"),
+        ({names[0]: -0.1}, f"the threshold of '{names[0]}' is -0.1; pass numbers"),
+        ({"Dramma": 0.5}, "unknown label 'Dramma'"),
+        ({names[0]: [0.1, 0.2]}, "has shape"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            run.predict(texts, thresholds=wrong)
+    with pytest.raises(UsageError, match="rule 'tuned_top_k' has no thresholds for the other labels"):
+        run.predict(texts, "tuned_top_k", {names[0]: 0.5})
+
+
+def test_every_rule_is_saved_and_an_older_model_says_which_it_has(run, parts, tmp_path):
+    texts = parts[2].texts[:7]
+    path = run.save(tmp_path / "model")
+    loaded = load_predictor(path)
+    assert list(loaded.thresholds) == list(training.THRESHOLDS) == list(run.thresholds)
+    assert loaded.thresholds["tuned_top_k"] == run.thresholds["tuned_top_k"]
+    for rule in training.THRESHOLDS:
+        assert loaded.predict(texts, rule) == run.predict(texts, rule)
+    details = json.loads((path / "afl_run.json").read_text())
+    details["thresholds"] = {
+        rule: details["thresholds"][rule] for rule in ("at_0.5", "tuned_common", "tuned_per_label")
+    }
+    (path / "afl_run.json").write_text(json.dumps(details))
+    older = load_predictor(path)
+    assert older.predict(texts) == run.predict(texts)
+    with pytest.raises(
+        UsageError,
+        match="without thresholds of rule 'tuned_smoothed'; choose one of at_0.5, tuned_common, tuned_per_lab",
+    ):
+        older.predict(texts, "tuned_smoothed")
+    with pytest.raises(UsageError, match="unknown rule 'tuned_smoth'"):
+        older.predict(texts, "tuned_smoth")
+
+
+def test_the_gamma_of_the_loss_reaches_the_rules(parts):
+    config = ProbeConfig(encoder="tiny", max_length=16, epochs=2, learning_rate=1e-2)
+
+    def trained(loss, config=config, **params):
+        return probe(*parts, loss=loss, config=config, loss_params=params, progress=False)
+
+    run = trained("afl")
+    counts, n = parts[0].label_counts, len(parts[0])
+    assert run.gamma.tolist() == build_loss("afl", counts, n).gamma.tolist()
+    expected = tune_thresholds(parts[1].dense_labels, run.scores["validation"], "common_posterior", gamma=run.gamma)
+    assert run.thresholds["tuned_common_posterior"].tolist() == expected.tolist()
+    assert trained("focal", gamma=1.5).gamma.tolist() == [1.5] * 4
+    adjusted = ProbeConfig(encoder="tiny", max_length=16, epochs=2, learning_rate=1e-2, logit_adjustment=1.0)
+    for run in (trained("bce"), trained("focal", alpha=0.25), trained("afl", adjusted)):
+        assert run.gamma is None and run.thresholds["tuned_common_posterior"] == run.thresholds["tuned_common"]
 
 
 def test_prior_bias_starts_at_the_label_rates(parts):

@@ -21,7 +21,13 @@ from afl_helpers.evaluation.bootstrap import bootstrap_average_precision, bootst
 from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, expected_calibration_errors
 from afl_helpers.evaluation.groups import frequency_curve, frequency_groups
 from afl_helpers.evaluation.intervals import holm, interval, paired_difference, seed_interval
-from afl_helpers.evaluation.metrics import evaluate, evaluate_tuned, label_table, paper_metrics
+from afl_helpers.evaluation.metrics import evaluate, evaluate_rules, evaluate_tuned, label_table, paper_metrics
+from afl_helpers.evaluation.posterior import (
+    best_constant_logit,
+    best_constant_score,
+    posterior_logits,
+    posterior_scores,
+)
 from afl_helpers.evaluation.ranking import average_precision_per_label, ranking_metrics, roc_auc_per_label
 from afl_helpers.evaluation.thresholds import (
     THRESHOLD_RULES,
@@ -40,6 +46,8 @@ __all__ = [
     "ThresholdRule",
     "TopK",
     "average_precision_per_label",
+    "best_constant_logit",
+    "best_constant_score",
     "binarize",
     "bootstrap_average_precision",
     "bootstrap_decisions",
@@ -47,6 +55,7 @@ __all__ = [
     "brier_scores",
     "calibration_bins",
     "evaluate",
+    "evaluate_rules",
     "evaluate_tuned",
     "expected_calibration_errors",
     "fit_thresholds",
@@ -57,6 +66,8 @@ __all__ = [
     "label_table",
     "paired_difference",
     "paper_metrics",
+    "posterior_logits",
+    "posterior_scores",
     "ranking_metrics",
     "roc_auc_per_label",
     "seed_interval",

@@ -1,6 +1,6 @@
 """All metrics of a set of scores at given thresholds: of all labels, of head, medium and tail, and of each label."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,29 +74,63 @@ def evaluate(
         >>> {name: round(metrics[name], 3) for name in ("recall_micro", "f1_micro", "f1_macro", "roc_auc_macro")}
         {'recall_micro': 0.75, 'f1_micro': 0.857, 'f1_macro': 0.5, 'roc_auc_macro': 1.0}
     """
+    return evaluate_rules(targets, scores, {"": thresholds}, label_counts, cutoffs, zero_division)[""]
+
+
+def evaluate_rules(
+    targets: MatrixLike,
+    scores: MatrixLike,
+    thresholds: Mapping[str, ArrayLike | TopK],
+    label_counts: ArrayLike | None = None,
+    cutoffs: Cutoffs = "rank",
+    zero_division: float = 0.0,
+) -> dict[str, dict[str, float]]:
+    """Return the result of :func:`evaluate` for several thresholds; metrics of scores are computed once.
+
+    Args:
+        targets, scores, label_counts, cutoffs, zero_division: as in :func:`evaluate`.
+        thresholds: name -> thresholds, such as the result of :func:`~afl_helpers.evaluation.fit_thresholds`.
+
+    Returns:
+        Each name -> all metrics.
+
+    Example:
+        >>> from afl_helpers.evaluation import evaluate_rules
+        >>> rules = evaluate_rules([[1, 0], [0, 1]], [[0.4, 0.1], [0.2, 0.3]], {"half": 0.5, "quarter": 0.25})
+        >>> {name: metrics["f1_micro"] for name, metrics in rules.items()}
+        {'half': 0.0, 'quarter': 1.0}
+    """
     targets, scores = check_inputs(targets, scores)
     if zero_division not in (0, 1) and not np.isnan(zero_division):
         raise UsageError(f"zero_division is {zero_division}; pass 0, 1 or NaN")
-    decisions = binarize(scores, thresholds)
+    all_decisions = {name: binarize(scores, value) for name, value in thresholds.items()}
+    parts: dict[str, BoolArray | slice] = {"": slice(None)}  # suffix of the metrics -> labels
+    if label_counts is not None:
+        groups = frequency_groups(check_label_counts(label_counts, targets.shape[1]), cutoffs)
+        parts |= {f"_{group}": labels for group, labels in groups.items() if labels.any()}
     roc_auc = roc_auc_per_label(targets, scores)
     average_precision = average_precision_per_label(targets, scores)
+    of_scores = {
+        suffix: _score_metrics(targets[:, labels], scores[:, labels], roc_auc[labels], average_precision[labels])
+        for suffix, labels in parts.items()
+    }
+    of_whole = ranking_metrics(targets, scores) | _calibration_metrics(targets, scores)
 
-    def metrics_of(labels: BoolArray | slice) -> dict[str, float]:
-        t, d = targets[:, labels], decisions[:, labels]
-        counts = Counts.of_decisions(t, d, axis=0)
-        return (
-            decision_metrics(counts, Counts.of_decisions(t, d, axis=1), zero_division)
-            | _score_metrics(t, scores[:, labels], roc_auc[labels], average_precision[labels])
-            | counts.undefined()
-        )
+    def metrics_of(decisions: BoolArray) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        for suffix, labels in parts.items():
+            t, d = targets[:, labels], decisions[:, labels]
+            counts = Counts.of_decisions(t, d, axis=0)
+            own = (
+                decision_metrics(counts, Counts.of_decisions(t, d, axis=1), zero_division)
+                | of_scores[suffix]
+                | counts.undefined()
+                | ({} if suffix else of_whole)
+            )
+            metrics |= {f"{name}{suffix}": value for name, value in own.items()}
+        return metrics
 
-    metrics = metrics_of(slice(None)) | ranking_metrics(targets, scores) | _calibration_metrics(targets, scores)
-    if label_counts is not None:
-        counts = check_label_counts(label_counts, targets.shape[1])
-        for group, labels in frequency_groups(counts, cutoffs).items():
-            if labels.any():
-                metrics |= {f"{name}_{group}": value for name, value in metrics_of(labels).items()}
-    return metrics
+    return {name: metrics_of(decisions) for name, decisions in all_decisions.items()}
 
 
 def evaluate_tuned(
@@ -106,6 +140,7 @@ def evaluate_tuned(
     label_counts: ArrayLike,
     n_documents: int,
     rules: Iterable[str] | None = None,
+    gamma: ArrayLike | None = None,
     cutoffs: Cutoffs = "rank",
     zero_division: float = 0.0,
 ) -> dict[str, dict[str, float]]:
@@ -116,6 +151,7 @@ def evaluate_tuned(
         label_counts: (n_labels,) counts on the training documents.
         n_documents: number of training documents.
         rules: names from :data:`~afl_helpers.evaluation.THRESHOLD_RULES`; all of them unless given.
+        gamma: number or (n_labels,) of the focal loss that was trained, for rules on posteriors.
         cutoffs, zero_division: as in :func:`evaluate`.
 
     Returns:
@@ -130,8 +166,8 @@ def evaluate_tuned(
         >>> validation = [[1, 0], [0, 1]], [[0.4, 0.1], [0.2, 0.3]]
         >>> test = [[0, 1], [1, 0]], [[0.1, 0.45], [0.35, 0.15]]
         >>> rules = evaluate_tuned(validation=validation, test=test, label_counts=[50, 50], n_documents=100)
-        >>> {rule: metrics["f1_micro"] for rule, metrics in rules.items()}  # every score is below 0.5
-        {'at_0.5': 0.0, 'tuned_common': 1.0, 'tuned_per_label': 1.0, 'tuned_proportional': 1.0}
+        >>> len(rules), rules["at_0.5"]["f1_micro"], rules["tuned_common"]["f1_micro"]  # every score is below 0.5
+        (10, 0.0, 1.0)
     """
     tuning, tested = check_inputs(*validation), check_inputs(*test)
     if tuning[0].shape[1] != tested[0].shape[1]:
@@ -139,8 +175,8 @@ def evaluate_tuned(
     if tuning[1].shape == tested[1].shape and (tuning[1] == tested[1]).all():
         raise UsageError("validation and test hold the same scores; tune on documents that are not in test")
     counts = check_counts(check_label_counts(label_counts, tuning[0].shape[1]), n_documents)
-    thresholds = fit_thresholds(*tuning, counts / n_documents, rules)
-    return {rule: evaluate(*tested, value, counts, cutoffs, zero_division) for rule, value in thresholds.items()}
+    thresholds = fit_thresholds(*tuning, counts / n_documents, rules, gamma)
+    return evaluate_rules(*tested, thresholds, counts, cutoffs, zero_division)
 
 
 def _score_metrics(

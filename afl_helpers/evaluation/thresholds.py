@@ -11,13 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from afl_helpers.errors import unknown_name
+from afl_helpers.evaluation.infrequent import fbr_thresholds, smoothed_thresholds
 from afl_helpers.evaluation.top_k import TopK
 from afl_helpers.evaluation.tuning import (
     Thresholds,
     TuningData,
+    common_macro_posterior_thresholds,
+    common_macro_threshold,
+    common_posterior_thresholds,
     common_threshold,
     label_thresholds,
     proportional_thresholds,
+    top_k,
 )
 from afl_helpers.evaluation.validation import BoolArray, MatrixLike, check_inputs, check_thresholds, dense
 
@@ -128,6 +133,48 @@ THRESHOLD_RULES: dict[str, ThresholdRule] = {
             tuned_for="the frequency of each label in training",
             choose=proportional_thresholds,
         ),
+        ThresholdRule(
+            "tuned_common_macro",
+            title="one threshold, tuned on validation for macro F1",
+            short_title="one, for macro F1",
+            tuned_for="macro F1",
+            choose=common_macro_threshold,
+        ),
+        ThresholdRule(
+            "tuned_common_posterior",
+            title="one threshold on posteriors, tuned on validation for micro F1",
+            short_title="one on posteriors",
+            tuned_for="micro F1",
+            choose=common_posterior_thresholds,
+        ),
+        ThresholdRule(
+            "tuned_common_macro_posterior",
+            title="one threshold on posteriors, tuned on validation for macro F1",
+            short_title="one on posteriors, for macro F1",
+            tuned_for="macro F1",
+            choose=common_macro_posterior_thresholds,
+        ),
+        ThresholdRule(
+            "tuned_smoothed",
+            title="one threshold per label, tuned on validation for micro plus macro F1",
+            short_title="per label, smoothed",
+            tuned_for="micro plus macro F1",
+            choose=smoothed_thresholds,
+        ),
+        ThresholdRule(
+            "tuned_fbr",
+            title="one threshold per label, high where its F1 on validation is low (SCutFBR)",
+            short_title="per label, SCutFBR",
+            tuned_for="the F1 of each label",
+            choose=fbr_thresholds,
+        ),
+        ThresholdRule(
+            "tuned_top_k",
+            title="the same number of labels per document, tuned on validation for micro F1",
+            short_title="top k",
+            tuned_for="micro F1",
+            choose=top_k,
+        ),
     )
 }
 
@@ -139,29 +186,45 @@ def tune_thresholds(
     metric: str = "f1_micro",
     shrinkage: float = 10.0,
     label_rates: ArrayLike | None = None,
+    gamma: ArrayLike | None = None,
 ) -> Thresholds:
     """Return thresholds tuned on *validation* targets and scores; never call it with test data.
 
     :func:`~afl_helpers.evaluation.evaluate_tuned` tunes and evaluates, and keeps validation and test apart.
 
     Args:
-        targets, scores: (n_documents, n_labels); scores in [0, 1] for ``"per_label"``.
-        rule: ``"common"``: the one threshold with the highest ``metric``. ``"per_label"``: each label's own best F1,
-            drawn towards the common threshold on the logit scale: a label with ``shrinkage`` positives lies half-way,
-            one without any takes the common threshold. ``"proportional"``: each label is predicted as often as it
-            occurs in training (PCut, Yang, SIGIR 2001); the targets are not used.
-        metric: ``"f1_micro"`` or ``"f1_macro"``, for the common threshold.
-        shrinkage: number of positives that weighs as much as the common threshold; 0 for no shrinkage.
+        targets, scores: (n_documents, n_labels); scores in [0, 1] for ``"per_label"``, ``"fbr"`` and posteriors.
+        rule: a name from :data:`THRESHOLD_RULES` without ``tuned_``.
+
+            - ``"common"``: the one threshold with the highest ``metric``; ``"common_macro"``: with the highest macro F1.
+            - ``"common_posterior"``, ``"common_macro_posterior"``: the same on the probabilities that the scores of a
+              focal loss stand for (:func:`~afl_helpers.evaluation.posterior_scores`). The result is for the scores as
+              they are: one threshold per label, or one for all if all labels have the same gamma.
+            - ``"per_label"``: each label's own best F1, drawn towards the common threshold on the logit scale: a label
+              with ``shrinkage`` positives lies half-way, one without any takes the common threshold.
+            - ``"smoothed"``: one per label for micro plus macro F1 (Lin & Lin, CIKM 2023); see
+              :func:`~afl_helpers.evaluation.infrequent.smoothed_thresholds` for what differs from their code.
+            - ``"fbr"``: each label's own best F1, and a threshold above all scores for a label whose F1 stays low
+              (SCutFBR, Yang, SIGIR 2001); see :func:`~afl_helpers.evaluation.infrequent.fbr_thresholds`.
+            - ``"proportional"``: each label is predicted as often as it occurs in training (PCut, Yang, SIGIR 2001); the
+              targets are not used. Where tied scores do not allow that, the nearer of the two possible numbers is
+              taken, the smaller of two equally near. A label that should be predicted less than half a time never is.
+            - ``"top_k"``: see :func:`~afl_helpers.evaluation.tune_top_k`.
+        metric: ``"f1_micro"`` or ``"f1_macro"``, for a common threshold and for top k.
+        shrinkage: for ``"per_label"``, the number of positives that weighs as much as the common threshold; 0 for none:
+            each label then has its best F1.
         label_rates: (n_labels,) share of training documents with each label; only ``"proportional"`` needs it.
+        gamma: number or (n_labels,) of the focal loss that was trained, for posteriors; None for another loss, whose
+            scores are taken as they are.
 
     Returns:
-        A float for ``"common"``, else (n_labels,) float64. A threshold lies half-way between the two scores that it
-        separates (before shrinkage). It is the lowest score if nothing is cut off, and just above the highest if a rate
-        rounds to no document.
+        A float, or (n_labels,) float64, or a ``TopK``. A threshold lies half-way between the two scores that it separates
+        (before shrinkage; for posteriors, half-way between log odds). It is the lowest score if nothing is cut off, and
+        just above the highest if nothing is predicted.
 
     Raises:
-        UsageError: unknown rule or metric; scores outside [0, 1] for ``"per_label"``; rates missing or outside [0, 1];
-            negative shrinkage.
+        UsageError: unknown rule or metric; scores outside [0, 1] where they must not be; rates missing or outside [0, 1];
+            negative shrinkage; gamma negative or not one per label.
 
     Example:
         >>> from afl_helpers.evaluation import binarize, tune_thresholds
@@ -176,7 +239,7 @@ def tune_thresholds(
         raise unknown_name("rule", rule, rules)
     if metric not in ("f1_micro", "f1_macro"):
         raise unknown_name("metric", metric, ("f1_micro", "f1_macro"))
-    data = TuningData(*check_inputs(targets, scores), label_rates, metric=metric, shrinkage=shrinkage)
+    data = TuningData(*check_inputs(targets, scores), label_rates, gamma, metric, shrinkage)
     return rules[rule].choose(data)
 
 
@@ -193,10 +256,10 @@ def fit_thresholds(
         targets, scores: (n_documents, n_labels).
         label_rates: (n_labels,) share of training documents with each label.
         rules: names from :data:`THRESHOLD_RULES`; all of them unless given.
-        gamma: see :class:`~afl_helpers.evaluation.tuning.TuningData`.
+        gamma: as in :func:`tune_thresholds`.
 
     Returns:
-        Name of each rule -> one threshold or (n_labels,).
+        Name of each rule -> one threshold, (n_labels,), or a ``TopK``.
 
     Raises:
         UsageError: unknown rule, or as in :func:`tune_thresholds`.

@@ -130,6 +130,10 @@ class AdaptiveFocalLoss(MultiLabelLoss):
             self._warn_of_vanishing(logits.detach())
         return loss
 
+    @property
+    def posterior_gamma(self) -> Tensor | None:
+        return self.gamma if self.gamma_negative is None else None
+
     def _warn_of_vanishing(self, logits: Tensor) -> None:
         """Warn of classes whose positives start with almost no gradient, so that they cannot train.
 

@@ -155,6 +155,15 @@ class MultiLabelLoss(nn.Module):
 
         return compute_loss
 
+    @property
+    def posterior_gamma(self) -> Tensor | None:
+        """The gamma that maps scores to probabilities, one number or (n_labels,); None if no gamma does.
+
+        It is that of a focal loss with the same gamma and the same weight for positives and negatives. Pass it to
+        :func:`afl_helpers.evaluation.posterior_scores`.
+        """
+        return None
+
     def end_epoch(self) -> None:
         """Update the state of the loss after an epoch; the training loop calls it. Most losses have no state."""
 

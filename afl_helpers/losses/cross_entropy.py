@@ -148,6 +148,10 @@ class ClassBalancedLoss(MultiLabelLoss):
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return focal_loss(logits, targets, self.gamma, self.weight, None, self.weight, mask=mask, reduction=reduction)
 
+    @property
+    def posterior_gamma(self) -> Tensor | None:
+        return self.gamma
+
 
 ENTRIES = {
     "bce": LossInfo(

@@ -188,6 +188,11 @@ class FocalLoss(MultiLabelLoss):
         negative = None if self.alpha is None else 1 - self.alpha
         return focal_loss(logits, targets, self.gamma, self.alpha, None, negative, mask=mask, reduction=reduction)
 
+    @property
+    def posterior_gamma(self) -> Tensor | None:
+        equal_weights = self.alpha is None or bool((self.alpha == 0.5).all())
+        return self.gamma if equal_weights else None
+
     def extra_repr(self) -> str:
         return f"gamma={self.gamma.tolist()}, alpha={None if self.alpha is None else self.alpha.tolist()}"
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from afl_helpers.data import Corpus
-from afl_helpers.evaluation import average_precision_per_label, frequency_groups
+from afl_helpers.evaluation import TopK, average_precision_per_label, binarize, frequency_groups
 from afl_helpers.results.schema import (
     DataRecord,
     LabelRecord,
@@ -59,7 +59,7 @@ def build_result(
     """
     targets = test.dense_labels.astype(bool)
     scores = run.scores["test"]
-    decisions = {rule: scores >= threshold for rule, threshold in run.thresholds.items()}
+    decisions = {rule: binarize(scores, threshold) for rule, threshold in run.thresholds.items()}
     history = run.history if len(run.history) <= _LONGEST_HISTORY else []
     return Result(
         study=study,
@@ -82,7 +82,11 @@ def build_result(
             average_precision=average_precision_per_label(targets, scores),
             predicted={rule: own.sum(0) for rule, own in decisions.items()},
             true_positives={rule: (own & targets).sum(0) for rule, own in decisions.items()},
-            threshold={rule: float(value) for rule, value in run.thresholds.items() if np.ndim(value) == 0},
+            threshold={
+                rule: float(value)
+                for rule, value in run.thresholds.items()
+                if not isinstance(value, TopK) and np.ndim(value) == 0
+            },
         ),
         summaries=summarize_scores(targets, scores, train.label_counts, test.label_names),
         environment=describe_environment(),

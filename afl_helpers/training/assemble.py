@@ -12,7 +12,7 @@ from torch import Tensor
 
 from afl_helpers.data import Corpus
 from afl_helpers.errors import TrainingError, UsageError
-from afl_helpers.evaluation import average_precision_per_label, evaluate, fit_thresholds
+from afl_helpers.evaluation import average_precision_per_label, evaluate_rules, fit_thresholds
 from afl_helpers.losses import MultiLabelLoss, build_loss
 from afl_helpers.training.config import EpochConfig
 from afl_helpers.training.run import LabelPredictor, Run, Thresholds
@@ -104,13 +104,16 @@ def selection_metrics(targets: NDArray[Any], scores: NDArray[Any]) -> dict[str, 
     }
 
 
-def tuned_thresholds(train: Corpus, validation: Corpus, scores: NDArray[np.float64]) -> Thresholds:
+def tuned_thresholds(
+    train: Corpus, validation: Corpus, scores: NDArray[np.float64], gamma: NDArray[np.float64] | None = None
+) -> Thresholds:
     """Tune the thresholds of every rule in :data:`THRESHOLDS` on validation scores, (n_documents, n_labels).
 
-    The proportional rule also needs the label frequencies of ``train``.
+    The proportional rule also needs the label frequencies of ``train``, and the rules on posteriors the ``gamma`` of the
+    loss: a number, (n_labels,), or None if it has none.
     """
     rates = train.label_counts / len(train)
-    return fit_thresholds(validation.dense_labels, scores, rates)
+    return fit_thresholds(validation.dense_labels, scores, rates, gamma=gamma)
 
 
 def finish(
@@ -119,19 +122,26 @@ def finish(
     predictor: LabelPredictor,
     scores: dict[str, NDArray[np.float64]],
     started: float,
+    *,
+    loss_module: MultiLabelLoss | None = None,
     **details: Any,
 ) -> Run:
     """Tune the thresholds, evaluate validation and test under each rule, and return the run.
 
-    ``started`` is the value of ``time.perf_counter()`` when training started; ``details`` are further fields of Run.
+    Args:
+        started: the value of ``time.perf_counter()`` when training started.
+        loss_module: the loss that was trained, whose gamma the rules on posteriors need; None for a method without one.
+        details: further fields of Run.
     """
     train, validation, test = splits
-    predictor.thresholds = tuned_thresholds(train, validation, scores["validation"])
+    gamma = None
+    # Scores that were adjusted after training are no longer those that the loss asked for.
+    if loss_module is not None and not getattr(details["config"], "logit_adjustment", 0.0):
+        own = loss_module.posterior_gamma
+        gamma = None if own is None else np.broadcast_to(own.double().cpu().numpy(), train.n_labels).copy()
+    predictor.thresholds = tuned_thresholds(train, validation, scores["validation"], gamma)
     metrics = {
-        name: {
-            rule: evaluate(split.dense_labels, scores[name], value, train.label_counts)
-            for rule, value in predictor.thresholds.items()
-        }
+        name: evaluate_rules(split.dense_labels, scores[name], predictor.thresholds, train.label_counts)
         for name, split in (("validation", validation), ("test", test))
     }
     return Run(
@@ -141,5 +151,6 @@ def finish(
         thresholds=predictor.thresholds,
         predictor=predictor,
         seconds=time.perf_counter() - started,
+        gamma=gamma,
         **details,
     )

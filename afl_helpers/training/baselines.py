@@ -286,6 +286,7 @@ def cnn(
         "cnn",
         lambda texts: torch.sigmoid(logits(texts).double()).numpy(),
         started,
+        loss_module=loss_module,
         loss=description,
         config=config,
         seed=seed,

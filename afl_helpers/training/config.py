@@ -11,7 +11,7 @@ from afl_helpers.evaluation import THRESHOLD_RULES
 
 #: Validation metrics that can choose the best epoch. None of them depends on a threshold.
 SELECTION_METRICS = ("average_precision_micro", "average_precision_macro")
-#: Threshold rules that every run is reported under; all but the first are tuned on validation.
+#: Threshold rules that every new run is reported under; all but the first are tuned on validation.
 THRESHOLDS = tuple(THRESHOLD_RULES)
 SCHEDULES = ("cosine", "linear", "constant_with_warmup")
 PRECISIONS = ("auto", "float32", "bf16")

@@ -133,6 +133,7 @@ def fine_tune(
         predictor,
         {"validation": predictor.predict_scores(validation.texts), "test": predictor.predict_scores(test.texts)},
         started,
+        loss_module=loss_module,
         loss=description,
         config=config,
         seed=seed,

@@ -9,14 +9,9 @@ from string import Template
 import numpy as np
 
 from afl_helpers.data import Corpus
+from afl_helpers.evaluation import THRESHOLD_RULES
 from afl_helpers.training.run import Run
 
-_RULES = {  # one table: evaluation.thresholds
-    "at_0.5": "0.5 for every label",
-    "tuned_common": "one threshold, tuned on validation for micro F1",
-    "tuned_per_label": "one threshold per label, tuned on validation",
-    "tuned_proportional": "each label as often as in training",
-}
 _METHODS = {"fine_tune": "all layers trained", "probe": "linear head on the frozen encoder"}
 _METRICS = ("f1_micro", "f1_macro", "recall_macro")
 
@@ -35,12 +30,12 @@ def render_model_card(run: Run, train: Corpus, few: int = 10) -> str:
     rows = [
         " | ".join(
             [
-                f"| {words}",
-                *(f"{test[rule][metric]:.3f}" for metric in _METRICS),
-                f"{test[rule]['n_labels_never_predicted']} |",
+                f"| {THRESHOLD_RULES[rule].title if rule in THRESHOLD_RULES else rule}",
+                *(f"{metrics[metric]:.3f}" for metric in _METRICS),
+                f"{metrics['n_labels_never_predicted']} |",
             ]
         )
-        for rule, words in _RULES.items()
+        for rule, metrics in test.items()
     ]
     rare = ", ".join(train.label_names[c] for c in np.flatnonzero(counts < few))
     template = files("afl_helpers.training").joinpath("model_card_template.md").read_text(encoding="utf-8")

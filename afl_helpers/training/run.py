@@ -3,8 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
+from afl_helpers.evaluation import THRESHOLD_RULES, TopK, binarize
 from afl_helpers.files import not_written, write_json
 from afl_helpers.training.config import Config, EncoderConfig, EpochConfig
 from afl_helpers.training.embedding import FrozenEncoder, forward
@@ -28,8 +29,10 @@ from afl_helpers.training.encoders import (
     refuse_code,
 )
 
-#: Threshold rule -> one threshold, or one per label (n_labels,).
-Thresholds = dict[str, float | NDArray[np.float64]]
+#: Threshold rule -> one threshold, one per label (n_labels,), or a number of labels per document.
+Thresholds = dict[str, float | NDArray[np.float64] | TopK]
+#: Thresholds of one's own: a number, label -> number, or (n_labels,).
+OwnThresholds = float | Mapping[str, float] | Sequence[float] | NDArray[np.floating]
 
 _DETAILS = "afl_run.json"
 _HEAD = "head.safetensors"
@@ -51,19 +54,80 @@ class LabelPredictor:
             raise UsageError("texts is one string; pass a list of strings")
         return self._scores(texts) if len(texts) else np.empty((0, len(self.label_names)))
 
-    def predict(self, texts: Sequence[str], rule: str = "tuned_common") -> list[list[str]]:
+    def predict(
+        self, texts: Sequence[str], rule: str = "tuned_common", thresholds: OwnThresholds | None = None
+    ) -> list[list[str]]:
         """Return the labels of each text, the most probable first.
 
-        ``rule`` is one of :data:`~afl_helpers.training.THRESHOLDS`.
+        Args:
+            texts: the texts.
+            rule: a threshold rule, one of :data:`~afl_helpers.training.THRESHOLDS`. A model that was saved by an earlier
+                version has fewer of them; ``thresholds`` lists those that it has.
+            thresholds: thresholds of your own in [0, 1] instead: one number, (n_labels,), or a dict of label and number,
+                in which labels that are not named keep the rule's threshold.
+
+        Raises:
+            UsageError: a rule that does not exist or that this model does not have, a label that does not exist, or a
+                threshold outside [0, 1].
         """
-        if rule not in self.thresholds:
-            raise unknown_name("rule", rule, self.thresholds)
+        chosen_thresholds = self._own(thresholds, rule)
         scores = self.predict_scores(texts)
-        chosen = scores >= self.thresholds[rule]
+        chosen = binarize(scores, chosen_thresholds)
         return [
             [self.label_names[c] for c in np.argsort(-row, kind="stable") if keep[c]]
             for row, keep in zip(scores, chosen)
         ]
+
+    def _of_rule(self, rule: str) -> float | NDArray[np.float64] | TopK:
+        if rule in self.thresholds:
+            return self.thresholds[rule]
+        if rule in THRESHOLD_RULES:
+            raise UsageError(
+                f"this model was saved without thresholds of rule {rule!r}; choose one of "
+                f"{', '.join(sorted(self.thresholds))}, or train it again"
+            )
+        raise unknown_name("rule", rule, self.thresholds)
+
+    def _own(self, thresholds: OwnThresholds | None, rule: str) -> float | NDArray[np.float64] | TopK:
+        """Return the thresholds to predict with, checked."""
+        if thresholds is None:
+            return self._of_rule(rule)
+        if not isinstance(thresholds, Mapping):
+            values = _numbers(thresholds)
+            if values.shape not in ((), (len(self.label_names),)):
+                raise UsageError(
+                    f"thresholds have shape {values.shape}; pass one number, {len(self.label_names)} numbers, or a dict "
+                    "of label and number"
+                )
+            _check_in_range(values, "thresholds hold")
+            return values
+        start = self._of_rule(rule)
+        if isinstance(start, TopK):
+            raise UsageError(f"rule {rule!r} has no thresholds for the other labels; choose another rule")
+        values = np.broadcast_to(start, len(self.label_names)).copy()
+        position = {name: c for c, name in enumerate(self.label_names)}
+        for name, value in thresholds.items():
+            if name not in position:
+                raise unknown_name("label", name, self.label_names)
+            number = _numbers(value)
+            if number.shape:
+                raise UsageError(f"the threshold of {name!r} has shape {number.shape}; pass one number")
+            _check_in_range(number, f"the threshold of {name!r} is")
+            values[position[name]] = number
+        return values
+
+
+def _numbers(values: object) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"thresholds are {values!r}; pass numbers in [0, 1]") from None
+
+
+def _check_in_range(values: NDArray[np.float64], start: str) -> None:
+    wrong = values[~((values >= 0) & (values <= 1))]  # a NaN fails both
+    if wrong.size:
+        raise UsageError(f"{start} {wrong[0]:g}; pass numbers in [0, 1]")
 
 
 @dataclass
@@ -84,7 +148,8 @@ class Run:
 
     ``scores`` and ``metrics`` have the keys "validation" and "test". Scores are probabilities (n_documents, n_labels);
     ``metrics[split][rule]`` is what :func:`~afl_helpers.evaluation.evaluate` returns with the thresholds of that rule.
-    ``history`` has one row per epoch.
+    ``history`` has one row per epoch. ``gamma`` (n_labels,) turns the scores of a focal loss into probabilities, by
+    :func:`~afl_helpers.evaluation.posterior_scores`; it is None if the loss has no such gamma.
     """
 
     method: str
@@ -98,6 +163,7 @@ class Run:
     best_epoch: int
     seconds: float
     predictor: LabelPredictor = field(repr=False)
+    gamma: NDArray[np.float64] | None = field(default=None, repr=False)
 
     @property
     def encoder(self) -> str | None:
@@ -124,12 +190,14 @@ class Run:
             raise UsageError(f"a run of method {self.method!r} {problem}; use one of 'fine_tune' or 'probe'")
         return self.predictor
 
-    def predict(self, texts: Sequence[str], rule: str = "tuned_common") -> list[list[str]]:
+    def predict(
+        self, texts: Sequence[str], rule: str = "tuned_common", thresholds: OwnThresholds | None = None
+    ) -> list[list[str]]:
         """Return the labels of each text, the most probable first.
 
         See :meth:`Predictor.predict <afl_helpers.training.run.LabelPredictor.predict>`.
         """
-        return self.predictor.predict(texts, rule)
+        return self.predictor.predict(texts, rule, thresholds)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write model, tokenizer, thresholds, label names and metrics to a folder for :func:`load_predictor`.
@@ -177,7 +245,10 @@ class Run:
             "seed": self.seed,
             "best_epoch": self.best_epoch,
             "label_names": self.predictor.label_names,
-            "thresholds": {rule: np.asarray(value).tolist() for rule, value in self.thresholds.items()},
+            "thresholds": {
+                rule: asdict(value) if isinstance(value, TopK) else np.asarray(value).tolist()
+                for rule, value in self.thresholds.items()
+            },
             "metrics": self.metrics,
         }
         write_json(folder / _DETAILS, details)
@@ -212,14 +283,17 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
         model.to(default_device())  # type: ignore[arg-type]  # transformers wraps Module.to without binding self
         return Predictor(
             label_names=details["label_names"],
-            thresholds={
-                rule: value if isinstance(value, float) else np.array(value)
-                for rule, value in details["thresholds"].items()
-            },
+            thresholds={rule: _read_threshold(value) for rule, value in details["thresholds"].items()},
             model=model.eval(),
             tokenizer=AutoTokenizer.from_pretrained(path, trust_remote_code=False),
             max_length=details["config"]["max_length"],
         )
+
+
+def _read_threshold(value: Any) -> float | NDArray[np.float64] | TopK:
+    if isinstance(value, dict):
+        return TopK(**value)
+    return value if isinstance(value, float) else np.array(value)
 
 
 def _load_probe(path: Path, details: dict[str, Any]) -> FrozenEncoder:

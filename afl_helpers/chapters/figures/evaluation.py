@@ -1,6 +1,7 @@
 """Figures of a trained model: training by epoch, metrics by threshold, recall by frequency, calibration."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from types import MappingProxyType
 
 import numpy as np
@@ -19,7 +20,7 @@ from afl_helpers.chapters.figures.style import (
     one_panel,
     panels,
 )
-from afl_helpers.evaluation import evaluate, label_table
+from afl_helpers.evaluation import TopK, evaluate, label_table
 
 _AVERAGE_PRECISION = MappingProxyType({"average_precision_micro": "validation average precision (micro)"})
 
@@ -107,16 +108,19 @@ def recall_by_frequency(
     return figure
 
 
-def thresholds_by_rule(thresholds: Mapping[str, float | NDArray[np.floating]], label_counts: ArrayLike) -> Figure:
+def thresholds_by_rule(
+    thresholds: Mapping[str, float | NDArray[np.floating] | TopK], label_counts: ArrayLike
+) -> Figure:
     """Draw the threshold of each label against its training count, one colour per threshold rule.
 
     Args:
-        thresholds: Threshold rule -> one threshold, or (n_labels,).
+        thresholds: Threshold rule -> one threshold, or (n_labels,); top k has none and is left out.
         label_counts: (n_labels,) in the training split.
     """
     figure, axes = one_panel()
     counts = np.asarray(label_counts)
-    for (name, values), colour, marker in zip(thresholds.items(), PALETTE, "_os^vDP"):
+    drawn = {name: values for name, values in thresholds.items() if not isinstance(values, TopK)}
+    for (name, values), colour, marker in zip(drawn.items(), cycle(PALETTE), cycle("_os^vDPX*")):
         axes.semilogx(
             counts,
             np.broadcast_to(values, counts.shape),

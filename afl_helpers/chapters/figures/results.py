@@ -29,15 +29,17 @@ def by_threshold_rule(
     """Draw one metric under each threshold rule: points are seeds, bars their means.
 
     Args:
-        table: Rows of :func:`afl_helpers.results.results_table` for one corpus and method.
+        table: Rows of :func:`afl_helpers.results.results_table` for one corpus and method; the rules that it holds are
+            drawn.
         settings: Settings to draw, from left to right. Colours are by position.
         metric: Column of the table.
         ylabel: Label of the y axis.
     """
     figure, axes = one_panel(figsize=(7.6, 4.0))
+    rules = [rule for rule in RULE_TITLES if rule in set(table["thresholds"])]
     for i, setting in enumerate(settings):
         look = look_at(i)
-        for j, rule in enumerate(RULE_TITLES):
+        for j, rule in enumerate(rules):
             values = table[(table["setting"] == setting) & (table["thresholds"] == rule)][metric]
             x = j + (i - (len(settings) - 1) / 2) * 0.8 / len(settings)
             axes.plot([x] * len(values), values, look.marker, color=look.colour, markersize=4, alpha=0.8)
@@ -49,7 +51,7 @@ def by_threshold_rule(
                 linewidth=2.5,
                 label=title_of(setting) if j == 0 else None,
             )
-    axes.set_xticks(range(len(RULE_TITLES)), list(RULE_TITLES.values()))
+    axes.set_xticks(range(len(rules)), [RULE_TITLES[rule] for rule in rules])
     axes.set(ylabel=ylabel, ylim=(0, None))
     axes.grid(False, axis="x")
     axes.legend(ncols=3, fontsize=9)
