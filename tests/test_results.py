@@ -64,6 +64,10 @@ def test_a_run_file_has_the_schema(folder):
     paths = sorted((folder / "small" / "runs").glob("*.json"))
     assert [tuple(json.loads(path.read_text())) for path in paths] == [KEYS] * 4
     assert all(path.stat().st_size < 40_000 for path in paths)
+    stored = json.loads(paths[2].read_text())["labels"]["predicted"]
+    assert stored["tuned_common_posterior"] == "tuned_common"  # cross-entropy's scores are their own posteriors
+    result = read_result(paths[2])
+    assert (result.labels.predicted["tuned_common_posterior"] == result.labels.predicted["tuned_common"]).all()
     result = results[0]
     assert (result.loss.name, result.loss.params) == ("afl", {"assignment": "shuffled"})
     assert result.run == "toy--afl-shuffled--seed0" and result.study == "small" and result.block is None

@@ -96,8 +96,10 @@ def to_json(result: Result) -> dict[str, Any]:
             "support": labels.support.tolist(),
             "mean_score": _rounded(labels.mean_score),
             "average_precision": _rounded(labels.average_precision),
-            "predicted": {rule: counts.tolist() for rule, counts in labels.predicted.items()},
-            "true_positives": {rule: counts.tolist() for rule, counts in labels.true_positives.items()},
+            "predicted": _without_repeats({rule: counts.tolist() for rule, counts in labels.predicted.items()}),
+            "true_positives": _without_repeats(
+                {rule: counts.tolist() for rule, counts in labels.true_positives.items()}
+            ),
             "threshold": labels.threshold,
         },
         "summaries": None if result.summaries is None else _histograms(result.summaries),
@@ -124,6 +126,14 @@ def _factored(split: str, rules: Mapping[str, Mapping[str, float]]) -> dict[str,
         _ALL_RULES: common,
         **{rule: {name: v for name, v in values.items() if name not in common} for rule, values in kept.items()},
     }
+
+
+def _without_repeats(rules: Mapping[str, list[int]]) -> dict[str, list[int] | str]:
+    """Replace counts that equal those of an earlier rule by that rule's name: without a gamma, rules coincide."""
+    kept: dict[str, list[int] | str] = {}
+    for rule, counts in rules.items():
+        kept[rule] = next((name for name, own in kept.items() if own == counts), counts)
+    return kept
 
 
 def _same(first: float | None, second: float) -> bool:
@@ -191,7 +201,7 @@ def from_json(content: object, source: object = "result") -> Result:
             environment=dict(_object(top["environment"], "environment", source)),
             time=TimeRecord(**time),
         )
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{source}: a value is of the wrong kind ({error}); run the study again") from None
@@ -246,7 +256,10 @@ def _number(value: float | None) -> float:
 def _labels(content: dict[str, Any], source: object) -> LabelRecord:
     def counts(key: str) -> dict[str, Counts]:
         rules = _object(content[key], f"labels.{key}", source)
-        return {rule: np.array(values, dtype=np.int64) for rule, values in rules.items()}
+        return {
+            rule: np.array(rules[values] if isinstance(values, str) else values, dtype=np.int64)
+            for rule, values in rules.items()
+        }
 
     return LabelRecord(
         name=list(content["name"]),
