@@ -20,7 +20,14 @@ from afl_helpers.evaluation.blocks import BlockEvaluation
 from afl_helpers.evaluation.bootstrap import bootstrap_average_precision, bootstrap_decisions, bootstrap_weights
 from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, expected_calibration_errors
 from afl_helpers.evaluation.groups import frequency_curve, frequency_groups
-from afl_helpers.evaluation.intervals import holm, interval, paired_difference, seed_interval
+from afl_helpers.evaluation.intervals import (
+    detectable_difference,
+    holm,
+    interval,
+    paired_difference,
+    seed_interval,
+    t_test,
+)
 from afl_helpers.evaluation.metrics import evaluate, evaluate_tuned, label_table, paper_metrics
 from afl_helpers.evaluation.ranking import average_precision_per_label, ranking_metrics, roc_auc_per_label
 from afl_helpers.evaluation.thresholds import (
@@ -46,6 +53,7 @@ __all__ = [
     "bootstrap_weights",
     "brier_scores",
     "calibration_bins",
+    "detectable_difference",
     "evaluate",
     "evaluate_tuned",
     "expected_calibration_errors",
@@ -60,6 +68,7 @@ __all__ = [
     "ranking_metrics",
     "roc_auc_per_label",
     "seed_interval",
+    "t_test",
     "tune_thresholds",
     "tune_top_k",
 ]
