@@ -19,6 +19,7 @@ What is undefined:
 from afl_helpers.evaluation.blocks import BlockEvaluation
 from afl_helpers.evaluation.bootstrap import bootstrap_average_precision, bootstrap_decisions, bootstrap_weights
 from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, expected_calibration_errors
+from afl_helpers.evaluation.document_intervals import difference_interval, metric_interval
 from afl_helpers.evaluation.groups import frequency_curve, frequency_groups
 from afl_helpers.evaluation.intervals import (
     detectable_difference,
@@ -54,6 +55,7 @@ __all__ = [
     "brier_scores",
     "calibration_bins",
     "detectable_difference",
+    "difference_interval",
     "evaluate",
     "evaluate_tuned",
     "expected_calibration_errors",
@@ -63,6 +65,7 @@ __all__ = [
     "holm",
     "interval",
     "label_table",
+    "metric_interval",
     "paired_difference",
     "paper_metrics",
     "ranking_metrics",
