@@ -197,6 +197,31 @@ def _repeat(path: Path) -> None:
     print(f"counts of decisions that differ: {found.n_decisions}, over {recorded.data.sizes['test']:,} test documents")
 
 
+def _compare(args: argparse.Namespace) -> None:
+    from afl_helpers.studies import compare_study, describe_progress, load_study
+
+    study = load_study(args.name, args.results)
+    progress = describe_progress(study)
+    if study.primary and progress:
+        print(f"{study.name}: {progress}")
+        return
+    table = compare_study(study)
+    for row in table.to_dict("records"):
+        ending = "_corrected" if row["decided_by"] == "corrected t" else ""
+        low, high, p_value = row[f"low{ending}"], row[f"high{ending}"], row[f"p{ending}_adjusted"]
+        outcome, plain = row["outcome"], row["outcome_plain"]
+        print(
+            f"{row['corpus']}, {row['endpoint']}: {row['setting']} minus {row['rival']} "
+            f"{row['estimate']:+.4f} [{low:+.4f}, {high:+.4f}], p {p_value:.3g}, {row['n_blocks']} {row['unit']}s, "
+            f"{row['decided_by']}: {outcome}{'' if plain == outcome else f' (by the paired t: {plain})'}"
+        )
+    first = table.iloc[0]
+    print(
+        f"Intervals: 95 % each. p: Holm within {first['family']!r}, {first['family_size']} rows. "
+        f"Margin: {first['margin']:g}."
+    )
+
+
 def _claims(args: argparse.Namespace) -> None:
     from afl_helpers.claims import CLAIMS, verdicts
     from afl_helpers.results import find_results, read_all_studies
@@ -292,6 +317,19 @@ def build_parser() -> argparse.ArgumentParser:
         help="write the checksums of the study's files anew after an intended change",
     )
     study.set_defaults(function=_study)
+
+    compare = commands.add_parser(
+        "compare",
+        help="answer a study's primary question, once all of its runs are there",
+        description="Print the comparisons that a study declares as its primary question: one line per corpus, endpoint "
+        "and rival, with the mean difference, its 95 %% interval, the p value (Holm) and the outcome in words. For a study "
+        "that lacks runs, print only how many there are.",
+    )
+    compare.add_argument("name", metavar="STUDY", help="folder with a study.yaml")
+    compare.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of the studies (default: results)"
+    )
+    compare.set_defaults(function=_compare)
 
     claims = commands.add_parser("claims", help="list the paper's claims with the verdict on each")
     claims.add_argument(

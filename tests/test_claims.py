@@ -37,7 +37,7 @@ from afl_helpers.results import (
     read_study,
     results_table,
 )
-from afl_helpers.results.comparison import recorded_interval
+from afl_helpers.results.recorded import recorded_interval
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 

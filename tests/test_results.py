@@ -27,9 +27,9 @@ from afl_helpers.results import (
     threshold_table,
     tuning_table,
 )
-from afl_helpers.results.comparison import RECORDED_INTERVALS
 from afl_helpers.results.encoding import from_json, to_json
 from afl_helpers.results.record import summarize_scores
+from afl_helpers.results.recorded import RECORDED_INTERVALS
 from afl_helpers.studies import load_study, run_study
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"

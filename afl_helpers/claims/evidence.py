@@ -9,7 +9,7 @@ import numpy as np
 from afl_helpers.claims.definitions import METRIC_TITLES
 from afl_helpers.evaluation import seed_interval
 from afl_helpers.results import Result
-from afl_helpers.results.comparison import recorded_interval
+from afl_helpers.results.recorded import recorded_interval
 
 #: seed -> run
 RunsBySeed = Mapping[int, Result]

@@ -19,8 +19,16 @@ What is undefined:
 from afl_helpers.evaluation.blocks import BlockEvaluation
 from afl_helpers.evaluation.bootstrap import bootstrap_average_precision, bootstrap_decisions, bootstrap_weights
 from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, expected_calibration_errors
+from afl_helpers.evaluation.document_intervals import difference_interval, metric_interval
 from afl_helpers.evaluation.groups import frequency_curve, frequency_groups
-from afl_helpers.evaluation.intervals import holm, interval, paired_difference, seed_interval
+from afl_helpers.evaluation.intervals import (
+    detectable_difference,
+    holm,
+    interval,
+    paired_difference,
+    seed_interval,
+    t_test,
+)
 from afl_helpers.evaluation.metrics import evaluate, evaluate_rules, evaluate_tuned, label_table, paper_metrics
 from afl_helpers.evaluation.posterior import (
     best_constant_logit,
@@ -54,6 +62,8 @@ __all__ = [
     "bootstrap_weights",
     "brier_scores",
     "calibration_bins",
+    "detectable_difference",
+    "difference_interval",
     "evaluate",
     "evaluate_rules",
     "evaluate_tuned",
@@ -64,6 +74,7 @@ __all__ = [
     "holm",
     "interval",
     "label_table",
+    "metric_interval",
     "paired_difference",
     "paper_metrics",
     "posterior_logits",
@@ -71,6 +82,7 @@ __all__ = [
     "ranking_metrics",
     "roc_auc_per_label",
     "seed_interval",
+    "t_test",
     "tune_thresholds",
     "tune_top_k",
 ]

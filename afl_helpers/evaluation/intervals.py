@@ -1,8 +1,10 @@
 """Intervals and p values: from bootstrap replicates, from several seeds, for several comparisons."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
+from scipy.special import nctdtrinc, stdtr, stdtrit  # importing scipy.stats takes seconds
 
 from afl_helpers.errors import UsageError
 from afl_helpers.evaluation.validation import FloatArray
@@ -95,12 +97,86 @@ def seed_interval(values: ArrayLike, level: float = 0.95) -> dict[str, float]:
     values = np.asarray(values, float)
     if values.ndim != 1 or not len(values) or np.isnan(values).any():
         raise UsageError(f"values have shape {values.shape}; pass one number per seed, none of them NaN")
-    half = np.nan
-    if (
-        len(values) > 1
-    ):  # stdtrit is the quantile of scipy.stats.t, without the seconds that importing scipy.stats takes
-        half = stdtrit(len(values) - 1, (1 + level) / 2) * values.std(ddof=1) / np.sqrt(len(values))
-    return {"mean": float(values.mean()), "low": float(values.mean() - half), "high": float(values.mean() + half)}
+    if len(values) == 1:
+        return {"mean": float(values[0]), "low": float("nan"), "high": float("nan")}
+    found = t_test(values, level)
+    return {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+class TTest(NamedTuple):
+    """What :func:`t_test` returns."""
+
+    mean: float
+    low: float
+    high: float
+    #: of the hypothesis that the true mean is 0, two-sided
+    p_value: float
+    #: of the hypothesis that the true mean is at least ``margin`` away from 0
+    p_equivalence: float
+
+
+def t_test(differences: ArrayLike, level: float = 0.95, overlap: float = 0.0, margin: float = 0.0) -> TTest:
+    """Test the mean of paired differences by Student's t, plain or corrected for overlapping training sets.
+
+    The blocks of a study are random splits of one corpus. Their training and test sets overlap, so their differences are
+    correlated, and the plain test, which takes them as independent, rejects too often. Nadeau and Bengio (2003) assume
+    that the correlation is n_test / (n_train + n_test). Then the variance of the mean of J differences with variance s2
+    is about (1/J + n_test / n_train) s2, in place of s2 / J. The degrees of freedom stay J - 1.
+
+    Equivalence is tested by two one-sided tests: its p value is the larger of theirs.
+
+    Args:
+        differences: (n_blocks,), at least two.
+        level: of the interval.
+        overlap: n_test / n_train; 0 for the plain test.
+        margin: the smallest difference that matters.
+
+    Raises:
+        UsageError: there are fewer than two differences, or one is NaN.
+
+    Example:
+        >>> from afl_helpers.evaluation import t_test
+        >>> [round(value, 3) for value in t_test([0.01, 0.02, 0.03, 0.02])]
+        [0.02, 0.007, 0.033, 0.016, 0.992]
+        >>> [round(value, 3) for value in t_test([0.01, 0.02, 0.03, 0.02], overlap=1 / 9)]  # splits of 90 % and 10 %
+        [0.02, 0.004, 0.036, 0.027, 0.987]
+    """
+    values = np.asarray(differences, float)
+    if values.ndim != 1 or len(values) < 2 or np.isnan(values).any():
+        raise UsageError(f"differences have shape {values.shape}; pass at least two numbers, none of them NaN")
+    center, df = float(values.mean()), len(values) - 1
+    error = float(np.sqrt((1 / len(values) + overlap) * values.var(ddof=1)))
+    half = float(stdtrit(df, (1 + level) / 2)) * error
+
+    def above(distance: float) -> float:
+        """Return the probability of a mean that lies further above the true one than this."""
+        if error == 0:
+            return 0.5 if distance == 0 else float(distance < 0)
+        return float(stdtr(df, -distance / error))
+
+    return TTest(center, center - half, center + half, 2 * above(abs(center)), above(margin - abs(center)))
+
+
+def detectable_difference(
+    differences: ArrayLike, level: float = 0.95, power: float = 0.8, overlap: float = 0.0
+) -> float:
+    """Return the true difference that the two-sided :func:`t_test` finds with this probability.
+
+    Args:
+        differences: (n_blocks,), at least two, from which the standard deviation is taken.
+        level: 1 minus the error of the test.
+        power: the probability.
+        overlap: n_test / n_train; 0 for the plain test.
+
+    Example:
+        >>> from afl_helpers.evaluation import detectable_difference
+        >>> round(detectable_difference([0.01, 0.02, 0.03, 0.02]), 3)
+        0.017
+    """
+    values = np.asarray(differences, float)
+    df = len(values) - 1
+    noncentrality = nctdtrinc(df, 1 - power, stdtrit(df, (1 + level) / 2))
+    return float(noncentrality * np.sqrt((1 / len(values) + overlap) * values.var(ddof=1)))
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

@@ -8,10 +8,11 @@ from afl_helpers.errors import needs_extra
 
 with needs_extra("data", "afl_helpers.results"):
     from afl_helpers.results.checksums import CHECKSUMS, read_checksums, verify_checksums, write_checksums
-    from afl_helpers.results.comparison import paired_differences
+    from afl_helpers.results.comparison import compare
     from afl_helpers.results.encoding import KEYS, SCHEMA
     from afl_helpers.results.files import find_results, read_all_studies, read_result, read_study, write_result
     from afl_helpers.results.record import build_result, describe_data, describe_environment
+    from afl_helpers.results.recorded import paired_differences
     from afl_helpers.results.schema import (
         DataRecord,
         LabelRecord,
@@ -43,6 +44,7 @@ __all__ = [
     "Summaries",
     "TimeRecord",
     "build_result",
+    "compare",
     "describe_data",
     "describe_environment",
     "f1_by_count",

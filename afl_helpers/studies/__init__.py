@@ -2,6 +2,7 @@
 
 ``study_file`` reads a study's file into the types of ``plan``. ``run`` does single tasks, ``workers`` does all that is
 missing, and ``cluster`` does so through Ray. ``estimate`` says how long it will take; ``rerun`` repeats a recorded run.
+``primary`` makes the comparison that a study declares.
 A result file is there whole or not at all, so a study can be stopped at any time and started again.
 """
 
@@ -10,6 +11,7 @@ from afl_helpers.errors import needs_extra
 with needs_extra("train", "afl_helpers.studies"):
     from afl_helpers.studies.estimate import describe_seconds, estimate_seconds
     from afl_helpers.studies.plan import METHODS, PlannedRun, Primary, Setting, Study, StudyCorpus
+    from afl_helpers.studies.primary import compare_study, describe_progress
     from afl_helpers.studies.rerun import Deviation, difference, repeat
     from afl_helpers.studies.run import corpus_splits, execute
     from afl_helpers.studies.study_file import load_study
@@ -23,7 +25,9 @@ __all__ = [
     "Setting",
     "Study",
     "StudyCorpus",
+    "compare_study",
     "corpus_splits",
+    "describe_progress",
     "describe_seconds",
     "difference",
     "estimate_seconds",

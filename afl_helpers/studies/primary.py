@@ -1,0 +1,81 @@
+"""The primary comparison of a study: whether all of its runs are there, and what they say."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from afl_helpers.errors import DataError, UsageError
+from afl_helpers.results import Result, compare, find_results, read_study
+from afl_helpers.studies.plan import PlannedRun, Study
+from afl_helpers.studies.study_file import load_study
+
+
+def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.DataFrame:
+    """Make the comparison that a study's file declares as ``primary``.
+
+    The unit is the one that the file names. Without one it is the block, or the seed where the runs have no blocks.
+
+    Args:
+        study: a study, or its name.
+        folder: the folder of the studies; :func:`~afl_helpers.results.find_results` finds it unless given.
+
+    Returns:
+        One row per comparison, as :func:`~afl_helpers.results.compare` returns it.
+
+    Raises:
+        MissingFileError: there is no such study.
+        UsageError: the study declares no primary comparison, or one over documents, which result files do not keep.
+        DataError: planned runs of the primary settings are missing, or the runs cannot be compared.
+    """
+    if isinstance(study, str):
+        study = load_study(study, find_results() if folder is None else folder)
+    if study.primary is None:
+        raise UsageError(f"study {study.name!r} declares no primary comparison; pass its runs to results.compare")
+    progress = describe_progress(study)
+    if progress:
+        raise DataError(
+            f"{progress}; the comparison follows when all are there: python -m afl_helpers study {study.name}"
+        )
+    planned = {run.name for run in primary_runs(study)}
+    results = [run for run in read_study(study.name, study.folder.parent) if run.run in planned]
+    primary = study.primary
+    return compare(
+        results,
+        setting=primary.setting,
+        against=primary.against,
+        endpoints=primary.endpoints,
+        unit=_unit(study, results),
+        margin=primary.margin,
+        family=primary.family or f"primary question of {study.name}",
+    )
+
+
+def primary_runs(study: Study) -> list[PlannedRun]:
+    """Return the planned runs of the settings of a study's primary comparison, or all runs where it declares none."""
+    if study.primary is None:
+        return study.runs()
+    setting = study.primary.setting
+    named = [setting, *study.primary.against] if isinstance(setting, str) else [*setting, *study.primary.against]
+    settings = {name.partition("@")[0] for name in named}
+    return [run for run in study.runs() if run.setting.name in settings]
+
+
+def describe_progress(study: Study) -> str | None:
+    """Return ``"running: 7 of 18 runs"`` for a study whose primary settings lack runs, or None where none is missing."""
+    planned = primary_runs(study)
+    done = sum(study.path(run).is_file() for run in planned)
+    return None if done == len(planned) else f"running: {done} of {len(planned)} runs"
+
+
+def _unit(study: Study, results: Sequence[Result]) -> Literal["block", "seed"]:
+    unit = study.primary.unit if study.primary else None
+    if unit == "document":
+        raise UsageError(
+            f"study {study.name!r} compares over documents, and result files keep no decisions; "
+            "pass them to evaluation.difference_interval"
+        )
+    if unit is None:
+        return "seed" if all(run.block is None for run in results) else "block"
+    return "block" if unit == "block" else "seed"

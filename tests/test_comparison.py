@@ -1,0 +1,236 @@
+"""Comparisons of settings over blocks: by hand, what is refused, false positives, and a study's own comparison."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from afl_helpers.__main__ import main
+from afl_helpers.errors import DataError, UsageError
+from afl_helpers.evaluation import detectable_difference, holm, t_test
+from afl_helpers.results import compare, read_result, write_checksums
+from afl_helpers.studies import compare_study, load_study
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+RECORD = read_result(RESULTS / "probe" / "runs" / "toy--bce--seed0.json")
+
+
+def run(setting, block, value, corpus="c", **changes):
+    """A run of a study with blocks: macro F1 at 0.5 is ``value``, average precision is its half."""
+    rules = {rule: {"f1_macro": value + 0.1 * i, "ap": value / 2} for i, rule in enumerate(("at_0.5", "tuned_common"))}
+    sizes = {"train": 800, "validation": 100, "test": 100}
+    data = replace(RECORD.data, corpus=corpus, split_seed=block, sizes=sizes, options={}, **changes.pop("data", {}))
+    values = {"setting": setting, "block": block, "seed": block, "run": f"{corpus}--{setting}--{block}"}
+    return replace(RECORD, metrics={"test": rules}, data=data, **(values | changes))
+
+
+def study(values, corpus="c", **changes):
+    """One run per block and setting; ``values`` maps settings to their macro F1 in each block."""
+    return [run(name, b, value, corpus, **changes) for name, row in values.items() for b, value in enumerate(row)]
+
+
+OURS, THEIRS = [0.50, 0.53, 0.52, 0.51], [0.48, 0.50, 0.51, 0.48]
+
+
+def test_both_t_tests_by_hand():
+    differences = np.subtract(OURS, THEIRS)
+    mean, deviation = differences.mean(), differences.std(ddof=1)
+    row = compare(study({"afl": OURS, "bce": THEIRS}), "afl", ["bce"], ["f1_macro@at_0.5"], margin=0.001).iloc[0]
+    plain = stats.ttest_rel(OURS, THEIRS)
+    assert row[["estimate", "p", "p_adjusted"]].tolist() == pytest.approx([mean, plain.pvalue, plain.pvalue])
+    assert row[["low", "high"]].tolist() == pytest.approx(list(plain.confidence_interval()))
+    half = stats.t.ppf(0.975, 3) * deviation * math.sqrt(1 / 4 + 100 / 800)
+    assert row[["low_corrected", "high_corrected"]].tolist() == pytest.approx([mean - half, mean + half])
+    assert row["p_corrected"] == pytest.approx(2 * stats.t.sf(mean / (half / stats.t.ppf(0.975, 3)), 3))
+    assert (row["n_blocks"], row["unit"], row["interval"]) == (4, "block", "paired t over blocks, 95 % each")
+    assert (row["decided_by"], row["outcome"], row["not_corrected_because"]) == ("corrected t", "higher", "")
+    back = compare(study({"afl": OURS, "bce": THEIRS}), "bce", ["afl"], ["f1_macro@at_0.5"]).iloc[0]
+    assert back["estimate"] == -row["estimate"] and back["outcome"] == "lower"
+
+
+def test_the_detectable_difference_is_found_in_80_percent():
+    differences = np.array([0.01, 0.02, 0.03, 0.02, 0.05, -0.01])
+    for overlap in (0.0, 1 / 8):
+        found = detectable_difference(differences, 0.99, overlap=overlap)
+        error = math.sqrt((1 / 6 + overlap) * differences.var(ddof=1))
+        assert stats.nct.sf(stats.t.ppf(0.995, 5), 5, found / error) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_equivalence_is_two_one_sided_tests():
+    values = [0.001, -0.002, 0.0005, 0.001, -0.001]
+    upper = stats.ttest_1samp(values, 0.01, alternative="less").pvalue
+    lower = stats.ttest_1samp(values, -0.01, alternative="greater").pvalue
+    assert t_test(values, margin=0.01).p_equivalence == pytest.approx(max(upper, lower))
+    assert t_test([0.0, 0.0]) == (0, 0, 0, 1.0, 0.5) and t_test([1.0, 1.0], margin=2.0)[3:] == (0.0, 0.0)
+    rows = study({"afl": np.add(0.5, values), "bce": [0.5] * 5})
+    outcome = {
+        margin: compare(rows, "afl", ["bce"], ["f1_macro@at_0.5"], margin=margin)["outcome"][0] for margin in (0, 0.01)
+    }
+    assert outcome == {0: "undecided", 0.01: "within the margin"}
+    for wrong in ([0.1], [0.1, math.nan]):
+        with pytest.raises(UsageError, match="at least two numbers"):
+            t_test(wrong)
+
+
+def test_families_are_those_that_are_named():
+    results = [
+        one
+        for corpus in ("c", "d")
+        for one in study({"afl": OURS, "bce": THEIRS, "focal": [0.5, 0.5, 0.51, 0.52]}, corpus)
+    ]
+    call = results, "afl", ["bce", "focal"], ["f1_macro@at_0.5", "ap"]
+    default = compare(*call)
+    assert set(default["family"]) == {"all rows of the call"} and set(default["family_size"]) == {8}
+    assert default["p_adjusted"].tolist() == pytest.approx(holm(default["p"]).tolist())
+    named = compare(*call, family="question 1")
+    assert set(named["family"]) == {"question 1"} and named["p_adjusted"].equals(default["p_adjusted"])
+    split = compare(*call, family=("corpus", "endpoint"))
+    assert split["family"].unique().tolist()[0] == "corpus c, endpoint f1_macro@at_0.5"
+    assert set(split["family_size"]) == {2}
+    assert split["p_adjusted"][:2].tolist() == pytest.approx(holm(split["p"][:2]).tolist())
+    assert (default["detectable"] > split["detectable"]).all()  # the strictest level of a larger family is stricter
+    alone = compare(*call, correction="none")
+    assert alone["p_adjusted"].equals(alone["p"]) and (alone["outcome"] != default["outcome"]).any()
+    with pytest.raises(UsageError, match="did you mean 'corpus'"):
+        compare(*call, family=("corpu",))
+
+
+def test_a_rival_can_have_a_threshold_rule_of_its_own():
+    results = study({"afl": OURS, "bce": THEIRS})
+    found = compare(results, "afl", ["bce", "bce@tuned_common"], ["f1_macro@at_0.5", "ap"])
+    assert found["rival"].tolist() == ["bce", "bce@tuned_common", "bce"]  # a rule changes no metric of scores
+    assert found["estimate"].tolist() == pytest.approx([0.0225, 0.0225 - 0.1, 0.01125])
+
+
+def test_with_an_official_test_set_the_paired_t_decides():
+    results = [
+        replace(one, data=replace(one.data, options={"official_split": 1000}))
+        for one in study({"afl": OURS, "bce": THEIRS})
+    ]
+    row = compare(results, "afl", ["bce"], ["f1_macro@at_0.5"]).iloc[0]
+    assert "official test set" in row["not_corrected_because"] and row["decided_by"] == "paired t"
+    columns = ["low_corrected", "high_corrected", "p_corrected", "p_corrected_adjusted"]
+    assert np.isnan(row[columns].astype(float)).all() and row["outcome"] == row["outcome_plain"] == "higher"
+
+
+def test_seeds_are_compared_only_where_there_are_no_blocks():
+    blocks = study({"afl": OURS, "bce": THEIRS})
+    seeds = [replace(one, block=None, data=replace(one.data, split_seed=0)) for one in blocks]
+    row = compare(seeds, "afl", ["bce"], ["ap"], unit="seed").iloc[0]
+    assert row["unit"] == "seed" and "one split" in row["not_corrected_because"]
+    with pytest.raises(DataError, match="has no block; compare over its seeds"):
+        compare(seeds, "afl", ["bce"], ["ap"])
+    with pytest.raises(DataError, match="has a block; compare over blocks"):
+        compare(blocks, "afl", ["bce"], ["ap"], unit="seed")
+    with pytest.raises(UsageError, match="difference_interval"):
+        compare(blocks, "afl", ["bce"], ["ap"], unit="document")
+    with pytest.raises(DataError, match="different splits; give the study blocks"):
+        compare([replace(one, block=None) for one in blocks], "afl", ["bce"], ["ap"], unit="seed")
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda runs: runs[:-1], r"'afl' has blocks \[0, 1, 2, 3\] and 'bce' \[0, 1, 2\]; run what is missing"),
+        (lambda runs: runs[:4], "there is no run of setting 'bce' on corpus 'c'"),
+        (lambda runs: [runs[0], runs[4]], "has one block; a comparison needs at least two"),
+        (lambda runs: [*runs, runs[0]], "two runs of block 0"),
+        (lambda runs: [*runs[:-1], replace(runs[-1], encoder="bert-base-uncased")], "compare runs of one encoder"),
+        (lambda runs: [*runs[:-1], run("bce", 3, 0.4, data={"fingerprint": "other"})], "different documents or labels"),
+        (lambda runs: [*runs[:-1], run("bce", 3, 0.4, data={"n_labels": 3})], "different documents or labels"),
+        (lambda runs: [*runs[:-1], run("bce", 3, 0.4, seed=9)], "differ within a block in split or seed"),
+        (lambda runs: [*runs[:-1], run("bce", 3, math.nan)], "is undefined"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(change, words):
+    with pytest.raises(DataError, match=words):
+        compare(change(study({"afl": OURS, "bce": THEIRS})), "afl", ["bce"], ["f1_macro@at_0.5"])
+
+
+def test_wrong_arguments_are_refused():
+    results = study({"afl": OURS, "bce": THEIRS})
+    for changes, words in (
+        ({"correction": "bonferroni"}, "unknown correction"),
+        ({"margin": -1.0}, "margin from 0"),
+        ({"level": 95}, "level between 0 and 1"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            compare(results, "afl", ["bce"], ["ap"], **changes)
+    for arguments in (([], "afl", ["bce"], ["ap"]), (results, "afl", ["afl"], ["ap"])):
+        with pytest.raises(UsageError, match="nothing to compare"):
+            compare(*arguments)
+
+
+def test_false_positives_over_correlated_differences():
+    # Nadeau and Bengio's model: ten differences with correlation n_test / (n_train + n_test), here 1/9.
+    rng = np.random.default_rng(0)
+    shared, own = rng.normal(size=(4000, 1)), rng.normal(size=(4000, 10))
+    differences = math.sqrt(1 / 9) * shared + math.sqrt(8 / 9) * own
+    assert 0.04 < np.mean([t_test(row, overlap=1 / 8).p_value < 0.05 for row in differences]) < 0.06
+    assert np.mean([t_test(row).p_value < 0.05 for row in differences]) > 0.12
+    assert 0.04 < np.mean([t_test(row).p_value < 0.05 for row in own]) < 0.06  # independent blocks
+
+
+def test_false_positives_of_equal_classifiers_over_overlapping_splits():
+    """Two linear classifiers on different but equally good features of 600 documents, in ten splits 80/10/10."""
+    rng, rejected = np.random.default_rng(0), np.zeros(2)
+    for _ in range(1000):
+        targets = rng.random(600) < 0.5
+        features = rng.normal(size=(600, 2, 5)) + 0.35 * targets[:, None, None]
+        differences = []
+        for _ in range(10):
+            order = rng.permutation(600)
+            train, test = order[:480], order[-60:]
+            high, low = (features[train][targets[train] == value].mean(0) for value in (True, False))
+            scores = ((features[test] - (high + low) / 2) * (high - low)).sum(2)
+            first, second = ((scores > 0) == targets[test][:, None]).mean(0)
+            differences.append(first - second)
+        rejected += [t_test(differences).p_value < 0.05, t_test(differences, overlap=60 / 480).p_value < 0.05]
+    plain, corrected = rejected / 1000
+    assert 0.025 < corrected < 0.06 and plain > 0.12  # measured: .038 and .154
+
+
+PLAN = """
+question: is it higher?
+primary: {setting: afl, against: [bce], endpoints: [f1_macro at at_0.5, average_precision_macro], margin: 0.01}
+method: probe
+corpora: [{name: toy, min_count: 10}]
+seeds: [0, 1, 2]
+settings: [{name: afl, loss: afl}, {name: bce}, {name: focal-2.0, loss: focal, params: {gamma: 2.0}}]
+"""
+
+
+def test_a_study_is_compared_once_its_primary_runs_are_there(tmp_path, capsys):
+    runs = tmp_path / "small" / "runs"
+    runs.mkdir(parents=True)
+    (tmp_path / "small" / "study.yaml").write_text(PLAN)
+    for setting in ("afl", "bce"):
+        for seed in range(3):
+            content = json.loads((RESULTS / "probe" / "runs" / f"toy--{setting}--seed{seed}.json").read_text())
+            (runs / f"toy--{setting}--seed{seed}.json").write_text(json.dumps(content | {"study": "small"}))
+    write_checksums(tmp_path / "small")
+    found = compare_study("small", tmp_path)
+    assert found["setting"].tolist() == ["afl", "afl"] and set(found["unit"]) == {"seed"}
+    assert set(found["family"]) == {"primary question of small"} and set(found["margin"]) == {0.01}
+    assert main(["compare", "small", "--results", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and lines[0].startswith("toy, f1_macro@at_0.5: afl minus bce ") and "Holm" in lines[2]
+    assert lines[0].endswith(f"3 seeds, paired t: {found['outcome'][0]}")
+
+    (runs / "toy--bce--seed2.json").unlink()
+    with pytest.raises(DataError, match="running: 5 of 6 runs"):
+        compare_study(load_study("small", tmp_path))
+    assert main(["compare", "small", "--results", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "small: running: 5 of 6 runs\n"
+
+
+def test_studies_that_declare_no_comparison_over_blocks_say_so(tmp_path):
+    (tmp_path / "small").mkdir()
+    path = tmp_path / "small" / "study.yaml"
+    path.write_text("\n".join(line for line in PLAN.splitlines() if not line.startswith("primary")))
+    with pytest.raises(UsageError, match="declares no primary comparison"):
+        compare_study("small", tmp_path)
