@@ -44,7 +44,7 @@ def repeat(result: Result) -> Result:
     run = method.train(
         *splits,
         loss=result.loss.name,
-        config=method.config.from_dict(result.config),
+        config=method.config.from_record(result.config),
         seed=result.seed,
         loss_params=result.loss.params,
         progress=False,
