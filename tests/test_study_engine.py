@@ -234,7 +234,7 @@ def test_a_setting_may_have_fewer_seeds(tmp_path):
         ("question: [", "line 2: not valid YAML"),
         ("- a", "holds no fields"),
         (STUDY.replace("method: priors", "method: prior"), "did you mean 'priors'"),
-        (STUDY.replace("method: priors", "method: priors, config: {encoder: tiny}"), "unknown encoder 'tiny'"),
+        (STUDY.replace("method: priors", "method: priors, config: {encoder: tiny}"), "unknown field of PriorsConfig: 'encoder'"),
         (STUDY.replace("name: bce, ", ""), "name of a setting is missing; add it"),
         (STUDY.replace("loss: afl}", "loss: afl, params: 2.0}"), "params of a setting is 2.0; give an object"),
         (
@@ -335,7 +335,8 @@ def test_every_committed_study_has_the_primary_comparison_that_it_declares(name)
             return
         owner = content["extends"]
     declared = content["primary"]
-    assert (primary.setting, list(primary.against), primary.margin) == tuple(
+    setting = primary.setting if isinstance(primary.setting, str) else list(primary.setting)
+    assert (setting, list(primary.against), primary.margin) == tuple(
         declared[key] for key in ("setting", "against", "margin")
     )
     assert list(primary.endpoints) == [endpoint.replace(" at ", "@") for endpoint in declared["endpoints"]]
