@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ def _parse_thresholds(parts: list[str]) -> float | dict[str, float] | None:
 
 
 def _study(args: argparse.Namespace) -> None:
-    from afl_helpers.results import read_all_studies
+    from afl_helpers.results import read_all_studies, read_result
     from afl_helpers.studies import describe_seconds, estimate_seconds, load_study, run_study
     from afl_helpers.training.distributed import is_main
 
@@ -140,19 +140,20 @@ def _study(args: argparse.Namespace) -> None:
             )
         for path in studies:
             study = load_study(path.parent.name, args.results)
-            print(f"{study.name}: {len(study.runs())} runs, {len(study.missing())} missing\n    {study.question}")
+            print(f"{study.name}: {_count(study.runs(), study.missing())}\n    {study.question}")
         return
     if args.repeat:
         return _repeat(args.results / args.name / "runs" / f"{args.repeat}.json")
     study = load_study(args.name, args.results)
-    missing = study.missing(args.corpus)
+    missing = study.to_do(args.corpus)
     if not is_main():  # one of several processes that train together prints
         for _ in run_study(study, args.corpus, jobs=args.jobs):
             pass
         return
-    print(f"{study.name}: {len(study.runs())} runs, {len(missing)} missing")
+    print(f"{study.name}: {_count(study.runs(), missing)}")
+    results = read_all_studies(args.results, pilots=True) if missing else []
     if missing:
-        seconds, unknown = estimate_seconds(study, missing, read_all_studies(args.results))
+        seconds, unknown = estimate_seconds(study, missing, results)
         if unknown < len(missing):
             print(f"estimated time if they run one after the other: {describe_seconds(seconds)}")
         if unknown:
@@ -169,10 +170,21 @@ def _study(args: argparse.Namespace) -> None:
     else:
         paths = run_study(study, args.corpus, jobs=args.jobs)
     for path in paths:
-        print(path, flush=True)
-    left = study.missing(args.corpus)
+        results.append(read_result(path))
+        left = study.to_do(args.corpus)
+        seconds, unknown = estimate_seconds(study, left, results)
+        time = f", {describe_seconds(seconds)}" if unknown < len(left) else ""
+        done = len(study.pilots()) + len(study.runs()) - len(left) if args.corpus is None else len(missing) - len(left)
+        print(f"{path}\n  {done} runs done, {len(left)} left{time}", flush=True)
+    left = study.to_do(args.corpus)
     if left:
         print(f"{len(left)} runs are in progress in another process")
+
+
+def _count(runs: Sequence[Any], missing: Sequence[Any]) -> str:
+    pilots = sum(run.is_pilot for run in missing)
+    more = f", and {pilots} pilot runs" if pilots else ""
+    return f"{len(runs)} runs, {len(missing) - pilots} missing{more}"
 
 
 def _checksums(results: Path, name: str | None) -> None:
@@ -185,16 +197,34 @@ def _checksums(results: Path, name: str | None) -> None:
 
 
 def _repeat(path: Path) -> None:
-    """Repeat a recorded run and print how far the two are apart."""
+    """Repeat a recorded run, keep its scores, and print how far the two results are apart."""
     from afl_helpers.results import read_result
     from afl_helpers.studies import difference, repeat
+    from afl_helpers.studies.scores import scores_path
 
     recorded = read_result(path)
-    found = difference(recorded, repeat(recorded))
+    found = difference(recorded, repeat(recorded, scores_path(path)))
     environment = "the same processor and versions" if found.same_environment else "another processor or versions"
     print(f"{path.stem}, repeated with {environment}")
     print(f"largest difference of a metric: {found.metric:.2g}")
     print(f"counts of decisions that differ: {found.n_decisions}, over {recorded.data.sizes['test']:,} test documents")
+    print(f"scores: {scores_path(path)}")
+
+
+def _rescore(args: argparse.Namespace) -> None:
+    from afl_helpers.studies import load_study, missing_scores, rescore
+    from afl_helpers.studies.scores import command_for
+
+    study = load_study(args.name, args.results)
+    names = ("f1_micro", "f1_macro", "f1_macro_head", "f1_macro_medium", "f1_macro_tail")
+    print(f"{'test metrics under ' + args.rule:50}" + "".join(f"{name.removeprefix('f1_'):>14}" for name in names))
+    for result in rescore(study, args.rule):
+        print(f"{result.run:50}" + "".join(f"{result.metric(name, args.rule):14.4f}" for name in names))
+    missing = missing_scores(study)
+    if missing:
+        print(f"{len(missing)} finished runs have no scores here; these commands make them again:")
+    for path in missing:
+        print(f"  {command_for(path)}")
 
 
 def _compare(args: argparse.Namespace) -> None:
@@ -309,7 +339,7 @@ def build_parser() -> argparse.ArgumentParser:
     study.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS", help="use a Ray cluster; without an address, start one here"
     )
-    study.add_argument("--repeat", metavar="RUN", help="repeat a recorded run and compare the results")
+    study.add_argument("--repeat", metavar="RUN", help="repeat a recorded run, keep its scores and compare the results")
     study.add_argument("--dry-run", action="store_true", help="list the missing runs and estimate their time")
     study.add_argument(
         "--checksums",
@@ -330,6 +360,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--results", type=Path, default=Path("results"), help="folder of the studies (default: results)"
     )
     compare.set_defaults(function=_compare)
+
+    rescore = commands.add_parser("rescore", help="judge a threshold rule on the kept scores of a study's runs")
+    rescore.add_argument("name", help="folder with a study.yaml")
+    rescore.add_argument("--rule", required=True, help="name of the threshold rule")
+    rescore.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of the studies (default: results)"
+    )
+    rescore.set_defaults(function=_rescore)
 
     claims = commands.add_parser("claims", help="list the paper's claims with the verdict on each")
     claims.add_argument(

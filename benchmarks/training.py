@@ -420,7 +420,7 @@ def same_results(n_documents: int) -> list[dict[str, object]]:
                 epochs=2,
                 batch_size=8,
                 learning_rate=2e-4,
-                prior_bias=True,
+                start_bias="prior",
                 group_by_length=group,
             )
             run = fine_tune(*splits(n_documents), loss="bce", config=config, seed=seed, progress=False)

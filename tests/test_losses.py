@@ -200,7 +200,7 @@ def test_buffers_follow_the_module_but_not_into_half_precision():
 def test_a_gamma_that_cannot_train_is_reported_once():
     z, y = torch.zeros(3, 2, requires_grad=True), torch.zeros(3, 2)
     loss = build_loss("afl-literal", label_counts=[2, 50], n_documents=100)
-    with pytest.warns(UserWarning, match=r"1 of 2 classes have a gamma \(from 100 to 100\).*prior_bias=True"):
+    with pytest.warns(UserWarning, match=r"1 of 2 classes have a gamma \(from 100 to 100\).*start_bias='prior'"):
         loss(z, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

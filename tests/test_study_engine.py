@@ -338,7 +338,8 @@ def test_every_committed_study_has_the_primary_comparison_that_it_declares(name)
             return
         owner = content["extends"]
     declared = content["primary"]
-    assert (primary.setting, list(primary.against), primary.margin) == tuple(
+    setting = primary.setting if isinstance(primary.setting, str) else list(primary.setting)
+    assert (setting, list(primary.against), primary.margin) == tuple(
         declared[key] for key in ("setting", "against", "margin")
     )
     assert list(primary.endpoints) == [endpoint.replace(" at ", "@") for endpoint in declared["endpoints"]]

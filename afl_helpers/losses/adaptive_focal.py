@@ -151,7 +151,7 @@ class AdaptiveFocalLoss(MultiLabelLoss):
             warnings.warn(
                 f"{vanishing.sum()} of {vanishing.size} classes have a gamma (from {gamma.min():.3g} to"
                 f" {gamma.max():.3g}) with which a positive has a gradient below {limit:.0e} at the first batch's"
-                " logits: they will not train. Start the bias at the class priors (prior_bias=True), or keep gamma"
+                " logits: they will not train. Start the bias at the class priors (start_bias='prior'), or keep gamma"
                 " within bounds, such as (0.5, 5.0).",
                 stacklevel=2,
             )

@@ -178,7 +178,8 @@ def from_json(content: object, source: object = "result") -> Result:
     data = _record(top, "data", tuple(DataRecord.__dataclass_fields__), source)
     loss = _record(top, "loss", ("name", "params"), source)
     labels = _record(top, "labels", tuple(LabelRecord.__dataclass_fields__), source)
-    time = _record(top, "time", tuple(TimeRecord.__dataclass_fields__), source)
+    timed = {"time": {"reason": ""} | _object(top["time"], "time", source)}  # files of the first studies have no reason
+    time = _record(timed, "time", tuple(TimeRecord.__dataclass_fields__), source)
     config = dict(_object(top["config"], "config", source))
     if "method" not in config:
         raise DataError(f"{source}: config misses method; run the study again")

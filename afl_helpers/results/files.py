@@ -10,6 +10,9 @@ from afl_helpers.results.checksums import check_file, read_checksums, write_list
 from afl_helpers.results.encoding import from_json, to_json
 from afl_helpers.results.schema import Result
 
+#: How the names of pilot runs end.
+PILOT = "--pilot"
+
 
 def write_result(path: Path, result: Result) -> None:
     """Write a result file of a study, and its line in the study's checksums.
@@ -74,12 +77,13 @@ def find_results() -> Path:
     )
 
 
-def read_study(study: str, folder: str | Path | None = None) -> list[Result]:
-    """Read all finished runs of a study, in order of file name.
+def read_study(study: str, folder: str | Path | None = None, pilots: bool = False) -> list[Result]:
+    """Read the finished runs of a study, in order of file name.
 
     Args:
         study: name of the study, a folder in ``folder``.
         folder: the folder of the results; :func:`find_results` finds it unless given.
+        pilots: also read the pilot runs, on which fields were tuned. They are no part of any comparison.
 
     Raises:
         MissingFileError: there is no such study.
@@ -90,15 +94,16 @@ def read_study(study: str, folder: str | Path | None = None) -> list[Result]:
         raise MissingFileError(f"{runs} does not exist; run: python -m afl_helpers study {study}")
     paths = sorted(runs.glob("*.json"))  # before the checksums: a file that is written meanwhile is listed first
     checksums = read_checksums(runs.parent)
-    return [_read(path, checksums) for path in paths]
+    return [_read(path, checksums) for path in paths if pilots or not path.stem.endswith(PILOT)]
 
 
-def read_all_studies(folder: str | Path | None = None) -> list[Result]:
+def read_all_studies(folder: str | Path | None = None, pilots: bool = False) -> list[Result]:
     """Read the runs of every study in a folder of results, by study and file name.
 
     Args:
         folder: the folder of the results. Without it :func:`find_results` looks for one; there are no runs where it
             finds none.
+        pilots: as in :func:`read_study`.
 
     Raises:
         MissingFileError: ``folder`` is given and does not exist.
@@ -122,4 +127,4 @@ def read_all_studies(folder: str | Path | None = None) -> list[Result]:
             command_line=f"{folder} does not exist; name the folder of the results with --results",
         )
     studies = sorted(path.parent.name for path in Path(folder).glob("*/runs"))
-    return [run for study in studies for run in read_study(study, folder)]
+    return [run for study in studies for run in read_study(study, folder, pilots)]

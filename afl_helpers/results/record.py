@@ -22,6 +22,7 @@ from afl_helpers.results.schema import (
     Summaries,
     TimeRecord,
 )
+from afl_helpers.training.config import convergence
 
 if TYPE_CHECKING:  # importing it takes seconds, which a page that only reads results is spared
     from afl_helpers.training import Run
@@ -97,6 +98,7 @@ def build_result(
             epochs=None if run.converged is None else len(run.history),
             best_epoch=None if run.converged is None else run.best_epoch,
             converged=run.converged,
+            reason=convergence(run.config, run.best_epoch)[1],
             history={column: [row[column] for row in history] for column in history[0]} if history else {},
         ),
     )
@@ -123,7 +125,7 @@ def summarize_scores(
 ) -> Summaries:
     """Count scores in 64 bins, of positives and negatives, per frequency third and for six labels.
 
-    The six labels are, of each third, the most frequent one and the middle one.
+    The six labels are those of :func:`shown_labels`.
 
     Args:
         targets, scores: (n_documents, n_labels) on test.
@@ -138,13 +140,23 @@ def summarize_scores(
         return ScoreHistogram(*counts)
 
     counts = np.asarray(label_counts)
-    groups = frequency_groups(counts)
-    shown = {}
-    for members in groups.values():
+    return Summaries(
+        {name: histogram(members) for name, members in frequency_groups(counts).items()},
+        {label_names[c]: histogram([c]) for c in shown_labels(counts)},
+    )
+
+
+def shown_labels(label_counts: ArrayLike) -> list[int]:
+    """Return the positions of six labels: of each frequency third, the most frequent one and the middle one.
+
+    There are fewer where a third has fewer than two labels.
+    """
+    counts = np.asarray(label_counts)
+    shown: list[int] = []
+    for members in frequency_groups(counts).values():
         by_count = sorted(np.flatnonzero(members).tolist(), key=lambda c: (-counts[c], c))
-        for c in dict.fromkeys((*by_count[:1], *by_count[len(by_count) // 2 :][:1])):
-            shown[label_names[c]] = histogram([c])
-    return Summaries({name: histogram(members) for name, members in groups.items()}, shown)
+        shown += dict.fromkeys((*by_count[:1], *by_count[len(by_count) // 2 :][:1]))
+    return shown
 
 
 def describe_environment() -> dict[str, Any]:

@@ -91,7 +91,8 @@ class TimeRecord:
     """How long a run took and how it ended.
 
     ``epochs``, ``best_epoch`` and ``converged`` are None for a method that does not train by epochs. ``history`` maps
-    each column to one value per epoch; it is empty where no page shows it.
+    each column to one value per epoch; it is empty where no page shows it. ``reason`` says why the run counts as converged
+    or not; the files of the first studies lack it.
     """
 
     finished: str
@@ -101,6 +102,7 @@ class TimeRecord:
     best_epoch: int | None
     converged: bool | None
     history: dict[str, list[float]] = field(default_factory=dict)
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from afl_helpers.errors import MissingFileError, StudyError
+from afl_helpers.files import replacing
 from afl_helpers.progress import progress_bar
 from afl_helpers.results import write_result
 from afl_helpers.results.encoding import from_json
@@ -51,47 +52,59 @@ def run_study_on_ray(
     remote_work = ray.remote(num_cpus=cpus_per_task, num_gpus=gpus_per_task, max_retries=1, retry_exceptions=True)(
         _work
     )
-    missing = study.missing(corpora)
+    to_do = study.to_do(corpora)
     content = yaml.safe_dump(read_study_file(study.folder / "study.yaml"))
-    waiting = {
-        remote_work.remote(study.name, content, [run.name for run in task], _first_results(study, task)): task
-        for task in study.tasks(missing)
-    }
     failures: dict[str, list[str]] = {}
-    with progress_bar(total=len(missing), unit="run", desc=study.name, show=progress) as bar:
-        while waiting:
-            [done], _ = ray.wait(list(waiting), num_returns=1)
-            task = waiting.pop(done)
-            try:
-                texts = ray.get(done)
-            except ray.exceptions.RayError as error:
-                line = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
-                failures.setdefault(line, []).extend(run.name for run in task)
-                continue
-            for run in task:
-                if run.name in texts:
-                    write_result(study.path(run), from_json(json.loads(texts[run.name]), run.name))
-                    bar.update()
-                    yield study.path(run)
+    with progress_bar(total=len(to_do), unit="run", desc=study.name, show=progress) as bar:
+        # Pilot runs first: the others need their results.
+        for wave in ([run for run in to_do if run.is_pilot], [run for run in to_do if not run.is_pilot]):
+            waiting = {
+                remote_work.remote(study.name, content, [run.name for run in task], _needed_results(study, task)): task
+                for task in study.tasks([run for run in wave if study.is_ready(run)])
+            }
+            while waiting:
+                [done], _ = ray.wait(list(waiting), num_returns=1)
+                task = waiting.pop(done)
+                try:
+                    files = ray.get(done)
+                except ray.exceptions.RayError as error:
+                    line = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
+                    failures.setdefault(line, []).extend(run.name for run in task)
+                    continue
+                for name, bytes_ in files.items():
+                    if not name.startswith("runs/"):
+                        with replacing(study.folder / name) as part:
+                            part.write_bytes(bytes_)
+                for run in task:
+                    if (text := files.get(f"runs/{run.name}.json")) is not None:
+                        write_result(study.path(run), from_json(json.loads(text), run.name))
+                        bar.update()
+                        yield study.path(run)
+            blocked = [run.name for run in wave if not study.is_ready(run)]
+            if blocked:
+                failures.setdefault("its pilot run failed", []).extend(blocked)
     if failures:
         reasons = "; ".join(f"{', '.join(names)}: {error}" for error, names in failures.items())
-        raise StudyError(f"{sum(map(len, failures.values()))} of {len(missing)} runs failed and are missing: {reasons}")
+        raise StudyError(f"{sum(map(len, failures.values()))} of {len(to_do)} runs failed and are missing: {reasons}")
 
 
-def _first_results(study: Study, task: list[PlannedRun]) -> dict[str, str]:
-    """Return the text of the result files that the task needs: those of the first seed, which chose for the others."""
-    paths = {study.path(study.first_seed(run)) for run in task}
+def _needed_results(study: Study, task: list[PlannedRun]) -> dict[str, str]:
+    """Return the text of the result files that the task needs: those of the runs that chose the tuned fields for it."""
+    choosers = [chooser for run in task if (chooser := study.chooser(run)) is not None]
+    paths = {study.path(chooser) for chooser in choosers}
     return {path.stem: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
 
 
-def _work(name: str, content: str, runs: list[str], first_results: dict[str, str]) -> dict[str, str]:
-    """Do the named runs of a study, as the body of a task, and return the text of their result files."""
+def _work(name: str, content: str, runs: list[str], needed: dict[str, str]) -> dict[str, bytes]:
+    """Do the named runs of a study, as the body of a task, and return their files: results, scores and epochs."""
     with tempfile.TemporaryDirectory(prefix="afl-study-") as folder:
         runs_folder = Path(folder) / name / "runs"
         runs_folder.mkdir(parents=True)
         (runs_folder.parent / "study.yaml").write_text(content, encoding="utf-8")
-        for run, text in first_results.items():
+        for run, text in needed.items():
             (runs_folder / f"{run}.json").write_text(text, encoding="utf-8")
         study = load_study(name, folder)
-        paths = execute(study, [run for run in study.runs() if run.name in set(runs)])
-        return {path.stem: path.read_text(encoding="utf-8") for path in paths}
+        known = {run.name: run for run in (*study.pilots(), *study.runs())}
+        done = {path.stem for path in execute(study, [known[run] for run in runs])}
+        files = [path for kind in ("scores", "epochs", "runs") for path in (study.folder / kind).glob("*")]
+        return {path.relative_to(study.folder).as_posix(): path.read_bytes() for path in files if path.stem in done}

@@ -11,7 +11,8 @@ def estimate_seconds(study: Study, runs: Sequence[PlannedRun], results: Sequence
 
     The estimate for a run is the mean over the most similar recorded runs: those of this study, corpus and setting;
     else of this study and corpus; else of this study; else of the same method and encoder, scaled by epochs, documents
-    and tokens. On the first seed, every tuned candidate counts.
+    and tokens. Where the epochs are fixed, runs of other settings are scaled by them. On the first seed, or in a pilot run,
+    every tuned candidate counts.
 
     Args:
         runs: runs of the study.
@@ -28,7 +29,8 @@ def estimate_seconds(study: Study, runs: Sequence[PlannedRun], results: Sequence
         if seconds is None:
             unknown += 1
         else:
-            total += seconds * (len(study.candidates(run.setting)) if run.seed == study.seeds[0] else 1)
+            tunes = run.is_pilot if study.blocks else run.seed == study.seeds[0]
+            total += seconds * (len(study.candidates(run.setting)) if tunes else 1)
     return total, unknown
 
 
@@ -37,7 +39,14 @@ def _seconds_of_similar(study: Study, run: PlannedRun, results: Sequence[Result]
     same_corpus = [result for result in own if result.data.corpus == run.corpus.name]
     same_setting = [result for result in same_corpus if result.setting == run.setting.name]
     similar = same_setting or same_corpus or own
-    return sum(result.time.seconds for result in similar) / len(similar) if similar else None
+    config = study.candidates(run.setting)[0]
+    epochs = getattr(config, "epochs", None) if getattr(config, "keep", "best") == "last" else None
+
+    def seconds(result: Result) -> float:
+        scale = epochs / result.time.epochs if epochs and result.time.epochs else 1.0
+        return result.time.seconds * scale
+
+    return sum(map(seconds, similar)) / len(similar) if similar else None
 
 
 def _seconds_by_size(study: Study, run: PlannedRun, results: Sequence[Result]) -> float | None:

@@ -1,7 +1,7 @@
 """What a study is, and the runs that it stands for.
 
-A study asks one question. It names the data and a list of settings, and it expands to runs (corpus x setting x seed).
-Each run writes one result file, ``results/<study>/runs/<run>.json``.
+A study asks one question. It names the data and a list of settings, and it expands to runs: corpus x setting x block, or
+corpus x setting x seed in the first studies. Each run writes one result file, ``results/<study>/runs/<run>.json``.
 """
 
 import itertools
@@ -44,6 +44,10 @@ class StudyCorpus:
         n_documents: the number of documents that are kept, chosen by stratified sampling; None keeps all.
         official_split: use the official test split, and keep this many training documents for validation. With None,
             80 % of the documents are for training, 10 % for validation and 10 % for testing.
+        train, validation: about how many documents are for training and for validation; all others are for testing.
+        blocks: use only these blocks of the study.
+        settings: use only these settings of the study.
+        tuned_as: use the tuned fields of the same settings on this other corpus of the study.
     """
 
     name: str
@@ -51,10 +55,16 @@ class StudyCorpus:
     top: int | None = None
     n_documents: int | None = None
     official_split: int | None = None
+    train: int | None = None
+    validation: int | None = None
+    blocks: tuple[int, ...] | None = None
+    settings: tuple[str, ...] | None = None
+    tuned_as: str | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """Return the options that are given, as a study's file and result files list them."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Return the options that are given and that decide which documents are used, as result files list them."""
+        planned = ("blocks", "settings", "tuned_as")
+        return {name: value for name, value in asdict(self).items() if value is not None and name not in planned}
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,8 @@ class Setting:
         method: a key of ``METHODS``; None is the study's method. With another method, ``config`` replaces the
             study's configuration, and nothing is tuned.
         n_seeds: use only this many of the study's seeds, from the first; None uses all.
+        blocks: use only these of the study's blocks; None uses all.
+        tuned_as: use the tuned fields of this other setting instead of tuning.
     """
 
     name: str
@@ -76,6 +88,8 @@ class Setting:
     config: dict[str, object] = field(default_factory=dict)
     method: str | None = None
     n_seeds: int | None = None
+    blocks: tuple[int, ...] | None = None
+    tuned_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,27 +115,54 @@ class Primary:
     family: str | None = None
     outcomes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def settings(self) -> set[str]:
+        """The settings that are tested, and those that they are compared with."""
+        tested = [self.setting] if isinstance(self.setting, str) else self.setting
+        return {*tested, *(name.partition("@")[0] for name in self.against)}
+
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a study. Its name is also the name of its result file."""
+    """One run of a study. Its name is also the name of its result file.
+
+    ``block`` is None in a study with seeds. A pilot run tunes a setting on a block that is not analysed.
+    """
 
     corpus: StudyCorpus
     setting: Setting
     seed: int
+    block: int | None = None
+    is_pilot: bool = False
 
     @property
     def name(self) -> str:
-        return f"{self.corpus.name}--{self.setting.name}--seed{self.seed}"
+        last = f"seed{self.seed}" if self.block is None else f"block{self.block}"
+        return f"{self.corpus.name}--{self.setting.name}--{'pilot' if self.is_pilot else last}"
+
+    @property
+    def loss_params(self) -> dict[str, object]:
+        """The parameters of the loss. In a block, a shuffled assignment is a permutation of the block's own."""
+        params = self.setting.params
+        if self.block is None or params.get("assignment") != "shuffled":
+            return params
+        return {"assignment_seed": self.block} | params
 
 
 @dataclass(frozen=True)
 class Study:
     """A study, as :func:`~afl_helpers.studies.load_study` reads it.
 
-    ``tune`` maps fields of the configuration to the values to try. On the first seed every combination is trained, for
-    each corpus and setting; the one with the best validation ``select_by`` is used for all seeds. ``primary`` is None
-    where the study declares no primary comparison.
+    A block is a replicate: it fixes the split of the documents, the seed of training and the permutation of every
+    shuffled assignment. A study has either ``blocks`` or ``seeds`` and one ``split_seed``.
+
+    ``tune`` maps fields of the configuration to the values to try; the combination with the best validation ``select_by``
+    is used. With blocks, every setting is tuned on each corpus on the block ``pilot``, which is never analysed. While the
+    best value is the lowest or highest one that was tried, another one is tried beyond it, at most ``tune_extensions``
+    times. With seeds, every combination is trained on the first seed, and all seeds use the best.
+
+    ``record_epochs`` lists the blocks whose runs keep validation scores after every epoch. ``primary`` is None where the
+    study declares no primary comparison.
     """
 
     name: str
@@ -135,26 +176,91 @@ class Study:
     seeds: list[int]
     settings: list[Setting]
     primary: Primary | None = None
+    blocks: list[int] = field(default_factory=list)
+    pilot: int | None = None
+    tune_extensions: int = 3
+    record_epochs: list[int] = field(default_factory=list)
 
     def runs(self) -> list[PlannedRun]:
-        """Return all runs, ordered by corpus, then seed, then setting."""
-        return [
-            PlannedRun(corpus, setting, seed)
-            for corpus, seed, setting in itertools.product(self.corpora, self.seeds, self.settings)
-            if seed in self.seeds[: setting.n_seeds]
+        """Return all runs that are analysed, in the order in which they are done.
+
+        With blocks, the runs of the primary comparison come first, block by block, then the exploratory ones, block by
+        block. With seeds, they are ordered by corpus, then seed, then setting.
+        """
+        if not self.blocks:
+            return [
+                PlannedRun(corpus, setting, seed)
+                for corpus, seed, setting in itertools.product(self.corpora, self.seeds, self.settings)
+                if seed in self.seeds[: setting.n_seeds]
+            ]
+        runs = [
+            PlannedRun(corpus, setting, block, block)
+            for block, corpus, setting in itertools.product(self.blocks, self.corpora, self.settings)
+            if block in (corpus.blocks or self.blocks)
+            and block in (setting.blocks or self.blocks)
+            and setting.name in (corpus.settings or (setting.name,))
         ]
+        return sorted(runs, key=self.is_exploratory)
+
+    def is_exploratory(self, run: PlannedRun) -> bool:
+        """Return whether a run is outside the primary comparison: by its setting, or because it has only some blocks."""
+        restricted = (run.corpus.blocks, run.corpus.settings, run.setting.blocks)
+        if any(only is not None for only in restricted):
+            return True
+        return self.primary is not None and run.setting.name not in self.primary.settings
+
+    def pilots(self, runs: Iterable[PlannedRun] | None = None) -> list[PlannedRun]:
+        """Return the pilot runs that tune for the given runs, or for all."""
+        choosers = map(self.chooser, self.runs() if runs is None else runs)
+        return list({run.name: run for run in choosers if run is not None and run.is_pilot}.values())
+
+    def chooser(self, run: PlannedRun) -> PlannedRun | None:
+        """Return the run whose result says which tuned fields this one uses; None for a run that is not tuned."""
+        if run.is_pilot or not self.is_tuned(run.setting):
+            return None
+        if not self.blocks:
+            return replace(run, seed=self.seeds[0])
+        if self.pilot is None:
+            return None
+        corpus = next((one for one in self.corpora if one.name == run.corpus.tuned_as), run.corpus)
+        setting = next((one for one in self.settings if one.name == run.setting.tuned_as), run.setting)
+        return PlannedRun(corpus, setting, self.pilot, self.pilot, is_pilot=True)
 
     def path(self, run: PlannedRun) -> Path:
         """Return the path of a run's result file."""
         return self.folder / "runs" / f"{run.name}.json"
 
     def missing(self, corpora: Iterable[str] | None = None) -> list[PlannedRun]:
-        """Return the runs without a result file, on the named corpora or on all."""
+        """Return the analysed runs without a result file, on the named corpora or on all."""
         names = {corpus.name for corpus in self.corpora}
         wanted = names if corpora is None else set(corpora)
         for name in wanted - names:
             raise unknown_name("corpus of this study:", name, names)
         return [run for run in self.runs() if run.corpus.name in wanted and not self.path(run).is_file()]
+
+    def to_do(self, corpora: Iterable[str] | None = None) -> list[PlannedRun]:
+        """Return :meth:`missing`, with the missing pilot runs put before the first run that needs one of them.
+
+        The pilot runs of exploratory settings come after the primary comparison.
+        """
+        missing, runs = self.missing(corpora), list[PlannedRun]()
+        if not self.blocks:
+            return missing
+        for exploratory in (False, True):
+            own = [run for run in missing if self.is_exploratory(run) == exploratory]
+            first = next((i for i, run in enumerate(own) if not self.is_ready(run, runs)), len(own))
+            pilots = [run for run in self.pilots(own) if run not in runs and not self.path(run).is_file()]
+            runs += [*own[:first], *pilots, *own[first:]]
+        return runs
+
+    def is_ready(self, run: PlannedRun, planned: Sequence[PlannedRun] = ()) -> bool:
+        """Return whether the pilot run that tunes for a run is done or among those planned, if there is one."""
+        chooser = self.chooser(run)
+        return chooser is None or not chooser.is_pilot or chooser in planned or self.path(chooser).is_file()
+
+    def split_seed_of(self, run: PlannedRun) -> int:
+        """Return the seed of the split of the documents."""
+        return self.split_seed if run.block is None else run.block
 
     def method_of(self, setting: Setting) -> str:
         """Return the name of the method by which a setting is trained."""
@@ -167,16 +273,14 @@ class Study:
             yield dict(zip(tune, values))
 
     def candidates(self, setting: Setting) -> list[Config]:
-        """Return the configurations that are tried on the first seed; only one where nothing is tuned."""
-        method = self.method_of(setting)
-        if method != self.method:
-            return [METHODS[method].config.from_dict(setting.config)]
-        base = self.config.to_dict() | setting.config
-        return [METHODS[method].config.from_dict(base | values) for values in self.grid(setting)]
+        """Return the configurations that are tried; only one where nothing is tuned."""
+        return [self.configure(setting, values) for values in self.grid(setting)]
 
-    def first_seed(self, run: PlannedRun) -> PlannedRun:
-        """Return the run of the same corpus and setting on the first seed, whose tuned fields the others use."""
-        return replace(run, seed=self.seeds[0])
+    def configure(self, setting: Setting, tuned: Mapping[str, object]) -> Config:
+        """Return the configuration of a setting with these tuned fields."""
+        method = self.method_of(setting)
+        base = self.config.to_dict() if method == self.method else {}
+        return METHODS[method].config.from_dict({**base, **setting.config, **tuned})
 
     def is_tuned(self, setting: Setting) -> bool:
         """Return whether several configurations are tried."""
@@ -185,14 +289,14 @@ class Study:
     def tasks(self, runs: Sequence[PlannedRun], heads: int = 6) -> list[list[PlannedRun]]:
         """Divide runs into tasks; one process does one task at a time.
 
-        A task is one run, with two exceptions. All seeds of a tuned setting are one task, because the first seed
-        chooses for the others. Probes on one corpus are trained together: all seeds of up to ``heads`` settings are one
-        task.
+        With blocks, a task is one run, or up to ``heads`` probes of one corpus and block that follow each other and are
+        trained together. With seeds, it is one run, with two exceptions. All seeds of a tuned setting are one task,
+        because the first seed chooses for the others. All seeds of up to ``heads`` probes on one corpus are one task.
         """
         by_setting: dict[tuple[object, ...], list[PlannedRun]] = {}
         for run in runs:
             alone = not self.is_tuned(run.setting) and self.method_of(run.setting) != "probe"
-            key = (run.corpus.name, run.setting.name, run.seed if alone else None)
+            key = (run.corpus.name, run.setting.name, run.seed if alone or self.blocks else None, run.is_pilot)
             by_setting.setdefault(key, []).append(run)
         tasks: list[list[PlannedRun]] = []
         n_settings = 0
@@ -207,4 +311,5 @@ class Study:
 
     def _train_together(self, one: PlannedRun, other: PlannedRun) -> bool:
         methods = {self.method_of(one.setting), self.method_of(other.setting)}
-        return methods == {"probe"} and one.corpus == other.corpus
+        same = one.corpus == other.corpus and (one.block, one.is_pilot) == (other.block, other.is_pilot)
+        return methods == {"probe"} and same

@@ -2,13 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from afl_helpers.errors import DataError
 from afl_helpers.results import Result, build_result
+from afl_helpers.results.files import PILOT
 from afl_helpers.studies.plan import METHODS, StudyCorpus
-from afl_helpers.studies.run import corpus_splits
+from afl_helpers.studies.run import Splits, corpus_splits
+from afl_helpers.studies.scores import write_scores
 
 
 @dataclass(frozen=True)
@@ -27,29 +30,28 @@ class Deviation:
     same_environment: bool
 
 
-def repeat(result: Result) -> Result:
+def repeat(result: Result, scores: Path | None = None) -> Result:
     """Do a run again from what its result says was done.
+
+    Args:
+        result: a recorded run.
+        scores: a file for the scores, as :func:`~afl_helpers.studies.scores.write_scores` writes it.
 
     Raises:
         DataError: the data are no longer those of the recorded run.
     """
-    data = result.data
-    whole, splits = corpus_splits(StudyCorpus(**data.options), data.split_seed)
-    if whole.fingerprint != data.fingerprint:
-        raise DataError(
-            f"run {result.run!r} was measured on {data.corpus} with fingerprint {data.fingerprint}, but the data here have "
-            f"{whole.fingerprint}; use the archive that the run was measured on"
-        )
+    train, validation, test = recorded_splits(result)
     method = METHODS[result.method]
     run = method.train(
-        *splits,
+        *(train, validation, test),
         loss=result.loss.name,
-        config=method.config.from_dict(result.config),
+        config=method.config.from_record(result.config),
         seed=result.seed,
         loss_params=result.loss.params,
         progress=False,
     )
-    train, _, test = splits
+    if scores is not None:
+        write_scores(scores, run.scores, validation, test)
     return build_result(
         run,
         train,
@@ -58,9 +60,25 @@ def repeat(result: Result) -> Result:
         name=result.run,
         setting=result.setting,
         tuned=result.tuned,
-        data=data,
+        data=result.data,
         block=result.block,
     )
+
+
+def recorded_splits(result: Result) -> Splits:
+    """Return the (train, validation, test) documents of a recorded run.
+
+    Raises:
+        DataError: the data are no longer those of the recorded run.
+    """
+    data = result.data
+    whole, (train, validation, test) = corpus_splits(StudyCorpus(**data.options), data.split_seed)
+    if whole.fingerprint != data.fingerprint:
+        raise DataError(
+            f"run {result.run!r} was measured on {data.corpus} with fingerprint {data.fingerprint}, but the data here have "
+            f"{whole.fingerprint}; use the archive that the run was measured on"
+        )
+    return train, validation, validation if result.run.endswith(PILOT) else test
 
 
 def difference(first: Result, second: Result) -> Deviation:

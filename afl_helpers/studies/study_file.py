@@ -1,6 +1,6 @@
 """Reading a study's file, ``results/<study>/study.yaml``. Everything in it is checked before anything is trained."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ UNITS = ("block", "document", "seed")
 _FIELDS = (
     *("extends", "question", "primary", "note"),
     *("method", "config", "tune", "corpora", "split_seed", "seeds", "settings"),
+    *("blocks", "pilot", "tune_extensions", "record_epochs"),
 )
 
 
@@ -27,7 +28,7 @@ def load_study(name: str, folder: str | Path = "results") -> Study:
     """Read and check ``<folder>/<name>/study.yaml``.
 
     A file that ``extends`` another study takes over the fields that it does not give, and lays its ``config`` over the
-    other's.
+    other's. One with blocks takes over no seeds, and one with seeds no blocks.
 
     Raises:
         MissingFileError: there is no such study.
@@ -59,6 +60,9 @@ def read_study_file(path: Path) -> dict[str, object]:
         extended.add(path)
         base = _load(path)
         config = _Reader("", base, _FIELDS).mapping("config") | _Reader("", content, _FIELDS).mapping("config")
+        for own, others in (("blocks", ("seeds", "split_seed")), ("seeds", ("blocks", "pilot", "record_epochs"))):
+            if own in content:
+                base = {name: value for name, value in base.items() if name not in others}
         content = base | content | {"config": config}
     return content
 
@@ -155,12 +159,26 @@ def _read_study(name: str, folder: Path, reader: _Reader) -> Study:
         tune=_read_tune(reader.mapping("tune")),
         corpora=[_read_corpus(content) for content in reader.items("corpora")],
         split_seed=reader.integer("split_seed", 0) if "split_seed" in reader else 0,
-        seeds=reader.integers("seeds", 0),
+        seeds=[] if "blocks" in reader else reader.integers("seeds", 0),
         settings=settings,
         primary=_read_primary(reader.get("primary"), settings) if "primary" in reader else None,
+        blocks=_read_blocks(reader) if "blocks" in reader else [],
+        pilot=reader.integer("pilot", 0) if "pilot" in reader else None,
+        tune_extensions=reader.integer("tune_extensions", 0) if "tune_extensions" in reader else 3,
+        record_epochs=reader.integers("record_epochs", 0) if "record_epochs" in reader else [],
     )
+    for name in ("seeds", "split_seed"):
+        if study.blocks and name in reader:
+            raise UsageError(f"the study has both blocks and {name}; a block is a seed of both, so leave {name} out")
     _check_study(study)
     return study
+
+
+def _read_blocks(reader: _Reader) -> list[int]:
+    """Read the blocks: a number n stands for the blocks 1 to n."""
+    if isinstance(reader.get("blocks"), list):
+        return reader.integers("blocks", 0)
+    return list(range(1, reader.integer("blocks", 1) + 1))
 
 
 def _read_corpus(content: object) -> StudyCorpus:
@@ -174,7 +192,22 @@ def _read_corpus(content: object) -> StudyCorpus:
     def count(option: str) -> int | None:
         return reader.integer(option, 1) if option in reader else None
 
-    return StudyCorpus(name, count("min_count"), count("top"), count("n_documents"), count("official_split"))
+    if ("train" in reader) != ("validation" in reader):
+        raise UsageError(f"corpus {name!r} has only one of train and validation; give both or neither")
+    if "train" in reader and "official_split" in reader:
+        raise UsageError(f"corpus {name!r} has both train and official_split; give one of the two")
+    return StudyCorpus(
+        name=name,
+        min_count=count("min_count"),
+        top=count("top"),
+        n_documents=count("n_documents"),
+        official_split=count("official_split"),
+        train=count("train"),
+        validation=count("validation"),
+        blocks=tuple(reader.integers("blocks", 0)) if "blocks" in reader else None,
+        settings=reader.texts("settings") if "settings" in reader else None,
+        tuned_as=reader.text("tuned_as") if "tuned_as" in reader else None,
+    )
 
 
 def _read_setting(content: object) -> Setting:
@@ -186,6 +219,8 @@ def _read_setting(content: object) -> Setting:
         config=reader.mapping("config"),
         method=reader.text("method") if "method" in reader else None,
         n_seeds=reader.integer("n_seeds", 1) if "n_seeds" in reader else None,
+        blocks=tuple(reader.integers("blocks", 0)) if "blocks" in reader else None,
+        tuned_as=reader.text("tuned_as") if "tuned_as" in reader else None,
     )
     if setting.method not in (None, *METHODS):
         raise unknown_name("method", setting.method, METHODS)
@@ -243,7 +278,7 @@ def _check_rule(rule: str) -> None:
 
 def _read_endpoint(text: str) -> str:
     metric, rule = _at(text)
-    changed_by_thresholds = _metrics()
+    changed_by_thresholds = metrics_changed_by_thresholds()
     if metric not in changed_by_thresholds:
         raise unknown_name("metric", metric, changed_by_thresholds)
     _check_rule(rule)
@@ -253,7 +288,7 @@ def _read_endpoint(text: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _metrics() -> dict[str, bool]:
+def metrics_changed_by_thresholds() -> dict[str, bool]:
     """Return every metric, and whether thresholds change it; both are taken from scores that are all right."""
     right = np.eye(3)
     low, high = (evaluate(right, right, threshold, label_counts=[3, 2, 1]) for threshold in (0.5, 2.0))
@@ -265,9 +300,10 @@ def _check_study(study: Study) -> None:
     for name, values in study.tune.items():
         for value in values:
             METHODS[study.method].config.from_dict(study.config.to_dict() | {name: value})
+    _check_blocks(study)
     for setting in study.settings:
         study.candidates(setting)
-        if setting.n_seeds is not None and setting.n_seeds > len(study.seeds):
+        if setting.n_seeds is not None and not study.blocks and setting.n_seeds > len(study.seeds):
             raise UsageError(
                 f"setting {setting.name!r} has n_seeds {setting.n_seeds}; pass a whole number from 1 to {len(study.seeds)}"
             )
@@ -280,3 +316,38 @@ def _check_study(study: Study) -> None:
             raise UsageError(f"run {run!r} has a '/' in its name; leave it out of the names of corpora and settings")
         if planned.count(run) > 1:
             raise UsageError(f"run {run!r} stands twice; list each corpus and each seed once")
+
+
+def _check_blocks(study: Study) -> None:
+    """Check what belongs to blocks."""
+    restricted: list[StudyCorpus | Setting] = [*study.corpora, *study.settings]
+    if not study.blocks:
+        given = {"pilot": study.pilot is not None, "record_epochs": bool(study.record_epochs)}
+        given |= {f"blocks of {one.name!r}": one.blocks is not None for one in restricted}
+        given |= {f"tuned_as of {one.name!r}": one.tuned_as is not None for one in restricted}
+        for name in (name for name, is_given in given.items() if is_given):
+            raise UsageError(f"{name} is for a study with blocks; give blocks instead of seeds")
+        return
+    if study.pilot in study.blocks:
+        raise UsageError(f"pilot is {study.pilot}, which is also a block; a block that tunes is not analysed")
+    if study.tune and study.pilot is None:
+        raise UsageError("the study tunes but has no pilot; name the block to tune on, as in 'pilot: 0'")
+    used = [("record_epochs", study.record_epochs)]
+    used += [(f"blocks of {one.name!r}", list(one.blocks or ())) for one in restricted]
+    for name, blocks in used:
+        if not set(blocks) <= set(study.blocks):
+            raise UsageError(f"{name} is {blocks}; give blocks of the study: {study.blocks}")
+    for setting in study.settings:
+        if setting.n_seeds is not None:
+            raise UsageError(f"setting {setting.name!r} has n_seeds, but the study has blocks; give its blocks")
+    names = [setting.name for setting in study.settings]
+    for corpus in study.corpora:
+        for name in corpus.settings or ():
+            if name not in names:
+                raise unknown_name(f"setting of corpus {corpus.name!r}:", name, names)
+    each: Sequence[StudyCorpus | Setting]
+    for each in (study.corpora, study.settings):
+        tuned = [one.name for one in each if one.tuned_as is None]
+        for one in each:
+            if one.tuned_as is not None and one.tuned_as not in tuned:
+                raise unknown_name(f"tuned_as of {one.name!r}", one.tuned_as, tuned)

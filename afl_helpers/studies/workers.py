@@ -56,14 +56,16 @@ def run_study(
         raise UsageError(f"jobs is {jobs}, but a launcher has started {n_processes()} processes; leave jobs at 1")
     if is_main():
         drop_checkpoints(study)
-    names = set(from_main([run.name for run in study.missing(corpora)]))
-    missing = [run for run in study.runs() if run.name in names]
+    names = from_main([run.name for run in study.to_do(corpora)])
+    runs = {run.name: run for run in (*study.pilots(), *study.runs())}
+    missing = [runs[name] for name in names]
     queue = _Queue(study, missing)
     with progress_bar(total=len(missing), unit="run", desc=study.name, show=progress and is_main()) as bar:
         for path in _in_this_process(study, queue) if jobs == 1 else _side_by_side(study, queue, jobs):
             bar.update()
             bar.set_postfix_str(path.stem)
             yield path
+    queue.give_up()
     if queue.failures:
         reasons = "; ".join(f"{', '.join(names)}: {error}" for error, names in queue.failures.items())
         n = sum(map(len, queue.failures.values()))
@@ -84,6 +86,26 @@ class _Queue:
         self.tasks = deque(_Task(task) for task in study.tasks(runs))
         self.failures: dict[str, list[str]] = {}
 
+    def take(self) -> _Task | None:
+        """Take out the first task whose pilot runs are done, or else a part of one; None if all that is left waits."""
+        tasks = [(task, [run for run in task.runs if self._study.is_ready(run)]) for task in self.tasks]
+        for task, ready in sorted(tasks, key=lambda pair: len(pair[1]) < len(pair[0].runs)):
+            if ready:
+                waiting = [run for run in task.runs if run not in ready]
+                self.tasks[self.tasks.index(task)] = _Task(waiting, task.attempt)
+                if not waiting:
+                    self.tasks.remove(_Task(waiting, task.attempt))
+                return _Task(ready, task.attempt)
+        return None
+
+    def give_up(self) -> None:
+        """Record the tasks that are left as failed if a pilot run failed; otherwise another process does the pilot run."""
+        failed = {name for names in self.failures.values() for name in names}
+        for task in self.tasks:
+            waiting = [run for run in task.runs if (pilot := self._study.chooser(run)) and pilot.name in failed]
+            if waiting:
+                self.failures.setdefault("its pilot run failed", []).extend(run.name for run in waiting)
+
     def failed(self, task: _Task, error: str, try_again: bool) -> None:
         """Put what is left of a task back once, setting by setting; record it as failed if a retry cannot help."""
         left = [run for run in task.runs if not self._study.path(run).is_file()]
@@ -97,8 +119,7 @@ class _Queue:
 
 
 def _in_this_process(study: Study, queue: _Queue) -> Iterator[Path]:
-    while queue.tasks:
-        task = queue.tasks.popleft()
+    while task := queue.take():
         try:
             yield from execute(study, task.runs)
         except StorageError:
@@ -145,10 +166,12 @@ class _Worker:
 def _side_by_side(study: Study, queue: _Queue, jobs: int) -> Iterator[Path]:
     running: list[_Worker] = []
     try:
-        while queue.tasks or running:
-            while queue.tasks and len(running) < jobs:
+        while True:
+            while len(running) < jobs and (task := queue.take()):
                 with _no_interrupts():  # until it is listed, and so is ended below
-                    running.append(_start(study, queue.tasks.popleft(), max(1, (os.cpu_count() or 1) // jobs)))
+                    running.append(_start(study, task, max(1, (os.cpu_count() or 1) // jobs)))
+            if not running:
+                break
             ended = wait([worker.process.sentinel for worker in running], timeout=_INTERVAL)
             for worker in running:
                 yield from worker.new_results(study)
@@ -198,8 +221,9 @@ def _work(name: str, folder: Path, names: Sequence[str], threads: int, errors: C
     signal.signal(signal.SIGTERM, _end)
     torch.set_num_threads(threads)
     study = load_study(name, folder)
+    runs = {run.name: run for run in (*study.pilots(), *study.runs())}
     try:
-        for _ in execute(study, [run for run in study.runs() if run.name in set(names)]):
+        for _ in execute(study, [runs[name] for name in names]):
             pass
     except Exception as error:
         errors.send(error if isinstance(error, StorageError) else _describe(error))

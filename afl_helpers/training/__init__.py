@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from afl_helpers.errors import needs_extra
 
 if TYPE_CHECKING:
-    from afl_helpers.training.assemble import prior_logits, selection_metrics, tuned_thresholds
+    from afl_helpers.training.assemble import selection_metrics, tuned_thresholds
     from afl_helpers.training.config import THRESHOLDS, ProbeConfig, TrainingConfig
     from afl_helpers.training.embedding import FrozenEncoder, embed
     from afl_helpers.training.fine_tuning import fine_tune
+    from afl_helpers.training.initial_bias import best_constant_logits, prior_logits
     from afl_helpers.training.model_card import render_model_card
     from afl_helpers.training.probing import Head, TrainedHead, probe, train_heads
     from afl_helpers.training.run import Predictor, Run, check_save_folder, load_predictor
@@ -30,6 +31,7 @@ __all__ = [
     "THRESHOLDS",
     "TrainedHead",
     "TrainingConfig",
+    "best_constant_logits",
     "check_save_folder",
     "embed",
     "fine_tune",
@@ -45,10 +47,11 @@ __all__ = [
 # Each name is imported on first use (PEP 562): torch and transformers take seconds to import, and neither a
 # configuration nor an error about a misspelt name should wait for them.
 _NAMES = {
-    "assemble": ("prior_logits", "selection_metrics", "tuned_thresholds"),
+    "assemble": ("selection_metrics", "tuned_thresholds"),
     "config": ("THRESHOLDS", "ProbeConfig", "TrainingConfig"),
     "embedding": ("FrozenEncoder", "embed"),
     "fine_tuning": ("fine_tune",),
+    "initial_bias": ("best_constant_logits", "prior_logits"),
     "model_card": ("render_model_card",),
     "probing": ("Head", "TrainedHead", "probe", "train_heads"),
     "run": ("Predictor", "Run", "check_save_folder", "load_predictor"),

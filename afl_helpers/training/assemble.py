@@ -2,12 +2,11 @@
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from afl_helpers.data import Corpus
@@ -19,6 +18,8 @@ from afl_helpers.training.run import LabelPredictor, Run, Thresholds
 
 #: (train, validation, test)
 Splits = tuple[Corpus, Corpus, Corpus]
+#: Called after an epoch with its number, from 1, and the validation scores, (n_documents, n_labels).
+OnEpoch = Callable[[int, NDArray[np.float64]], None]
 
 
 def check_splits(train: Corpus, validation: Corpus, test: Corpus) -> None:
@@ -59,25 +60,12 @@ def not_finite(what: str, value: float, step: int, documents: Sequence[str], con
     )
 
 
-def prior_logits(label_counts: ArrayLike, n_documents: int) -> Tensor:
-    """Compute the log odds of each label, (n_labels,) float32.
-
-    Half a document is added to both counts of a label, so that the odds are finite.
-
-    Example:
-        >>> from afl_helpers.training import prior_logits
-        >>> [round(p, 3) for p in prior_logits([50, 1], n_documents=100).sigmoid().tolist()]
-        [0.5, 0.015]
-    """
-    counts = np.asarray(label_counts, dtype=float)
-    return torch.tensor(np.log((counts + 0.5) / (n_documents - counts + 0.5)), dtype=torch.float32)
-
-
 def selection_metrics(targets: NDArray[Any], scores: NDArray[Any]) -> dict[str, float]:
-    """Compute the metrics that can choose an epoch.
+    """Compute the metrics that can choose an epoch, named in ``SELECTION_METRICS``.
 
-    ``average_precision_micro`` ranks all (document, label) pairs together; ``average_precision_macro`` is the mean over
-    the labels with a positive. Both arrays are (n_documents, n_labels).
+    ``average_precision_weighted`` and ``average_precision_macro`` are means over the labels with a positive, weighted by
+    the positives or not; ``average_precision_micro`` ranks all (document, label) pairs together. Both arrays are
+    (n_documents, n_labels).
 
     Raises:
         TrainingError: a score is not finite.
@@ -88,7 +76,7 @@ def selection_metrics(targets: NDArray[Any], scores: NDArray[Any]) -> dict[str, 
         >>> targets = np.array([[1, 0], [0, 1], [0, 0]])
         >>> scores = np.array([[0.9, 0.1], [0.5, 0.2], [0.1, 0.0]])  # perfect within each label, not across labels
         >>> {name: round(value, 3) for name, value in selection_metrics(targets, scores).items()}
-        {'average_precision_micro': 0.833, 'average_precision_macro': 1.0}
+        {'average_precision_weighted': 1.0, 'average_precision_micro': 0.833, 'average_precision_macro': 1.0}
     """
     n = scores.size - np.isfinite(scores).sum()
     if n:
@@ -98,9 +86,11 @@ def selection_metrics(targets: NDArray[Any], scores: NDArray[Any]) -> dict[str, 
         )
     targets = targets.astype(bool)
     flat = average_precision_per_label(targets.reshape(-1, 1), scores.reshape(-1, 1))
+    positives, by_label = targets.sum(0), average_precision_per_label(targets, scores)
     return {
+        "average_precision_weighted": float(np.average(by_label[positives > 0], weights=positives[positives > 0])),
         "average_precision_micro": float(flat[0]),
-        "average_precision_macro": float(np.nanmean(average_precision_per_label(targets, scores))),
+        "average_precision_macro": float(np.nanmean(by_label)),
     }
 
 

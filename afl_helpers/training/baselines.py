@@ -29,12 +29,12 @@ from afl_helpers.training.assemble import (
     Splits,
     check_splits,
     finish,
-    prior_logits,
     resolve_loss,
     selection_metrics,
 )
 from afl_helpers.training.config import Config, EpochConfig
 from afl_helpers.training.encoders import default_device
+from afl_helpers.training.initial_bias import start_logits
 from afl_helpers.training.run import LabelPredictor, Run
 
 #: texts -> probabilities, (n_texts, n_labels)
@@ -87,7 +87,6 @@ class CnnConfig(EpochConfig):
     patience: int = 3
     batch_size: int = 64
     weight_decay: float = 0.0
-    prior_bias: bool = True
     vocabulary: int = 20_000
     width: int = 100
     filters: int = 100
@@ -245,9 +244,8 @@ def cnn(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = _Cnn(config, len(index) + 2, train.n_labels).to(device)
-        if config.prior_bias:
-            with torch.no_grad():
-                model.head.bias.copy_(prior_logits(train.label_counts, len(train)))
+        with torch.no_grad():
+            model.head.bias.copy_(start_logits(config.start_bias, loss_module, train.label_counts, len(train)))
         loss_module = loss_module.to(device)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True

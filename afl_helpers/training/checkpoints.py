@@ -75,19 +75,23 @@ def _is_complete(checkpoint: Path, last_file: str | None) -> bool:
     """Return False for a checkpoint whose writing or deletion was interrupted.
 
     Trainer writes its state after the other files; the callback of a loss with a state writes ``last_file`` even later.
-    The weights of the best epoch are in a checkpoint of their own.
+    The weights of the best epoch are in a checkpoint of their own, unless the last epoch is kept.
     """
     files = [*_FILES, *([last_file] if last_file else [])]
     state = _read_json(checkpoint / _STATE)
     if state is None or not all((checkpoint / name).is_file() for name in files):
         return False
-    best = checkpoint.parent / f"checkpoint-{state.get('best_global_step')}" / "model.safetensors"
-    return any(checkpoint.glob("rng_state*.pth")) and best.is_file()
+    if not any(checkpoint.glob("rng_state*.pth")):
+        return False
+    best = state.get("best_global_step")
+    return best is None or (checkpoint.parent / f"checkpoint-{best}" / "model.safetensors").is_file()
 
 
 def _point_to_best(checkpoint: Path) -> None:
     """Correct the absolute path of the best checkpoint in Trainer's state, which is wrong if the folder was moved."""
     state = _read_json(checkpoint / _STATE) or {}
+    if state["best_global_step"] is None:
+        return
     best = str(checkpoint.parent / f"checkpoint-{state['best_global_step']}")
     if state["best_model_checkpoint"] != best:
         write_json(checkpoint / _STATE, state | {"best_model_checkpoint": best})

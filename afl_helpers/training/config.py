@@ -10,10 +10,16 @@ from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.evaluation import THRESHOLD_RULES
 
 #: Validation metrics that can choose the best epoch. None of them depends on a threshold.
-SELECTION_METRICS = ("average_precision_micro", "average_precision_macro")
-#: Threshold rules that every new run is reported under; all but the first are tuned on validation.
+SELECTION_METRICS = ("average_precision_weighted", "average_precision_micro", "average_precision_macro")
+START_BIASES = ("loss", "prior", "zero")
+#: Which epoch a run ends with.
+KEPT_EPOCHS = ("best", "last")
+#: Threshold rules that every run is reported under; all but the first are tuned on validation.
 THRESHOLDS = tuple(THRESHOLD_RULES)
 SCHEDULES = ("cosine", "linear", "constant_with_warmup")
+PROBE_SCHEDULES = ("constant", "cosine")
+#: Schedules whose rate ends at 0.
+ANNEALED = ("cosine", "linear")
 PRECISIONS = ("auto", "float32", "bf16")
 
 
@@ -27,6 +33,8 @@ class Config:
     _choices: ClassVar[dict[str, tuple[str, ...]]] = {}
     #: former field -> the only value that it could have; old result files still have it
     _retired: ClassVar[dict[str, object]] = {}
+    #: field -> the value that it stood for before it existed; old result files lack it
+    _formerly: ClassVar[dict[str, object]] = {}
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -52,11 +60,21 @@ class Config:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the configuration with these values; raise UsageError for a field that does not exist."""
         names = [field.name for field in fields(cls)]
-        kept = {name: value for name, value in values.items() if (name, value) not in cls._retired.items()}
-        for name in kept:
+        for name in values:
             if name not in names:
                 raise unknown_name(f"field of {cls.__name__}:", name, names)
-        return cls(**kept)
+        return cls(**values)
+
+    @classmethod
+    def from_record(cls, values: Mapping[str, Any]) -> Self:
+        """Return the configuration that a result file records, as it was meant when the file was written.
+
+        Fields that did not exist then get the value that they stood for, and ``prior_bias`` becomes ``start_bias``.
+        """
+        kept = {name: value for name, value in values.items() if (name, value) not in cls._retired.items()}
+        if "prior_bias" in kept:
+            kept["start_bias"] = "prior" if kept.pop("prior_bias") else "zero"
+        return cls.from_dict(cls._formerly | kept)
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields and their values."""
@@ -70,13 +88,17 @@ class EpochConfig(Config):
     Args:
         max_length: number of tokens (the CNN baseline: words) of a text that are used; the rest is cut off.
         epochs: maximum number of epochs.
-        patience: training stops after this many epochs without a better validation ``select_by``.
+        patience: training stops after this many epochs without a better validation ``select_by``; not used if the
+            last epoch is kept.
         batch_size: documents per batch.
         learning_rate, weight_decay: of AdamW.
-        prior_bias: start the bias of the last layer at the log odds of the labels instead of 0.
-        select_by: the validation metric that chooses the epoch to keep. The micro average precision ranks all
-            (document, label) pairs together, so scores must also be comparable across labels; the macro one ranks
-            the documents of each label.
+        start_bias: where the bias of the last layer starts. "loss": at each label's best constant for the loss that is
+            trained, see :func:`~afl_helpers.training.initial_bias.best_constant_logits`; "prior": at the log odds of
+            the labels; "zero".
+        select_by: the validation metric that chooses the epoch to keep, and among values that are tuned. The weighted
+            and the macro average precision rank the documents of each label; the mean over the labels weighs each by its
+            validation positives, or all equally. The micro one ranks all (document, label) pairs together, so scores
+            must also be comparable across labels.
     """
 
     max_length: int = 128
@@ -85,8 +107,8 @@ class EpochConfig(Config):
     batch_size: int = 16
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
-    prior_bias: bool = False
-    select_by: str = "average_precision_micro"
+    start_bias: str = "loss"
+    select_by: str = "average_precision_weighted"
 
     _ranges = {
         "max_length": (8, 8192),
@@ -96,23 +118,28 @@ class EpochConfig(Config):
         "learning_rate": (0.0, 1.0),
         "weight_decay": (0.0, 10.0),
     }
-    _choices = {"select_by": SELECTION_METRICS}
+    _choices = {"select_by": SELECTION_METRICS, "start_bias": START_BIASES}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig(EpochConfig):
-    """What the methods share that use a pretrained encoder: the fields of :class:`EpochConfig`, and two more.
+    """What the methods share that use a pretrained encoder: the fields of :class:`EpochConfig`, and three more.
 
     Args:
         encoder: a name in ``afl_helpers.training.encoders.ENCODERS``, a folder, or ``organisation/name@revision``.
+        keep: "best" keeps the epoch with the best ``select_by`` and stops early; "last" trains for all epochs and keeps
+            the last one, which needs a schedule that anneals.
         logit_adjustment: after training, subtract this multiple of the label's log odds from each logit: 0 changes
             nothing, 1 makes rare labels as easy to predict as frequent ones (Menon et al., ICLR 2021, for softmax).
     """
 
     encoder: str = "minilm"
+    keep: str = "best"
     logit_adjustment: float = 0.0
 
     _ranges = EpochConfig._ranges | {"logit_adjustment": (0.0, 10.0)}
+    _choices = EpochConfig._choices | {"keep": KEPT_EPOCHS}
+    _formerly = {"keep": "best"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,9 +193,12 @@ class TrainingConfig(EncoderConfig):
 class ProbeConfig(EncoderConfig):
     """Configure a linear head on the frozen encoder's mean-pooled, standardised embeddings.
 
-    The learning rate is constant. Fields that are not listed are those of :class:`~afl_helpers.training.config.EncoderConfig`.
+    Fields that are not listed are those of :class:`~afl_helpers.training.config.EncoderConfig`.
 
     Args:
+        schedule: "constant", or "cosine": the learning rate rises over the share ``warmup`` of all planned steps, then
+            falls to 0.
+        warmup: share of the steps, for the schedule "cosine".
         resampling, resampling_rate: which training documents are repeated or left out, and how many; see
             :func:`~afl_helpers.augment.oversampling.resample`.
 
@@ -181,11 +211,14 @@ class ProbeConfig(EncoderConfig):
     epochs: int = 200
     patience: int = 10
     batch_size: int = 256
+    schedule: str = "constant"
+    warmup: float = 0.1
     resampling: str = "none"
     resampling_rate: float = 0.25
 
-    _ranges = EncoderConfig._ranges | {"resampling_rate": (0.0, 0.99)}
-    _choices = EncoderConfig._choices | {"resampling": RESAMPLING}
+    _ranges = EncoderConfig._ranges | {"warmup": (0.0, 1.0), "resampling_rate": (0.0, 0.99)}
+    _choices = EncoderConfig._choices | {"schedule": PROBE_SCHEDULES, "resampling": RESAMPLING}
+    _formerly = EncoderConfig._formerly | {"schedule": "constant"}
 
     @classmethod
     def of(cls, config: "ProbeConfig | TrainingConfig | None") -> "ProbeConfig":
@@ -195,3 +228,20 @@ class ProbeConfig(EncoderConfig):
         if isinstance(config, cls):
             return config
         return cls(**{field.name: getattr(config, field.name) for field in fields(EncoderConfig)})
+
+
+def convergence(config: Config, best_epoch: int) -> tuple[bool | None, str]:
+    """Return whether a run converged, and why; (None, "") for a method without epochs.
+
+    A run that keeps its last epoch converged if the learning rate had annealed. A run that keeps its best epoch converged
+    if it could wait out its patience: one whose best epoch lies within the patience of the cap might still improve.
+    """
+    if not isinstance(config, EpochConfig):
+        return None, ""
+    if getattr(config, "keep", "best") == "last":
+        if getattr(config, "schedule", "constant") in ANNEALED:
+            return True, f"the learning rate annealed over {config.epochs} epochs"
+        return False, "the last epoch was kept, but the learning rate does not anneal"
+    if config.epochs - best_epoch < config.patience:
+        return False, f"the best epoch, {best_epoch}, lies within the patience of the cap of {config.epochs}"
+    return True, f"no better epoch came within the patience after epoch {best_epoch}"

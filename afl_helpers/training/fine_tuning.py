@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.special import expit
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import (
     EarlyStoppingCallback,
+    EvalPrediction,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
@@ -29,9 +31,9 @@ from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
 from afl_helpers.losses.trainer_callback import LossStateCallback
 from afl_helpers.training.assemble import (
+    OnEpoch,
     check_splits,
     finish,
-    prior_logits,
     resolve_loss,
     selection_metrics,
 )
@@ -40,6 +42,7 @@ from afl_helpers.training.config import SELECTION_METRICS, TrainingConfig
 from afl_helpers.training.distributed import from_main, is_main, n_processes, wait_for_all
 from afl_helpers.training.embedding import check_length, enough_memory
 from afl_helpers.training.encoders import head_bias, load_classifier, load_tokenizer, quiet
+from afl_helpers.training.initial_bias import prior_logits, start_logits
 from afl_helpers.training.run import Predictor, Run
 from afl_helpers.training.sampler import EpochSeededLengthSampler
 from afl_helpers.training.trainer import CheckedTrainer, ProgressBar, check_trainer
@@ -55,6 +58,7 @@ def fine_tune(
     *,
     loss_params: dict[str, object] | None = None,
     checkpoint_dir: str | os.PathLike[str] | None = None,
+    on_epoch: OnEpoch | None = None,
     progress: bool = True,
 ) -> Run:
     """Fine-tune all layers of an encoder with a linear head, one sigmoid per label.
@@ -69,6 +73,9 @@ def fine_tune(
         seed: seed of the head's initial weights, dropout and the order of the documents.
         checkpoint_dir: folder for one checkpoint per epoch. A run that was stopped resumes from the last one and ends
             with the same result. None: keep no checkpoints.
+        on_epoch: called after each epoch with its number and the validation scores, (n_documents, n_labels). Without it, a
+            run that keeps its last epoch is scored on validation only at the end. An epoch that was cut off and is done
+            again is passed again.
         progress: show a progress bar.
 
     Raises:
@@ -111,21 +118,24 @@ def fine_tune(
         state_file = LossStateCallback.FILE if loss_module.stateful else None
         checkpoint = from_main(last_checkpoint(folder, identity, state_file) if is_main() else None)
         set_seed(seed)
-        model = _new_model(config, train)
-        arguments = _arguments(config, folder, seed, len(train))
+        model = _new_model(config, train, loss_module)
+        arguments = _arguments(config, folder, seed, len(train), validate=config.keep == "best" or on_epoch is not None)
         arguments.save_only_model = checkpoint_dir is None  # only the weights of the best epoch are read again
-        if checkpoint is not None and had_stopped(checkpoint, config.patience):
+        if checkpoint is not None and config.keep == "best" and had_stopped(checkpoint, config.patience):
             arguments.num_train_epochs = 0  # only load the best epoch
         bar = ProgressBar(description["name"], progress)
         stack.callback(bar.close)
-        trainer = _trainer(model, tokenizer, arguments, (train, validation), loss_module, config, seed, bar)
+        trainer = _trainer(model, tokenizer, arguments, (train, validation), loss_module, config, seed, bar, on_epoch)
         with quiet(), enough_memory(_less_memory(config)):
             trainer.train(resume_from_checkpoint=checkpoint)
         wait_for_all()  # the main process owns the folder
     model.eval()
     _adjust_logits(model, config.logit_adjustment * prior_logits(train.label_counts, len(train)))
     history = _history(trainer.state.log_history)
-    best = max(history, key=lambda row: (row[config.select_by], -row["epoch"]))
+    if config.keep == "best":
+        best_epoch = max(history, key=lambda row: (row[config.select_by], -row["epoch"]))["epoch"]
+    else:
+        best_epoch = history[-1]["epoch"]
     predictor = Predictor(train.label_names, {}, model, tokenizer, config.max_length)
     return finish(
         "fine_tune",
@@ -138,17 +148,16 @@ def fine_tune(
         config=config,
         seed=seed,
         history=history,
-        best_epoch=best["epoch"],
+        best_epoch=best_epoch,
     )
 
 
-def _new_model(config: TrainingConfig, train: Corpus) -> PreTrainedModel:
-    """Return the encoder with a fresh head, whose bias starts at the log odds of the labels if ``prior_bias`` is set."""
+def _new_model(config: TrainingConfig, train: Corpus, loss: MultiLabelLoss) -> PreTrainedModel:
+    """Return the encoder with a fresh head, whose bias starts where ``start_bias`` says."""
     model = load_classifier(config.encoder, train.label_names)
     check_length(config.max_length, model)
-    if config.prior_bias:
-        with torch.no_grad():
-            head_bias(model).copy_(prior_logits(train.label_counts, len(train)))
+    with torch.no_grad():
+        head_bias(model).copy_(start_logits(config.start_bias, loss, train.label_counts, len(train)))
     return model
 
 
@@ -188,16 +197,26 @@ def _trainer(
     config: TrainingConfig,
     seed: int,
     bar: ProgressBar,
+    on_epoch: OnEpoch | None,
 ) -> CheckedTrainer:
     """Return the Trainer for (train, validation)."""
     train, validation = splits
     documents = _Documents(train, tokenizer, config.max_length)
+    validated = _Documents(validation, tokenizer, config.max_length, by_length=True)
     batch_size = config.batch_size * config.accumulation_steps
 
     def collate(items: Sequence[tuple[list[int], NDArray[np.uint8]]]) -> dict[str, Tensor]:
         labels = torch.from_numpy(np.stack([row for _, row in items])).float()
         padded = tokenizer.pad({"input_ids": [ids for ids, _ in items]}, return_tensors="pt")
         return {**padded, "labels": labels}
+
+    def evaluate(result: EvalPrediction) -> dict[str, float]:
+        targets, logits = np.asarray(result.label_ids), np.asarray(result.predictions)
+        if on_epoch is not None and is_main():
+            scores = np.empty(logits.shape)
+            scores[validated.order] = expit(logits.astype(np.float64))
+            on_epoch(round(trainer.state.epoch or 0), scores)
+        return selection_metrics(targets, logits)
 
     trainer = CheckedTrainer(
         model=model,
@@ -206,12 +225,12 @@ def _trainer(
         document_ids=train.document_ids,
         config=config,
         train_dataset=documents,
-        eval_dataset=_Documents(validation, tokenizer, config.max_length, by_length=True),
+        eval_dataset=validated,
         data_collator=collate,
         compute_loss_func=loss.for_trainer(),
-        compute_metrics=lambda result: selection_metrics(result.label_ids, result.predictions),
+        compute_metrics=evaluate,
         callbacks=[
-            EarlyStoppingCallback(config.patience),
+            *([EarlyStoppingCallback(config.patience)] if config.keep == "best" else []),
             bar,
             *([loss.callback()] if loss.stateful else []),  # type: ignore[operator]  # only such losses have one
         ],
@@ -220,7 +239,7 @@ def _trainer(
     return trainer
 
 
-def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int) -> TrainingArguments:
+def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int, validate: bool) -> TrainingArguments:
     on_gpu = torch.cuda.is_available()
     steps = config.epochs * math.ceil(n_documents / (config.batch_size * config.accumulation_steps))
     bf16 = config.precision == "bf16" or (
@@ -249,13 +268,13 @@ def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int
         dataloader_pin_memory=on_gpu,
         remove_unused_columns=False,
         label_names=["labels"],
-        eval_strategy="epoch",
+        eval_strategy="epoch" if validate else "no",
         save_strategy="epoch",
         logging_strategy="epoch",
         save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model=config.select_by,
-        greater_is_better=True,
+        load_best_model_at_end=config.keep == "best",
+        metric_for_best_model=config.select_by if config.keep == "best" else None,
+        greater_is_better=True if config.keep == "best" else None,
         restore_callback_states_from_checkpoint=True,
         logging_nan_inf_filter=False,  # it would hide losses that are not finite, and wait for the GPU at each step
         report_to="none",
@@ -287,4 +306,4 @@ def _history(log: list[dict[str, float]]) -> list[dict[str, Any]]:
         ]:
             if source in entry:
                 row[name] = float(entry[source])
-    return [row for row in epochs.values() if "average_precision_micro" in row]
+    return [row for row in epochs.values() if "loss" in row]

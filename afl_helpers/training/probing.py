@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor, nn
 
 from afl_helpers.augment.oversampling import resample
@@ -19,17 +20,18 @@ from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
 from afl_helpers.progress import progress_bar
 from afl_helpers.training.assemble import (
+    OnEpoch,
     Splits,
     check_splits,
     finish,
     not_finite,
-    prior_logits,
     resolve_loss,
     selection_metrics,
 )
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import FrozenEncoder, embed
 from afl_helpers.training.encoders import default_device, load_encoder, load_tokenizer
+from afl_helpers.training.initial_bias import prior_logits, start_logits
 from afl_helpers.training.run import Predictor, Run
 
 #: A label has moved if one of its validation logits differs from its initial value by more than this.
@@ -38,12 +40,16 @@ _MOVED = 0.01
 
 @dataclass(frozen=True)
 class Head:
-    """Describe one head to train: the arguments of :func:`probe` other than the data."""
+    """Describe one head to train: the arguments of :func:`probe` other than the data.
+
+    ``on_epoch`` is called after each epoch with its number and the validation scores, (n_documents, n_labels).
+    """
 
     loss: str | MultiLabelLoss = "afl"
     config: ProbeConfig | TrainingConfig | None = None
     seed: int = 0
     loss_params: Mapping[str, object] = field(default_factory=dict)
+    on_epoch: OnEpoch | None = None
 
 
 def probe(
@@ -96,7 +102,9 @@ def train_heads(
     check_splits(train, validation, test)
     losses = [resolve_loss(head.loss, dict(head.loss_params), train) for head in heads]
     data = _Data((train, validation, test), configs[0].encoder, configs[0].max_length, progress)
-    trained = [TrainedHead(data, head.seed, config, *loss) for head, config, loss in zip(heads, configs, losses)]
+    trained = [
+        TrainedHead(data, head.seed, config, *loss, head.on_epoch) for head, config, loss in zip(heads, configs, losses)
+    ]
 
     def shared(head: TrainedHead) -> tuple[int, int, str, float]:
         return head.seed, head.config.batch_size, head.config.resampling, head.config.resampling_rate
@@ -138,26 +146,35 @@ class _Data:
 
 
 class TrainedHead:
-    """A head, its history and its best weights. ``score`` is its best validation ``select_by``.
+    """A head, its history and the weights that are kept. ``score`` is the validation ``select_by`` of these weights.
 
     A row of the history has the loss, the selection metrics and ``labels_moved``, the share of labels for which some
-    validation logit has changed by more than 0.01 since the start.
+    validation logit has changed by more than 0.01 since the start. If the last epoch is kept, only that one is scored on
+    validation, unless ``on_epoch`` asks for all, and the rows have the loss alone.
     """
 
     def __init__(
-        self, data: _Data, seed: int, config: ProbeConfig, loss: MultiLabelLoss, description: dict[str, Any]
+        self,
+        data: _Data,
+        seed: int,
+        config: ProbeConfig,
+        loss: MultiLabelLoss,
+        description: dict[str, Any],
+        on_epoch: OnEpoch | None = None,
     ) -> None:
-        self.seed, self.config, self.description = seed, config, description
+        self.seed, self.config, self.description, self._on_epoch = seed, config, description, on_epoch
         self.history: list[dict[str, Any]] = []
         self.score, self.best_epoch, self.seconds = -1.0, 0, 0.0
         self._data, self._n_steps = data, 0
         self._state: dict[str, Tensor] = {}
         self._gradient, self._batch = torch.zeros((), device=data.device), torch.empty(0, dtype=torch.long)
+        train = data.splits[0]
+        start = start_logits(config.start_bias, loss, train.label_counts, len(train))
         self._loss = loss.to(data.device)
         self._layer = nn.Linear(data.x.shape[1], data.y.shape[1]).to(data.device)
         nn.init.zeros_(self._layer.weight)
         with torch.no_grad():
-            self._layer.bias.copy_(data.prior_logits if config.prior_bias else torch.zeros_like(data.prior_logits))
+            self._layer.bias.copy_(start)
         self._start: NDArray[np.float32] = self._layer.bias.detach().cpu().numpy().copy()
 
     def parameters(self) -> dict[str, object]:
@@ -167,6 +184,15 @@ class TrainedHead:
             "lr": self.config.learning_rate,
             "weight_decay": self.config.weight_decay,
         }
+
+    def learning_rate(self, step: int, n_steps: int) -> float:
+        """Return the rate at a step, from 0, of ``n_steps`` planned ones; the schedule is that of transformers."""
+        if self.config.schedule == "constant":
+            return self.config.learning_rate
+        warmup = int(self.config.warmup * n_steps)
+        if step < warmup:
+            return self.config.learning_rate * step / warmup
+        return self.config.learning_rate * (1 + math.cos(math.pi * (step - warmup) / max(1, n_steps - warmup))) / 2
 
     def step(self, x: Tensor, y: Tensor, batch: Tensor) -> float:
         """Compute the loss on the documents ``batch`` and its gradient, and return the sum of the loss.
@@ -207,20 +233,26 @@ class TrainedHead:
         """Score the epoch on validation and return whether training continues."""
         self._check("gradient", self._gradient.item(), self._n_steps, self._batch)
         self._loss.end_epoch()
-        with torch.no_grad():
-            logits = self._layer(self._data.x_validation).cpu().numpy()
         epoch = len(self.history) + 1
-        moved = np.abs(logits - self._start).max(0) > _MOVED
-        metrics = selection_metrics(self._data.validation_labels, logits)
-        self.history.append({"epoch": epoch, "loss": loss, **metrics, "labels_moved": float(moved.mean())})
-        score = self.history[-1][self.config.select_by]
-        if score > self.score:
-            self.score, self.best_epoch = score, epoch
-            self._state = {name: value.detach().clone() for name, value in self._layer.state_dict().items()}
-        return epoch - self.best_epoch < self.config.patience and epoch < self.config.epochs
+        last, keep_last = epoch == self.config.epochs, self.config.keep == "last"
+        row: dict[str, Any] = {"epoch": epoch, "loss": loss}
+        if not keep_last or last or self._on_epoch:
+            with torch.no_grad():
+                logits = self._layer(self._data.x_validation).cpu().numpy()
+            metrics = selection_metrics(self._data.validation_labels, logits)
+            moved = np.abs(logits - self._start).max(0) > _MOVED
+            if self._on_epoch:
+                self._on_epoch(epoch, expit(logits.astype(np.float64)))
+            if last if keep_last else metrics[self.config.select_by] > self.score:
+                self.score, self.best_epoch = metrics[self.config.select_by], epoch
+                self._state = {name: value.detach().clone() for name, value in self._layer.state_dict().items()}
+            if not keep_last or self._on_epoch:
+                row |= {**metrics, "labels_moved": float(moved.mean())}
+        self.history.append(row)
+        return not last and (keep_last or epoch - self.best_epoch < self.config.patience)
 
     def run(self) -> Run:
-        """Return thresholds, metrics and a model that predicts, from the best epoch."""
+        """Return thresholds, metrics and a model that predicts, from the epoch that is kept."""
         started, data, config = time.perf_counter() - self.seconds, self._data, self.config
         state = self._state | {"bias": self._state["bias"] - config.logit_adjustment * data.prior_logits}
         scores = {
@@ -256,6 +288,7 @@ def _train_together(heads: Sequence[TrainedHead], progress: bool) -> None:
     config, seed, data = heads[0].config, heads[0].seed, heads[0]._data
     order = torch.from_numpy(resample(data.labels, config.resampling, config.resampling_rate, seed))
     optimizer = torch.optim.AdamW([head.parameters() for head in heads], fused=True)
+    steps_per_epoch, steps = math.ceil(len(order) / config.batch_size), itertools.count()
     generator = torch.Generator().manual_seed(seed)
     active = list(heads)
     title = heads[0].description["name"] if len(heads) == 1 else f"{len(heads)} heads"
@@ -265,6 +298,9 @@ def _train_together(heads: Sequence[TrainedHead], progress: bool) -> None:
             totals = np.zeros(len(active))
             for batch in order[torch.randperm(len(order), generator=generator)].split(config.batch_size):
                 x, y = data.x[batch], data.y[batch]
+                step = next(steps)
+                for head, group in zip(heads, optimizer.param_groups):
+                    group["lr"] = head.learning_rate(step, head.config.epochs * steps_per_epoch)
                 optimizer.zero_grad()  # sets gradients to None, so that heads that have stopped do not change
                 totals += [head.step(x, y, batch) for head in active]
                 optimizer.step()

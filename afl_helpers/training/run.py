@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import THRESHOLD_RULES, TopK, binarize
 from afl_helpers.files import not_written, write_json
-from afl_helpers.training.config import Config, EncoderConfig, EpochConfig
+from afl_helpers.training.config import Config, EncoderConfig, convergence
 from afl_helpers.training.embedding import FrozenEncoder, forward
 from afl_helpers.training.encoders import (
     default_device,
@@ -172,8 +172,8 @@ class Run:
 
     @property
     def converged(self) -> bool | None:
-        """Return whether the best epoch came before the last planned one, or None for a method without epochs."""
-        return self.best_epoch < self.config.epochs if isinstance(self.config, EpochConfig) else None
+        """Return whether training converged, or None for a method without epochs; see :func:`convergence`."""
+        return convergence(self.config, self.best_epoch)[0]
 
     @property
     def model(self) -> PreTrainedModel | FrozenEncoder:

@@ -87,7 +87,10 @@ class CheckedTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         self._check_seen()  # before the epoch's checkpoint
-        return super().evaluate(*args, **kwargs)
+        if self._config.keep == "best":
+            return super().evaluate(*args, **kwargs)
+        with torch.random.fork_rng():  # a run that is watched draws the same numbers as one that is not
+            return super().evaluate(*args, **kwargs)
 
     def _see(self, what: str, value: Tensor) -> None:
         self._seen.append((self.state.global_step + 1, what, value.detach().float()))

@@ -1,0 +1,73 @@
+"""Judging a threshold rule on the scores that runs kept, without training."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from afl_helpers.errors import unknown_name
+from afl_helpers.evaluation import THRESHOLD_RULES, binarize, evaluate
+from afl_helpers.losses import build_loss
+from afl_helpers.results import Result, read_study, write_result
+from afl_helpers.studies.plan import Study
+from afl_helpers.studies.rerun import recorded_splits
+from afl_helpers.studies.scores import read_scores, scores_path
+from afl_helpers.studies.study_file import metrics_changed_by_thresholds
+
+
+def missing_scores(study: Study) -> list[Path]:
+    """Return the score files that finished runs of a study lack."""
+    finished = [scores_path(study.path(run)) for run in study.runs() if study.path(run).is_file()]
+    return [path for path in finished if not path.is_file()]
+
+
+def rescore(study: Study, rule: str) -> Iterator[Result]:
+    """Judge a rule on the kept scores of each finished run, write its metrics into the result file, and yield the result.
+
+    Runs whose scores are not here are left out; :func:`missing_scores` lists them. Metrics that no threshold changes stay
+    as they were computed from the exact scores; the others come from scores of about three digits.
+
+    Args:
+        rule: a name in :data:`~afl_helpers.evaluation.THRESHOLD_RULES`.
+
+    Raises:
+        UsageError: the rule is unknown.
+        DataError: a score file is broken, or the data are no longer those of a run.
+    """
+    if rule not in THRESHOLD_RULES:
+        raise unknown_name("rule", rule, THRESHOLD_RULES)
+    planned = {run.name for run in study.runs()}
+    for result in read_study(study.name, study.folder.parent):
+        path = study.folder / "runs" / f"{result.run}.json"
+        if result.run in planned and scores_path(path).is_file():
+            result = _judge(result, rule, scores_path(path))
+            write_result(path, result)
+            yield result
+
+
+def _judge(result: Result, rule: str, path: Path) -> Result:
+    train, validation, test = recorded_splits(result)
+    scores = read_scores(path, validation, test)
+    loss = build_loss(result.loss.name, train.label_counts, len(train), **result.loss.params)
+    gamma = None if result.config.get("logit_adjustment") else loss.posterior_gamma
+    rates = train.label_counts / len(train)
+    threshold = THRESHOLD_RULES[rule].fit(
+        validation.dense_labels, scores["validation"], rates, None if gamma is None else np.asarray(gamma)
+    )
+    changed = metrics_changed_by_thresholds()
+    metrics = {}
+    for split, corpus in (("validation", validation), ("test", test)):
+        found = evaluate(corpus.dense_labels, scores[split], threshold, train.label_counts)
+        known = result.metrics[split]["at_0.5"]
+        exact = {name: value for name, value in known.items() if not changed.get(name, True)}
+        metrics[split] = result.metrics[split] | {rule: found | exact}
+    targets, decisions = test.dense_labels.astype(bool), binarize(scores["test"], threshold)
+    common = {rule: float(threshold)} if isinstance(threshold, int | float) else {}
+    labels = replace(
+        result.labels,
+        predicted=result.labels.predicted | {rule: decisions.sum(0)},
+        true_positives=result.labels.true_positives | {rule: (decisions & targets).sum(0)},
+        threshold=result.labels.threshold | common,
+    )
+    return replace(result, metrics=metrics, labels=labels)

@@ -1,0 +1,440 @@
+"""Studies of blocks: what is planned, pilot runs, order, kept scores, and the whole way on a tiny copy."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afl_helpers.__main__ import main
+from afl_helpers.errors import DataError, MissingFileError, StudyError
+from afl_helpers.files import json_text
+from afl_helpers.results import read_all_studies, read_result, read_study, verify_checksums
+from afl_helpers.results.encoding import to_json
+from afl_helpers.studies import (
+    corpus_splits,
+    difference,
+    estimate_seconds,
+    load_study,
+    missing_scores,
+    repeat,
+    rescore,
+    run_study,
+    workers,
+)
+from afl_helpers.studies.plan import METHODS
+from afl_helpers.studies.scores import read_scores, scores_path, write_scores
+from afl_helpers.studies.tuning import at_edge, beyond_edge
+from afl_helpers.training.config import ProbeConfig, TrainingConfig
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+PATIENCE = 500
+
+PROBES = """
+question: does it run?
+primary: {setting: afl, against: [bce], endpoints: [average_precision_macro_tail], margin: 0.02, unit: block}
+method: probe
+config: {encoder: tiny, max_length: 16, epochs: 3, batch_size: 64, schedule: cosine, keep: last}
+tune: {learning_rate: [0.001, 0.01]}
+tune_extensions: 2
+corpora: [{name: toy, top: 6, n_documents: 300, train: 120, validation: 60}]
+blocks: 2
+pilot: 0
+settings:
+  - {name: bce, loss: bce}
+  - {name: afl-shuffled, loss: afl, params: {assignment: shuffled}}
+  - {name: afl, loss: afl}
+  - {name: bce-long, loss: bce, config: {epochs: 6}, blocks: [1], tuned_as: bce}
+  - {name: priors, method: priors}
+"""
+TUNED = PROBES.replace("method: probe", "method: fine_tune").replace("batch_size: 64", "batch_size: 16")
+TUNED = TUNED.replace("epochs: 3", "epochs: 2").replace("epochs: 6", "epochs: 4") + "record_epochs: [1]\n"
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def write(folder: Path, text: str = PROBES, name: str = "small"):
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / name / "study.yaml").write_text(text)
+    return load_study(name, folder)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    study = write(tmp_path_factory.mktemp("blocks"))
+    list(run_study(study, progress=False))
+    return study
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    study = write(tmp_path_factory.mktemp("tuned"), TUNED)
+    list(run_study(study, progress=False))
+    return study
+
+
+def outcomes(study) -> dict[str, object]:
+    """What must not depend on how the runs were done."""
+    return {
+        result.run: [json_text(to_json(result)[key]) for key in ("metrics", "labels", "summaries", "setting", "config")]
+        for result in read_study(study.name, study.folder.parent, pilots=True)
+    }
+
+
+ORDER = [
+    *("toy--bce--pilot", "toy--afl--pilot"),
+    *("toy--bce--block1", "toy--afl--block1", "toy--bce--block2", "toy--afl--block2"),
+    *("toy--afl-shuffled--pilot", "toy--afl-shuffled--block1", "toy--bce-long--block1", "toy--priors--block1"),
+    *("toy--afl-shuffled--block2", "toy--priors--block2"),
+]
+
+
+class TestPlan:
+    def test_the_first_complete_comparison_comes_first(self, tmp_path):
+        study = write(tmp_path)
+        assert [run.name for run in study.to_do()] == ORDER
+        assert [run.name for run in study.runs()] == [name for name in ORDER if "pilot" not in name]
+        assert [[run.name for run in task] for task in study.tasks(study.to_do())] == [
+            *(ORDER[:2], ORDER[2:4], ORDER[4:6], ORDER[6:7], ORDER[7:9], ORDER[9:10], ORDER[10:11], ORDER[11:])
+        ]
+
+    def test_what_needs_no_new_pilot_comes_before_those_that_do(self, tmp_path):
+        text = PROBES.replace("  - {name: afl-shuffled, loss: afl, params: {assignment: shuffled}}\n", "")
+        study = write(tmp_path, text + "  - {name: focal, loss: focal}\n")
+        names = [run.name for run in study.to_do()]
+        assert names[6:10] == [
+            "toy--bce-long--block1",
+            "toy--priors--block1",
+            "toy--focal--pilot",
+            "toy--focal--block1",
+        ]
+
+    def test_a_block_fixes_split_seed_and_permutation(self, tmp_path):
+        study = write(tmp_path)
+        for run in (*study.runs(), *study.pilots()):
+            assert run.seed == run.block == study.split_seed_of(run)
+            if run.setting.name == "afl-shuffled":
+                assert run.loss_params == {"assignment": "shuffled", "assignment_seed": run.block}
+            else:
+                assert run.loss_params == run.setting.params
+        assert {run.block for run in study.pilots()} == {0} and {run.block for run in study.runs()} == {1, 2}
+
+    def test_sizes_of_the_splits_are_those_asked_for(self, done):
+        splits = [corpus_splits(done.corpora[0], block)[1] for block in (0, 1, 2)]
+        for train, validation, test in splits:
+            assert abs(len(train) - 120) <= 12 and abs(len(validation) - 60) <= 12
+            assert len(test) > 100
+        assert len({tuple(train.document_ids) for train, _, _ in splits}) == 3
+
+    def test_blocks_may_be_listed_and_a_study_of_seeds_turned_into_one_of_blocks(self, tmp_path):
+        assert write(tmp_path, PROBES.replace("blocks: 2", "blocks: [3, 1]")).blocks == [3, 1]
+        other = write(
+            tmp_path,
+            "extends: small\nseeds: [4]\ntune: {learning_rate: [0.01]}\nsettings: [{name: bce}]\nprimary: null",
+            "seeds",
+        )
+        assert (other.blocks, other.pilot, other.seeds) == ([], None, [4])
+        again = write(tmp_path, "extends: seeds\nblocks: 1", "again")
+        assert (again.blocks, again.seeds) == ([1], [])
+
+    @pytest.mark.parametrize(
+        "old, new, words",
+        [
+            ("pilot: 0", "pilot: 2", "pilot is 2, which is also a block"),
+            ("pilot: 0\n", "", "the study tunes but has no pilot"),
+            ("pilot: 0", "pilot: 0\nseeds: [0]", "both blocks and seeds"),
+            ("pilot: 0", "pilot: 0\nsplit_seed: 3", "both blocks and split_seed"),
+            ("blocks: 2", "seeds: [0]", "pilot is for a study with blocks"),
+            ("blocks: 2", "blocks: 0", "blocks is 0"),
+            ("blocks: [1]", "blocks: [3]", "blocks of 'bce-long' is .3.; give blocks of the study"),
+            ("tuned_as: bce", "tuned_as: bcee", "unknown tuned_as of 'bce-long' 'bcee' .did you mean 'bce'"),
+            ("tuned_as: bce", "n_seeds: 1", "'bce-long' has n_seeds, but the study has blocks"),
+            (", validation: 60", "", "only one of train and validation"),
+            ("train: 120,", "train: 120, official_split: 9,", "both train and official_split"),
+            ("pilot: 0", "pilot: 0\nrecord_epochs: [5]", "record_epochs is .5.; give blocks of the study"),
+            ("validation: 60", "validation: 60, settings: [bcee]", "unknown setting of corpus 'toy': 'bcee'"),
+        ],
+    )
+    def test_a_wrong_file_is_refused_in_one_sentence(self, tmp_path, old, new, words):
+        assert old in PROBES
+        with pytest.raises(DataError, match=words) as refused:
+            write(tmp_path, PROBES.replace(old, new))
+        assert "\n" not in str(refused.value)
+
+
+class TestTuning:
+    GRID = {"learning_rate": [0.001, 0.01], "epochs": [2, 4], "keep": ["last"], "schedule": ["cosine", "constant"]}
+
+    def test_the_grid_grows_by_its_ratio_where_the_best_value_is_at_its_edge(self):
+        tried = [
+            {"learning_rate": rate, "epochs": epochs, "keep": "last", "schedule": schedule}
+            for rate in (0.001, 0.01)
+            for epochs in (2, 4)
+            for schedule in ("cosine", "constant")
+        ]
+        best = tried[-1]
+        assert at_edge(self.GRID, tried, best) == ["learning_rate", "epochs"]
+        assert beyond_edge(self.GRID, tried, best) == [best | {"learning_rate": 0.1}, best | {"epochs": 8}]
+        assert beyond_edge(self.GRID, tried, tried[0]) == [
+            tried[0] | {"learning_rate": 0.0001},
+            tried[0] | {"epochs": 1},
+        ]
+        more = [*tried, best | {"learning_rate": 0.1}, best | {"epochs": 8}]
+        assert at_edge(self.GRID, more, best) == []
+
+    def test_the_trials_and_the_choice_are_in_the_pilot_and_in_every_run(self, done):
+        pilots = {run.setting.name: read_result(done.path(run)) for run in done.pilots()}
+        assert sorted(pilots) == ["afl", "afl-shuffled", "bce"]
+        for result in read_study("small", done.folder.parent):
+            if result.setting == "priors":
+                assert result.tuned == []
+                continue
+            pilot = pilots[result.setting.removesuffix("-long")]
+            assert result.tuned == pilot.tuned and sum(trial["chosen"] for trial in result.tuned) == 1
+            scores = [trial["average_precision_weighted"] for trial in result.tuned]
+            chosen = result.tuned[int(np.argmax(scores))]
+            assert chosen["chosen"] and chosen["learning_rate"] == result.config["learning_rate"]
+            rates = sorted(trial["learning_rate"] for trial in result.tuned)
+            assert len(rates) <= 4 and set(rates) >= {0.001, 0.01}
+            inside = rates[0] < chosen["learning_rate"] < rates[-1]
+            assert result.time.converged is inside
+            assert ("annealed" in result.time.reason) == inside
+            assert result.time.reason.startswith("tuned at an edge of what was tried: learning_rate") != inside
+
+    def test_an_edge_that_stays_is_not_converged(self, tmp_path):
+        study = write(
+            tmp_path,
+            PROBES.replace("[0.001, 0.01]", "[1.0e-9, 1.0e-8]").replace("tune_extensions: 2", "tune_extensions: 1"),
+        )
+        list(run_study(study, progress=False))
+        results = [run for run in read_study("small", tmp_path, pilots=True) if run.setting == "bce"]
+        assert len(results) == 3
+        for result in results:
+            assert len(result.tuned) == 3 and result.time.converged is False
+            assert result.time.reason.startswith("tuned at an edge of what was tried: learning_rate ")
+
+
+class TestPilots:
+    def test_they_are_no_part_of_any_table(self, done):
+        names = {run.run for run in read_study("small", done.folder.parent)}
+        assert names == {run.name for run in done.runs()}
+        assert {run.run for run in read_all_studies(done.folder.parent)} == names
+        pilots = {run.run for run in read_study("small", done.folder.parent, pilots=True)} - names
+        assert pilots == {run.name for run in done.pilots()}
+        verify_checksums(done.folder)
+
+    def test_nothing_is_measured_on_test(self, done):
+        result = read_result(done.path(done.pilots()[0]))
+        _, (train, validation, _) = corpus_splits(done.corpora[0], 0)
+        assert result.block == 0
+        assert result.data.sizes == {"train": len(train), "validation": len(validation), "test": len(validation)}
+        assert result.metric("average_precision_macro") == pytest.approx(
+            result.metric("average_precision_macro", split="validation")
+        )
+        assert not scores_path(done.path(done.pilots()[0])).exists()
+
+    def test_the_runs_of_one_that_failed_are_reported(self, tmp_path, monkeypatch, capsys):
+        from afl_helpers.studies import execute
+
+        study = write(tmp_path)
+
+        def fails(study, task):
+            if task[0].is_pilot and task[0].setting.name == "afl-shuffled":
+                raise RuntimeError("out of luck")
+            return execute(study, task)
+
+        monkeypatch.setattr(workers, "execute", fails)
+        with pytest.raises(
+            StudyError,
+            match="3 of 12 runs failed .*afl-shuffled--pilot: RuntimeError.*; toy--afl-shuffled--block1, toy--afl-shuffled--block2: its pilot run failed",
+        ):
+            list(run_study(study, progress=False))
+        assert [run.name for run in study.missing()] == ["toy--afl-shuffled--block1", "toy--afl-shuffled--block2"]
+        monkeypatch.undo()
+        list(run_study(study, progress=False))
+        assert study.to_do() == []
+
+    @pytest.mark.processes
+    def test_processes_side_by_side_wait_for_them(self, done, tmp_path):
+        study = write(tmp_path)
+        list(run_study(study, progress=False, jobs=2))
+        assert study.to_do() == [] and outcomes(study) == outcomes(done)
+
+
+class TestRuns:
+    def test_each_is_a_block_and_can_be_repeated(self, done):
+        for result in read_study("small", done.folder.parent, pilots=True):
+            if result.setting in ("afl-shuffled", "bce-long"):
+                assert result.block == result.seed == result.data.split_seed
+                found = difference(result, repeat(result))
+                assert found.metric < 1e-5 and found.n_decisions == 0
+        shuffled = [run for run in read_study("small", done.folder.parent) if run.setting == "afl-shuffled"]
+        assert [run.loss.params["assignment_seed"] for run in shuffled] == [1, 2]
+
+    def test_time_is_that_of_similar_runs_scaled_by_epochs(self, done):
+        results = [
+            replace(run, time=replace(run.time, seconds=10.0)) for run in read_study("small", done.folder.parent)
+        ]
+        runs = {run.name: run for run in (*done.pilots(), *done.runs())}
+        assert estimate_seconds(done, [runs["toy--bce--block1"]], results) == (10.0, 0)
+        assert estimate_seconds(done, [runs["toy--bce--pilot"]], results) == (20.0, 0)  # two candidates
+        short = [run for run in results if run.setting == "bce"]
+        assert estimate_seconds(done, [runs["toy--bce-long--block1"]], short) == (20.0, 0)  # twice the epochs
+
+
+class TestScores:
+    def test_they_are_kept_in_three_digits_beside_every_run(self, done):
+        run = next(run for run in done.runs() if run.setting.name == "afl")
+        result = read_result(done.path(run))
+        _, (_, validation, test) = corpus_splits(run.corpus, run.block)
+        scores = read_scores(scores_path(done.path(run)), validation, test)
+        np.testing.assert_allclose(scores["test"].mean(0), result.labels.mean_score, atol=1e-3)
+        with pytest.raises(
+            DataError, match="scores of other documents; make it again with: python -m afl_helpers study"
+        ):
+            read_scores(scores_path(done.path(run)), test, validation)
+
+    def test_both_ends_keep_their_digits(self, parts, tmp_path):
+        _, validation, test = parts
+        exact = {
+            name: np.random.default_rng(0).uniform(size=(len(split), 4))
+            for name, split in (("validation", validation), ("test", test))
+        }
+        exact["test"][:6, 0] = [0.0, 1.0, 0.5, 1e-5, 1 - 1e-5, 1e-7]
+        write_scores(tmp_path / "scores" / "run.npz", exact, validation, test)
+        found = read_scores(tmp_path / "scores" / "run.npz", validation, test)
+        np.testing.assert_allclose(found["validation"], exact["validation"], rtol=5e-4)
+        np.testing.assert_allclose(found["test"], exact["test"], rtol=5e-4, atol=3e-8)
+        np.testing.assert_allclose(1 - found["test"], 1 - exact["test"], rtol=5e-4, atol=3e-8)
+        (tmp_path / "scores" / "run.npz").write_bytes(b"no")
+        with pytest.raises(DataError, match="run.npz cannot be read"):
+            read_scores(tmp_path / "scores" / "run.npz", validation, test)
+        with pytest.raises(MissingFileError, match="--repeat other"):
+            read_scores(tmp_path / "scores" / "other.npz", validation, test)
+
+    def test_a_rule_is_judged_again_without_training(self, done, tmp_path, monkeypatch, capsys):
+        shutil.copytree(done.folder, tmp_path / "small")
+        study = load_study("small", tmp_path)
+        before = {run.run: run for run in read_study("small", tmp_path)}
+        # A rule that the runs do not have yet.
+        for path in (study.folder / "runs").glob("*block*.json"):
+            content = json.loads(path.read_text())
+            for split in ("validation", "test"):
+                del content["metrics"][split]["tuned_common"]
+            for key in ("predicted", "true_positives", "threshold"):
+                del content["labels"][key]["tuned_common"]
+            path.write_text(json.dumps(content))
+        main(["study", "small", "--results", str(tmp_path), "--checksums"])
+        lost = scores_path(study.path(study.runs()[0]))
+        lost.unlink()
+        assert missing_scores(study) == [lost]
+        assert main(["rescore", "small", "--rule", "tuned_common", "--results", str(tmp_path)]) == 0
+        printed = capsys.readouterr().out
+        assert "1 finished runs have no scores here" in printed
+        command = f"python -m afl_helpers study small --results {tmp_path} --repeat {lost.stem}"
+        assert command in printed and "toy--afl--block2" in printed
+        assert main(command.split()[3:]) == 0 and lost.is_file()
+        list(rescore(study, "tuned_common"))
+        verify_checksums(study.folder)
+        for result in read_study("small", tmp_path):
+            old = before[result.run]
+            for name in ("f1_micro", "f1_macro"):  # scores of three digits have ties
+                assert result.metric(name, "tuned_common") == pytest.approx(old.metric(name, "tuned_common"), abs=0.05)
+            assert set(result.metrics["test"]["tuned_common"]) == set(old.metrics["test"]["tuned_common"])
+            assert result.metric("average_precision_macro@tuned_common") == old.metric("average_precision_macro")
+        assert main(["rescore", "small", "--rule", "tuned_comon", "--results", str(tmp_path)]) == 1
+        assert "did you mean 'tuned_common'" in capsys.readouterr().err
+
+
+class TestFineTuning:
+    """The whole way with every layer trained: pilot, blocks, epochs, a kill and what comes after it."""
+
+    def test_epochs_of_the_block_asked_for_are_kept(self, tuned):
+        names = sorted(path.stem for path in (tuned.folder / "epochs").iterdir())
+        assert names == [f"toy--{name}--block1" for name in ("afl", "afl-shuffled", "bce", "bce-long")]
+        content = json.loads((tuned.folder / "epochs" / "toy--bce-long--block1.json").read_text())
+        result = read_result(tuned.folder / "runs" / "toy--bce-long--block1.json")
+        assert [row["epoch"] for row in content["epochs"]] == [1, 2, 3, 4] and len(content["labels"]) == 6
+        assert [label["group"] for label in content["labels"]] == ["head"] * 2 + ["medium"] * 2 + ["tail"] * 2
+        last = content["epochs"][-1]
+        assert [len(scores) for scores in last["scores"]] == [content["n_documents"]] * 6
+        for name in ("average_precision_macro", "average_precision_macro_tail"):
+            assert last["metrics"][name] == pytest.approx(result.metric(name, split="validation"), abs=1e-3)
+
+    def test_no_checkpoint_is_left(self, tuned):
+        assert not list((tuned.folder / ".locks").glob("*.checkpoints"))
+
+    @pytest.mark.processes
+    def test_killed_often_it_ends_as_if_it_had_not_been(self, tuned, tmp_path):
+        study = write(tmp_path, TUNED)
+        command = [sys.executable, "-m", "afl_helpers", "study", "small", "--results", str(tmp_path)]
+        limit, kills = time.monotonic() + PATIENCE, 0
+        while study.to_do() and time.monotonic() < limit:
+            if kills == 3:
+                list(run_study(study, progress=False))
+                continue
+            before = {*study.folder.glob("runs/*.json"), *study.folder.glob(".locks/*.checkpoints/*/checkpoint-*")}
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            while process.poll() is None and time.monotonic() < limit:
+                now = {*study.folder.glob("runs/*.json"), *study.folder.glob(".locks/*.checkpoints/*/checkpoint-*")}
+                if len(now - before) >= 2:
+                    break
+                time.sleep(0.02)
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+        assert study.to_do() == [] and outcomes(study) == outcomes(tuned)
+        for path in (tuned.folder / "epochs").iterdir():
+            assert json.loads((study.folder / "epochs" / path.name).read_text()) == json.loads(path.read_text())
+
+
+class TestCommittedStudies:
+    def test_tuned_to_the_end_is_planned_as_registered(self):
+        study = load_study("tuned-to-the-end", RESULTS)
+        runs = study.runs()
+        assert [run.name for run in runs[:18]] == [
+            f"cmu-leads--{name}--block{block}" for block in range(1, 7) for name in ("bce", "afl", "afl-mean")
+        ]
+        assert not any(study.is_exploratory(run) for run in runs[:18]) and all(map(study.is_exploratory, runs[18:]))
+        long, exploratory, masked = 2, 3 * 6, 3 * 2
+        assert len(runs) == 18 + long + exploratory + masked
+        order = [run.name for run in study.to_do()]
+        if not (study.folder / "runs").exists():
+            assert order[:3] == ["cmu-leads--bce--pilot", "cmu-leads--afl--pilot", "cmu-leads--afl-mean--pilot"]
+            assert order[21:23] == ["cmu-leads--bce-long--block1", "cmu-leads--afl-long--block1"]
+        assert len(study.pilots()) == 6 and {run.block for run in study.pilots()} == {0}
+        assert [study.chooser(run).name for run in runs[18:20]] == ["cmu-leads--bce--pilot", "cmu-leads--afl--pilot"]
+        config = study.candidates(runs[0].setting)[0]
+        assert isinstance(config, TrainingConfig)
+        assert (config.epochs, config.batch_size, config.max_length, config.keep) == (15, 16, 64, "last")
+        assert (config.max_warmup, config.schedule, config.weight_decay) == (0.1, "cosine", 0.01)
+        assert (config.max_gradient_norm, config.start_bias, config.group_by_length) == (1.0, "loss", True)
+        assert study.tune == {"learning_rate": [1e-4, 2e-4, 4e-4]}
+        assert study.primary.settings == {"bce", "afl", "afl-mean"} and study.primary.margin == 0.02
+
+    def test_frozen_encoder_is_planned_as_registered(self):
+        study = load_study("frozen-encoder", RESULTS)
+        assert len(study.settings) == 23 and len(study.runs()) == 23 * 3 * 10 and len(study.pilots()) == 23 * 3
+        primary = [run for run in study.runs() if not study.is_exploratory(run)]
+        assert study.runs()[: len(primary)] == primary and len(primary) == 4 * 3 * 10
+        assert [run.block for run in primary] == sorted(run.block for run in primary)
+        assert isinstance(study.config, ProbeConfig) and study.config.keep == "last"
+
+    @pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/study.yaml")))
+    def test_the_file_of_a_study_says_what_its_runs_were_made_with(self, name):
+        """So that a default that changes does not change what the study stands for."""
+        study = load_study(name, RESULTS)
+        settings = {setting.name: setting for setting in study.settings}
+        for result in read_study(name, RESULTS):
+            setting = settings[result.setting]
+            method = METHODS[result.method]
+            assert result.method == study.method_of(setting)
+            assert method.config.from_record(result.config) in study.candidates(setting), result.run
