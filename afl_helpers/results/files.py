@@ -58,7 +58,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def find_results() -> Path:
-    """Return the nearest folder ``results``, in this folder or above it; chapters lie one folder below it.
+    """Return the nearest folder ``results``, looking in the current folder and then in each folder above it.
 
     Raises:
         MissingFileError: there is none.
@@ -79,7 +79,7 @@ def read_study(study: str, folder: str | Path | None = None) -> list[Result]:
 
     Args:
         study: name of the study, a folder in ``folder``.
-        folder: the folder of the results; :func:`find_results` finds it unless given.
+        folder: the folder of the results; by default, the one that :func:`find_results` finds.
 
     Raises:
         MissingFileError: there is no such study.
@@ -97,8 +97,8 @@ def read_all_studies(folder: str | Path | None = None) -> list[Result]:
     """Read the runs of every study in a folder of results, by study and file name.
 
     Args:
-        folder: the folder of the results. Without it :func:`find_results` looks for one; there are no runs where it
-            finds none.
+        folder: the folder of the results; by default, the one that :func:`find_results` finds. If it finds none, there
+            are no runs.
 
     Raises:
         MissingFileError: ``folder`` is given and does not exist.

@@ -1,4 +1,4 @@
-"""Running a study on many machines through Ray: `pip install "afl-helpers[ray]"`.
+"""Running a study on several machines through Ray: `pip install "afl-helpers[ray]"`.
 
 A worker gets its task as text and returns its results as text, so the machines need no common file system. Each machine
 needs the package and the data (``AFL_DATA_DIR`` or a download).
@@ -31,7 +31,7 @@ def run_study_on_ray(
 ) -> Iterator[Path]:
     """Run what is missing on a Ray cluster, and yield each result file when it is written on this machine.
 
-    A task that fails, or whose worker is killed, is run once more.
+    A task is run once more if it fails or its worker is killed.
 
     Args:
         address: the address of the cluster; None starts one on this machine, or uses the one that ``ray.init`` joined.
@@ -79,7 +79,7 @@ def run_study_on_ray(
 
 
 def _first_results(study: Study, task: list[PlannedRun]) -> dict[str, str]:
-    """Return the text of the result files that the task needs: those of the first seed, which chose for the others."""
+    """Return the text of the result files of the first seed, which the task needs if they chose its configuration."""
     paths = {study.path(study.first_seed(run)) for run in task}
     return {path.stem: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
 

@@ -1,4 +1,4 @@
-"""How long runs will take, by the time that recorded runs took."""
+"""How long runs will take, estimated from recorded runs."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ def estimate_seconds(study: Study, runs: Sequence[PlannedRun], results: Sequence
     """Estimate how long runs take one after the other.
 
     The estimate for a run is the mean over the most similar recorded runs: those of this study, corpus and setting;
-    else of this study and corpus; else of this study; else of the same method and encoder, scaled by epochs, documents
-    and tokens. On the first seed, every tuned candidate counts.
+    failing that, those of this study and corpus; then those of this study; then those of the same method and encoder,
+    scaled by epochs, documents and tokens. For the first seed, every tuned candidate counts.
 
     Args:
         runs: runs of the study.

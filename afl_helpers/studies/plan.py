@@ -85,8 +85,8 @@ class Primary:
     Args:
         setting: the setting that is tested, or several.
         against: the settings that it is compared with. ``"bce@tuned_per_label"`` is ``bce`` under that threshold rule.
-        endpoints: metrics on test. A metric of decisions names its threshold rule: ``"f1_macro@tuned_common"``,
-            ``"average_precision_macro_tail"``.
+        endpoints: test metrics. A metric of decisions must name its threshold rule (``"f1_macro@tuned_common"``); a
+            metric of scores must not need one (``"average_precision_macro_tail"``).
         margin: the smallest difference that matters, from 0 to 1.
         unit: what is resampled or varied to get an interval: "block", "document" or "seed".
         family: the name of the family of comparisons within which p values are corrected.
@@ -119,9 +119,9 @@ class PlannedRun:
 class Study:
     """A study, as :func:`~afl_helpers.studies.load_study` reads it.
 
-    ``tune`` maps fields of the configuration to the values to try. On the first seed every combination is trained, for
-    each corpus and setting; the one with the best validation ``select_by`` is used for all seeds. ``primary`` is None
-    where the study declares no primary comparison.
+    ``tune`` maps fields of the configuration to the values to try. For each corpus and setting, every combination is
+    trained with the first seed. The combination with the best validation score (the metric that ``select_by`` names) is
+    used for all seeds. ``primary`` is None if the study declares no primary comparison.
     """
 
     name: str
