@@ -119,9 +119,11 @@ def _parse_thresholds(parts: list[str]) -> float | dict[str, float] | None:
                 f"--threshold {part!r} is neither a number nor LABEL=NUMBER; write for example 0.3"
             ) from None
         if not 0 <= values[label] <= 1:
-            raise UsageError(f"--threshold {part!r} lies outside [0, 1]; pass a number in [0, 1]")
+            raise UsageError(f"--threshold {part!r} is outside [0, 1]; pass a number in [0, 1]")
     if "" in values and len(parts) > 1:
-        raise UsageError("--threshold has a number for all labels and more; pass it alone, or LABEL=NUMBER each time")
+        raise UsageError(
+            "--threshold gives a number for all labels and another value; pass one number, or only LABEL=NUMBER"
+        )
     return values.get("", values or None)
 
 
@@ -157,7 +159,7 @@ def _study(args: argparse.Namespace) -> None:
         if unknown < len(missing):
             print(f"estimated time if they run one after the other: {describe_seconds(seconds)}")
         if unknown:
-            print(f"no estimate for {unknown} of them: no similar run has been recorded")
+            print(f"no estimate for {unknown} of them, because no similar run has been recorded")
     if args.dry_run:
         for run in missing:
             print(f"  {run.name}")
@@ -313,38 +315,51 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--skip-malformed", action="store_true", help="skip malformed lines and count them")
     train.add_argument("--seed", type=int, default=0, help="seed of initial weights and document order (default: 0)")
     train.add_argument(
-        "--checkpoints", type=Path, metavar="FOLDER", help="keep checkpoints here, and resume a stopped run from them"
+        "--checkpoints",
+        type=Path,
+        metavar="FOLDER",
+        help="keep checkpoints in this folder, and resume a stopped run from them",
     )
-    train.add_argument("--save", type=Path, metavar="FOLDER", help="save the trained model here")
+    train.add_argument("--save", type=Path, metavar="FOLDER", help="save the trained model in this folder")
     train.set_defaults(function=_train)
 
     predict = commands.add_parser("predict", help="predict the labels of new texts")
     predict.add_argument("model", type=Path, help="folder that train --save wrote")
-    predict.add_argument("text", nargs="*", help="texts; if there are none, one per line is read from standard input")
+    predict.add_argument(
+        "text", nargs="*", help="texts to label; if omitted, read one text per line from standard input"
+    )
     predict.add_argument("--rule", default="tuned_common", help="threshold rule (default: tuned_common)")
     predict.add_argument(
         "--threshold",
         action="append",
         default=[],
         metavar="[LABEL=]NUMBER",
-        help="threshold for all labels, or for one; other labels keep that of the rule; can be repeated",
+        help="threshold for all labels, or for one label (the others keep the threshold of the rule); can be repeated",
     )
     predict.set_defaults(function=_predict)
 
     study = commands.add_parser("study", help="run the missing runs of a study, or list the studies")
-    study.add_argument("name", nargs="?", help="folder with a study.yaml; without a name, all studies are listed")
+    study.add_argument(
+        "name",
+        nargs="?",
+        help="name of the study (a folder with a study.yaml under --results); if omitted, list all studies",
+    )
     study.add_argument("--results", type=Path, default=Path("results"), help="folder of the studies (default: results)")
     study.add_argument("--corpus", action="append", help="run only this corpus; can be repeated")
     study.add_argument("--jobs", type=int, default=1, metavar="N", help="use N processes in parallel (default: 1)")
     study.add_argument(
-        "--ray", nargs="?", const="", metavar="ADDRESS", help="use a Ray cluster; without an address, start one here"
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="use a Ray cluster; without an address, start one on this machine",
     )
     study.add_argument("--repeat", metavar="RUN", help="repeat a recorded run, keep its scores and compare the results")
     study.add_argument("--dry-run", action="store_true", help="list the missing runs and estimate their time")
     study.add_argument(
         "--checksums",
         action="store_true",
-        help="write the checksums of the study's files anew after an intended change",
+        help="rewrite the study's checksums after a deliberate change",
     )
     study.set_defaults(function=_study)
 
@@ -369,7 +384,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     rescore.set_defaults(function=_rescore)
 
-    claims = commands.add_parser("claims", help="list the paper's claims with the verdict on each")
+    claims = commands.add_parser("claims", help="list the paper's claims, each with its verdict")
     claims.add_argument(
         "--results", type=Path, metavar="FOLDER", help="folder of the studies (default: the nearest results folder)"
     )
@@ -402,7 +417,7 @@ def _how_to_resume(args: argparse.Namespace) -> str:
     if args.command == "train" and args.checkpoints:
         return f"the same command resumes from the last epoch in {args.checkpoints}"
     if args.command == "train":
-        return "nothing was kept; with --checkpoints FOLDER the same command would resume from its last epoch"
+        return "nothing was kept; with --checkpoints FOLDER, the same command would resume from its last epoch"
     return "the same command resumes the study" if args.command == "study" else "the same command starts over"
 
 

@@ -82,7 +82,7 @@ def test_scores_one_percent_apart_are_in_different_cells(low, high):
 @pytest.mark.parametrize(
     ("targets", "scores", "words"),
     [
-        ([[1, 0, 0]], [[0.5, 0.5, 0.5]], "3 labels, the evaluation 2"),
+        ([[1, 0, 0]], [[0.5, 0.5, 0.5]], "3 labels, the evaluation has 2"),
         ([[1, 0]], [[1.5, 0.5]], "outside"),
         ([[2, 0]], [[0.5, 0.5]], "other than 0 and 1"),
         ([[1, 0]], [[float("nan"), 0.5]], "finite"),

@@ -108,10 +108,10 @@ def test_train_says_what_it_leaves_out_and_how_much_there_is(capsys, tmp_path, m
 @pytest.mark.parametrize(
     "options, words",
     [
-        (["--threshold", "1.5"], "--threshold '1.5' lies outside"),
-        (["--threshold", "sea=nan"], "--threshold 'sea=nan' lies outside"),
+        (["--threshold", "1.5"], "--threshold '1.5' is outside"),
+        (["--threshold", "sea=nan"], "--threshold 'sea=nan' is outside"),
         (["--threshold", "high"], "is neither a number nor LABEL=NUMBER"),
-        (["--threshold", "0.3", "--threshold", "sea=0.5"], "pass it alone"),
+        (["--threshold", "0.3", "--threshold", "sea=0.5"], "pass one number, or only"),
     ],
 )
 def test_thresholds_are_checked_before_the_model_is_loaded(options, words, capsys, tmp_path):

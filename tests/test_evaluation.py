@@ -364,7 +364,7 @@ def test_a_missing_pandas_is_an_error_that_names_the_extra(monkeypatch):
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"test": "validation"}, "the same scores; tune on documents that are not in test"),
+        ({"test": "validation"}, "the same scores; tune on documents that are not test documents"),
         ({"label_counts": [1, 2]}, r"shape \(2,\), scores have 4 labels"),
         ({"n_documents": 10}, "50 at label 0, more than n_documents = 10"),
     ],

@@ -270,5 +270,5 @@ def test_trainer_hook_adds_up_over_micro_batches(reduction):
 
 
 def test_targets_that_are_no_tensor_are_refused():
-    with pytest.raises(UsageError, match="targets are of type ndarray; pass a torch tensor"):
+    with pytest.raises(UsageError, match="targets must be a torch tensor, not ndarray; convert with torch.as_tensor"):
         build_loss("bce")(torch.zeros(2, 3), np.zeros((2, 3)))

@@ -86,7 +86,7 @@ def test_what_is_written_is_what_is_read(folder):
     assert json_text(to_json(from_json(json.loads(text)))) == text
     assert result.metric("f1_macro@tuned_common") == result.metrics["test"]["tuned_common"]["f1_macro"]
     assert result.metric("f1_micro", "tuned_common", "validation") > 0
-    with pytest.raises(DataError, match="no metric 'f1_makro' of test; did you mean 'f1_macro'"):
+    with pytest.raises(DataError, match="no test metric 'f1_makro'; did you mean 'f1_macro'"):
         result.metric("f1_makro")
     with pytest.raises(DataError, match="no rule 'tuned'; it has at_0.5, tuned_common"):
         result.metric("f1_macro@tuned")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 #: A difference below this does not matter; the first studies declare the same.
 MARGIN = 0.01
 
-#: How near ours must come to a reported value: about the distance between the paper's own settings.
+#: How near our value must come to a reported value: about the distance between the paper's own settings.
 REPORTED_MARGIN = 0.02
 
 METRIC_TITLES = {
@@ -30,9 +30,9 @@ def at_thresholds(thresholds: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The claim that ``setting`` has more of every metric than each setting of ``against``.
+    """The claim that ``setting`` exceeds each setting of ``against`` in every metric.
 
-    It fails when the interval excludes a lead of ``margin``; 0 where the paper claims no more than the sign.
+    It fails if the interval excludes a lead of ``margin``, which is 0 if the paper claims only the sign.
     """
 
     setting: str
@@ -43,7 +43,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Order:
-    """A rule: every comparison, on at least so many data sets (texts of the same labels are one)."""
+    """A rule: every comparison holds on at least ``n_data_sets`` data sets; texts with the same labels are one data set."""
 
     comparisons: tuple[Comparison, ...]
     thresholds: tuple[str, ...] = ("at_0.5", "tuned_common")
@@ -76,7 +76,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Match:
-    """A rule: our values match those that the paper reports for the settings, which only its own conditions can show."""
+    """A rule: our values match those that the paper reports for the settings; only runs under its conditions can show it."""
 
     settings: tuple[str, ...]
     thresholds: tuple[str, ...] = ("at_0.5", "tuned_common")
@@ -95,7 +95,7 @@ class Mechanism:
 
 @dataclass(frozen=True)
 class Architectures:
-    """A rule: this loss has tuned encoders of at least so many designs."""
+    """A rule: encoders of at least ``at_least`` designs have been tuned with this loss."""
 
     loss: str = "afl"
     at_least: int = 2
@@ -108,8 +108,8 @@ class Architectures:
 class Claim:
     """One claim of the paper: what it says, what it reports, where, and the rule that decides it.
 
-    ``section`` is the short form of ``source``. ``str(rule)`` says the rule in words. ``reported_values`` names the
-    values that the verdict "reproduced" needs, as (setting, name in :data:`~afl_helpers.claims.REPORTED`).
+    ``section`` is the short form of ``source``. ``str(rule)`` gives the rule in words. ``reported_values`` names the
+    values that our values must match for the verdict "reproduced", as (setting, name in :data:`~afl_helpers.claims.REPORTED`).
 
     Example:
         >>> from afl_helpers.claims import CLAIMS
@@ -218,7 +218,7 @@ CLAIMS = (
         "base gamma and alpha are not stated",
         "V-C",
         "V-C, second sentence; VI, second finding",
-        # Nothing is left to tune if the readings of what Eq. 2 leaves open give the same.
+        # Nothing is left to tune if all readings of what Eq. 2 leaves open give the same result.
         Spread(("afl", "afl-log10", "afl-literal"), ("f1_micro",), large=False),
     ),
     Claim(

@@ -36,7 +36,7 @@ class Group(NamedTuple):
 
     @property
     def data_set(self) -> str:
-        """The labels' data set: texts of the same labels, plain, masked or shortened, are one."""
+        """The data set of the labels: texts with the same labels (plain, masked or shortened) are one data set."""
         return self.corpus.split("-")[0]
 
     def converged(self, settings: Sequence[str]) -> dict[str, dict[int, Result]] | None:
@@ -65,12 +65,12 @@ def group_runs(results: Iterable[Result]) -> list[Group]:
 
 
 def value(run: Result, metric: str, rule: str) -> float:
-    """Return a metric on test, NaN where the run does not have it."""
+    """Return a test metric, or NaN if the run does not have it."""
     return run.metrics["test"][rule].get(metric, math.nan)
 
 
 class Difference(NamedTuple):
-    """How much more of a metric the first setting has than the second, with its interval."""
+    """By how much the first setting exceeds the second in a metric, with the interval."""
 
     metric: str
     first: str
@@ -92,7 +92,7 @@ def difference(
 ) -> Difference:
     """Compare two settings in one metric.
 
-    The interval is the recorded one over documents where there is one, else Student's t over the paired seeds; each at
+    The interval is the recorded one over documents if there is one, else Student's t over the paired seeds. Its level is
     1 - 0.05 / ``family``.
     """
     ours, theirs = runs[first], runs[second]

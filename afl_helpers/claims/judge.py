@@ -1,26 +1,36 @@
 """A verdict on each claim, by rules that were written down before the runs.
 
 - *Conditions.* The paper's conditions are its texts (corpus ``cmu``, all of it), its encoder (``bert-base-uncased``) and
-  the whole encoder tuned. Runs under other conditions count only where there are none under the paper's, and then
-  decide at most the direction. The generated corpus ``toy`` and the random encoder ``tiny`` decide nothing.
-- *Runs.* A study counts on a corpus if it has every setting of the claim with at least two seeds. A seed is left out
-  where one of its runs had not converged, which means that the best epoch was the last.
-- *Intervals.* Of the difference between the means over seeds: over bootstrap samples of the test documents where such
-  an interval is on record, else Student's t over the paired seeds. The first leaves out the scatter between seeds, the
-  second that between documents. Each interval is at 1 - 0.05 / number of comparisons of the claim (Bonferroni). That
-  also covers the choice between two thresholds, because a claim holds only with all its comparisons. The number of
-  studies is not corrected for.
-- *Order.* A comparison holds when its interval lies above 0. It fails when it does not hold and the upper end is below
-  ``MARGIN``, so that a difference that matters is excluded. A claim holds when all its comparisons hold, and fails when
-  one fails.
-- *Threshold.* The paper names none. A claim holds in a study when it holds at 0.5 or at one tuned threshold, and fails
-  when it fails at both. The evidence says which.
+  the whole encoder tuned. Runs under other conditions count only if there are none under the paper's, and even then they
+  can only establish the direction. The generated corpus ``toy`` and the random encoder ``tiny`` decide nothing.
+- *Runs.* A study counts on a corpus if it has every setting of the claim with at least two seeds. A seed is left out if
+  one of its runs had not converged, which means that the best epoch was the last.
+- *Intervals.* Each interval is for the difference between the means over seeds. If a bootstrap interval over test
+  documents is on record, we use it; otherwise Student's t over the paired seeds. The bootstrap ignores variation between
+  seeds; Student's t ignores variation between documents. Each interval is at 1 - 0.05 / number of comparisons of the
+  claim (Bonferroni). That also covers the choice between two thresholds, because a claim holds only with all its
+  comparisons. We do not correct for the number of studies.
+- *Order.* A comparison holds if its interval is above 0. It fails if it does not hold and the upper end is below
+  ``MARGIN`` (or the comparison's own margin), which rules out a difference large enough to matter. A claim holds if all
+  its comparisons hold, and fails if one fails.
+- *Spread.* The settings differ if the interval of some pair is wholly beyond ``MARGIN``; they agree if the interval of
+  every pair is within ``MARGIN``. The claim says which of the two is meant; it fails if the other one is found.
+- *Match.* The claim holds if our means are within ``REPORTED_MARGIN`` of the reported values, and fails otherwise. Only
+  runs under the paper's conditions count.
+- *Mechanism.* Claim C10 is decided from Eq. 2 and 3 and the counts of the corpus's genres, without runs: at p = 0.5, a
+  positive of the rarest label must have a larger gradient than one of the most frequent.
+- *Architectures.* Claim C11 holds, in direction only, if encoders of at least two designs were tuned with the loss,
+  converged or not. It cannot fail.
+- *Threshold.* The paper names none. A claim holds in a study if it holds at 0.5 or at one tuned threshold, and fails if
+  it fails at both. A claim may admit only one of them. The evidence says which.
+- *Data sets.* A claim about several data sets is decided only if runs on the required number count; it must hold on
+  that number, and runs under the paper's conditions have no precedence.
 - *Verdict.* **impossible as printed**: the reported values contradict each other under every admitted reading of the
   ROC AUC. **reproduced**: the claim holds under the paper's conditions, and our values are within ``REPORTED_MARGIN`` of
   the reported ones. **reproduced in direction**: it holds in at least one study and fails in none. **not reproduced**:
-  it fails in at least one study and holds in none; a claim about several data sets, when it fails on one of several.
-  **not testable here**: what it needs is out of reach; no rule gives it at present. **not yet tested**: no run counts,
-  or the runs leave it undecided; the evidence says which.
+  it fails in at least one study and holds in none. A claim about several data sets is already not reproduced if it fails
+  on one of them. **not testable here**: we lack what a test would need (no claim currently gets this verdict). **not yet
+  tested**: no run counts, or the runs leave it undecided; the evidence says which.
 """
 
 import itertools
@@ -63,7 +73,7 @@ VERDICTS = (
     "not yet tested",
 )
 
-#: A study with fewer seeds decides nothing.
+#: A study with fewer seeds than this decides nothing.
 MIN_SEEDS = 2
 
 _OUTCOMES = {"holds": "it holds", "fails": "it fails", "open": "undecided"}
@@ -79,8 +89,8 @@ def verdicts(results: Iterable[Result], readings: Sequence[str] = READINGS) -> p
 
     Returns:
         One row per claim, in order of :data:`CLAIMS`, with ``id``, ``verdict`` (of :data:`VERDICTS`), ``conditions``,
-        ``evidence``. The conditions are those that the verdict was found under: "the paper's", "ours", "the equations",
-        or empty where nothing is decided.
+        ``evidence``. ``conditions`` says under which conditions the verdict was found: "the paper's", "ours",
+        "the equations", or empty if nothing is decided.
 
     Raises:
         UsageError: an unknown reading, or none.
@@ -117,7 +127,7 @@ def claims_table(results: Iterable[Result] | None = None) -> pd.DataFrame:
     """Tabulate the claims with their verdicts.
 
     Args:
-        results: as in :func:`verdicts`; :func:`~afl_helpers.results.read_all_studies` unless given.
+        results: as in :func:`verdicts`; by default, those of :func:`~afl_helpers.results.read_all_studies`.
 
     Returns:
         One row per claim, in order of :data:`CLAIMS`, with ``id, claim, reported, section, verdict, conditions, evidence``.
@@ -191,7 +201,7 @@ def _decide(claim: Claim, groups: Sequence[Group]) -> tuple[str, str, str]:
 
 
 class _Finding(NamedTuple):
-    """What one study says of a claim: "holds", "fails" or "open" at each threshold, and the evidence in words."""
+    """What one study says about a claim: "holds", "fails" or "open" at each threshold, and the evidence in words."""
 
     group: Group
     outcomes: dict[str, str]
@@ -302,7 +312,7 @@ _DESIGNS = {"minilm": "bert", "tiny": "bert"}
 
 
 def _architectures(rule: Architectures, groups: Sequence[Group]) -> tuple[str, str, str]:
-    """Decide claim C11 by the designs of the encoders that the loss has tuned, converged or not."""
+    """Decide claim C11 by the designs of the encoders that were tuned with the loss, converged or not."""
     used = [group for group in groups if any(run.loss.name == rule.loss for run in group.runs)]
     tuned = sorted({group.encoder for group in used if group.encoder and group.method == "fine_tune"})
     frozen = sorted({group.encoder for group in used if group.encoder and group.method == "probe"})
@@ -310,7 +320,7 @@ def _architectures(rule: Architectures, groups: Sequence[Group]) -> tuple[str, s
     evidence = (
         "A Trainer takes the loss as one argument, compute_loss_func=loss.for_trainer(). "
         f"Encoders tuned with it: {', '.join(tuned) or 'none'}; frozen under it: {', '.join(frozen) or 'none'}. "
-        f"{rule.at_least} designs would show the direction, and no number of them 'any'."
+        f"{rule.at_least} designs would show the direction; no number of designs can show 'any'."
     )
     verdict = "reproduced in direction" if len(designs) >= rule.at_least else "not yet tested"
     return verdict, "" if verdict == "not yet tested" else "ours", evidence

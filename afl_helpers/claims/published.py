@@ -1,9 +1,9 @@
-"""Figures that others have published on the same data, to be set beside ours."""
+"""Results that others have published on the same data, for comparison with ours."""
 
 import pandas as pd
 
-#: Huang et al. (EMNLP 2021), Table 2, Reuters-21578: F1 in per cent, micro and macro, of all 90 topics and of those with
-#: 35 training stories or more, 8 to 35, and 8 or fewer. Rows by our name for the loss.
+#: Huang et al. (EMNLP 2021), Table 2, Reuters-21578: F1 in per cent, micro and macro, for all 90 topics and for those
+#: with 35 training stories or more, 8 to 35, and 8 or fewer. Rows by our name for the loss.
 _REUTERS = {
     "tfidf-linear-svm": (87.60, 51.63, 89.87, 78.47, 66.92, 61.00, 22.54, 13.83),
     "bce": (89.14, 47.32, 91.75, 82.81, 66.28, 57.26, 0.00, 0.00),
@@ -15,15 +15,15 @@ _REUTERS = {
     "distribution-balanced": (90.62, 64.47, 92.14, 83.48, 80.25, 77.01, 48.89, 31.39),
 }
 
-#: (head_from, medium_from) of that table; where a topic of exactly 8 belongs it does not say, and we take the tail.
+#: (head_from, medium_from) of that table; it does not say to which group a topic of exactly 8 belongs; we use the tail.
 REUTERS_CUTOFFS = (35, 9)
 
 
 def published_reuters() -> pd.DataFrame:
-    """F1 on Reuters-21578 by Huang et al. (EMNLP 2021), Table 2, as shares.
+    """Return the F1 on Reuters-21578 that Huang et al. (EMNLP 2021) report in Table 2, as shares.
 
-    Their encoder is ``bert-base-cased``, fine-tuned; the threshold is tuned on validation for micro F1; the SVM is
-    linear on TF-IDF.
+    Their encoder is ``bert-base-cased``, fine-tuned; the threshold is tuned on validation documents for micro F1; the
+    SVM is linear, on TF-IDF.
 
     Returns:
         One row per setting, by our names; columns (group, average), "total", "head", "medium", "tail" by "micro",

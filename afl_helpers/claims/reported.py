@@ -35,14 +35,14 @@ def reported_range(value: ReportedValue, half_unit: float = 0.0) -> tuple[float,
 
     Args:
         value: text or Decimal as reported, which carries its rounding ("0.5" is 0.45 to 0.55, "0.50" 0.495 to 0.505);
-            or a number, rounded to ``half_unit``; or (lowest, highest).
+            or a number, rounded to within ``half_unit``; or (lowest, highest).
         half_unit: half a unit of the last digit of a number; 0 takes it as exact.
 
     Returns:
         (lowest, highest), cut to [0, 1].
 
     Raises:
-        UsageError: no number, or no share between 0 and 1.
+        UsageError: the value is not a number, or not a share between 0 and 1.
 
     Example:
         >>> from afl_helpers.claims import reported_range
@@ -136,13 +136,13 @@ def _f1_constraints(low: float, high: float) -> list[tuple[float, float, float]]
 def implied(
     f1: ReportedValue, auc: ReportedValue, density: float | tuple[float, float], half_unit: float = 0.0
 ) -> Implied:
-    """Micro recall and precision, if F1 is micro and the ROC AUC is that of micro decisions (section V).
+    """Return micro recall and precision if F1 is micro and the ROC AUC is that of micro decisions (section V).
 
     Then AUC = (recall + specificity)/2, and with k = d/(1 - d), recall = (2 AUC - 1 - k)/(1 - k (2/F1 - 1)) and
     precision = F1 recall/(2 recall - F1). The ranges are exact, over every value within the rounding and every density
-    within its range at once: with t the false positives per positive, each bound is linear in (recall, t), so they cut
-    out a polygon, and both recall and precision = recall/(recall + t) have their extremes at its corners. It is empty
-    where no confusion table has these values.
+    within its range at once. If t is the number of false positives per positive, each bound is linear in (recall, t), so
+    the bounds form a polygon, and both recall and precision = recall/(recall + t) have their extremes at its corners.
+    The polygon is empty if no confusion table has these values.
 
     Args:
         f1, auc: as in :func:`reported_range`.
@@ -151,10 +151,10 @@ def implied(
         half_unit: as in :func:`reported_range`, of values given as numbers.
 
     Returns:
-        The ranges of recall and precision, or none where the pair is impossible. Precision is 0 where nothing is found.
+        The ranges of recall and precision, both None if the pair is impossible. Precision is 0 if nothing is found.
 
     Raises:
-        UsageError: a value is no share, or a density not in [0, 1).
+        UsageError: a value is not a share, or a density is not in [0, 1).
 
     Example:
         >>> from afl_helpers.claims import implied
@@ -192,11 +192,13 @@ def max_auc(
     density: float | tuple[float, float] | None = None,
     half_unit: float = 0.0,
 ) -> float:
-    """The largest ROC AUC of micro decisions that a micro recall allows: (1 + recall)/2, less with F1 and density.
+    """Return the largest ROC AUC of micro decisions that a micro recall allows.
 
-    The support-weighted mean of the labels' AUCs has the first limit too, whatever F1 averages: its recall part is the
+    It is (1 + recall)/2, or less if F1 and density are given.
+
+    The support-weighted mean of the labels' AUCs has the first limit too, however F1 is averaged: its recall part is the
     support-weighted mean of the labels' recalls, which is the micro recall, and no specificity exceeds 1. The means
-    over labels (macro) and over documents (samples) have no such limit, nor has the AUC of scores.
+    over labels (macro) and over documents (samples) have no such limit; neither does the AUC of scores.
 
     Args:
         recall, f1: micro averages, as in :func:`reported_range`.
@@ -204,7 +206,7 @@ def max_auc(
         half_unit: as in :func:`reported_range`.
 
     Returns:
-        The limit, at the ends of the ranges that are kindest to the paper.
+        The limit, at the ends of the ranges that favour the paper most.
 
     Raises:
         UsageError: the F1 is impossible at this recall, or an argument is out of range.
@@ -213,7 +215,7 @@ def max_auc(
         >>> from afl_helpers.claims import max_auc
         >>> max_auc(0.5)
         0.75
-        >>> round(max_auc("0.5282"), 4)  # the paper prints an AUC of 0.79 beside this recall
+        >>> round(max_auc("0.5282"), 4)  # the paper reports an AUC of 0.79 with this recall
         0.7641
     """
     low, high = reported_range(recall, half_unit)
@@ -230,19 +232,19 @@ def max_auc(
 def consistency(
     reported: Mapping[str, Mapping[str, str]] = REPORTED, density: tuple[float, float] = (0.0, 0.2)
 ) -> pd.DataFrame:
-    """Which of the paper's values (section V) fit together, under each reading of its ROC AUC.
+    """Tabulate which of the paper's values (section V) fit together, under each reading of its ROC AUC.
 
     Args:
         reported: setting -> values as text, with the names of :data:`REPORTED`.
-        density: range of the share of positive label entries, which the paper does not state. All 363 genres at about 3
-            a movie give .008; the 20 most frequent .108, the 10 most frequent .181 (all movies of the metadata).
+        density: range of the share of positive label entries, which the paper does not state. All 363 genres, at about 3
+            per movie, give .008; the 20 most frequent give .108, the 10 most frequent .181 (all movies of the metadata).
 
     Returns:
-        One row a check, with ``reading`` (of :data:`READINGS`), ``rows`` (settings), ``claims, check, numbers``,
-        ``verdict`` ("consistent" or "contradiction"). "consistent" says that this check excludes nothing.
+        One row per check, with ``reading`` (of :data:`READINGS`), ``rows`` (settings), ``claims, check, numbers``,
+        ``verdict`` ("consistent" or "contradiction"). "consistent" means that this check excludes nothing.
 
     Raises:
-        UsageError: a value is no share, or a density not in [0, 1).
+        UsageError: a value is not a share, or a density is not in [0, 1).
 
     Example:
         >>> from afl_helpers.claims import consistency

@@ -3,16 +3,16 @@
 Everywhere, ``targets`` are (n_documents, n_labels) of 0 and 1; ``scores`` have the same shape and are finite. Each may
 be an array, nested lists, a data frame, a tensor or a scipy sparse array. A label is predicted if
 ``score >= threshold``. Wrong shapes and values raise a ``UsageError`` that says what to pass.
-Functions that return a data frame need pandas, ``pip install "afl-helpers[data]"``; all others only need numpy and
+Functions that return a data frame need pandas (``pip install "afl-helpers[data]"``); all others need only numpy and
 scipy.
 
-What is undefined:
+How undefined values are treated:
 
-- precision, recall and F1 with a zero denominator are ``zero_division``: 0 unless given, as in scikit-learn; NaN leaves
+- precision, recall and F1 with a zero denominator are ``zero_division``: by default 0, as in scikit-learn; NaN leaves
   them out of means. ``n_labels_without_positives`` (recall), ``n_labels_never_predicted`` (precision) and
-  ``n_labels_without_f1`` (both) say how many labels are concerned;
-- ROC AUC needs a positive and a negative, average precision a positive; a label (or document) without them is left out
-  of the mean;
+  ``n_labels_without_f1`` (F1) count the labels concerned;
+- ROC AUC needs a positive and a negative, and average precision needs a positive; a label (or document) without them
+  is left out of the mean;
 - a mean over nothing is NaN.
 """
 

@@ -35,11 +35,11 @@ CACHED = 2**18
 class BlockEvaluation:
     """Evaluate documents block by block, keeping counts instead of scores.
 
-    No study uses it: it is for label sets whose scores do not fit into memory, as in ``benchmarks/load.py``.
+    No study uses this class: it is for label sets whose scores do not fit into memory, as in ``benchmarks/load.py``.
 
-    Memory is 16 bytes per label and cell (0.6 GB for 5,000 labels) and 12 bytes per document, whatever the product of
-    the two. All metrics are exact but ROC AUC and average precision, for which scores within one cell are ties: these
-    differ by at most 0.8 % of the score or, above one half, of its distance from 1.
+    It takes 16 bytes of memory per label and cell (0.6 GB for 5,000 labels) and 12 bytes per document. All metrics are
+    exact except ROC AUC and average precision, which treat scores within one cell as ties: such scores differ by at
+    most 0.8 % of the score or, above one half, of its distance from 1.
 
     Args:
         n_labels: number of columns of every block.
@@ -76,19 +76,21 @@ class BlockEvaluation:
             targets, scores: (n, n_labels); scores in [0, 1].
 
         Raises:
-            UsageError: the block is wrong in some way; it is then not counted.
+            UsageError: the block is invalid; it is then not counted.
         """
         targets, scores = check_inputs(targets, scores)
         if targets.shape[1] != self.n_labels:
             raise UsageError(
-                f"a block has {targets.shape[1]} labels, the evaluation {self.n_labels}; pass the same labels"
+                f"a block has {targets.shape[1]} labels, the evaluation has {self.n_labels}; pass the same labels"
             )
         check_probabilities(scores, "BlockEvaluation")
         n = len(targets)
         decisions = scores >= self.thresholds
         self._by_label += Counts.of_decisions(targets, decisions, axis=0)
         self._by_document.append(np.array(Counts.of_decisions(targets, decisions, axis=1), dtype=np.int32))
-        for labels in label_blocks(n, self.n_labels, CACHED):  # by label, because the cells of one label lie together
+        for labels in label_blocks(
+            n, self.n_labels, CACHED
+        ):  # by label, because the cells of one label are adjacent in memory
             width = labels.stop - labels.start
             place = cells(scores[:, labels].T) + np.arange(width)[:, None] * N_CELLS
             for counts, placed in ((self._all, place.ravel()), (self._positives, place[targets[:, labels].T])):

@@ -11,7 +11,7 @@ from afl_helpers.evaluation.validation import FloatArray, MatrixLike, check_inpu
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Bins of the calibration error unless others are asked for.
+#: The default number of bins of the calibration error.
 N_BINS = 15
 
 
@@ -21,7 +21,7 @@ def expected_calibration_errors(
     """Return the expected calibration error of the scores (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
 
     Scores fall into ``n_bins`` bins of equal width, [k / n_bins, (k + 1) / n_bins); a score of 1 falls into the last.
-    The error is the absolute difference of a bin's share of positives and its mean score, averaged over the scores.
+    The error is the absolute difference between a bin's share of positives and its mean score, averaged over the scores.
 
     Args:
         targets, scores: (n_documents, n_labels); scores in [0, 1].
@@ -77,7 +77,7 @@ def calibration_bins(targets: MatrixLike, scores: MatrixLike, n_bins: int = N_BI
 
 
 def brier_scores(targets: MatrixLike, scores: MatrixLike) -> FloatArray:
-    """Return each label's mean squared difference of score and target; their mean is the Brier score of all pairs.
+    """Return each label's mean squared difference between score and target; their mean is the Brier score of all pairs.
 
     Args:
         targets, scores: (n_documents, n_labels); scores in [0, 1].

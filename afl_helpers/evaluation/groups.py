@@ -27,7 +27,7 @@ def frequency_groups(label_counts: ArrayLike, cutoffs: Cutoffs = "rank") -> dict
         ``{"head", "medium", "tail"}``, each (n_labels,) bool; every label is in one of them.
 
     Raises:
-        UsageError: label_counts is not one row, or the cutoffs are neither ``"rank"`` nor two descending counts.
+        UsageError: label_counts is not one-dimensional, or the cutoffs are neither ``"rank"`` nor two descending counts.
 
     Example:
         >>> from afl_helpers.evaluation import frequency_groups

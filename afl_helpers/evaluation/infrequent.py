@@ -1,4 +1,4 @@
-"""Threshold rules for labels with few positives, for which the best threshold on validation is mostly chance."""
+"""Threshold rules for labels with few positives, whose best validation threshold is mostly chance."""
 
 import numpy as np
 
@@ -14,19 +14,19 @@ _FOLDS = 3
 def smoothed_thresholds(data: TuningData) -> FloatArray:
     """Return one threshold per label, chosen for micro plus macro F1 (Lin & Lin, CIKM 2023).
 
-    Labels are visited from the most to the least frequent. For the k-th, every cut of its scores is tried, and the best
-    one maximises ``F1 / k``, its part of the macro F1 of the labels so far, plus the micro F1 of the labels so far. The
-    highest threshold of several is taken. The micro F1 makes a false positive cost something, so a rare label cannot win
-    by predicting many documents for one hit. A label without positives is never predicted.
+    Labels are visited from the most to the least frequent. For the k-th, every cut of its scores is tried. The best
+    cut maximises the sum of ``F1 / k``, which is its part of the macro F1 of the labels so far, and their micro F1. Of
+    several best cuts, the highest threshold is taken. The micro F1 makes a false positive cost something, so a rare
+    label cannot win by predicting many documents for one hit. A label without positives is never predicted.
 
     It follows the variant "micromacro-freq" of the authors' LibMultiLabel, with these differences:
 
     - They train the scorer on three folds of the training data for each label, and average the three thresholds. Here
-      there is one model and one validation part, and no folds.
-    - So the counts of the labels so far and those of the label at hand come from the same documents. In their code the
-      former come from three folds and the latter from one.
-    - Frequency is counted on validation.
-    - If everything is predicted, the threshold is the lowest score; theirs is one floating-point step below.
+      there is one model and one validation split, without folds.
+    - So the counts of the labels so far and those of the label at hand come from the same documents. In their code, the
+      former come from three folds and the latter come from one.
+    - Frequency is counted on the validation documents.
+    - If everything is predicted, the threshold is the lowest score; theirs is one floating-point step below it.
     """
     targets, scores = data.targets, data.scores
     n, n_labels = scores.shape
@@ -47,14 +47,15 @@ def smoothed_thresholds(data: TuningData) -> FloatArray:
 
 
 def fbr_thresholds(data: TuningData) -> FloatArray:
-    """Return one threshold per label by SCutFBR: a label whose F1 stays below a bound, fbr, is not predicted (nearly).
+    """Return one threshold per label by SCutFBR: a label whose F1 stays below a bound, fbr, is hardly ever predicted.
 
-    The threshold of a label is the one with the best F1 if that is better than at 0.5, else 0.5. If the F1 there is not
-    above fbr, the threshold is just above the highest validation score instead (Yang, SIGIR 2001; Fan & Lin 2007).
+    The threshold of a label is the one with the best F1 if that F1 is higher than at 0.5, else 0.5. If the F1 at this
+    threshold is not above fbr, the threshold is just above the highest validation score instead (Yang, SIGIR 2001; Fan &
+    Lin 2007).
 
-    fbr is chosen per label among 0.1, 0.2, ..., 0.8 by cross-validation inside the validation part: thresholds are
+    fbr is chosen per label among 0.1, 0.2, ..., 0.8 by cross-validation within the validation split: thresholds are
     tuned on two of three folds, and the F1 on the third is added up. The folds are the same for all labels and in every
-    call. The largest of several best values is taken, and 0.1 if the F1 is always 0.
+    call. Of several best values the largest is taken; if the F1 is always 0, fbr is 0.1.
 
     Fan & Lin train the scorer anew in each fold, and average thresholds over the folds of a second, inner
     cross-validation. Here one model scores all folds.

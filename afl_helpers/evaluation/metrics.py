@@ -41,14 +41,15 @@ def evaluate(
 
     Args:
         targets, scores: (n_documents, n_labels); scores are usually probabilities.
-        thresholds: one number, (n_labels,), or ``TopK(k)``. Tune them on validation with
+        thresholds: one number, (n_labels,), or ``TopK(k)``. Tune them on validation documents with
             :func:`~afl_helpers.evaluation.tune_thresholds`; :func:`~afl_helpers.evaluation.evaluate_tuned` does both.
         label_counts: (n_labels,) counts on the *training* documents. With them, metrics of labels are also given for
             the head, medium and tail (:func:`~afl_helpers.evaluation.frequency_groups`), with ``_head``, ``_medium`` or
             ``_tail`` appended; a group without labels is left out. The ranking of each document's labels and the
             calibration have no groups.
-        cutoffs: of the groups.
-        zero_division: precision, recall and F1 where their denominator is 0: 0, 1, or NaN to leave them out of means.
+        cutoffs: as in :func:`~afl_helpers.evaluation.frequency_groups`.
+        zero_division: the value of precision, recall and F1 if their denominator is 0: 0, 1, or NaN to leave them out of
+            means.
 
     Returns:
         Name -> value, in [0, 1] except for ``coverage`` and the numbers of labels.
@@ -144,14 +145,15 @@ def evaluate_tuned(
     cutoffs: Cutoffs = "rank",
     zero_division: float = 0.0,
 ) -> dict[str, dict[str, float]]:
-    """Tune thresholds on validation by several rules, and return all metrics on test under each of them.
+    """Tune thresholds on validation documents by several rules, and return all test metrics under each rule.
 
     Args:
         validation, test: (targets, scores) of two disjoint sets of documents, each (n_documents, n_labels).
         label_counts: (n_labels,) counts on the training documents.
         n_documents: number of training documents.
-        rules: names from :data:`~afl_helpers.evaluation.THRESHOLD_RULES`; all of them unless given.
-        gamma: number or (n_labels,) of the focal loss that was trained, for rules on posteriors.
+        rules: names from :data:`~afl_helpers.evaluation.THRESHOLD_RULES`; by default, all of them.
+        gamma: number or (n_labels,), gamma of the focal loss that was trained, for rules on posteriors; None for another
+            loss.
         cutoffs, zero_division: as in :func:`evaluate`.
 
     Returns:
@@ -159,7 +161,7 @@ def evaluate_tuned(
 
     Raises:
         UsageError: an argument is out of range, a count is above n_documents, or validation and test hold the same
-            scores, because thresholds would then be tuned on test.
+            scores, because thresholds would then be tuned on test documents.
 
     Example:
         >>> from afl_helpers.evaluation import evaluate_tuned
@@ -171,9 +173,11 @@ def evaluate_tuned(
     """
     tuning, tested = check_inputs(*validation), check_inputs(*test)
     if tuning[0].shape[1] != tested[0].shape[1]:
-        raise UsageError(f"validation has {tuning[0].shape[1]} labels, test {tested[0].shape[1]}; pass the same labels")
+        raise UsageError(
+            f"validation has {tuning[0].shape[1]} labels, test has {tested[0].shape[1]}; pass the same labels"
+        )
     if tuning[1].shape == tested[1].shape and (tuning[1] == tested[1]).all():
-        raise UsageError("validation and test hold the same scores; tune on documents that are not in test")
+        raise UsageError("validation and test hold the same scores; tune on documents that are not test documents")
     counts = check_counts(check_label_counts(label_counts, tuning[0].shape[1]), n_documents)
     thresholds = fit_thresholds(*tuning, counts / n_documents, rules, gamma)
     return evaluate_rules(*tested, thresholds, counts, cutoffs, zero_division)
@@ -254,7 +258,7 @@ def label_table(
 
     Args:
         targets, scores, thresholds, zero_division: as in :func:`evaluate`.
-        label_names: n_labels names; the labels' positions unless given.
+        label_names: n_labels names; by default, the labels' positions.
         label_counts: (n_labels,) counts on the *training* documents.
 
     Returns:

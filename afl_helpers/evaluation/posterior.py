@@ -7,7 +7,7 @@ Charoenphakdee et al. (CVPR 2021) solve this for eta. For two classes, with ``sp
     logit(eta) = (gamma - 1) z + log(exp(z) + gamma sp(z)) - log(exp(-z) + gamma sp(-z))
 
 The map never decreases, also in floating point: a logit is first rounded to 46 significant bits, so that neighbours are
-further apart than the errors of the functions that follow. This costs a relative error of at most 1.5e-14 in
+further apart than the errors of the functions applied after it. This costs a relative error of at most 1.5e-14 in
 the logit. The map is odd, so only ``|z|`` is computed.
 """
 
@@ -26,14 +26,14 @@ _LOG2 = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 
 
 def posterior_scores(scores: MatrixLike, gamma: ArrayLike) -> FloatArray:
-    """Return the probabilities that the scores of a focal loss stand for (Charoenphakdee et al., CVPR 2021).
+    """Return the probabilities implied by the scores of a focal loss (Charoenphakdee et al., CVPR 2021).
 
-    The map holds for the best scores under focal loss with one gamma for positives and negatives and no weight for one
-    of the signs alone: not for asymmetric losses. A weight per label on both signs changes nothing.
+    The map holds for the scores that minimise a focal loss with the same gamma and the same weight for positives and
+    negatives. It does not hold for asymmetric losses. A weight per label on both signs changes nothing.
 
     Args:
         scores: (..., n_labels) in [0, 1], such as sigmoid(logits).
-        gamma: number or (n_labels,), at least 0; 0 returns the scores as they are.
+        gamma: number or (n_labels,), at least 0; 0 returns the scores unchanged.
 
     Returns:
         The shape of ``scores``, in [0, 1]. A larger score never gets a smaller probability. Probabilities below 1e-307
@@ -59,13 +59,13 @@ def posterior_scores(scores: MatrixLike, gamma: ArrayLike) -> FloatArray:
 
 
 def posterior_logits(logits: MatrixLike, gamma: ArrayLike) -> FloatArray:
-    """Return the log odds of the probabilities that the logits of a focal loss stand for.
+    """Return the log odds of the probabilities implied by the logits of a focal loss.
 
     It is :func:`posterior_scores` before the sigmoid, for logits of any size.
 
     Args:
         logits: (..., n_labels).
-        gamma: number or (n_labels,), at least 0; 0 returns the logits as they are.
+        gamma: number or (n_labels,), at least 0; 0 returns the logits unchanged.
 
     Returns:
         The shape of ``logits``. A larger logit never gets smaller log odds.
@@ -84,7 +84,7 @@ def posterior_logits(logits: MatrixLike, gamma: ArrayLike) -> FloatArray:
 
 
 def best_constant_logit(rate: ArrayLike, gamma: ArrayLike) -> FloatArray:
-    """Return the logit that minimises the expected focal loss of a label if all documents get the same one.
+    """Return the logit that minimises the expected focal loss of a label if all documents get the same logit.
 
     It is the inverse of :func:`posterior_logits` at the log odds of the rate.
 
@@ -122,13 +122,13 @@ def best_constant_logit(rate: ArrayLike, gamma: ArrayLike) -> FloatArray:
 
 
 def best_constant_score(rate: ArrayLike, gamma: ArrayLike) -> FloatArray:
-    """Return the score that minimises the expected focal loss of a label if all documents get the same one.
+    """Return the score that minimises the expected focal loss of a label if all documents get the same score.
 
     Args:
         rate, gamma: as in :func:`best_constant_logit`.
 
     Returns:
-        The shape of ``rate``: the rate itself at gamma 0, and nearer to one half the larger gamma is.
+        The shape of ``rate``: the rate itself at gamma 0; the larger gamma is, the nearer the score is to one half.
 
     Example:
         >>> from afl_helpers.evaluation import best_constant_score, posterior_scores
@@ -162,7 +162,7 @@ def lowest_scores_at(posterior_logit: float, gamma: FloatArray) -> FloatArray:
 
 
 def check_gamma(gamma: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
-    """Return gamma as float64, one number or one per label, where labels are the last axis of ``shape``."""
+    """Return gamma as float64, one number or one per label; labels are the last axis of ``shape``."""
     values = np.asarray(dense(gamma), dtype=np.float64)
     if values.shape not in ((), shape[-1:]):
         n_labels = f"; the last axis has {shape[-1]} labels" if shape else ""
@@ -199,7 +199,7 @@ def _distance(scores: FloatArray) -> FloatArray:
     """
     mantissa, exponent = np.frexp(np.minimum(scores, 1 - scores))
     mantissa = _rounded_mantissa(mantissa)
-    with np.errstate(divide="ignore"):  # scores of 0 and 1 lie infinitely far out
+    with np.errstate(divide="ignore"):  # scores of 0 and 1 have infinite log odds
         log = exponent * _LOG2[0] + (np.log(mantissa) + exponent * _LOG2[1])
     return np.maximum(np.log1p(-np.ldexp(mantissa, exponent)) - log, 0.0)
 

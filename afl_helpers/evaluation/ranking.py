@@ -1,6 +1,6 @@
-"""Metrics of an order: ROC AUC and average precision per label, and how well each document's labels are ranked.
+"""Metrics of a ranking: ROC AUC and average precision per label, and how well each document's labels are ranked.
 
-The cost is n log n in documents and linear in labels, which are sorted block by block.
+The cost grows as n log n with documents and linearly with labels, which are sorted block by block.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from afl_helpers.evaluation.validation import BoolArray, FloatArray, MatrixLike,
 
 
 def roc_auc_per_label(targets: MatrixLike, scores: MatrixLike) -> FloatArray:
-    """Return the ROC AUC of each label: how often a positive scores above a negative; a tie counts half.
+    """Return the ROC AUC of each label: the share of (positive, negative) pairs in the right order; ties count half.
 
     Args:
         targets, scores: (n_documents, n_labels).
@@ -41,7 +41,7 @@ def roc_auc_per_label(targets: MatrixLike, scores: MatrixLike) -> FloatArray:
 def average_precision_per_label(targets: MatrixLike, scores: MatrixLike) -> FloatArray:
     """Return the average precision of each label: the precision at each of its positives, averaged.
 
-    Documents with the same score are taken together.
+    Documents with the same score form one step.
 
     Args:
         targets, scores: (n_documents, n_labels).
@@ -73,7 +73,7 @@ def ranking_metrics(targets: MatrixLike, scores: MatrixLike, ks: Sequence[int] =
         ks: values of k for precision at k; one above n_labels is left out.
 
     Returns:
-        ``coverage``: the number of labels down to a document's last true one; 0 without labels.
+        ``coverage``: how many of the highest labels include all true labels of a document; 0 if it has none.
         ``label_ranking_average_precision``: 1 for a document without labels. Both as in scikit-learn.
         ``precision_at_k``: the share of the k highest labels that are true; the first label wins a tie.
 

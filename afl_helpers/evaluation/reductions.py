@@ -7,19 +7,19 @@ from numpy.typing import ArrayLike
 
 from afl_helpers.evaluation.validation import FloatArray
 
-#: Elements per block of labels. It bounds the memory that sorting needs beside targets and scores.
+#: Elements per block of labels. It bounds the memory that sorting needs in addition to targets and scores.
 BLOCK = 2**23
 
 
 def label_blocks(n_documents: int, n_labels: int, size: int | None = None) -> Iterator[slice]:
-    """Yield slices of labels with about ``size`` elements each, :data:`BLOCK` unless given."""
+    """Yield slices of labels with about ``size`` elements each; by default, :data:`BLOCK`."""
     step = max(1, (size or BLOCK) // n_documents)
     for start in range(0, n_labels, step):
         yield slice(start, min(start + step, n_labels))
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike, missing: float = 0.0) -> FloatArray:
-    """Divide elementwise; the result is ``missing`` where the denominator is 0."""
+    """Divide elementwise; a quotient is ``missing`` if its denominator is 0."""
     numerator, denominator = np.asarray(numerator, float), np.asarray(denominator, float)
     out = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), float(missing))
     np.divide(numerator, denominator, out=out, where=denominator != 0)

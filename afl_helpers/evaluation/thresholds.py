@@ -1,7 +1,7 @@
-"""Thresholds: from scores to decisions, by rules that are tuned on validation.
+"""Thresholds: from scores to decisions, by rules that are tuned on validation documents.
 
-:data:`THRESHOLD_RULES` is the one table of rules. A new rule is one entry there: its name in result files, its words
-for tables and plots, and a function of a :class:`~afl_helpers.evaluation.tuning.TuningData`.
+:data:`THRESHOLD_RULES` is the one table of rules. A new rule is one entry there: its name in result files, its titles,
+and a function of a :class:`~afl_helpers.evaluation.tuning.TuningData`.
 """
 
 from collections.abc import Callable, Iterable
@@ -60,13 +60,13 @@ def binarize(scores: MatrixLike, thresholds: ArrayLike | TopK) -> BoolArray:
 
 @dataclass(frozen=True)
 class ThresholdRule:
-    """A way to choose thresholds, and the words for it.
+    """A way to choose thresholds, and its titles.
 
     Args:
         name: key in result files and in :data:`THRESHOLD_RULES`. A rule that learns from validation begins with
-            ``tuned_``; the rest of the name is what :func:`tune_thresholds` calls it.
-        title: words for a table.
-        short_title: words for the axis or legend of a plot.
+            ``tuned_``; :func:`tune_thresholds` takes the rest of the name.
+        title: long words, for the model card.
+        short_title: short words, for the tables and plots of the book.
         tuned_for: what the thresholds are tuned for, in words; None for a rule that is not tuned.
         choose: the thresholds for a :class:`~afl_helpers.evaluation.tuning.TuningData`.
 
@@ -87,7 +87,7 @@ class ThresholdRule:
 
     @property
     def tuned(self) -> bool:
-        """Whether the thresholds depend on validation."""
+        """Whether the thresholds depend on validation documents."""
         return self.tuned_for is not None
 
     def fit(
@@ -101,7 +101,7 @@ class ThresholdRule:
         return self.choose(TuningData(*check_inputs(targets, scores), label_rates, gamma))
 
 
-#: Every threshold rule by its name in result files. Training reports each run under all of them.
+#: Every threshold rule by its name in result files. Training reports the metrics of each run under all of them.
 THRESHOLD_RULES: dict[str, ThresholdRule] = {
     rule.name: rule
     for rule in (
@@ -163,7 +163,7 @@ THRESHOLD_RULES: dict[str, ThresholdRule] = {
         ),
         ThresholdRule(
             "tuned_fbr",
-            title="one threshold per label, high where its F1 on validation is low (SCutFBR)",
+            title="one threshold per label, high if its validation F1 is low (SCutFBR)",
             short_title="per label, SCutFBR",
             tuned_for="the F1 of each label",
             choose=fbr_thresholds,
@@ -197,41 +197,43 @@ def tune_thresholds(
         rule: a name from :data:`THRESHOLD_RULES` without ``tuned_``.
 
             - ``"common"``: the one threshold with the highest ``metric``; ``"common_macro"``: with the highest macro F1.
-            - ``"common_posterior"``, ``"common_macro_posterior"``: the same on the probabilities that the scores of a
-              focal loss stand for (:func:`~afl_helpers.evaluation.posterior_scores`). The result is for the scores as
-              they are: one threshold per label, or one for all if all labels have the same gamma.
-            - ``"per_label"``: each label's own best F1, drawn towards the common threshold on the logit scale: a label
-              with ``shrinkage`` positives lies half-way, one without any takes the common threshold.
-            - ``"smoothed"``: one per label for micro plus macro F1 (Lin & Lin, CIKM 2023); see
-              :func:`~afl_helpers.evaluation.infrequent.smoothed_thresholds` for what differs from their code.
-            - ``"fbr"``: each label's own best F1, and a threshold above all scores for a label whose F1 stays low
+            - ``"common_posterior"``, ``"common_macro_posterior"``: the same on the probabilities implied by the scores of
+              a focal loss (:func:`~afl_helpers.evaluation.posterior_scores`). The returned thresholds apply to the
+              original, unmapped scores: one per label, or one for all if all labels have the same gamma.
+            - ``"per_label"``: each label's own F1-optimal threshold, drawn towards the common threshold on the logit
+              scale. A label with ``shrinkage`` positives gets the midpoint of the two, a label without positives gets
+              the common threshold.
+            - ``"smoothed"``: one per label for micro plus macro F1 (Lin & Lin, CIKM 2023);
+              :func:`~afl_helpers.evaluation.infrequent.smoothed_thresholds` lists the differences from their code.
+            - ``"fbr"``: each label's own F1-optimal threshold, or one above all scores if the label's F1 stays low
               (SCutFBR, Yang, SIGIR 2001); see :func:`~afl_helpers.evaluation.infrequent.fbr_thresholds`.
             - ``"proportional"``: each label is predicted as often as it occurs in training (PCut, Yang, SIGIR 2001); the
-              targets are not used. Where tied scores do not allow that, the nearer of the two possible numbers is
-              taken, the smaller of two equally near. A label that should be predicted less than half a time never is.
+              targets are not used. If ties make that number impossible, the nearest possible number is used (the
+              smaller if two are equally near). A label whose expected number of predictions rounds to 0 is never
+              predicted.
             - ``"top_k"``: see :func:`~afl_helpers.evaluation.tune_top_k`.
         metric: ``"f1_micro"`` or ``"f1_macro"``, for a common threshold and for top k.
-        shrinkage: for ``"per_label"``, the number of positives that weighs as much as the common threshold; 0 for none:
-            each label then has its best F1.
+        shrinkage: for ``"per_label"``, how many positives a label needs for its own threshold to weigh as much as the
+            common one; 0 turns shrinkage off, so that each label gets its F1-optimal threshold.
         label_rates: (n_labels,) share of training documents with each label; only ``"proportional"`` needs it.
-        gamma: number or (n_labels,) of the focal loss that was trained, for posteriors; None for another loss, whose
-            scores are taken as they are.
+        gamma: number or (n_labels,), gamma of the focal loss that was trained, for rules on posteriors; None for another
+            loss, whose scores are not mapped.
 
     Returns:
-        A float, or (n_labels,) float64, or a ``TopK``. A threshold lies half-way between the two scores that it separates
-        (before shrinkage; for posteriors, half-way between log odds). It is the lowest score if nothing is cut off, and
-        just above the highest if nothing is predicted.
+        A float, or (n_labels,) float64, or a ``TopK``. A threshold is half-way between the two scores that it separates
+        (before shrinkage; on posteriors, half-way between their log odds). It is the lowest score if nothing is cut off,
+        and just above the highest if nothing is predicted.
 
     Raises:
-        UsageError: unknown rule or metric; scores outside [0, 1] where they must not be; rates missing or outside [0, 1];
-            negative shrinkage; gamma negative or not one per label.
+        UsageError: unknown rule or metric; scores outside [0, 1] under a rule that needs probabilities; rates missing or
+            outside [0, 1]; negative shrinkage; gamma negative or not one per label.
 
     Example:
         >>> from afl_helpers.evaluation import binarize, tune_thresholds
         >>> targets = [[1, 0], [1, 0], [0, 1], [0, 0]]
         >>> scores = [[0.9, 0.2], [0.6, 0.1], [0.4, 0.3], [0.1, 0.0]]
         >>> thresholds = tune_thresholds(targets, scores, "proportional", label_rates=[0.5, 0.25])
-        >>> thresholds.tolist(), binarize(scores, thresholds).mean(0).tolist()  # predicted as often as its rate
+        >>> thresholds.tolist(), binarize(scores, thresholds).mean(0).tolist()  # each label as often as its rate
         ([0.5, 0.25], [0.5, 0.25])
     """
     rules = {name.removeprefix("tuned_"): known for name, known in THRESHOLD_RULES.items() if known.tuned}
@@ -255,7 +257,7 @@ def fit_thresholds(
     Args:
         targets, scores: (n_documents, n_labels).
         label_rates: (n_labels,) share of training documents with each label.
-        rules: names from :data:`THRESHOLD_RULES`; all of them unless given.
+        rules: names from :data:`THRESHOLD_RULES`; by default, all of them.
         gamma: as in :func:`tune_thresholds`.
 
     Returns:

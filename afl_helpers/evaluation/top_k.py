@@ -1,4 +1,4 @@
-"""Top k: the decision rule that gives every document the same number of labels, and so has no threshold."""
+"""Top k: the decision rule that gives every document the same number of labels and so needs no threshold."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from afl_helpers.evaluation.validation import MatrixLike, check_inputs
 class TopK:
     """Predict the k labels with the highest scores of each document; the first label wins a tie.
 
-    Pass it where a function takes ``thresholds``.
+    Functions accept it as ``thresholds``.
 
     Args:
-        k: number of labels per document; where there are fewer labels, all of them.
+        k: number of labels per document; if there are fewer labels, all of them are predicted.
 
     Raises:
         UsageError: k is not a whole number of at least 0.
@@ -35,7 +35,7 @@ class TopK:
 
 
 def tune_top_k(targets: MatrixLike, scores: MatrixLike, metric: str = "f1_micro") -> TopK:
-    """Return the k with the best F1 on *validation*; the smallest of several.
+    """Return the k with the best F1 on *validation* documents; of several best values, the smallest.
 
     Args:
         targets, scores: (n_documents, n_labels).

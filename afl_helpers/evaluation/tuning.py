@@ -1,4 +1,4 @@
-"""How the threshold rules choose their thresholds on validation; those for infrequent labels are in ``infrequent``."""
+"""How the threshold rules choose thresholds on validation documents; rules for infrequent labels are in ``infrequent``."""
 
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -19,7 +19,7 @@ Thresholds: TypeAlias = float | FloatArray | TopK
 
 @dataclass(frozen=True)
 class TuningData:
-    """What a rule may use to choose thresholds; it takes what it needs.
+    """What a rule may use to choose thresholds; each rule takes what it needs.
 
     Attributes:
         targets, scores: (n_documents, n_labels) of the validation documents, checked.
@@ -48,11 +48,12 @@ def common_macro_threshold(data: TuningData) -> float:
 
 
 def common_posterior_thresholds(data: TuningData) -> float | FloatArray:
-    """Return the thresholds on scores that are one threshold on posteriors, the one with the highest ``data.metric``.
+    """Return, as thresholds on scores, the one threshold on posteriors with the highest ``data.metric``.
 
-    One posterior is another score for each gamma: the result has one threshold per label, and the decisions are exactly
-    those of the common threshold on the mapped scores. A threshold lies half-way between log odds. With one gamma for
-    all labels, or none, the map keeps the order of all scores, and the result is :func:`common_threshold`.
+    The same posterior corresponds to a different score for each gamma, so the result has one threshold per label, and
+    the decisions are exactly those of the common threshold on the mapped scores. A threshold is half-way between log
+    odds. With one gamma for all labels, or none, the map keeps the order of all scores, and the result is that of
+    :func:`common_threshold`.
     """
     n_labels = data.scores.shape[1]
     gamma = check_gamma(0.0 if data.gamma is None else data.gamma, (n_labels,))
@@ -80,7 +81,7 @@ def label_thresholds(data: TuningData) -> FloatArray:
     weight = ratio(positives, positives + data.shrinkage)
     own_logit, common_logit = (logit(np.clip(value, 1e-12, 1 - 1e-12)) for value in (own, common))
     drawn = expit(weight * own_logit + (1 - weight) * common_logit)
-    # The way through logits rounds, and a threshold that should be a score may come out above it.
+    # Converting to logits and back rounds, so a threshold that should equal a score may come out above it.
     drawn = np.where((weight == 1) | (own == common), own, drawn)
     return np.where(positives == 0, common, drawn)
 
@@ -105,7 +106,7 @@ def top_k(data: TuningData) -> TopK:
 
 
 def best_label_cuts(targets: BoolArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the threshold with the highest F1 of each label, and that F1, (n_labels,) each; the highest of several."""
+    """Return each label's threshold with the highest F1 (of several, the highest), and that F1, (n_labels,) each."""
     n_labels = scores.shape[1]
     thresholds, best = np.empty(n_labels), np.empty(n_labels)
     for labels in label_blocks(*scores.shape):
@@ -121,7 +122,7 @@ def best_label_cuts(targets: BoolArray, scores: FloatArray) -> tuple[FloatArray,
 def threshold_of_cut(ranked: FloatArray, n_predicted: int) -> float:
     """Return a threshold that keeps the first ``n_predicted`` of descending scores.
 
-    It lies half-way to the next score. It is just above the highest score if none is kept, and the lowest if all are.
+    It is half-way to the next score. It is just above the highest score if none is kept, and the lowest if all are.
     """
     if n_predicted == 0:
         return float(np.nextafter(ranked[0], np.inf))
@@ -130,7 +131,7 @@ def threshold_of_cut(ranked: FloatArray, n_predicted: int) -> float:
         return last
     following = float(ranked[n_predicted])
     middle = (last + following) / 2
-    # Between neighbouring, infinite or huge numbers there is no half-way.
+    # Neighbouring, infinite or huge numbers have no midpoint.
     return middle if following < middle <= last else last
 
 
@@ -164,12 +165,12 @@ def _f1_by_cut(hits: BoolArray) -> FloatArray:
 
 
 def _separates(ranked: FloatArray) -> BoolArray:
-    """Return whether a cut after each of the descending scores lies between two different ones, along axis 0."""
+    """Return whether a cut after each of the descending scores separates two different scores, along axis 0."""
     return np.concatenate([ranked[:-1] != ranked[1:], np.ones_like(ranked[:1], dtype=bool)])
 
 
 def _nearest_cut(ranked: FloatArray, wanted: int) -> int:
-    """Return the number of predictions nearest to ``wanted`` that a threshold can make; the smaller of two."""
+    """Return the number of predictions nearest to ``wanted`` that a threshold can make; of two, the smaller."""
     if wanted in (0, len(ranked)) or ranked[wanted - 1] != ranked[wanted]:
         return wanted
     tied = ranked[wanted]

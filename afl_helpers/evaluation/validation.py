@@ -38,7 +38,7 @@ def check_targets(targets: MatrixLike) -> BoolArray:
         row, label = np.argwhere(wrong)[0]
         raise UsageError(
             f"targets hold {values[row, label]} at row {row}, label {label}: a value other than 0 and 1; "
-            "pass 1 where the document has the label, else 0"
+            "pass 1 if the document has the label, else 0"
         )
     return values.astype(bool)
 
@@ -62,14 +62,14 @@ def check_inputs(targets: MatrixLike, scores: MatrixLike) -> tuple[BoolArray, Fl
 
 
 def are_probabilities(scores: FloatArray) -> bool:
-    """Return whether every score lies in [0, 1]."""
+    """Return whether every score is in [0, 1]."""
     return bool(scores.min() >= 0 and scores.max() <= 1)
 
 
 def check_probabilities(scores: FloatArray, purpose: str) -> None:
     """Refuse scores outside [0, 1]; ``purpose`` says what needs probabilities."""
     if not are_probabilities(scores):
-        raise UsageError(f"scores lie outside [0, 1]; {purpose} needs probabilities, pass sigmoid(logits)")
+        raise UsageError(f"scores are outside [0, 1]; {purpose} needs probabilities, so pass sigmoid(logits)")
 
 
 def check_thresholds(thresholds: ArrayLike, n_labels: int) -> FloatArray:
@@ -86,7 +86,7 @@ def check_label_counts(label_counts: ArrayLike, n_labels: int) -> NDArray[Any]:
     """Return the training counts of the labels, (n_labels,), in their own dtype.
 
     :func:`afl_helpers.gamma.check_counts` also compares them with the number of training documents, which most metrics
-    are not told.
+    do not receive.
     """
     counts = dense(label_counts)
     if counts.shape != (n_labels,):
@@ -104,5 +104,7 @@ def check_label_names(label_names: Sequence[str] | None, n_labels: int) -> Seque
     if label_names is None:
         return range(n_labels)
     if len(label_names) != n_labels:
-        raise UsageError(f"label_names has {len(label_names)} names, scores have {n_labels} labels; pass one each")
+        raise UsageError(
+            f"label_names has {len(label_names)} names, scores have {n_labels} labels; pass one name per label"
+        )
     return label_names

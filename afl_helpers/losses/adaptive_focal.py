@@ -33,12 +33,12 @@ ALPHAS = ("inverse_frequency", "effective_number")
 class AdaptiveFocalLoss(MultiLabelLoss):
     """Adaptive focal loss, Eq. 3: ``-alpha_c (1 - p_t)^gamma_c log p_t`` with a gamma per class.
 
-    The first batch gives one warning if a gamma is so large that the gradient of its class vanishes.
+    Warn once, at the first batch, if a gamma is so large that the gradient of its class vanishes.
 
     Args:
         gamma: number or (n_labels,), at least 0; usually from :func:`afl_helpers.gamma.class_gamma`.
-        alpha: number or (n_labels,) in [0, 1], Eq. 3's weight of a class: it multiplies positives and negatives alike.
-            The paper leaves it unstated; None is 1.
+        alpha: number or (n_labels,) in [0, 1], the weight of a class in Eq. 3: it multiplies positives and negatives
+            alike. The paper does not state it; None is 1.
         gamma_negative: number or (n_labels,), gamma of the negatives alone; None uses ``gamma`` for both, as in Eq. 3.
         rescale_by: the base gamma with which Equalized Focal Loss (Li et al., CVPR 2022) makes up for the loss that a
             larger gamma takes away: the loss is multiplied by ``gamma / rescale_by``. None, as in Eq. 3, does not.
@@ -187,8 +187,8 @@ def flsd_loss(
     """Compute the focal loss whose gamma depends on the sample (FLSD-53 of Mukhoti et al., NeurIPS 2020, section 5).
 
     gamma is ``gammas[0]`` if p_t is below ``limits[0]``, ``gammas[1]`` up to ``limits[1]``, and ``gamma`` above; it is
-    not differentiated. The loss jumps where gamma falls, so it is not monotone. The authors use a softmax; one sigmoid
-    per label is our adaptation. :class:`SampleDependentFocalLoss` describes the parameters.
+    not differentiated. The loss jumps whenever gamma falls, so it is not monotone. The authors use a softmax; one
+    sigmoid per label is our adaptation. :class:`SampleDependentFocalLoss` describes the parameters.
 
     Example:
         >>> import torch
@@ -288,7 +288,7 @@ ENTRIES = {
         r" \gamma(p_t) = 5 \;(p_t < 0.2),\; 3 \;(p_t < 0.5),\; \gamma",
         reference="mukhoti2020calibrating",
         fidelity="the authors' code, which has a softmax; one sigmoid per label is ours",
-        when="For calibration. The loss jumps where gamma changes: at p_t = 0.2 a better score costs more.",
+        when="For calibration. The loss jumps when gamma changes: at p_t = 0.2, a better score costs more.",
         build=SampleDependentFocalLoss,
         parameters={
             "gamma": "number, at least 0: gamma of elements with p_t above both limits.",

@@ -30,8 +30,8 @@ def _log_one_minus_exp(d: Tensor) -> Tensor:
 class ShiftedProbability:
     """The shifted probability ``p_m = max(p - margin, 0)`` of a negative, ``q_m = 1 - p_m``, and their logarithms.
 
-    ``p - margin`` cancels where p is near the margin, so it is computed as ``p (1 - margin) (1 - exp(-d))`` with d the
-    distance of the logit from that of the margin.
+    ``p - margin`` loses digits if p is near the margin, so it is computed as ``p (1 - margin) (1 - exp(-d))``, where
+    d is the distance of the logit from that of the margin.
     """
 
     inside: Tensor | None
@@ -44,7 +44,7 @@ class ShiftedProbability:
             return
         cut = math.log(margin / (1 - margin))
         coarse = torch.tensor(cut, dtype=torch.float32).item()
-        distance = (logits - coarse) - (cut - coarse)  # in two steps: the first is exact where it matters
+        distance = (logits - coarse) - (cut - coarse)  # in two steps: the first is exact if the logit is near the cut
         self.inside = distance > 1e-30
         log_p_m = _log_one_minus_exp(torch.where(self.inside, distance, 1.0)) + logsigmoid(logits) + math.log1p(-margin)
         p_m, q_m = torch.exp(log_p_m), torch.sigmoid(-logits) + margin

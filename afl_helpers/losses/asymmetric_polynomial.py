@@ -12,7 +12,7 @@ from afl_helpers.losses.base import LossInfo, PerClass, cast_like, check_inputs,
 def _polynomial_positive(logits: Tensor, epsilon_1: float, epsilon_2: float) -> Tensor:
     """Return ``-(log p + epsilon_1 q + epsilon_2/2 q^2)`` with q = 1 - p.
 
-    At epsilon_1 = 1 the terms in q cancel, so ``-log p - q`` is computed from its series where q is small.
+    At epsilon_1 = 1 the terms in q cancel, so ``-log p - q`` is computed from its series if q is small.
     """
     q = torch.sigmoid(-logits)
     small = q < 0.05

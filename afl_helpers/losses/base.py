@@ -1,6 +1,6 @@
-"""What all losses share: the module they derive from, the reduction, all checks, and the form of a registry entry.
+"""What all losses share: the base module, the reduction, all checks, and the form of a registry entry.
 
-Longer than 300 lines, so that each rule about an argument stands here and nowhere else.
+This module exceeds 300 lines because every check on an argument is kept here, in one place.
 """
 
 import inspect
@@ -30,8 +30,8 @@ def reduce_loss(elements: Tensor, reduction: str = "mean", mask: Tensor | None =
         elements: (batch, n_labels).
         reduction: ``"mean"`` over the elements that the mask keeps; ``"sum"``; ``"sum_over_classes"``: sum over the
             labels and mean over the documents (Eq. 3, averaged over the batch); ``"none"``: no reduction.
-        mask: (batch, n_labels), False or 0 for an element that does not count. It adds neither loss nor gradient. A
-            mean over no elements is 0.
+        mask: (batch, n_labels), False or 0 for an element that does not count. Such an element adds neither loss nor
+            gradient. A mean over no elements is 0.
 
     Returns:
         A scalar, or (batch, n_labels) if ``reduction`` is ``"none"``.
@@ -76,7 +76,7 @@ class MultiLabelLoss(nn.Module):
     - The result is a scalar, or (batch, n_labels) if the reduction is ``"none"``. It is float64 if the logits are, else
       float32: in float16 a sum over some thousand elements would overflow.
     - Loss and gradient are computed in log space without clamps, so they are finite and have the right sign for every
-      logit and every gamma of at least 0, as long as their product stays within float32.
+      logit and every gamma of at least 0, provided that gamma times the logit fits in float32.
     - Errors are a ``UsageError``: shapes that do not fit, integer logits, an unknown reduction, a parameter out of its
       range or of another shape, invalid counts, or a target outside [0, 1]. The last is checked on a CPU only, and
       not while a graph is compiled or traced.
@@ -109,17 +109,17 @@ class MultiLabelLoss(nn.Module):
     def forward(
         self, logits: Tensor, targets: Tensor, mask: Tensor | None = None, reduction: str | None = None
     ) -> Tensor:
-        """Return the reduced loss; a ``reduction`` of None is the loss's own."""
+        """Return the reduced loss; ``reduction=None`` uses the loss's default."""
         return self.compute(logits, targets, mask, reduction or self.reduction)
 
     def for_trainer(self) -> Callable[..., Tensor]:
         """Return this loss as ``compute_loss_func`` of a transformers ``Trainer``.
 
-        With such a function, Trainer does not divide by the number of accumulation steps, and it multiplies by the
-        number of processes. It passes ``num_items_in_batch``, the number of label entries in the whole batch over all
-        steps and processes. Dividing by it gives the same gradient however the batch is split. This holds for Trainer's
-        default, ``average_tokens_across_devices=True``. A label of -100 does not mean "unknown" here: call the loss
-        with a mask instead.
+        When given ``compute_loss_func``, Trainer no longer divides the loss by the number of accumulation steps, but
+        does multiply it by the number of processes. It passes ``num_items_in_batch``, the number of label entries in the
+        whole batch over all steps and processes. Dividing by it gives the same gradient however the batch is split.
+        This holds for Trainer's default, ``average_tokens_across_devices=True``. A label of -100 does not mean
+        "unknown" here: call the loss with a mask instead.
 
         Returns:
             A function of (outputs, labels, num_items_in_batch) to a scalar; labels are (batch, n_labels).
@@ -204,14 +204,15 @@ class LossInfo:
         equation: the loss of one label, in LaTeX.
         reference: key in the bibliography.
         fidelity: how close this loss is to its source.
-        when: when to use it, and what to be careful of.
+        when: when to use it, and what to watch out for.
         build: returns the module; takes ``label_counts`` and ``n_documents`` first if ``needs_counts``.
         parameters: name of each parameter that the loss takes -> its meaning, in the words of the docstring of
             ``build``; ``reduction`` is added.
-        needs_counts: the loss depends on class frequency.
-        monotone: the loss of a positive never rises with its logit, and that of a negative never falls.
-        soft_targets: takes targets between 0 and 1, as mixtures of the two costs.
-        differentiated: the gradient is that of the value; False if a focusing weight is held constant.
+        needs_counts: whether the loss depends on class frequency.
+        monotone: whether the loss of a positive never rises with its logit, and that of a negative never falls.
+        soft_targets: whether the loss takes targets between 0 and 1, as mixtures of the two costs.
+        differentiated: whether the gradient is the true derivative of the loss; False if a focusing weight is treated
+            as a constant.
         reduces_to_bce: parameters with which the loss is binary cross-entropy, or None.
 
     Example:
@@ -251,7 +252,10 @@ class LossInfo:
 
 
 def in_trace() -> bool:
-    """Return whether the code is being compiled, exported, traced or vmapped: it must then not depend on values."""
+    """Return whether the code is being compiled, exported, traced or vmapped.
+
+    In that case control flow must not depend on tensor values.
+    """
     tracing = torch.jit.is_tracing()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return torch.compiler.is_compiling() or tracing or torch._C._are_functorch_transforms_active()  # vmap
 
@@ -263,11 +267,9 @@ def check_reduction(reduction: str) -> None:
 
 
 def check_shape(name: str, tensor: Tensor, logits: Tensor) -> None:
-    """Raise an error unless ``tensor`` has the shape of the logits: broadcasting would be a mistake here."""
+    """Raise an error unless ``tensor`` has the shape of the logits; broadcasting would hide a mistake."""
     if not isinstance(tensor, Tensor):
-        raise UsageError(
-            f"{name} are of type {type(tensor).__name__}; pass a torch tensor, as torch.as_tensor makes one"
-        )
+        raise UsageError(f"{name} must be a torch tensor, not {type(tensor).__name__}; convert with torch.as_tensor")
     if tensor.shape != logits.shape:
         raise UsageError(
             f"{name} has shape {tuple(tensor.shape)}, logits have {tuple(logits.shape)}; both must be (batch, n_labels)"
@@ -310,7 +312,7 @@ def check_target_range(targets: Tensor) -> None:
     low, high = (value.item() for value in targets.aminmax())
     if not (low >= 0 and high <= 1):  # a NaN fails both
         wrong = high if low >= 0 else low
-        raise UsageError(f"targets hold {wrong:g}; pass values in [0, 1], and a mask for the unknown ones")
+        raise UsageError(f"targets hold {wrong:g}; pass values in [0, 1], and mask unknown targets")
 
 
 def check_hard_targets(targets: Tensor, loss: str) -> None:
@@ -320,15 +322,14 @@ def check_hard_targets(targets: Tensor, loss: str) -> None:
     soft = (targets != 0) & (targets != 1)
     if soft.any():
         raise UsageError(
-            f"targets hold {targets[soft][0].item():g}; {loss} takes targets of 0 and 1 only, and a mask for the"
-            " unknown ones"
+            f"targets hold {targets[soft][0].item():g}; {loss} takes only targets of 0 and 1; mask unknown targets"
         )
 
 
 def check_inputs(
     logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str, **per_class: PerClass | None
 ) -> tuple[Tensor, Tensor]:
-    """Check dtype and shapes; return logits and targets, both 0 where masked: a masked NaN reaches no gradient."""
+    """Check dtype and shapes; return logits and targets, both 0 if masked, so that a masked NaN reaches no gradient."""
     if not logits.is_floating_point() or logits.ndim == 0:
         raise UsageError(
             f"logits are {logits.dtype} of shape {tuple(logits.shape)}; pass floating-point logits (batch, n_labels)"
@@ -369,7 +370,7 @@ def mix(targets: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
 def clip_counts(label_counts: ArrayLike, n_documents: int) -> NDArray[np.float64]:
     """Return the counts, clipped so that weights, log odds and inverse frequencies are finite.
 
-    A label without documents counts as if it had one, a label on every document as if one document lacked it.
+    A label without documents counts as if it had one; a label on every document counts as if one document lacked it.
 
     Args:
         label_counts: (n_labels,) number of training documents with each label.

@@ -1,6 +1,6 @@
 """Focal loss and its gradient on a CPU in one pass, block by block, in memory that stays in the cache.
 
-Autograd's way through the plain formula writes about twenty intermediate tensors of the size of the logits. Here each
+With the plain formula, autograd writes about twenty intermediate tensors of the size of the logits. Here each
 block of rows goes through all steps while it is in the cache, and only the gradient is written. The plain formula of
 the same function is in :mod:`afl_helpers.losses.focal`.
 """
@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 from afl_helpers.losses.base import PerClass, check_target_range, in_trace
 
 #: gamma and alpha of positives and negatives: gamma, gamma_negative, alpha, alpha_negative. Each is a number or
-#: (n_labels,); a gamma of None is 0, an alpha of None is 1.
+#: (n_labels,); None is a gamma of 0 or an alpha of 1.
 FocalParameters = tuple[PerClass | None, PerClass | None, PerClass | None, PerClass | None]
 
 #: Elements per block and thread: three buffers of this size fit the second-level cache.
@@ -116,7 +116,7 @@ def _block(
 
 
 def _by_target(positive: PerClass | None, negative: PerClass | None, y: Tensor, missing: float) -> PerClass | None:
-    """Return the parameter of each element: ``positive`` where y is 1, ``negative`` where it is 0."""
+    """Return the parameter of each element: ``positive`` if y is 1, ``negative`` if y is 0."""
     if positive is negative:
         return positive
     positive, negative = (missing if value is None else value for value in (positive, negative))

@@ -138,7 +138,7 @@ class ClassBalancedLoss(MultiLabelLoss):
 
         Args:
             label_counts, n_documents: see :func:`~afl_helpers.losses.base.clip_counts`.
-            beta: in [0, 1); 0 weighs all labels alike, near 1 the weight is the inverse frequency. Huang et al. (2021)
+            beta: in [0, 1); 0 weights all labels alike; near 1, the weight is the inverse frequency. Huang et al. (2021)
                 use 0.9.
             gamma: number or (n_labels,), at least 0; 0 is binary cross-entropy.
         """
@@ -183,7 +183,7 @@ ENTRIES = {
         when="A softer form of inverse frequency: counts far above 1 / (1 - beta) get nearly the same weight.",
         build=ClassBalancedLoss.from_counts,
         parameters={
-            "beta": "in [0, 1); 0 weighs all labels alike, near 1 the weight is the inverse frequency."
+            "beta": "in [0, 1); 0 weights all labels alike; near 1, the weight is the inverse frequency."
             " Huang et al. (2021) use 0.9.",
             "gamma": "number or (n_labels,), at least 0; 0 is binary cross-entropy.",
         },

@@ -39,7 +39,7 @@ def focal_loss(
     one gamma per class this is the adaptive focal loss, Eq. 3, before its sum over the classes.
 
     Args:
-        gamma, gamma_negative: number or (n_labels,), at least 0; ``gamma_negative`` is ``gamma`` unless given.
+        gamma, gamma_negative: number or (n_labels,), at least 0; by default, ``gamma_negative`` equals ``gamma``.
         alpha, alpha_negative: number or (n_labels,) weights of positives and negatives; None is 1.
 
     Example:

@@ -22,12 +22,12 @@ from afl_helpers.losses.cross_entropy import binary_cross_entropy
 if TYPE_CHECKING:  # transformers takes seconds to import
     from afl_helpers.losses.trainer_callback import LossStateCallback
 
-#: Stands for the empty bins of a target histogram, as machine epsilon does in the implementation that we followed.
+#: Replaces the empty bins of a target histogram, as machine epsilon does in the implementation that we followed.
 _EMPTY = float(np.finfo(np.float64).eps)
 
 
 class PartialLabelMaskingLoss(MultiLabelLoss):
-    """Partial label masking (PLM, Duarte et al., CVPRW 2021), after a third party's code and partly our construction.
+    """Partial label masking (PLM, Duarte et al., CVPRW 2021), after a third party's code, and partly our construction.
 
     Cross-entropy times a Bernoulli mask. Let r_c be the share of documents with label c, and r*_c its ideal, which
     starts at r_c. A positive is kept with probability r*_c/r_c if r_c > r*_c, a negative with r_c/r*_c if r_c < r*_c.

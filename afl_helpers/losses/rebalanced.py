@@ -79,9 +79,9 @@ def rebalancing_weight(
 ) -> Tensor:
     """Compute the rebalancing weight of each element (Wu et al., Eq. 4-6).
 
-    It falls with how often the document is repeated for its other labels: ``floor + sigmoid(slope (r - center))``, with
-    r the inverse frequency of the label over the sum of the inverse frequencies of the document's labels. A document
-    without labels has an infinite r and the weight ``floor + 1``.
+    The weight is ``floor + sigmoid(slope (r - center))``, where r is the inverse frequency of the label over the sum of
+    the inverse frequencies of the document's labels. It falls with the number of times that the document is repeated for
+    its other labels. A document without labels has an infinite r and the weight ``floor + 1``.
 
     Args:
         targets: (batch, n_labels), 0 or 1.
@@ -106,7 +106,7 @@ class DistributionBalancedLoss(MultiLabelLoss):
         weight_slope: above 0, steepness of the weight; None leaves the rebalancing weight out.
         weight_center: relative repetition at which the weight is half-way (0.9 for Reuters, 0.05 for PubMed in Huang
             et al.).
-        beta: in [0, 1), for a class-balanced weight instead; None for none.
+        beta: in [0, 1), for a class-balanced weight instead; None uses no such weight.
         prior_shift: at least 0; each logit starts from the log odds of its label times this factor.
         negative_scale: above 0; logits of negatives are multiplied by it, their loss is divided by it.
 
@@ -238,7 +238,11 @@ ENTRIES = {
         " rate",
         when="The best micro F1 on Reuters in its source.",
         build=functools.partial(DistributionBalancedLoss, weight_slope=None, beta=0.9),
-        parameters={**_FOCAL, "beta": "in [0, 1), for a class-balanced weight instead; None for none.", **_TOLERANCE},
+        parameters={
+            **_FOCAL,
+            "beta": "in [0, 1), for a class-balanced weight instead; None uses no such weight.",
+            **_TOLERANCE,
+        },
         needs_counts=True,
         soft_targets=False,
         reduces_to_bce={"gamma": 0.0, "alpha": None, "beta": 0.0, "prior_shift": 0.0, "negative_scale": 1.0},

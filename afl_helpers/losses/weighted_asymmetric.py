@@ -61,7 +61,7 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
             shared, single = np.asarray(cooccurrence, dtype=np.float64), np.asarray(label_counts, dtype=np.float64)
             if shared.shape != (len(counts), len(counts)):
                 raise UsageError(
-                    f"cooccurrence has shape {shared.shape}, label_counts {len(counts)} labels; "
+                    f"cooccurrence has shape {shared.shape}, label_counts has {len(counts)} labels; "
                     f"pass shape ({len(counts)}, {len(counts)})"
                 )
             if not ((shared >= 0) & (shared <= single[:, None])).all():
@@ -108,7 +108,8 @@ ENTRIES = {
         r" \tilde y_c = (1 - s) \, y_c + \tfrac{s}{|J|} \sum_{j \in J} P(c \mid j)",
         reference="yasuda2024wal",
         fidelity="our construction from the abstract's three parts; we could not obtain the text",
-        when="ASL with a weight by frequency, for labels that occur together, where a missing one may be a slip.",
+        when="ASL with a weight by frequency, for labels that occur together, so that a missing label may be an"
+        " annotation error.",
         build=WeightedAsymmetricLoss,
         parameters={
             **ASYMMETRY,

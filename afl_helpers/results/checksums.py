@@ -1,6 +1,6 @@
 """Checksums of a study's files, so that a result that was edited by hand is noticed when it is read.
 
-Git tells that a file changed, not whether the change was meant; and a results folder is also copied without git.
+Git shows that a file changed, but not whether the change was deliberate; and results are also copied without git.
 """
 
 import re
@@ -17,7 +17,7 @@ CHECKSUMS = "checksums.sha256"
 
 
 def write_checksums(folder: str | Path) -> Path:
-    """List the checksums of a study's files as they are now, after a change that was intended.
+    """List the checksums of a study's files as they are now, after a deliberate change.
 
     ``python -m afl_helpers study NAME --checksums`` calls this.
 
@@ -49,7 +49,7 @@ def verify_checksums(folder: str | Path) -> None:
 
 
 def read_checksums(folder: str | Path) -> dict[str, str] | None:
-    """Return file name -> SHA-256 as listed in a study's folder, or None where there is no list."""
+    """Return file name -> SHA-256 as listed in a study's folder, or None if there is no list."""
     path = Path(folder) / CHECKSUMS
     if not path.is_file():
         return None
@@ -75,7 +75,7 @@ def check_file(path: Path, content: bytes, checksums: Mapping[str, str]) -> None
     if sha256(content) != expected:
         raise DataError(
             f"{path} was changed after it was written, by {CHECKSUMS}; restore the old one, or if the change was "
-            f"intended, {_remedy(folder)}"
+            f"deliberate, {_remedy(folder)}"
         )
 
 
@@ -84,7 +84,7 @@ def write_listed(path: Path, text: str) -> None:
 
     The line comes first. A process that is killed in between leaves a line without a file: that run is missing, and
     running it again writes both. So a file without a line was not written here, and is refused. The first file that is
-    written to a study without checksums takes in the files that are already there.
+    written to a study without checksums also lists the files that are already there.
 
     Raises:
         StorageError: the file cannot be written.

@@ -43,7 +43,7 @@ KEYS = (
     "time",
 )
 
-#: In a file, metrics that are equal under every threshold rule stand once, under this name.
+#: In a file, metrics that are equal under every threshold rule are written once, under this name.
 _ALL_RULES = "all_rules"
 
 _GROUPS = ("head", "medium", "tail")
@@ -60,7 +60,7 @@ _KEPT_OF_GROUPS = (
     "n_labels_never_predicted",
 )
 
-#: The metrics that a file keeps of validation.
+#: The validation metrics that a file keeps.
 _KEPT_OF_VALIDATION = (
     "f1_micro",
     "f1_macro",

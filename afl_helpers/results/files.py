@@ -61,7 +61,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def find_results() -> Path:
-    """Return the nearest folder ``results``, in this folder or above it; chapters lie one folder below it.
+    """Return the nearest folder ``results``, looking in the current folder and then in each folder above it.
 
     Raises:
         MissingFileError: there is none.
@@ -82,7 +82,7 @@ def read_study(study: str, folder: str | Path | None = None, pilots: bool = Fals
 
     Args:
         study: name of the study, a folder in ``folder``.
-        folder: the folder of the results; :func:`find_results` finds it unless given.
+        folder: the folder of the results; by default, the one that :func:`find_results` finds.
         pilots: also read the pilot runs, on which fields were tuned. They are no part of any comparison.
 
     Raises:

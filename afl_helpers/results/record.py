@@ -107,7 +107,7 @@ def build_result(
 def describe_data(
     corpus: Corpus, splits: Mapping[str, Corpus], options: Mapping[str, Any], split_seed: int
 ) -> DataRecord:
-    """Describe what a run was measured on: corpus, fingerprint, sizes, and how to load the same documents again."""
+    """Describe the data of a run: corpus, fingerprint, sizes, and how to load the same documents again."""
     return DataRecord(
         corpus=corpus.name,
         source=corpus.source,
@@ -123,13 +123,13 @@ def describe_data(
 def summarize_scores(
     targets: NDArray[np.bool_], scores: NDArray[np.float64], label_counts: ArrayLike, label_names: Sequence[str]
 ) -> Summaries:
-    """Count scores in 64 bins, of positives and negatives, per frequency third and for six labels.
+    """Count the scores of positives and negatives in 64 bins, per frequency third and for six labels.
 
     The six labels are those of :func:`shown_labels`.
 
     Args:
-        targets, scores: (n_documents, n_labels) on test.
-        label_counts: (n_labels,) counts on train, which order the labels.
+        targets, scores: (n_documents, n_labels) of the test documents.
+        label_counts: (n_labels,) counts on the training documents, which order the labels.
         label_names: (n_labels,).
     """
     bins = np.minimum((scores * N_BINS).astype(np.int64), N_BINS - 1)
@@ -181,7 +181,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Name, family and model of the processor where the system tells, and the vector instructions that torch uses."""
+    """Name, family and model of the processor if the system gives them, and the vector instructions that torch uses."""
     import torch
 
     try:

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 class DataRecord:
     """The documents of a run.
 
-    ``sizes`` are the numbers of documents of train, validation and test; ``options`` is the corpus entry of the
+    ``sizes`` are the numbers of training, validation and test documents; ``options`` is the corpus entry of the
     study's file, from which the same documents are loaded again.
     """
 
@@ -51,12 +51,12 @@ class LabelRecord:
 
     Attributes:
         name: the labels' names.
-        training_count: documents of train with the label.
-        support: documents of test with the label.
-        mean_score: mean score on test.
-        average_precision: on test; NaN where ``support`` is 0.
-        predicted: threshold rule -> documents of test that are given the label.
-        true_positives: threshold rule -> those of them that have it.
+        training_count: number of training documents with the label.
+        support: number of test documents with the label.
+        mean_score: mean test score.
+        average_precision: test average precision; NaN if ``support`` is 0.
+        predicted: threshold rule -> number of test documents predicted to have the label.
+        true_positives: threshold rule -> number of those documents that really have the label.
         threshold: the threshold of each rule that has one for all labels.
     """
 
@@ -72,7 +72,7 @@ class LabelRecord:
 
 @dataclass(frozen=True)
 class ScoreHistogram:
-    """How often each score occurs on test, in equal bins over [0, 1]: of positives and of negatives, (n_bins,) each."""
+    """Histograms of test scores, with equal-width bins over [0, 1], for positives and negatives; each (n_bins,)."""
 
     positives: Counts
     negatives: Counts
@@ -80,7 +80,7 @@ class ScoreHistogram:
 
 @dataclass(frozen=True)
 class Summaries:
-    """Histograms of the scores on test, per frequency third and for six labels."""
+    """Histograms of the test scores, per frequency third and for six labels."""
 
     groups: dict[str, ScoreHistogram]
     labels: dict[str, ScoreHistogram]
@@ -116,9 +116,9 @@ class Result:
         encoder: name of the encoder, None for a method without one.
         method: how the model was trained, a key of ``afl_helpers.studies.METHODS``.
         config: the fields of the method's configuration.
-        metrics: ``metrics[split][rule][name]``; NaN where a metric is not defined. Of validation, and of frequency
-            groups, only the headline metrics are kept.
-        summaries: None in runs that were made before they were kept.
+        metrics: ``metrics[split][rule][name]``; NaN if a metric is not defined. For the validation split and the
+            frequency groups, only the headline metrics are kept.
+        summaries: None for runs older than this field.
         environment: versions, commit, device and processor.
     """
 
@@ -140,7 +140,7 @@ class Result:
     time: TimeRecord
 
     def metric(self, name: str, rule: str = "at_0.5", split: str = "test") -> float:
-        """Return one metric; NaN where it is not defined.
+        """Return one metric; NaN if it is not defined.
 
         Args:
             name: a key of :func:`~afl_helpers.evaluation.evaluate`, or ``"name@rule"``.
@@ -157,6 +157,6 @@ class Result:
         values = rules[own or rule]
         if name not in values:
             near = difflib.get_close_matches(name, values, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "; results_table shows all that it keeps"
-            raise DataError(f"run {self.run!r} keeps no metric {name!r} of {split}{hint}")
+            hint = f"; did you mean {near[0]!r}?" if near else "; results_table shows all metrics that it keeps"
+            raise DataError(f"run {self.run!r} keeps no {split} metric {name!r}{hint}")
         return values[name]

@@ -28,7 +28,7 @@ def run_table(results: Sequence[Result]) -> pd.DataFrame:
     Returns:
         Columns ``study, corpus, setting, seed, block, run, method, encoder, loss, n_labels, n_train, n_validation,
         n_test, epochs, best_epoch, converged, seconds, device``, and ``config.<field>`` for each field of the
-        configuration. A value that a method does not have is missing.
+        configuration. Values that do not apply to a method are NaN or None.
     """
     return pd.DataFrame(
         [
@@ -53,15 +53,15 @@ def run_table(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def results_table(results: Sequence[Result], rules: Sequence[str] | None = None) -> pd.DataFrame:
-    """Tabulate the metrics on test, one row per run and threshold rule.
+    """Tabulate the test metrics, one row per run and threshold rule.
 
     Args:
         results: the runs of one or more studies.
-        rules: threshold rules; all that a run has unless given.
+        rules: threshold rules to include; by default, all that each run has.
 
     Returns:
         Columns ``study, corpus, setting, seed, block, encoder, method, thresholds`` (the rule) and every metric that the
-        files keep, by the names of :func:`~afl_helpers.evaluation.evaluate`; NaN where a metric is not defined.
+        files keep, by the names of :func:`~afl_helpers.evaluation.evaluate`; NaN if a metric is not defined.
     """
     return pd.DataFrame(
         [
@@ -79,7 +79,7 @@ def results_table(results: Sequence[Result], rules: Sequence[str] | None = None)
 
 
 def label_table(results: Sequence[Result], rule: str = "tuned_common") -> pd.DataFrame:
-    """Tabulate each label on test, one row per run and label.
+    """Tabulate the test results of each label, one row per run and label.
 
     Args:
         results: the runs of one or more studies.
@@ -87,8 +87,8 @@ def label_table(results: Sequence[Result], rule: str = "tuned_common") -> pd.Dat
 
     Returns:
         Columns ``study, corpus, setting, seed, block, label, training_count, support, mean_score, average_precision,
-        predicted, true_positives, expected``, the last the number of documents that would be given the label at its
-        frequency in training.
+        predicted, true_positives, expected``. ``expected`` is how many test documents would get the label if it were as
+        frequent as in training.
 
     Raises:
         DataError: a run keeps no decisions under this rule.
@@ -148,7 +148,7 @@ def history_table(results: Sequence[Result]) -> pd.DataFrame:
 def f1_by_count(
     results: Sequence[Result], rule: str = "tuned_common", cutoffs: tuple[int, int] | Literal["rank"] = "rank"
 ) -> pd.DataFrame:
-    """Tabulate F1 on test by how frequent the labels are in training, micro and macro within each group.
+    """Tabulate micro and macro F1 on test for labels grouped by training frequency.
 
     Args:
         results: the runs of one or more studies.
@@ -157,7 +157,7 @@ def f1_by_count(
 
     Returns:
         One row per run and group ("total", "head", "medium", "tail"): ``study, corpus, setting, seed, block, group,
-        n_labels, f1_micro, f1_macro``; NaN where a group has no label.
+        n_labels, f1_micro, f1_macro``; NaN if a group has no label.
 
     Raises:
         DataError: a run keeps no decisions under this rule.

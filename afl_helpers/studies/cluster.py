@@ -1,4 +1,4 @@
-"""Running a study on many machines through Ray: `pip install "afl-helpers[ray]"`.
+"""Running a study on several machines through Ray: `pip install "afl-helpers[ray]"`.
 
 A worker gets its task as text and returns its results as text, so the machines need no common file system. Each machine
 needs the package and the data (``AFL_DATA_DIR`` or a download).
@@ -32,7 +32,7 @@ def run_study_on_ray(
 ) -> Iterator[Path]:
     """Run what is missing on a Ray cluster, and yield each result file when it is written on this machine.
 
-    A task that fails, or whose worker is killed, is run once more.
+    A task is run once more if it fails or its worker is killed.
 
     Args:
         address: the address of the cluster; None starts one on this machine, or uses the one that ``ray.init`` joined.

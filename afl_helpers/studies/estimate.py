@@ -1,4 +1,4 @@
-"""How long runs will take, by the time that recorded runs took."""
+"""How long runs will take, estimated from recorded runs."""
 
 from collections.abc import Sequence
 

@@ -99,8 +99,8 @@ class Primary:
     Args:
         setting: the setting that is tested, or several.
         against: the settings that it is compared with. ``"bce@tuned_per_label"`` is ``bce`` under that threshold rule.
-        endpoints: metrics on test. A metric of decisions names its threshold rule: ``"f1_macro@tuned_common"``,
-            ``"average_precision_macro_tail"``.
+        endpoints: test metrics. A metric of decisions must name its threshold rule (``"f1_macro@tuned_common"``); a
+            metric of scores must not need one (``"average_precision_macro_tail"``).
         margin: the smallest difference that matters, from 0 to 1.
         unit: what is resampled or varied to get an interval: "block", "document" or "seed".
         family: the name of the family of comparisons within which p values are corrected.

@@ -19,9 +19,9 @@ class Deviation:
     """How far two results of one run are apart.
 
     Attributes:
-        metric: largest difference of a metric on test, relative where the metric is above 1.
-        n_decisions: sum over the labels of how much the numbers of predicted and of rightly predicted test documents
-            differ, under the threshold rule where that is largest.
+        metric: largest difference of a test metric; the difference is relative if the metric is above 1.
+        n_decisions: by how much the numbers of predicted and of rightly predicted test documents differ, summed over
+            the labels, under the threshold rule with the largest sum.
         same_environment: whether processor and versions are the same.
     """
 
@@ -103,7 +103,7 @@ def difference(first: Result, second: Result) -> Deviation:
 
 
 def _distance(first: float, second: float) -> float:
-    """Infinite where only one of the two is defined."""
+    """Infinite if only one of the two is defined."""
     if math.isnan(first) or math.isnan(second):
         return 0.0 if math.isnan(first) and math.isnan(second) else math.inf
     return abs(first - second) / max(1.0, abs(first))

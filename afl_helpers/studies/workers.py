@@ -1,4 +1,4 @@
-"""Running what is missing of a study, in this process or in several side by side.
+"""Running the missing runs of a study, in this process or in several side by side.
 
 Why not ``concurrent.futures.ProcessPoolExecutor``: when one of its workers is killed, it ends all others too, says
 neither which run killed it nor by which signal, and before Python 3.14 it cannot be told to end its workers.
@@ -37,7 +37,7 @@ _PATIENCE = 5
 def run_study(
     study: Study, corpora: Iterable[str] | None = None, progress: bool = True, jobs: int = 1
 ) -> Iterator[Path]:
-    """Run what is missing, on the named corpora or on all, and yield each result file when it is written.
+    """Do the missing runs, on the named corpora or on all, and yield each result file when it is written.
 
     A run that fails is tried once more at the end, apart from the runs of other settings. Runs that another process is
     doing are left to it. A fine-tuned run that was stopped continues after its last complete epoch. With
@@ -129,7 +129,7 @@ def _in_this_process(study: Study, queue: _Queue) -> Iterator[Path]:
 
 
 def _describe(error: Exception) -> tuple[str, bool]:
-    """Return the error in one line, and whether a retry may help: not where the input is wrong."""
+    """Return the error in one line, and whether a retry may help: it does not if the input is wrong."""
     text = str(error).strip()
     wrong_input = isinstance(error, UsageError | DataError | MissingFileError)
     line = text.splitlines()[0] if text else type(error).__name__
