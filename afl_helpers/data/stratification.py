@@ -31,6 +31,7 @@ from afl_helpers.errors import UsageError
 ATTEMPTS = 20
 # The most exchanges between two splits. 100,000 documents with 10,000 labels need about 400.
 MAX_EXCHANGES = 500
+IMPOSSIBLE = -(2**60)
 
 Labels = NDArray[np.uint8] | sparse.csr_array
 Numbers = NDArray[np.int64]
@@ -251,22 +252,25 @@ def even_out(splits: Numbers, units: Units, targets: Numbers, *, train: bool) ->
         members = np.flatnonzero(units.weights == weight)
         rows = units.labels[members]
         own = n_documents * (rows.power(2) @ scale)
+        stays = np.zeros(members.size, dtype=bool)  # the last unit of a label in training
         for _ in range(MAX_EXCHANGES):
             moves, gain = [], 0
             for source, goal in ((a, b), (b, a)):
-                may_move = splits[members] == source
-                if train and source == 0:
-                    may_move &= rows @ (in_train == 1).astype(np.int64) == 0
-                gains = np.where(may_move, rows @ (scale * (excess[source] - excess[goal])) - own, -(2**60))
-                best = int(gains.argmax())
+                gains = rows @ (scale * (excess[source] - excess[goal])) - own
+                gains[stays | (splits[members] != source)] = IMPOSSIBLE
+                while gains[best := int(gains.argmax())] > IMPOSSIBLE:
+                    moved = slice(*rows.indptr[best : best + 2])
+                    if not train or source > 0 or np.all(in_train[rows.indices[moved]] > 1):
+                        break
+                    stays[best], gains[best] = True, IMPOSSIBLE
                 moves.append((best, source, goal))
                 gain += int(gains[best])
             if gain <= 0:
                 break
             for position, source, goal in moves:
-                start, stop = rows.indptr[position : position + 2]
-                columns, moved = rows.indices[start:stop], n_documents * rows.data[start:stop]
-                excess[source, columns] -= moved
-                excess[goal, columns] += moved
+                moved = slice(*rows.indptr[position : position + 2])
+                columns, documents = rows.indices[moved], n_documents * rows.data[moved]
+                excess[source, columns] -= documents
+                excess[goal, columns] += documents
                 in_train[columns] += int(goal == 0) - int(source == 0)
                 splits[members[position]] = goal
