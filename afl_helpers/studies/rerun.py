@@ -8,7 +8,7 @@ import numpy as np
 from afl_helpers.errors import DataError
 from afl_helpers.results import Result, build_result
 from afl_helpers.studies.plan import METHODS, StudyCorpus
-from afl_helpers.studies.run import corpus_splits
+from afl_helpers.studies.run import Splits, corpus_splits
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,19 @@ def repeat(result: Result) -> Result:
     """Do a run again from what its result says was done.
 
     Raises:
-        DataError: the data are no longer those of the recorded run.
+        DataError: the data or their splits are no longer those of the recorded run.
     """
     data = result.data
     whole, splits = corpus_splits(StudyCorpus(**data.options), data.split_seed)
-    if whole.fingerprint != data.fingerprint:
+    if whole.fingerprint != data.fingerprint and "n_documents" not in data.options:
         raise DataError(
             f"run {result.run!r} was measured on {data.corpus} with fingerprint {data.fingerprint}, but the data here have "
             f"{whole.fingerprint}; use the archive that the run was measured on"
+        )
+    if whole.fingerprint != data.fingerprint or not _are_splits_of(splits, result):
+        raise DataError(
+            f"run {result.run!r} was measured on other splits of {data.corpus} than this version makes; "
+            f"repeat it with the version that made it, commit {result.environment.get('commit', 'unknown')}"
         )
     method = METHODS[result.method]
     run = method.train(
@@ -60,6 +65,16 @@ def repeat(result: Result) -> Result:
         tuned=result.tuned,
         data=data,
         block=result.block,
+    )
+
+
+def _are_splits_of(splits: Splits, result: Result) -> bool:
+    """Return whether the splits have the recorded sizes and counts of labels; a result keeps no ids of documents."""
+    train, _, test = splits
+    return (
+        [len(split) for split in splits] == list(result.data.sizes.values())
+        and np.array_equal(train.label_counts, result.labels.training_count)
+        and np.array_equal(test.label_counts, result.labels.support)
     )
 
 

