@@ -35,15 +35,17 @@ def repeat(result: Result) -> Result:
     """
     data = result.data
     whole, splits = corpus_splits(StudyCorpus(**data.options), data.split_seed)
-    if whole.fingerprint != data.fingerprint and "n_documents" not in data.options:
+    earlier = f"repeat it with the version that made it, commit {result.environment.get('commit', 'unknown')}"
+    if whole.fingerprint != data.fingerprint:
+        # Of a sample it cannot be said whether the archive or the sampling is another one.
+        sampled = f", or {earlier}" if "n_documents" in data.options else ""
         raise DataError(
             f"run {result.run!r} was measured on {data.corpus} with fingerprint {data.fingerprint}, but the data here have "
-            f"{whole.fingerprint}; use the archive that the run was measured on"
+            f"{whole.fingerprint}; use the archive that the run was measured on{sampled}"
         )
-    if whole.fingerprint != data.fingerprint or not _are_splits_of(splits, result):
+    if not _are_splits_of(splits, result):
         raise DataError(
-            f"run {result.run!r} was measured on other splits of {data.corpus} than this version makes; "
-            f"repeat it with the version that made it, commit {result.environment.get('commit', 'unknown')}"
+            f"run {result.run!r} was measured on other splits of {data.corpus} than this version makes; {earlier}"
         )
     method = METHODS[result.method]
     run = method.train(
