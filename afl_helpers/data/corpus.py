@@ -198,51 +198,70 @@ class Corpus:
         )
 
     def sample(self, n: int, *, seed: int = 0) -> "Corpus":
-        """Draw about `n` documents at random so that each label keeps its share; labels do not change.
+        """Draw `n` documents so that each label keeps its share.
 
-        These are the training documents of :meth:`split` with the fractions n / n_documents, the rest and 0. The method
-        keeps the shares of the labels rather than the number of documents, which can differ from `n` by a few per cent.
+        The sample holds every label if `n` documents can. The list of labels does not change. Equal texts are drawn one by
+        one, so a text that stands 40 times in 100 documents stands 4 times in a sample of 10.
 
         Args:
             n: the number of documents, at least 1. A corpus of at most `n` documents is returned unchanged.
-            seed: the same seed gives the same documents.
+            seed: a whole number from 0; the same seed gives the same documents.
 
         Raises:
-            UsageError: `n` is smaller than 1.
+            UsageError: `n` is smaller than 1, or the seed is not a whole number from 0.
 
         Example:
             >>> from afl_helpers.data import load_corpus
             >>> load_corpus("toy").sample(600)
-            Corpus('toy', 608 documents, 28 labels)
+            Corpus('toy', 600 documents, 28 labels)
         """
         _check_at_least_one("n", n)
         if n >= self.n_documents:
             return self
-        share = n / self.n_documents
-        return self.split(share, 1 - share, 0.0, seed=seed)[0]
+        return self.select_documents(splits.random_sample(self.document_ids, self.labels, n, seed=seed))
 
     def split(
-        self, train: float = 0.8, validation: float = 0.1, test: float = 0.1, *, seed: int = 0
+        self,
+        train: float | None = 0.8,
+        validation: float | None = 0.1,
+        test: float | None = 0.1,
+        *,
+        seed: int = 0,
     ) -> tuple["Corpus", "Corpus", "Corpus"]:
         """Divide the documents into training, validation and test splits with about the same share of every label.
 
-        Every document is in exactly one split. Texts that differ only in case and white space stay together, and every
-        label occurs in the training split unless that split is empty.
+        Every document is in exactly one split. Texts that differ only in case and white space stay together. A text that
+        stands k times counts as k documents. Each split has the asked size, rounded to whole documents, unless repeated
+        texts do not fit; a warning then says so.
+
+        Every label occurs in the training split, unless that split is empty. Where that needs more documents than asked,
+        shares give way and training becomes larger; whole numbers do not, and labels are missing. Both are said in a
+        warning.
+
+        The result depends on the document ids, the labels, the seed and which texts are equal, but not on the order of the
+        documents.
 
         Args:
-            train, validation, test: fractions of at least 0 that sum to 1. A fraction of 0 gives an empty split.
-            seed: the same seed gives the same splits.
+            train, validation, test: the size of each split: a share of the documents from 0 to 1, a whole number of
+                documents from 2, or None for the rest. Shares without None must sum to 1.
+            seed: a whole number from 0; the same seed gives the same splits.
 
         Raises:
-            UsageError: a fraction is negative, or they do not sum to 1.
+            UsageError: the sizes do not add up to all documents, or the seed is not a whole number from 0.
+
+        Warns:
+            UserWarning: a split misses its size by more than 1 % and more than one document, or training lacks a label.
 
         Example:
             >>> from afl_helpers.data import load_corpus
-            >>> splits = load_corpus("toy").split(0.8, 0.1, 0.1, seed=0)
-            >>> [len(split) for split in splits], sum(len(split) for split in splits)
-            ([1919, 231, 250], 2400)
+            >>> [len(split) for split in load_corpus("toy").split(0.8, 0.1, 0.1, seed=0)]
+            [1920, 240, 240]
+            >>> [len(split) for split in load_corpus("toy").split(1500, 300, None, seed=0)]
+            [1500, 300, 600]
         """
-        numbers = splits.stratified_split(self.texts, self.labels, (train, validation, test), seed=seed)
+        numbers = splits.stratified_split(
+            self.document_ids, self.texts, self.labels, (train, validation, test), seed=seed
+        )
         return (
             self.select_documents(numbers == 0),
             self.select_documents(numbers == 1),
@@ -266,7 +285,9 @@ class Corpus:
             raise UsageError(f"the corpus {self.name!r} has no official split; use split(0.8, 0.1, 0.1) instead")
         is_test = np.array([name == "test" for name in self.subset], dtype=bool)
         official_train = self.select_documents(~is_test)
-        held_out = splits.stratified_sample(official_train.texts, official_train.labels, validation, seed=seed)
+        held_out = splits.stratified_sample(
+            official_train.document_ids, official_train.texts, official_train.labels, validation, seed=seed
+        )
         return (
             official_train.select_documents(~held_out),
             official_train.select_documents(held_out),

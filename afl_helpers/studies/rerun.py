@@ -38,7 +38,7 @@ def repeat(result: Result, scores: Path | None = None) -> Result:
         scores: a file for the scores, as :func:`~afl_helpers.studies.scores.write_scores` writes it.
 
     Raises:
-        DataError: the data are no longer those of the recorded run.
+        DataError: the data or their splits are no longer those of the recorded run.
     """
     train, validation, test = recorded_splits(result)
     method = METHODS[result.method]
@@ -69,16 +69,33 @@ def recorded_splits(result: Result) -> Splits:
     """Return the (train, validation, test) documents of a recorded run.
 
     Raises:
-        DataError: the data are no longer those of the recorded run.
+        DataError: the data, or their splits, are no longer those of the recorded run.
     """
     data = result.data
-    whole, (train, validation, test) = corpus_splits(StudyCorpus(**data.options), data.split_seed)
+    whole, splits = corpus_splits(StudyCorpus(**data.options), data.split_seed)
+    earlier = f"repeat it with the version that made it, commit {result.environment.get('commit', 'unknown')}"
     if whole.fingerprint != data.fingerprint:
+        # For a sample, either the archive or the sampling may be another one.
+        sampled = f", or {earlier}" if "n_documents" in data.options else ""
         raise DataError(
             f"run {result.run!r} was measured on {data.corpus} with fingerprint {data.fingerprint}, but the data here have "
-            f"{whole.fingerprint}; use the archive that the run was measured on"
+            f"{whole.fingerprint}; use the archive that the run was measured on{sampled}"
         )
-    return train, validation, validation if result.run.endswith(PILOT) else test
+    train, validation, test = splits
+    judged = validation if result.run.endswith(PILOT) else test
+    if not _are_splits_of((train, validation, judged), result):
+        raise DataError(
+            f"run {result.run!r} was measured on other splits of {data.corpus} than this version makes; {earlier}"
+        )
+    return train, validation, judged
+
+
+def _are_splits_of(splits: Splits, result: Result) -> bool:
+    """Return whether the splits have the recorded counts of labels; a result keeps no ids of documents."""
+    train, _, test = splits
+    return np.array_equal(train.label_counts, result.labels.training_count) and np.array_equal(
+        test.label_counts, result.labels.support
+    )
 
 
 def difference(first: Result, second: Result) -> Deviation:
