@@ -72,7 +72,7 @@ def metric_interval(
 ) -> DocumentInterval:
     """Estimate the population value of macro or micro F1 from one test set.
 
-    See :mod:`afl_helpers.evaluation.document_intervals` for the method and its assumptions.
+    See ``afl_helpers.evaluation.document_intervals`` for the method and its assumptions.
 
     Args:
         targets, decisions: (n_documents, n_labels) of 0 and 1, at least 20 documents.

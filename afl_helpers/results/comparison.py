@@ -114,7 +114,7 @@ def compare(
         level: of the intervals; 1 - level is the error of the tests.
 
     Returns:
-        One row per comparison; the columns are the attributes of :class:`Comparison`.
+        One row per comparison; the columns are the attributes of ``Comparison``.
 
     Raises:
         DataError: runs are missing on one side or stand twice, there are fewer than two blocks, a metric is undefined, or

@@ -35,7 +35,7 @@ def repeat(result: Result, scores: Path | None = None) -> Result:
 
     Args:
         result: a recorded run.
-        scores: a file for the scores, as :func:`~afl_helpers.studies.scores.write_scores` writes it.
+        scores: a file for the scores, as ``write_scores`` writes it.
 
     Raises:
         DataError: the data or their splits are no longer those of the recorded run.

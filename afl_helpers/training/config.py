@@ -93,7 +93,7 @@ class EpochConfig(Config):
         batch_size: documents per batch.
         learning_rate, weight_decay: of AdamW.
         start_bias: where the bias of the last layer starts. "loss": at each label's best constant for the loss that is
-            trained, see :func:`~afl_helpers.training.initial_bias.best_constant_logits`; "prior": at the log odds of
+            trained, see ``best_constant_logits``; "prior": at the log odds of
             the labels; "zero".
         select_by: the validation metric that chooses the epoch to keep, and among values that are tuned. The weighted
             and the macro average precision rank the documents of each label; the mean over the labels weighs each by its

@@ -172,7 +172,7 @@ class Run:
 
     @property
     def converged(self) -> bool | None:
-        """Return whether training converged, or None for a method without epochs; see :func:`convergence`."""
+        """Return whether training converged, or None for a method without epochs; see ``convergence``."""
         return convergence(self.config, self.best_epoch)[0]
 
     @property
