@@ -1,6 +1,8 @@
 """The repository's promises: one set of dependencies, one address or none, no path or host of one machine."""
 
+import importlib
 import json
+import pkgutil
 import re
 import shutil
 import socket
@@ -17,6 +19,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import afl_helpers
 from afl_helpers.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -243,3 +246,11 @@ def test_an_address_that_services_cannot_use_is_refused(copy: Path, address: str
         setup_cells.main(["--address", address], root=copy)
     assert f"--address is {address}; pass one of the form" in capsys.readouterr().err
     assert contents(copy) == before
+
+
+def test_no_name_of_a_package_hides_one_of_its_modules():
+    for package in pkgutil.walk_packages(afl_helpers.__path__, "afl_helpers."):
+        if package.ispkg:
+            names = set(getattr(importlib.import_module(package.name), "__all__", ()))
+            modules = {module.name for module in pkgutil.iter_modules(importlib.import_module(package.name).__path__)}
+            assert not names & modules, f"{package.name}: {names & modules}"

@@ -2,8 +2,8 @@
 
 ``study_file`` reads a study's file into the types of ``plan``. ``run`` does single tasks, ``workers`` does all that is
 missing, and ``cluster`` does so through Ray. ``estimate`` says how long it will take; ``rerun`` repeats a recorded run.
-``primary`` makes the comparison that a study declares. ``scores`` keeps the scores of runs, and ``rescore`` judges a threshold rule on them. ``tuning`` extends a grid of tuned
-values; ``epochs`` keeps what a run was like after each epoch.
+``primary`` makes the comparison that a study declares. ``scores`` keeps the scores of runs, and ``rescoring`` judges a
+threshold rule on them. ``tuning`` extends a grid of tuned values; ``epochs`` keeps what a run was like after each epoch.
 A result file is there whole or not at all, so a study can be stopped at any time and started again.
 """
 
@@ -14,7 +14,7 @@ with needs_extra("train", "afl_helpers.studies"):
     from afl_helpers.studies.plan import METHODS, PlannedRun, Primary, Setting, Study, StudyCorpus
     from afl_helpers.studies.primary import compare_study, describe_progress
     from afl_helpers.studies.rerun import Deviation, difference, repeat
-    from afl_helpers.studies.rescore import missing_scores, rescore
+    from afl_helpers.studies.rescoring import missing_scores, rescore
     from afl_helpers.studies.run import corpus_splits, execute
     from afl_helpers.studies.study_file import load_study
     from afl_helpers.studies.workers import run_study
