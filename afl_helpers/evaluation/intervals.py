@@ -103,7 +103,7 @@ def seed_interval(values: ArrayLike, level: float = 0.95) -> dict[str, float]:
     return {"mean": found.mean, "low": found.low, "high": found.high}
 
 
-class TTest(NamedTuple):
+class TestOfMean(NamedTuple):
     """What :func:`t_test` returns."""
 
     mean: float
@@ -115,7 +115,7 @@ class TTest(NamedTuple):
     p_equivalence: float
 
 
-def t_test(differences: ArrayLike, level: float = 0.95, overlap: float = 0.0, margin: float = 0.0) -> TTest:
+def t_test(differences: ArrayLike, level: float = 0.95, overlap: float = 0.0, margin: float = 0.0) -> TestOfMean:
     """Test the mean of paired differences by Student's t, plain or corrected for overlapping training sets.
 
     The blocks of a study are random splits of one corpus. Their training and test sets overlap, so their differences are
@@ -154,7 +154,7 @@ def t_test(differences: ArrayLike, level: float = 0.95, overlap: float = 0.0, ma
             return 0.5 if distance == 0 else float(distance < 0)
         return float(stdtr(df, -distance / error))
 
-    return TTest(center, center - half, center + half, 2 * above(abs(center)), above(margin - abs(center)))
+    return TestOfMean(center, center - half, center + half, 2 * above(abs(center)), above(margin - abs(center)))
 
 
 def detectable_difference(

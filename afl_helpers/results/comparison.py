@@ -13,7 +13,7 @@ import pandas as pd
 
 from afl_helpers.errors import DataError, UsageError, unknown_name
 from afl_helpers.evaluation import detectable_difference, holm, t_test
-from afl_helpers.evaluation.intervals import TTest
+from afl_helpers.evaluation.intervals import TestOfMean
 from afl_helpers.evaluation.validation import FloatArray
 from afl_helpers.results.schema import Result
 
@@ -143,7 +143,7 @@ def compare(
     sizes = [families.count(name) for name in families]
     plain = [t_test(pair.differences, level, margin=margin) for pair in pairs]
     resampled = [
-        TTest(*[np.nan] * 5) if pair.overlap is None else t_test(pair.differences, level, pair.overlap, margin)
+        TestOfMean(*[np.nan] * 5) if pair.overlap is None else t_test(pair.differences, level, pair.overlap, margin)
         for pair in pairs
     ]
     decisive = [one if pair.overlap is None else other for pair, one, other in zip(pairs, plain, resampled)]
