@@ -2,6 +2,8 @@
 
 Each command imports what it needs when it runs, light modules first: torch and transformers take seconds to import, and
 neither the help nor an error about a misspelt name should wait for them.
+
+This module exceeds 300 lines because each command's options and its function are kept together.
 """
 
 import argparse

@@ -1,4 +1,7 @@
-"""A corpus: texts, the labels of each, and a report on how they were read."""
+"""A corpus: texts, the labels of each, and a report on how they were read.
+
+This module exceeds 300 lines because it holds one class, and half of it is documentation.
+"""
 
 import hashlib
 from collections import Counter
