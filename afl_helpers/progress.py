@@ -2,12 +2,13 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from tqdm import tqdm
 
 
-def progress_bar(show: bool = True, **kwargs: Any) -> "tqdm[Any]":
+def progress_bar(iterable: Iterable[Any] | None = None, *, show: bool = True, **kwargs: Any) -> "tqdm[Any]":
     """Return a tqdm bar on stderr that disappears when it is done. It is hidden if nobody watches it live."""
     watched = sys.stderr.isatty() or ("ipykernel" in sys.modules and not os.environ.get("AFL_BOOK"))
-    return tqdm(leave=False, disable=not (show and watched), **kwargs)
+    return tqdm(iterable, leave=False, disable=not (show and watched), **kwargs)
