@@ -44,7 +44,7 @@ print(afl_helpers.__file__)
 """
 #: What needs an extra: a program, and the extra that its error names.
 NEEDS_AN_EXTRA = {
-    "data": "from afl_helpers.data import load_corpus\nload_corpus('toy').split(0.8, 0.1, 0.1, seed=0)",
+    "data": "from afl_helpers.data import load_corpus\nload_corpus('toy').to_frame()",
     "train": "from afl_helpers.training import fine_tune\nfine_tune(None, None, None, loss='bce')",
 }
 
