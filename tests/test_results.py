@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_study import STUDY
 
 from afl_helpers import studies
 from afl_helpers.data import load_corpus
@@ -33,18 +34,6 @@ from afl_helpers.results.recorded import RECORDED_INTERVALS
 from afl_helpers.studies import load_study, run_study
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-
-STUDY = """
-question: does it run?
-method: probe
-config: {encoder: tiny, max_length: 16, epochs: 3, patience: 2, batch_size: 64}
-tune: {learning_rate: [0.001, 0.01]}
-corpora: [{name: toy, top: 6, n_documents: 200}]
-seeds: [0, 1]
-settings:
-  - {name: bce, loss: bce}
-  - {name: afl-shuffled, loss: afl, params: {assignment: shuffled}}
-"""
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,10 @@
 """The file of a study: read, checked, and refused in one sentence where it is wrong."""
 
 import pytest
+from small_study import STUDY
 
 from afl_helpers.errors import DataError
 from afl_helpers.studies import load_study
-
-STUDY = """
-question: does it run?
-method: probe
-config: {encoder: tiny, max_length: 16, epochs: 3, patience: 2, batch_size: 64}
-tune: {learning_rate: [0.001, 0.01]}
-corpora: [{name: toy, top: 6, n_documents: 200}]
-seeds: [0, 1]
-settings:
-  - {name: bce, loss: bce}
-  - {name: afl-shuffled, loss: afl, params: {assignment: shuffled}}
-"""
 
 
 @pytest.mark.parametrize(
