@@ -48,7 +48,8 @@ def stratified_split(
     targets = _rounded(asked, len(texts))
     units = Units(ids, text_units(texts), labels, seed)
     in_numbers = any(_is_number_of_documents(size) for size in sizes)
-    tolerance = 0.0 if in_numbers else SIZE_TOLERANCE
+    allowed = np.zeros(asked.size) if in_numbers else np.maximum(SIZE_TOLERANCE * asked, 1)
+    tolerance = max(float(np.min(allowed - np.abs(targets - asked))), 0)
     splits, fits = stratify(units, targets, seed, tolerance=tolerance)
     has_train = bool(asked[0] > 0)
     if has_train:
@@ -56,7 +57,7 @@ def stratified_split(
     even_out(splits, units, targets, train=has_train)
     missed = np.abs(np.bincount(splits, units.weights, minlength=asked.size) - asked)
     # Less than one document is rounding.
-    if np.any(missed > np.maximum(tolerance * asked, 0 if in_numbers else 1)) and missed.max() > 1 - 1e-6:
+    if np.any(missed > np.maximum(allowed, 1 - 1e-6)):
         _warn_of_sizes(splits, units, asked, fits)
     if has_train:
         _warn_of_labels(splits, units)

@@ -27,8 +27,9 @@ from scipy import sparse
 
 from afl_helpers.errors import UsageError
 
-# How often the repeated texts are placed anew, at most, while a split gets more of them than it has space for.
-ATTEMPTS = 20
+# How many repeated texts are placed, all attempts together, while a split gets more of them than it has space for. There
+# are at least 20 attempts.
+PLACED_ANEW = 2000
 # The most exchanges between two splits. 100,000 documents with 10,000 labels need about 400.
 MAX_EXCHANGES = 500
 IMPOSSIBLE = -(2**60)
@@ -80,10 +81,10 @@ class Units:
 # --- stratification ---------------------------------------------------------------------------------------------------
 
 
-def stratify(units: Units, targets: Numbers, seed: int, *, tolerance: float = 0.0) -> tuple[Numbers, bool]:
+def stratify(units: Units, targets: Numbers, seed: int, *, tolerance: float = 0) -> tuple[Numbers, bool]:
     """Return the split of each unit, and whether no split holds more documents than its target.
 
-    Repeated texts are placed anew until the excess of a split is at most `tolerance`, a share of the smallest split.
+    Repeated texts are placed anew while more than `tolerance` documents are in a split without space, up to a limit.
     """
     used = np.flatnonzero(targets > 0)
     n_documents = int(targets.sum())
@@ -95,12 +96,21 @@ def stratify(units: Units, targets: Numbers, seed: int, *, tolerance: float = 0.
     if repeated.size:
         repeated = repeated[np.argsort(-units.weights[repeated], kind="stable")]
         best = None
-        for attempt in range(ATTEMPTS):
-            placed = _place_repeated(units, repeated, lacking, space, n_documents, random.Random(f"{seed} {attempt}"))
-            excess = np.max(np.bincount(placed, units.weights[repeated], used.size) - space)
+        for attempt in range(max(20, PLACED_ANEW // repeated.size)):
+            placed = _place_repeated(
+                units,
+                repeated,
+                lacking,
+                space,
+                n_documents,
+                tolerance,
+                random.Random(f"{seed} {attempt}"),
+                any_labels=attempt >= 10,  # sizes come before labels
+            )
+            excess = np.maximum(np.bincount(placed, units.weights[repeated], used.size) - space, 0).sum()
             if best is None or excess < best[0]:
                 best = excess, placed
-            if excess <= tolerance * space.min():
+            if excess <= tolerance:
                 break
         assert best is not None
         splits[repeated] = best[1]
@@ -113,12 +123,20 @@ def stratify(units: Units, targets: Numbers, seed: int, *, tolerance: float = 0.
 
 
 def _place_repeated(
-    units: Units, repeated: Numbers, lacking: Numbers, space: Numbers, n_documents: int, generator: random.Random
+    units: Units,
+    repeated: Numbers,
+    lacking: Numbers,
+    space: Numbers,
+    n_documents: int,
+    tolerance: float,
+    generator: random.Random,
+    *,
+    any_labels: bool,
 ) -> Numbers:
     """Place the units of several documents, the largest first.
 
-    Each goes to a split that has space for it and lacks its labels, drawn in proportion to the space. If there is none, it
-    goes to the split with space that it takes the fewest labels too many to; without space, to the one with most.
+    Each goes to a split that has space for it and lacks its labels (unless `any_labels`), drawn in proportion to the space.
+    If there is none, it goes to the split with space that it takes the fewest labels too many to; without space, to the one with most.
     """
     lacking, space = lacking.copy(), space.copy()
     placed = np.empty(repeated.size, dtype=np.int64)
@@ -126,12 +144,13 @@ def _place_repeated(
         start, stop = units.labels.indptr[unit : unit + 2]
         columns, counts = units.labels.indices[start:stop], n_documents * units.labels.data[start:stop]
         left = (lacking[:, columns] - counts).min(axis=1, initial=0)
-        has_space = space >= units.weights[unit]
+        has_space = space + tolerance >= units.weights[unit]
         if not has_space.any():
             split = int(space.argmax())
-        elif (good := np.flatnonzero(has_space & (left >= 0))).size:
-            bound = generator.random() * space[good].sum()
-            split = int(good[np.searchsorted(np.cumsum(space[good]), bound, side="right")])
+        elif (good := np.flatnonzero(has_space & ((left >= 0) | any_labels))).size:
+            chances = np.maximum(space[good], 1)
+            drawn = np.searchsorted(np.cumsum(chances), generator.random() * chances.sum(), side="right")
+            split = int(good[drawn])
         else:
             fitting = np.flatnonzero(has_space)
             split = int(fitting[left[fitting].argmax()])
