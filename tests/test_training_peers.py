@@ -84,6 +84,7 @@ def test_fine_tune_has_the_losses_of_a_plain_loop(parts, group, monkeypatch):
     config = TrainingConfig(
         encoder="tiny", max_length=32, epochs=1, batch_size=BATCH, learning_rate=LEARNING_RATE, weight_decay=0.0,
         schedule="constant_with_warmup", warmup_steps=0, max_gradient_norm=1e9, group_by_length=group,
+        start_bias="zero",
     )  # fmt: skip
     run = fine_tune(*parts, loss="afl", config=config, seed=SEED, progress=False)
     expected, model = by_hand(parts[0], group)

@@ -26,7 +26,7 @@ _ONE_SPLIT = "one split: seeds vary only the order of training"
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row of :func:`compare`: one endpoint of a setting minus that of a rival, on one corpus.
+    """One row of :func:`~afl_helpers.results.compare`: one endpoint of a setting minus that of a rival, on one corpus.
 
     Attributes:
         corpus, endpoint, setting, rival: what is compared.
