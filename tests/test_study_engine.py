@@ -360,7 +360,11 @@ def test_two_processes_train_as_one(tmp_path):
     load_tokenizer("tiny").save_pretrained(encoder)
 
     n_documents = 320  # parts of 256, 32 and 32: no last batch is to be filled up
-    assert [len(part) % 32 for part in corpus_splits(StudyCorpus("toy", top=6, n_documents=n_documents), 0)[1]] == [0, 0, 0]
+    assert [len(part) % 32 for part in corpus_splits(StudyCorpus("toy", top=6, n_documents=n_documents), 0)[1]] == [
+        0,
+        0,
+        0,
+    ]
     text = f"""
 question: does it scale?
 method: fine_tune
