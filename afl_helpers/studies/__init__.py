@@ -12,7 +12,7 @@ from afl_helpers.errors import needs_extra
 with needs_extra("train", "afl_helpers.studies"):
     from afl_helpers.studies.estimate import describe_seconds, estimate_seconds
     from afl_helpers.studies.plan import METHODS, PlannedRun, Primary, Setting, Study, StudyCorpus
-    from afl_helpers.studies.primary import compare_study, describe_progress
+    from afl_helpers.studies.primary import compare_study, complete_results, describe_progress
     from afl_helpers.studies.rerun import Deviation, difference, repeat
     from afl_helpers.studies.rescoring import missing_scores, rescore
     from afl_helpers.studies.run import corpus_splits, execute
@@ -28,6 +28,7 @@ __all__ = [
     "Study",
     "StudyCorpus",
     "compare_study",
+    "complete_results",
     "corpus_splits",
     "describe_progress",
     "describe_seconds",
