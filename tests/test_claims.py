@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import recall_score, roc_auc_score
 
+from afl_helpers.chapters.verdicts import claim_evidence, reading_table, verdict_table
 from afl_helpers.claims import (
     CLAIMS,
     READINGS,
@@ -666,6 +668,20 @@ def test_our_own_results_are_compared_as_results_compare_compares_them():
     own = rows[(rows["id"] == "C2") & (rows["study"] == "probe") & (rows["corpus"] == "cmu-leads")]
     assert not own["counts"].any() and expected in set(own["effect"])
     assert "probe on cmu-leads does not count: all its runs have one split" in table.loc["C2", "evidence"]
+
+
+def test_the_page_shows_outcomes_by_reading_and_folds_the_evidence():
+    better = {"afl-log10": 0.05}
+    results = runs(better, better)
+    page = reading_table(findings(results), "C13").data
+    heads, *rows = [[cell.text for cell in row(["th", "td"])] for row in BeautifulSoup(page, "html.parser")("tr")]
+    assert heads == ["Texts, reading", "at 0.5", "at one tuned threshold"]
+    assert [row[0] for row in rows] == [f"cmu-leads, {reading}one, 6 blocks" for reading in GAMMA_READINGS]
+    assert [row[1].startswith("holds+0.05") for row in rows] == [False, True, False]
+    assert "No complete study yet" in reading_table(findings([]), "C13").data
+    evidence = claim_evidence(claims_table(results)).data
+    assert evidence.count("<details>") == len(CLAIMS) and "Only with gamma read as log10." in evidence
+    assert verdict_table(claims_table(results)).data.count('<span class="verdict-') == len(CLAIMS)
 
 
 def test_published_values_are_those_of_the_table():
