@@ -62,13 +62,13 @@ def claim_evidence(table: pd.DataFrame) -> HTML:
         table: as :func:`afl_helpers.claims.claims_table` returns it.
     """
     parts = []
-    for claim, row in zip(CLAIMS, table.itertuples()):
+    for claim, row in zip(CLAIMS, table.to_dict("records")):
         lines = [
             f"The paper: {claim.reported} ({claim.source}).",
             f"The rule: {claim.rule}.",
-            *row.evidence.splitlines(),
+            *row["evidence"].splitlines(),
         ]
-        effect = f"<p>It rests on: {_text(row.effect)}.</p>" if row.effect else ""
+        effect = f"<p>It rests on: {_text(row['effect'])}.</p>" if row["effect"] else ""
         items = "".join(f"<li>{_text(line)}</li>" for line in lines)
         parts.append(
             f"<details><summary>{claim.id} {_text(claim.claim)}: {_coloured(row['verdict'])}</summary>{effect}<ul>{items}</ul>"
