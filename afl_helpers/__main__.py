@@ -131,7 +131,14 @@ def _parse_thresholds(parts: list[str]) -> float | dict[str, float] | None:
 
 def _study(args: argparse.Namespace) -> None:
     from afl_helpers.results import read_all_studies, read_result
-    from afl_helpers.studies import describe_seconds, estimate_seconds, load_study, run_study
+    from afl_helpers.studies import (
+        calibrate,
+        describe_seconds,
+        device_at_hand,
+        estimate_seconds,
+        load_study,
+        run_study,
+    )
     from afl_helpers.training.distributed import is_main
 
     if args.checksums:
@@ -149,6 +156,9 @@ def _study(args: argparse.Namespace) -> None:
     if args.repeat:
         return _repeat(args.results / args.name / "runs" / f"{args.repeat}.json")
     study = load_study(args.name, args.results)
+    if args.calibrate is not None:
+        print(calibrate(study, args.corpus, args.calibrate).describe())
+        return
     missing = study.to_do(args.corpus)
     if not is_main():  # one of several processes that train together prints
         for _ in run_study(study, args.corpus, jobs=args.jobs):
@@ -158,10 +168,13 @@ def _study(args: argparse.Namespace) -> None:
     results = read_all_studies(args.results, pilots=True) if missing else []
     if missing:
         seconds, unknown = estimate_seconds(study, missing, results)
+        device = "a CPU" if device_at_hand() == "CPU" else device_at_hand()
         if unknown < len(missing):
-            print(f"estimated time if they run one after the other: {describe_seconds(seconds)}")
+            print(f"estimated time on {device} if they run one after the other: {describe_seconds(seconds)}")
         if unknown:
-            print(f"no estimate for {unknown} of them, because no similar run has been recorded")
+            print(f"no estimate for {unknown} of them, because no similar run has been recorded on {device}")
+            if any(study.method_of(run.setting) == "fine_tune" for run in missing):
+                print(f"to measure it here in two minutes: python -m afl_helpers study {study.name} --calibrate")
     if args.dry_run:
         for run in missing:
             print(f"  {run.name}")
@@ -409,6 +422,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     study.add_argument("--repeat", metavar="RUN", help="repeat a recorded run, keep its scores and compare the results")
     study.add_argument("--dry-run", action="store_true", help="list the missing runs and estimate their time")
+    study.add_argument(
+        "--calibrate",
+        nargs="?",
+        type=float,
+        const=120.0,
+        metavar="SECONDS",
+        help="measure a few training steps of each setting on this device, and print how long the study takes "
+        "(default: 120 seconds)",
+    )
     study.add_argument(
         "--checksums",
         action="store_true",

@@ -111,6 +111,27 @@ def _by_study(results: Sequence[Result]) -> list[list[Result]]:
     return list(studies.values())
 
 
+def complete_blocks(study: Study | str, folder: str | Path | None = None) -> list[Result]:
+    """Return the runs of a study's primary settings, from the blocks (or seeds) that have all of them.
+
+    A figure of a study that is still running draws these, so that every setting has the same blocks. They are no answer to
+    the study's question: :func:`compare_study` waits for all blocks.
+
+    Args:
+        study, folder: as in :func:`compare_study`.
+
+    Raises:
+        MissingFileError: there is no such study.
+        DataError: a result file is broken or was changed.
+    """
+    if isinstance(study, str):
+        study = load_study(study, find_results() if folder is None else folder)
+    planned = primary_runs(study)
+    lacking = {(run.block, run.seed) for run in planned if not study.path(run).is_file()}
+    complete = {run.name for run in planned if (run.block, run.seed) not in lacking}
+    return [result for result in read_study(study.name, study.folder.parent) if result.run in complete]
+
+
 def _unit(study: Study, results: Sequence[Result]) -> Literal["block", "seed"]:
     unit = study.primary.unit if study.primary else None
     if unit == "document":
