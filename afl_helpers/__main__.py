@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from afl_helpers import __version__
-from afl_helpers.errors import MissingFileError, UsageError, UserError
+from afl_helpers.errors import MissingFileError, UsageError, UserError, unknown_name
 
 
 def _parse_pairs(pairs: list[str]) -> dict[str, Any]:
@@ -270,19 +270,70 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _claims(args: argparse.Namespace) -> None:
-    from afl_helpers.claims import CLAIMS, verdicts
-    from afl_helpers.results import find_results, read_all_studies
+    from afl_helpers.claims import CLAIMS, findings, verdicts
+    from afl_helpers.results import find_results
+    from afl_helpers.studies import complete_results
 
-    indent = " " * 5
-    # Do not break names such as cmu-leads.
-    wrapper = textwrap.TextWrapper(max(40, shutil.get_terminal_size().columns), break_on_hyphens=False)
-    wrapper.subsequent_indent = indent
-    results = read_all_studies(find_results() if args.results is None else args.results)
-    for claim, (_, verdict, conditions, evidence) in zip(CLAIMS, verdicts(results).itertuples(index=False)):
-        under = {"ours": " (under our conditions)", "the paper's": " (under the paper's)"}.get(conditions, "")
-        print(wrapper.fill(f"{claim.id:4} {claim.claim}: {verdict}{under}"))
-        for line in (f"the paper: {claim.reported} ({claim.source})", f"the rule: {claim.rule}", evidence):
-            print(wrapper.fill(indent + line))
+    claims = {claim.id: claim for claim in CLAIMS}
+    if args.details and args.details.upper() not in claims:
+        raise unknown_name("claim", args.details, claims)
+    results, running = complete_results(find_results() if args.results is None else args.results)
+    rows = {row["id"]: row for row in verdicts(results).to_dict("records")}
+    if not args.details:
+        for name, row in rows.items():
+            effect = f"; {row['effect']}" if row["effect"] else ""
+            _print_wrapped(f"{name:4} {_colour(row['verdict'])}: {claims[name].claim}{effect}", indent=5)
+        for sentence in running:
+            print(f"{sentence}; it counts when it is complete.")
+        return
+    claim = claims[args.details.upper()]
+    row = rows[claim.id]
+    under = f", {row['conditions']}" if row["conditions"] else ""
+    print(f"{claim.id} {claim.claim}")
+    for title, text in (
+        ("The paper", f"{claim.reported} ({claim.source})"),
+        ("The rule", str(claim.rule)),
+        ("The verdict", f"{_colour(row['verdict'])}{under}"),
+        ("It rests on", row["effect"]),
+    ):
+        if text:
+            _print_wrapped(f"{title}: {text}", indent=2)
+    found = findings(results)
+    found = found[(found["id"] == claim.id) & (found["unit"] == "block")]
+    for (counts, study, corpus, n), lines in found.groupby(["counts", "study", "corpus", "n"], sort=False):
+        print(f"\n{study} on {corpus}, {n} blocks{'' if counts else ' (beside: the verdict does not rest on it)'}")
+        for line in lines.to_dict("records"):
+            if line["about"] == "claim":
+                subject = ", ".join(filter(None, [line["reading"], line["alternative"]]))
+                _print_wrapped(f"{subject}: {line['outcome']}; {line['effect']}", indent=4, first=2)
+            elif counts:
+                _print_wrapped(f"control: {line['effect']} ({line['outcome']})", indent=6, first=4)
+    if found.empty:
+        print()
+        for sentence in row["evidence"].splitlines():
+            _print_wrapped(sentence, indent=2, first=2)
+    for sentence in running:
+        print(f"\n{sentence}; it counts when it is complete.")
+
+
+def _print_wrapped(text: str, indent: int, first: int = 0) -> None:
+    """Print a text wrapped to the terminal, without breaking names such as cmu-leads."""
+    width = max(40, shutil.get_terminal_size().columns)
+    print(
+        textwrap.fill(text, width, initial_indent=" " * first, subsequent_indent=" " * indent, break_on_hyphens=False)
+    )
+
+
+#: Beginning of a verdict -> colour of a terminal: green, red, yellow.
+_COLOURS = {"reproduced": 32, "not reproduced": 31, "impossible": 31, "undecided": 33}
+
+
+def _colour(verdict: str) -> str:
+    """Return a verdict in its colour where the output is a terminal."""
+    code = next((code for start, code in _COLOURS.items() if verdict.startswith(start)), None)
+    if code is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return verdict
+    return f"\033[{code}m{verdict}\033[0m"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -412,6 +463,7 @@ def build_parser() -> argparse.ArgumentParser:
     claims.add_argument(
         "--results", type=Path, metavar="FOLDER", help="folder of the studies (default: the nearest results folder)"
     )
+    claims.add_argument("--details", metavar="CLAIM", help="the evidence on one claim, such as C7")
     claims.set_defaults(function=_claims)
     return parser
 

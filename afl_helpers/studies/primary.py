@@ -6,8 +6,8 @@ from typing import Literal
 
 import pandas as pd
 
-from afl_helpers.errors import DataError, UsageError
-from afl_helpers.results import Result, compare, find_results, read_study
+from afl_helpers.errors import DataError, MissingFileError, UsageError
+from afl_helpers.results import Result, compare, find_results, read_all_studies, read_study
 from afl_helpers.studies.plan import PlannedRun, Study
 from afl_helpers.studies.study_file import load_study
 
@@ -67,6 +67,48 @@ def describe_progress(study: Study) -> str | None:
     planned = primary_runs(study)
     done = sum(study.path(run).is_file() for run in planned)
     return None if done == len(planned) else f"running: {done} of {len(planned)} runs"
+
+
+def complete_results(folder: str | Path | None = None) -> tuple[list[Result], list[str]]:
+    """Read the runs that may be compared: of each study, the settings of which no planned run is missing.
+
+    Nothing of a study whose primary comparison is not complete is returned, so that nobody looks at it early. A study
+    without blocks is returned as it is.
+
+    Args:
+        folder: the folder of the studies; :func:`~afl_helpers.results.find_results` finds it unless given.
+
+    Returns:
+        The runs, without pilot runs; and a sentence for each study that has begun and is not complete, such as
+        ``"frozen-encoder is running: 7 of 120 runs"``. Both are empty where there is no folder of results.
+
+    Raises:
+        DataError: a result file is broken or was changed.
+    """
+    if folder is None:
+        try:
+            folder = find_results()
+        except MissingFileError:
+            return [], []
+    found, running = [], []
+    for results in _by_study(read_all_studies(folder)):
+        study = load_study(results[0].study, folder)
+        progress = describe_progress(study) if study.primary else None
+        if progress:
+            running.append(f"{study.name} is {progress}")
+        elif study.blocks:
+            missing = {(run.corpus.name, run.setting.name) for run in study.missing()}
+            found += [run for run in results if (run.data.corpus, run.setting) not in missing]
+        else:
+            found += results
+    return found, running
+
+
+def _by_study(results: Sequence[Result]) -> list[list[Result]]:
+    studies: dict[str, list[Result]] = {}
+    for result in results:
+        studies.setdefault(result.study, []).append(result)
+    return list(studies.values())
 
 
 def complete_blocks(study: Study | str, folder: str | Path | None = None) -> list[Result]:
