@@ -425,7 +425,7 @@ class TestCommittedStudies:
 
     def test_frozen_encoder_is_planned_as_registered(self):
         study = load_study("frozen-encoder", RESULTS)
-        assert len(study.settings) == 23 and len(study.runs()) == 23 * 3 * 10 and len(study.pilots()) == 23 * 3
+        assert len(study.settings) == 27 and len(study.runs()) == 27 * 3 * 10 and len(study.pilots()) == 27 * 3
         primary = [run for run in study.runs() if not study.is_exploratory(run)]
         assert study.runs()[: len(primary)] == primary and len(primary) == 4 * 3 * 10
         assert [run.block for run in primary] == sorted(run.block for run in primary)
