@@ -53,13 +53,13 @@ def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.Da
 
 
 def primary_runs(study: Study) -> list[PlannedRun]:
-    """Return the planned runs of the settings of a study's primary comparison, or all runs where it declares none."""
+    """Return the planned runs of a study's primary comparison, or all runs where it declares none.
+
+    A corpus or a setting that has only some of the blocks is exploratory, and no part of it.
+    """
     if study.primary is None:
         return study.runs()
-    setting = study.primary.setting
-    named = [setting, *study.primary.against] if isinstance(setting, str) else [*setting, *study.primary.against]
-    settings = {name.partition("@")[0] for name in named}
-    return [run for run in study.runs() if run.setting.name in settings]
+    return [run for run in study.runs() if not study.is_exploratory(run)]
 
 
 def describe_progress(study: Study) -> str | None:
