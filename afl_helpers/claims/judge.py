@@ -149,6 +149,12 @@ def findings(results: Iterable[Result] | None = None) -> pd.DataFrame:
         ``level, study, corpus``; ``n`` and ``unit``, the number of blocks or seeds; ``reading``; ``about``, "claim" or
         the control that the reading is compared with; ``alternative`` (for a control: the endpoint); ``outcome``
         ("holds", "fails" or "undecided"); and ``effect``, the comparison that decides.
+
+    Example:
+        >>> from afl_helpers.claims import findings
+        >>> table = findings()
+        >>> sorted(set(table["outcome"]))
+        ['fails', 'holds', 'undecided']
     """
     groups, rows = group_runs(complete_results()[0] if results is None else results), []
     for claim in CLAIMS:
