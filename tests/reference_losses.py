@@ -185,10 +185,10 @@ def minus_log_rest(z, margin):
     return -mp.log1p(-p_m) if p_m < 0.5 else -mp.log(sigmoid(-z) + mp.mpf(margin))
 
 
-def asymmetric(z, y, c, document, held, gamma_positive, gamma_negative, margin):
+def asymmetric(z, y, c, document, held, gamma_positive, gamma_negative, margin, alpha=None):
     if y:
-        return focal(z, 1, gamma_positive)
-    return shifted(z, margin) ** mp.mpf(gamma_negative) * minus_log_rest(z, margin)
+        return balance(alpha, y, c) * focal(z, 1, gamma_positive)
+    return balance(alpha, y, c) * shifted(z, margin) ** mp.mpf(gamma_negative) * minus_log_rest(z, margin)
 
 
 def polynomial(z, epsilon_1, epsilon_2):
@@ -200,11 +200,11 @@ def polynomial(z, epsilon_1, epsilon_2):
 
 
 def asymmetric_polynomial(
-    z, y, c, document, held, gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative
+    z, y, c, document, held, gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative, alpha
 ):
     if y:
-        return sigmoid(-held) ** mp.mpf(gamma_positive) * polynomial(z, epsilon_1, epsilon_2)
-    weight = shifted(held, margin) ** mp.mpf(gamma_negative)
+        return balance(alpha, y, c) * sigmoid(-held) ** mp.mpf(gamma_positive) * polynomial(z, epsilon_1, epsilon_2)
+    weight = balance(alpha, y, c) * shifted(held, margin) ** mp.mpf(gamma_negative)
     return weight * (minus_log_rest(z, margin) - mp.mpf(epsilon_negative) * (1 - shifted(z, margin)))
 
 
@@ -288,10 +288,10 @@ def weighted_asymmetric(z, y, c, document, held, power, smoothing, cooccurrence,
     return weights[c] / (sum(weights) / len(weights)) * (target * positive + (1 - target) * negative)
 
 
-def ldam(z, y, c, document, held, max_margin, scale):
+def ldam(z, y, c, document, held, max_margin, scale, alpha):
     rarest = max(n ** mp.mpf(-0.25) for n in document.n)
     margin = mp.mpf(max_margin) * document.n[c] ** mp.mpf(-0.25) / rarest
-    return cross_entropy(mp.mpf(scale) * (z - margin if y else z), y)
+    return balance(alpha, y, c) * cross_entropy(mp.mpf(scale) * (z - margin if y else z), y)
 
 
 def partial_label_masking(z, y, c, document, held, rate, n_bins):
@@ -331,8 +331,8 @@ REFERENCES = {
     ),
     "asl": Reference(
         asymmetric,
-        {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05},
-        {"gamma_positive": 1.0, "gamma_negative": 1.5, "margin": 0.2},
+        {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05, "alpha": None},
+        {"gamma_positive": 1.0, "gamma_negative": 1.5, "margin": 0.2, "alpha": [0.25, 0.5, 0.9, 1.0]},
     ),
     "apl": Reference(
         asymmetric_polynomial,
@@ -343,8 +343,16 @@ REFERENCES = {
             "epsilon_1": 1.0,
             "epsilon_2": -2.5,
             "epsilon_negative": 0.0,
+            "alpha": None,
         },
-        {"gamma_positive": 1.5, "gamma_negative": 2.0, "margin": 0.2, "epsilon_1": 0.5, "epsilon_negative": 0.3},
+        {
+            "gamma_positive": 1.5,
+            "gamma_negative": 2.0,
+            "margin": 0.2,
+            "epsilon_1": 0.5,
+            "epsilon_negative": 0.3,
+            "alpha": [0.25, 0.5, 0.9, 0.0],
+        },
     ),
     "ral": Reference(
         robust_asymmetric,
@@ -356,8 +364,16 @@ REFERENCES = {
             "epsilon_2": -2.5,
             "epsilon_negative": 0.0,
             "lambda_": 1.5,
+            "alpha": None,
         },
-        {"gamma_positive": 1.5, "gamma_negative": 2.0, "margin": 0.2, "epsilon_1": 0.5, "lambda_": 2.0},
+        {
+            "gamma_positive": 1.5,
+            "gamma_negative": 2.0,
+            "margin": 0.2,
+            "epsilon_1": 0.5,
+            "lambda_": 2.0,
+            "alpha": [0.25, 0.5, 0.9, 1.0],
+        },
     ),
     "distribution_balanced": Reference(
         distribution_balanced,
@@ -389,7 +405,11 @@ REFERENCES = {
         {"gamma": 2.0, "alpha": 0.5, "beta": 0.9, "prior_shift": 0.05, "negative_scale": 2.0},
         {"gamma": 0.0, "alpha": 0.3, "beta": 0.99},
     ),
-    "ldam": Reference(ldam, {"max_margin": 0.5, "scale": 30.0}, {"max_margin": 1.0, "scale": 2.0}),
+    "ldam": Reference(
+        ldam,
+        {"max_margin": 0.5, "scale": 30.0, "alpha": None},
+        {"max_margin": 1.0, "scale": 2.0, "alpha": [0.25, 0.5, 0.9, 1.0]},
+    ),
     "plm": Reference(partial_label_masking, {"rate": 0.1, "n_bins": 10}, {}),
     "wal": Reference(
         weighted_asymmetric,

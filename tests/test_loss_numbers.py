@@ -96,9 +96,10 @@ def settings():
         yield "apl", params, special
         yield "ral", params, special
     special = around(logit(0.05))
+    yield "asl", {"alpha": [0.1, 0.2, 0.5, 0.0, 1.0, 0.9]}, special
     for params in (
         {"epsilon_1": 0.0, "epsilon_2": 0.0},
-        {"epsilon_1": 0.5, "epsilon_2": -1.0, "epsilon_negative": 0.5},
+        {"epsilon_1": 0.5, "epsilon_2": -1.0, "epsilon_negative": 0.5, "alpha": [0.1, 0.2, 0.5, 0.0, 1.0, 0.9]},
         {"epsilon_1": 1.0, "epsilon_2": 0.0, "gamma_positive": 1.0},
         {"epsilon_1": -1.0, "epsilon_2": -2.5, "epsilon_negative": 2.0, "gamma_negative": 0.0},
     ):
@@ -118,7 +119,7 @@ def settings():
         for params in ({}, {"gamma": 0.3, "alpha": None, "prior_shift": 0.5}, {"gamma": 1.0, "negative_scale": 1.0}):
             yield name, params, []
     yield "cb_ntr", {"beta": 0.9999, "gamma": 5.0}, []
-    for params in ({}, {"max_margin": 0.0, "scale": 1.0}, {"max_margin": 3.0, "scale": 10.0}):
+    for params in ({}, {"max_margin": 0.0, "scale": 1.0}, {"max_margin": 3.0, "scale": 10.0, "alpha": 0.2}):
         largest = params.get("max_margin", 0.5)
         yield "ldam", params, around(largest, largest * (1 / 600) ** 0.25)
     yield "plm", {}, []

@@ -11,6 +11,7 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClass,
+    balance,
     cast_like,
     check_inputs,
     check_number,
@@ -70,6 +71,7 @@ def asymmetric_loss(
     gamma_negative: PerClass = 4.0,
     margin: float = 0.05,
     *,
+    alpha: PerClass | None = None,
     weight: PerClass | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
@@ -80,7 +82,7 @@ def asymmetric_loss(
     ``p_m = max(p - margin, 0)``: a negative below the margin has no loss and no gradient, by definition.
 
     Args:
-        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         weight: number or (n_labels,), weight of positives and negatives; None is 1.
 
     Example:
@@ -100,6 +102,7 @@ def asymmetric_loss(
         reduction,
         gamma_positive=gamma_positive,
         gamma_negative=gamma_negative,
+        alpha=alpha,
         weight=weight,
     )
     logits, targets = promote(logits, targets)
@@ -108,7 +111,7 @@ def asymmetric_loss(
     shifted = ShiftedProbability(logits, margin)
     positive = -torch.exp(gamma_positive * logsigmoid(-logits)) * logsigmoid(logits)
     negative = -shifted.power(gamma_negative) * shifted.log_q_m
-    elements = mix(targets, positive, negative)
+    elements = mix(targets, *balance(alpha, positive, negative))
     return reduce_loss(elements if weight is None else weight * elements, reduction, mask)
 
 
@@ -119,6 +122,7 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_positive: gamma of the positives: number or (n_labels,), at least 0.
         gamma_negative: gamma of the negatives: number or (n_labels,), at least 0.
         margin: in [0, 1): a negative with p below it has neither loss nor gradient.
+        alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
 
     Example:
         >>> import torch
@@ -130,6 +134,7 @@ class AsymmetricLoss(MultiLabelLoss):
 
     gamma_positive: Tensor
     gamma_negative: Tensor
+    alpha: Tensor | None
 
     def __init__(
         self,
@@ -137,16 +142,26 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_negative: ArrayLike = 4.0,
         margin: float = 0.05,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ):
         super().__init__(reduction)
         check_number("margin", margin, 0.0, 1.0, open_high=True)
         self.margin = margin
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
+        self._set_per_class("alpha", alpha, upper=1.0)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return asymmetric_loss(
-            logits, targets, self.gamma_positive, self.gamma_negative, self.margin, mask=mask, reduction=reduction
+            logits,
+            targets,
+            self.gamma_positive,
+            self.gamma_negative,
+            self.margin,
+            alpha=self.alpha,
+            mask=mask,
+            reduction=reduction,
         )
 
 
@@ -155,6 +170,10 @@ ASYMMETRY = {
     "gamma_positive": "gamma of the positives: number or (n_labels,), at least 0.",
     "gamma_negative": "gamma of the negatives: number or (n_labels,), at least 0.",
     "margin": "in [0, 1): a negative with p below it has neither loss nor gradient.",
+}
+#: Meaning of a weight per class, as in Eq. 1.
+ALPHA = {
+    "alpha": "number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.",
 }
 
 ENTRIES = {
@@ -167,7 +186,7 @@ ENTRIES = {
         when="Many labels, few positives per document, and some positives not labelled: easy negatives weigh little,"
         " and very easy ones nothing.",
         build=AsymmetricLoss,
-        parameters=ASYMMETRY,
+        parameters={**ASYMMETRY, **ALPHA},
         reduces_to_bce={"gamma_negative": 0.0, "margin": 0.0},
     ),
 }

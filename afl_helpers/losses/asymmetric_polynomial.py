@@ -5,8 +5,18 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from afl_helpers.losses.asymmetric import ASYMMETRY, AsymmetricLoss, ShiftedProbability
-from afl_helpers.losses.base import LossInfo, PerClass, cast_like, check_inputs, check_number, mix, promote, reduce_loss
+from afl_helpers.losses.asymmetric import ALPHA, ASYMMETRY, AsymmetricLoss, ShiftedProbability
+from afl_helpers.losses.base import (
+    LossInfo,
+    PerClass,
+    balance,
+    cast_like,
+    check_inputs,
+    check_number,
+    mix,
+    promote,
+    reduce_loss,
+)
 
 
 def _polynomial_positive(logits: Tensor, epsilon_1: float, epsilon_2: float) -> Tensor:
@@ -34,6 +44,7 @@ def asymmetric_polynomial_loss(
     epsilon_2: float = -2.5,
     epsilon_negative: float = 0.0,
     *,
+    alpha: PerClass | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -53,14 +64,16 @@ def asymmetric_polynomial_loss(
         0.5056
     """
     logits, targets = promote(
-        *check_inputs(logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
+        *check_inputs(
+            logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative, alpha=alpha
+        )
     )
     gamma_positive, gamma_negative = cast_like(logits, gamma_positive), cast_like(logits, gamma_negative)
     shifted = ShiftedProbability(logits, margin)
     focusing_weight = torch.exp(gamma_positive * logsigmoid(-logits)).detach()
     positive = focusing_weight * _polynomial_positive(logits, epsilon_1, epsilon_2)
     negative = -shifted.power(gamma_negative).detach() * (shifted.log_q_m + epsilon_negative * shifted.q_m)
-    return reduce_loss(mix(targets, positive, negative), reduction, mask)
+    return reduce_loss(mix(targets, *balance(alpha, positive, negative)), reduction, mask)
 
 
 def robust_asymmetric_loss(
@@ -74,6 +87,7 @@ def robust_asymmetric_loss(
     epsilon_negative: float = 0.0,
     lambda_: float = 1.5,
     *,
+    alpha: PerClass | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -92,7 +106,9 @@ def robust_asymmetric_loss(
         0.1733
     """
     logits, targets = promote(
-        *check_inputs(logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
+        *check_inputs(
+            logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative, alpha=alpha
+        )
     )
     gamma_positive, gamma_negative = cast_like(logits, gamma_positive), cast_like(logits, gamma_negative)
     shifted = ShiftedProbability(logits, margin)
@@ -100,14 +116,14 @@ def robust_asymmetric_loss(
     # lambda_ - p and lambda_ - (1 - p_m) as sums: at lambda_ = 1 the differences cancel.
     hill = ((lambda_ - 1) + torch.sigmoid(-logits)) * torch.exp(2 * logsigmoid(logits)) * ((lambda_ - 1) + shifted.p_m)
     negative = -shifted.power(gamma_negative) * (shifted.log_q_m + epsilon_negative * shifted.q_m) * hill
-    return reduce_loss(mix(targets, positive, negative), reduction, mask)
+    return reduce_loss(mix(targets, *balance(alpha, positive, negative)), reduction, mask)
 
 
 class AsymmetricPolynomialLoss(AsymmetricLoss):
     """Asymmetric polynomial loss (APL, Huang et al., ICASSP 2023); its focusing weights are not differentiated.
 
     Args:
-        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         epsilon_1: coefficient of (1 - p) in the positive part.
         epsilon_2: twice the coefficient of (1 - p)^2 in the positive part.
         epsilon_negative: coefficient of (1 - p_m) in the negative part.
@@ -131,8 +147,10 @@ class AsymmetricPolynomialLoss(AsymmetricLoss):
         epsilon_2: float = -2.5,
         epsilon_negative: float = 0.0,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ):
-        super().__init__(gamma_positive, gamma_negative, margin, reduction)
+        super().__init__(gamma_positive, gamma_negative, margin, reduction, alpha=alpha)
         for name, value in (("epsilon_1", epsilon_1), ("epsilon_2", epsilon_2), ("epsilon_negative", epsilon_negative)):
             check_number(name, value)
         self.epsilon_1, self.epsilon_2, self.epsilon_negative = epsilon_1, epsilon_2, epsilon_negative
@@ -147,6 +165,7 @@ class AsymmetricPolynomialLoss(AsymmetricLoss):
             self.epsilon_1,
             self.epsilon_2,
             self.epsilon_negative,
+            alpha=self.alpha,
             mask=mask,
             reduction=reduction,
         )
@@ -156,7 +175,7 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
     """Robust asymmetric loss (RAL, Park et al., ICCVW 2023): APL with the factor of the Hill loss on its negatives.
 
     Args:
-        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         epsilon_1, epsilon_2, epsilon_negative: see :class:`AsymmetricPolynomialLoss`.
         lambda_: at least 1; the negative part is multiplied by ``(lambda_ - p) p^2 (lambda_ - (1 - p_m))``.
 
@@ -179,8 +198,12 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
         epsilon_negative: float = 0.0,
         lambda_: float = 1.5,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ):
-        super().__init__(gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative, reduction)
+        super().__init__(
+            gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative, reduction, alpha=alpha
+        )
         check_number("lambda_", lambda_, 1.0)
         self.lambda_ = lambda_
 
@@ -195,6 +218,7 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
             self.epsilon_2,
             self.epsilon_negative,
             self.lambda_,
+            alpha=self.alpha,
             mask=mask,
             reduction=reduction,
         )
@@ -202,6 +226,7 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
 
 _POLYNOMIAL = {
     **ASYMMETRY,
+    **ALPHA,
     "epsilon_1": "coefficient of (1 - p) in the positive part.",
     "epsilon_2": "twice the coefficient of (1 - p)^2 in the positive part.",
     "epsilon_negative": "coefficient of (1 - p_m) in the negative part.",

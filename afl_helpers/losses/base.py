@@ -367,6 +367,14 @@ def mix(targets: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     return targets * positive + (1 - targets) * negative
 
 
+def balance(alpha: PerClass | None, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both costs weighted as in Eq. 1: alpha for positives, 1 - alpha for negatives; None leaves them alone."""
+    if alpha is None:
+        return positive, negative
+    alpha = cast_like(positive, alpha)
+    return alpha * positive, (1 - alpha) * negative
+
+
 def clip_counts(label_counts: ArrayLike, n_documents: int) -> NDArray[np.float64]:
     """Return the counts, clipped so that weights, log odds and inverse frequencies are finite.
 
