@@ -7,7 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import torch
@@ -97,6 +97,9 @@ class MultiLabelLoss(nn.Module):
     #: Whether the loss changes from epoch to epoch; its state must then be saved with a checkpoint.
     stateful = False
 
+    #: What one value of reduction "none" belongs to: an element, a document, or (refused) a batch; see ``LossInfo``.
+    unit: Literal["element", "document", "batch"] = "element"
+
     def __init__(self, reduction: str = "mean"):
         super().__init__()
         check_reduction(reduction)
@@ -145,15 +148,19 @@ class MultiLabelLoss(nn.Module):
                 return mean
             # Under nn.DataParallel there is one count per replica, all equal, and Trainer multiplies by their number.
             counts = torch.as_tensor(num_items_in_batch, device=logits.device).reshape(-1)
-            divisors: dict[str, Tensor | int] = {
-                "mean": counts[0],
-                "sum_over_classes": counts[0] / labels.shape[-1],
-                "sum": 1,
-            }
-            total: Tensor = self(logits, labels, reduction="sum")
-            return total / (divisors[self.reduction] * len(counts))
+            return self._share(logits, labels, counts[0]) / len(counts)
 
         return compute_loss
+
+    def _share(self, logits: Tensor, labels: Tensor, n_items: Tensor) -> Tensor:
+        """Return what a part of a batch adds to the loss of the whole batch, which has ``n_items`` label entries."""
+        divisors: dict[str, Tensor | int] = {
+            "mean": n_items,
+            "sum_over_classes": n_items / labels.shape[-1],
+            "sum": 1,
+        }
+        total: Tensor = self(logits, labels, reduction="sum")
+        return total / divisors[self.reduction]
 
     @property
     def posterior_gamma(self) -> Tensor | None:
@@ -214,6 +221,9 @@ class LossInfo:
         differentiated: whether the gradient is the true derivative of the loss; False if a focusing weight is treated
             as a constant.
         reduces_to_bce: parameters with which the loss is binary cross-entropy, or None.
+        unit: what the loss falls apart into: ``"element"``; ``"document"``, if it compares the labels of a document, so
+            that reduction ``"none"`` gives (batch,); or ``"batch"``, if it compares documents, so that its value depends
+            on which of them share a batch and the only reduction is ``"mean"``.
 
     Example:
         >>> from afl_helpers.losses import LOSSES
@@ -236,9 +246,14 @@ class LossInfo:
     soft_targets: bool = True
     differentiated: bool = True
     reduces_to_bce: Mapping[str, object] | None = None
+    unit: Literal["element", "document", "batch"] = "element"
 
     def __post_init__(self) -> None:
         reduction = "mean, sum, sum_over_classes (Eq. 3, averaged over the batch) or none."
+        if self.unit == "document":
+            reduction = "mean or sum_over_classes (both over the documents), sum, or none (one value per document)."
+        elif self.unit == "batch":
+            reduction = "mean; the loss is one number per batch."
         object.__setattr__(self, "parameters", {**self.parameters, "reduction": reduction})
 
     @property
