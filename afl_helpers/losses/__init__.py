@@ -20,6 +20,7 @@ from afl_helpers.losses.cross_entropy import (
 )
 from afl_helpers.losses.focal import FocalLoss, focal_loss
 from afl_helpers.losses.gradient_balanced import GradientBalancedLoss, gradient_balanced_loss
+from afl_helpers.losses.identification.identify import Identification, identify_loss
 from afl_helpers.losses.log_sum_exp import TwoWayLoss, ZLPRLoss, two_way_loss, zlpr_loss
 from afl_helpers.losses.logit_adjustment import LogitAdjustedLoss, logit_adjusted_loss
 from afl_helpers.losses.margins import LDAMLoss, ldam_loss
@@ -41,6 +42,7 @@ __all__ = [
     "FocalLoss",
     "GradientBalancedLoss",
     "HillLoss",
+    "Identification",
     "LDAMLoss",
     "LogitAdjustedLoss",
     "LossInfo",
@@ -64,6 +66,7 @@ __all__ = [
     "focal_loss",
     "gradient_balanced_loss",
     "hill_loss",
+    "identify_loss",
     "ldam_loss",
     "logit_adjusted_loss",
     "reduce_loss",
