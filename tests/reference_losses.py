@@ -448,7 +448,7 @@ REFERENCES = {
     "asl": Reference(
         asymmetric,
         {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05, "alpha": None},
-        {"gamma_positive": 1.0, "gamma_negative": 1.5, "margin": 0.2, "alpha": [0.25, 0.5, 0.9, 1.0]},
+        {"gamma_positive": 1.0, "gamma_negative": 1.5, "margin": 0.2},
     ),
     "apl": Reference(
         asymmetric_polynomial,
@@ -461,14 +461,7 @@ REFERENCES = {
             "epsilon_negative": 0.0,
             "alpha": None,
         },
-        {
-            "gamma_positive": 1.5,
-            "gamma_negative": 2.0,
-            "margin": 0.2,
-            "epsilon_1": 0.5,
-            "epsilon_negative": 0.3,
-            "alpha": [0.25, 0.5, 0.9, 0.0],
-        },
+        {"gamma_positive": 1.5, "gamma_negative": 2.0, "margin": 0.2, "epsilon_1": 0.5, "epsilon_negative": 0.3},
     ),
     "ral": Reference(
         robust_asymmetric,
@@ -482,14 +475,7 @@ REFERENCES = {
             "lambda_": 1.5,
             "alpha": None,
         },
-        {
-            "gamma_positive": 1.5,
-            "gamma_negative": 2.0,
-            "margin": 0.2,
-            "epsilon_1": 0.5,
-            "lambda_": 2.0,
-            "alpha": [0.25, 0.5, 0.9, 1.0],
-        },
+        {"gamma_positive": 1.5, "gamma_negative": 2.0, "margin": 0.2, "epsilon_1": 0.5, "lambda_": 2.0},
     ),
     "distribution_balanced": Reference(
         distribution_balanced,
@@ -524,7 +510,7 @@ REFERENCES = {
     "ldam": Reference(
         ldam,
         {"max_margin": 0.5, "scale": 30.0, "alpha": None},
-        {"max_margin": 1.0, "scale": 2.0, "alpha": [0.25, 0.5, 0.9, 1.0]},
+        {"max_margin": 1.0, "scale": 2.0},
     ),
     "plm": Reference(partial_label_masking, {"rate": 0.1, "n_bins": 10}, {}),
     "wal": Reference(

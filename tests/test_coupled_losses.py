@@ -137,6 +137,9 @@ def test_a_masked_document_is_as_if_it_did_not_exist(name):
     mask = torch.ones(4, 5)
     mask[1] = 0
     torch.testing.assert_close(loss(z, y, mask=mask), loss(z[[0, 2, 3]], y[[0, 2, 3]]))
+    if name in DOCUMENT:
+        whole = loss(z, y, mask=mask, reduction="sum_over_classes")
+        torch.testing.assert_close(whole * 4, loss(z, y, mask=mask, reduction="sum"))
 
 
 @pytest.mark.parametrize("name", DOCUMENT)
@@ -168,8 +171,42 @@ def test_a_loss_of_a_batch_has_no_other_reduction(name, reduction):
 @every_coupled_loss
 def test_rows_of_tokens_are_documents(name):
     z, y = batch(rows=6)
-    loss = build_loss(name)
-    torch.testing.assert_close(loss(z.reshape(2, 3, 5), y.reshape(2, 3, 5)), loss(z, y))
+    loss, mask, weight = build_loss(name), torch.rand(6, 5) < 0.8, torch.rand(6)
+    for kwargs in ({}, {"mask": mask}, {"mask": mask, "weight": weight}):
+        shaped = {key: value.reshape(2, 3, *value.shape[1:]) for key, value in kwargs.items()}
+        torch.testing.assert_close(loss(z.reshape(2, 3, 5), y.reshape(2, 3, 5), **shaped), loss(z, y, **kwargs))
+    torch.testing.assert_close(loss(z[0], y[0]), loss(z[:1], y[:1]))
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_a_weight_of_a_batch_repeats_documents(name):
+    z, y = batch()
+    repeated = [0, 1, 1, 3, 3, 3]
+    loss, weight = build_loss(name), torch.tensor([1, 2, 0, 3])
+    torch.testing.assert_close(loss(z, y, weight=weight), loss(z[repeated], y[repeated]))
+    mask = torch.ones(4, 5, dtype=torch.bool)
+    mask[1, 1] = mask[0, 3] = False
+    torch.testing.assert_close(
+        loss(z, y, mask=mask, weight=weight), loss(z[repeated], y[repeated], mask=mask[repeated])
+    )
+
+
+@pytest.mark.parametrize("name", DOCUMENT)
+def test_a_weight_multiplies_documents(name):
+    z, y = batch()
+    loss, weight = build_loss(name), torch.tensor([1.0, 0.5, 0.0, 3.0], dtype=torch.float64)
+    documents = loss(z, y, reduction="none") * weight
+    torch.testing.assert_close(loss(z, y, weight=weight, reduction="none"), documents)
+    torch.testing.assert_close(loss(z, y, weight=weight), documents.mean())
+
+
+@every_coupled_loss
+def test_weights_of_elements_are_refused(name):
+    z, y = batch()
+    with pytest.raises(UsageError, match=r"weight has shape \(4, 5\); this loss compares labels.*\(4,\)"):
+        build_loss(name)(z, y, weight=torch.ones(4, 5))
+    with pytest.raises(UsageError, match="weight holds -1"):
+        build_loss(name)(z, y, weight=[1, -1, 1, 1])
 
 
 # --- in a Trainer ---------------------------------------------------------------------------------------------------
@@ -184,6 +221,31 @@ def test_parts_of_a_batch_add_up(name, reduction):
     parts = sum(hook({"logits": z[rows]}, y[rows], num_items_in_batch=25) for rows in (slice(0, 2), slice(2, 5)))
     torch.testing.assert_close(parts, loss(z, y))
     torch.testing.assert_close(hook({"logits": z}, y), loss(z, y))
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_unknown_labels_in_a_trainer(name):
+    """-100, one label of a document and a whole document; Trainer counts the others."""
+    z, y = batch(rows=5)
+    known = torch.ones(5, 5, dtype=torch.bool)
+    known[1, 2] = False
+    known[3] = False
+    loss = build_loss(name)
+    labels = torch.where(known, y, -100.0)
+    torch.testing.assert_close(loss.for_trainer()({"logits": z}, labels, 19), loss(z, y, mask=known))
+    labels = torch.where(known, y, torch.nan)  # which Trainer counts
+    torch.testing.assert_close(loss.for_trainer()({"logits": z}, labels, 25), loss(z, y, mask=known))
+
+
+def test_unknown_labels_of_documents_whose_number_nobody_knows_are_refused():
+    z, y = batch(rows=5)
+    hook = build_loss("zlpr").for_trainer()
+    y[3] = -100  # as padding: no label of the document counts
+    parts = sum(hook({"logits": z[rows]}, y[rows], num_items_in_batch=20) for rows in (slice(0, 2), slice(2, 5)))
+    torch.testing.assert_close(parts, build_loss("zlpr")(z[[0, 1, 2, 4]], y[[0, 1, 2, 4]]))
+    y[1, 2] = -100
+    with pytest.raises(UsageError, match="unknown values of a document that has others.*do not split the batch"):
+        hook({"logits": z[:2]}, y[:2], num_items_in_batch=19)
 
 
 @pytest.mark.parametrize("name", BATCH)

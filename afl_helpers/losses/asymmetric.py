@@ -11,11 +11,13 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClass,
+    PerClassLike,
     balance,
     cast_like,
     check_inputs,
     check_number,
     mix,
+    per_class,
     promote,
     reduce_loss,
 )
@@ -67,12 +69,12 @@ class ShiftedProbability:
 def asymmetric_loss(
     logits: Tensor,
     targets: Tensor,
-    gamma_positive: PerClass = 0.0,
-    gamma_negative: PerClass = 4.0,
+    gamma_positive: PerClassLike = 0.0,
+    gamma_negative: PerClassLike = 4.0,
     margin: float = 0.05,
     *,
-    alpha: PerClass | None = None,
-    weight: PerClass | None = None,
+    alpha: PerClassLike | None = None,
+    weight: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -95,24 +97,15 @@ def asymmetric_loss(
         >>> torch.round(bce, decimals=4)  # cross-entropy
         tensor([[0.0408, 0.6931]])
     """
-    logits, targets = check_inputs(
-        logits,
-        targets,
-        mask,
-        reduction,
-        gamma_positive=gamma_positive,
-        gamma_negative=gamma_negative,
-        alpha=alpha,
-        weight=weight,
-    )
-    logits, targets = promote(logits, targets)
-    gamma_positive, gamma_negative = cast_like(logits, gamma_positive), cast_like(logits, gamma_negative)
-    weight = cast_like(logits, weight)
-    shifted = ShiftedProbability(logits, margin)
-    positive = -torch.exp(gamma_positive * logsigmoid(-logits)) * logsigmoid(logits)
-    negative = -shifted.power(gamma_negative) * shifted.log_q_m
-    elements = mix(targets, *balance(alpha, positive, negative))
-    return reduce_loss(elements if weight is None else weight * elements, reduction, mask)
+    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    focus_positive = cast_like(logits, per_class("gamma_positive", gamma_positive, logits))
+    focus_negative = cast_like(logits, per_class("gamma_negative", gamma_negative, logits))
+    class_weight = cast_like(logits, per_class("weight", weight, logits))
+    shifted = ShiftedProbability(logits, check_number("margin", margin, 0.0, 1.0, open_high=True))
+    positive = -torch.exp(focus_positive * logsigmoid(-logits)) * logsigmoid(logits)
+    negative = -shifted.power(focus_negative) * shifted.log_q_m
+    elements = mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative))
+    return reduce_loss(elements if class_weight is None else class_weight * elements, reduction, mask)
 
 
 class AsymmetricLoss(MultiLabelLoss):
@@ -146,8 +139,7 @@ class AsymmetricLoss(MultiLabelLoss):
         alpha: ArrayLike | None = None,
     ):
         super().__init__(reduction)
-        check_number("margin", margin, 0.0, 1.0, open_high=True)
-        self.margin = margin
+        self.margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
         self._set_per_class("alpha", alpha, upper=1.0)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from afl_helpers.errors import UsageError
 from afl_helpers.losses.base import MultiLabelLoss
 
 if TYPE_CHECKING:  # transformers takes seconds to import
@@ -24,7 +23,7 @@ class EpochLoss(MultiLabelLoss):
 
     def __init__(self, reduction: str = "mean"):
         super().__init__(reduction)
-        self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("epoch", torch.zeros((), dtype=torch.int64, device="cpu"))
 
     def end_epoch(self) -> None:
         """Count one more epoch."""
@@ -35,9 +34,3 @@ class EpochLoss(MultiLabelLoss):
         from afl_helpers.losses.trainer_callback import LossStateCallback  # transformers takes seconds to import
 
         return LossStateCallback(self)
-
-
-def check_whole(name: str, value: int, low: int) -> None:
-    """Raise an error unless ``value`` is a whole number of at least ``low``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise UsageError(f"{name} is {value!r}; pass a whole number of at least {low}")

@@ -10,22 +10,23 @@ from torch.nn.functional import logsigmoid
 from afl_helpers.gamma import check_counts
 from afl_helpers.losses.base import (
     LossInfo,
-    PerClass,
+    PerClassLike,
     cast_like,
     check_inputs,
     check_number,
     mix,
+    per_class,
     promote,
     reduce_loss,
 )
-from afl_helpers.losses.epochs import EpochLoss, check_whole
+from afl_helpers.losses.epochs import EpochLoss
 
 #: Share of the inverse propensity in the scale, and the constants a and b of the propensity, all as in the authors' code.
 _SHARE, _A, _B = 0.1, 0.55, 1.5
 
 
 def gradient_balanced_loss(
-    logits: Tensor, targets: Tensor, scale: PerClass, *, mask: Tensor | None = None, reduction: str = "mean"
+    logits: Tensor, targets: Tensor, scale: PerClassLike, *, mask: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
     """Compute cross-entropy whose negatives cost ``log(1 + exp(scale z)) / scale``.
 
@@ -43,9 +44,9 @@ def gradient_balanced_loss(
         >>> torch.round(logits.grad, decimals=4)  # sigmoid(-2) and sigmoid(-6)
         tensor([[0.1192, 0.0025]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction, scale=scale))
-    scale = cast_like(logits, scale)
-    return reduce_loss(mix(targets, -logsigmoid(logits), -logsigmoid(-scale * logits) / scale), reduction, mask)
+    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    factor = cast_like(logits, per_class("scale", scale, logits))
+    return reduce_loss(mix(targets, -logsigmoid(logits), -logsigmoid(-factor * logits) / factor), reduction, mask)
 
 
 class GradientBalancedLoss(EpochLoss):
@@ -84,9 +85,8 @@ class GradientBalancedLoss(EpochLoss):
         reduction: str = "mean",
     ):
         super().__init__(reduction)
-        check_number("growth", growth, 0.0)
-        check_whole("n_epochs", n_epochs, 1)
-        self.growth, self.n_epochs = growth, n_epochs
+        self.growth = check_number("growth", growth, 0.0)
+        self.n_epochs = int(check_number("n_epochs", n_epochs, 1, whole=True))
         counts = check_counts(label_counts, n_documents)
         factor = max(math.log(n_documents) - 1, 0.0) * (_B + 1) ** _A
         self._set_per_class("inverse_propensity", 1 + factor * np.power(counts + _B, -_A))

@@ -8,8 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from afl_helpers.losses.base import LossInfo, check_hard_targets, check_inputs, check_number, promote
-from afl_helpers.losses.coupled import BatchLoss, DocumentLoss, check_batch_reduction, reduce_documents
+from afl_helpers.losses.base import (
+    LossInfo,
+    PerClassLike,
+    as_rows,
+    check_hard_targets,
+    check_inputs,
+    check_mask,
+    check_number,
+    promote,
+)
+from afl_helpers.losses.coupled import BatchLoss, DocumentLoss, check_batch_reduction, document_weight, reduce_documents
 
 
 def _log_sum_exp(values: Tensor, weights: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -43,10 +52,11 @@ def zlpr_loss(logits: Tensor, targets: Tensor, *, mask: Tensor | None = None, re
         2.0794
     """
     logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
-    known = torch.ones_like(targets) if mask is None else mask.to(targets)
+    kept = None if mask is None else check_mask(mask, logits)
+    known = torch.ones_like(targets) if kept is None else kept.to(targets)
     negative = _softplus(*_log_sum_exp(logits, (1 - targets) * known, -1))
     positive = _softplus(*_log_sum_exp(-logits, targets * known, -1))
-    return reduce_documents(negative + positive, reduction, mask)
+    return reduce_documents(negative + positive, reduction, kept)
 
 
 class ZLPRLoss(DocumentLoss):
@@ -76,6 +86,7 @@ def two_way_loss(
     temperature_positive: float = 4.0,
     temperature_negative: float = 1.0,
     *,
+    weight: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -87,6 +98,7 @@ def two_way_loss(
 
     Args:
         temperature_positive, temperature_negative: see :class:`TwoWayLoss`.
+        weight: one per document; a document of weight w counts like w documents.
         reduction: see :class:`~afl_helpers.losses.coupled.BatchLoss`.
 
     Example:
@@ -98,16 +110,20 @@ def two_way_loss(
         0.1755
     """
     logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
-    check_hard_targets(targets, "the two-way loss")
+    targets = check_hard_targets(targets, "the two-way loss")
     check_batch_reduction(reduction)
-    logits, targets = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1, targets.shape[-1])
-    known = torch.ones_like(targets) if mask is None else mask.reshape(targets.shape).to(targets)
+    hot = check_number("temperature_positive", temperature_positive, 0.0, open_low=True)
+    cold = check_number("temperature_negative", temperature_negative, 0.0, open_low=True)
+    known = torch.ones_like(targets) if mask is None else check_mask(mask, logits).to(targets)
+    each = torch.ones_like(logits[..., 0]) if weight is None else document_weight(weight, logits[..., 0], None)
+    logits, targets, known, each = as_rows(logits), as_rows(targets), as_rows(known), each.reshape(-1, 1)
     total = logits.new_zeros(())
-    for dim in (0, 1):
-        negative, some = _log_sum_exp(logits / temperature_negative, (1 - targets) * known, dim)
-        positive, counted = _log_sum_exp(-logits / temperature_positive, targets * known, dim)
-        margin = temperature_negative * negative + temperature_positive * positive
-        total = total + _softplus(margin, some & counted).sum() / counted.count_nonzero().clamp(min=1)
+    for dim, share in ((0, known * each), (1, known)):
+        negative, some = _log_sum_exp(logits / cold, (1 - targets) * share, dim)
+        positive, counted = _log_sum_exp(-logits / hot, targets * share, dim)
+        costs = _softplus(cold * negative + hot * positive, some & counted)
+        times = counted.to(costs) if dim == 0 else counted * each[:, 0]
+        total = total + (times * costs).sum() / torch.where(counted.any(), times.sum(), 1.0)
     return total
 
 
@@ -127,15 +143,16 @@ class TwoWayLoss(BatchLoss):
         True
     """
 
+    soft_targets = False
+
     def __init__(self, temperature_positive: float = 4.0, temperature_negative: float = 1.0, reduction: str = "mean"):
         super().__init__(reduction)
-        check_number("temperature_positive", temperature_positive, 0.0, open_low=True)
-        check_number("temperature_negative", temperature_negative, 0.0, open_low=True)
-        self.temperature_positive, self.temperature_negative = temperature_positive, temperature_negative
+        self.temperature_positive = check_number("temperature_positive", temperature_positive, 0.0, open_low=True)
+        self.temperature_negative = check_number("temperature_negative", temperature_negative, 0.0, open_low=True)
 
-    def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
+    def compute_batch(self, logits: Tensor, targets: Tensor, mask: Tensor | None, weight: Tensor | None) -> Tensor:
         return two_way_loss(
-            logits, targets, self.temperature_positive, self.temperature_negative, mask=mask, reduction=reduction
+            logits, targets, self.temperature_positive, self.temperature_negative, weight=weight, mask=mask
         )
 
 

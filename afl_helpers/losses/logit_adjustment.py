@@ -1,5 +1,6 @@
 """Logit adjustment in the loss: cross-entropy of logits that start from the log odds of their label."""
 
+import math
 from typing import Self
 
 import numpy as np
@@ -9,12 +10,22 @@ from torch import Tensor
 
 from afl_helpers.errors import UsageError
 from afl_helpers.gamma import check_counts
-from afl_helpers.losses.base import LossInfo, MultiLabelLoss, PerClass, cast_like, check_inputs, check_number, promote
+from afl_helpers.losses.base import (
+    LossInfo,
+    MultiLabelLoss,
+    PerClassLike,
+    as_array,
+    cast_like,
+    check_inputs,
+    check_number,
+    per_class,
+    promote,
+)
 from afl_helpers.losses.focal import reduced_focal
 
 
 def logit_adjusted_loss(
-    logits: Tensor, targets: Tensor, offset: PerClass, *, mask: Tensor | None = None, reduction: str = "mean"
+    logits: Tensor, targets: Tensor, offset: PerClassLike, *, mask: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
     """Compute binary cross-entropy on ``logits + offset``.
 
@@ -30,8 +41,9 @@ def logit_adjusted_loss(
         >>> torch.round(logit_adjusted_loss(logits, targets, offset, reduction="none"), decimals=4)  # log 2, log 10/9
         tensor([[0.6931, 0.1054]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction, offset=offset))
-    return reduced_focal(logits + cast_like(logits, offset), targets, (None, None, None, None), mask, reduction)
+    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    start = cast_like(logits, per_class("offset", offset, logits, low=-math.inf))
+    return reduced_focal(logits + start, targets, (None, None, None, None), mask, reduction)
 
 
 class LogitAdjustedLoss(MultiLabelLoss):
@@ -55,10 +67,11 @@ class LogitAdjustedLoss(MultiLabelLoss):
 
     def __init__(self, offset: ArrayLike, reduction: str = "mean"):
         super().__init__(reduction)
-        values = np.asarray(offset, dtype=np.float64)
+        values = as_array("offset", offset)
         if values.ndim > 1 or not np.isfinite(values).all():
             raise UsageError(f"offset is {values.tolist()}; pass a finite number, or one per label")
-        self.register_buffer("offset", torch.tensor(values))
+        self.n_labels = len(values) if values.ndim else None
+        self.register_buffer("offset", torch.from_numpy(values))
 
     @classmethod
     def from_counts(cls, label_counts: ArrayLike, n_documents: int, tau: float = 1.0, reduction: str = "mean") -> Self:
@@ -68,7 +81,7 @@ class LogitAdjustedLoss(MultiLabelLoss):
             label_counts, n_documents: see :func:`~afl_helpers.gamma.check_counts`.
             tau: at least 0; 0 is binary cross-entropy, 1 makes 0 the threshold of the balanced error.
         """
-        check_number("tau", tau, 0.0)
+        tau = check_number("tau", tau, 0.0)
         counts = check_counts(label_counts, n_documents)
         return cls(tau * np.log((counts + 0.5) / (n_documents - counts + 0.5)), reduction)
 

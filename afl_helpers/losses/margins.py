@@ -9,13 +9,14 @@ from torch.nn.functional import logsigmoid
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
-    PerClass,
+    PerClassLike,
     balance,
     cast_like,
     check_inputs,
     check_number,
     clip_counts,
     mix,
+    per_class,
     promote,
     reduce_loss,
 )
@@ -24,10 +25,10 @@ from afl_helpers.losses.base import (
 def ldam_loss(
     logits: Tensor,
     targets: Tensor,
-    margin: PerClass,
+    margin: PerClassLike,
     scale: float = 30.0,
     *,
-    alpha: PerClass | None = None,
+    alpha: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -44,10 +45,11 @@ def ldam_loss(
         >>> torch.round(elements, decimals=4)  # the second has just reached its margin: log 2
         tensor([[0.1269, 0.6931]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction, margin=margin, alpha=alpha))
-    margin = cast_like(logits, margin)
-    positive, negative = -logsigmoid(scale * (logits - margin)), -logsigmoid(-scale * logits)
-    return reduce_loss(mix(targets, *balance(alpha, positive, negative)), reduction, mask)
+    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    distance = cast_like(logits, per_class("margin", margin, logits))
+    scale = check_number("scale", scale, 0.0, open_low=True)
+    positive, negative = -logsigmoid(scale * (logits - distance)), -logsigmoid(-scale * logits)
+    return reduce_loss(mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative)), reduction, mask)
 
 
 class LDAMLoss(MultiLabelLoss):
@@ -77,8 +79,7 @@ class LDAMLoss(MultiLabelLoss):
         alpha: ArrayLike | None = None,
     ):
         super().__init__(reduction)
-        check_number("scale", scale, 0.0, open_low=True)
-        self.scale = scale
+        self.scale = check_number("scale", scale, 0.0, open_low=True)
         self._set_per_class("margin", margin)
         self._set_per_class("alpha", alpha, upper=1.0)
 
@@ -101,7 +102,7 @@ class LDAMLoss(MultiLabelLoss):
             scale: factor on the logits, above 0.
             alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
         """
-        check_number("max_margin", max_margin, 0.0)
+        max_margin = check_number("max_margin", max_margin, 0.0)
         counts = clip_counts(label_counts, n_documents)
         return cls(max_margin * (counts / counts.min()) ** -0.25, scale, reduction, alpha=alpha)
 

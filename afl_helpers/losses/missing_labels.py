@@ -16,7 +16,7 @@ from afl_helpers.losses.base import (
     promote,
     reduce_loss,
 )
-from afl_helpers.losses.epochs import EpochLoss, check_whole
+from afl_helpers.losses.epochs import EpochLoss
 
 
 def _focal_cost(logits: Tensor, gamma: float) -> Tensor:
@@ -48,7 +48,8 @@ def hill_loss(
         tensor([[0.0009, 0.1875, 0.0009]])
     """
     logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
-    positive = _focal_cost(logits - margin, gamma)
+    lambda_, margin = check_number("lambda_", lambda_, 1.0), check_number("margin", margin)
+    positive = _focal_cost(logits - margin, check_number("gamma", gamma, 0.0))
     # Two forms of (lambda_ - p) p^2, with q = 1 - p: near p = 1 the terms in q cancel in the gradient of the first.
     p, q = torch.sigmoid(logits), torch.sigmoid(-logits)
     above = (lambda_ - 1) + q * ((3 - 2 * lambda_) + q * ((lambda_ - 3) + q))
@@ -75,10 +76,9 @@ class HillLoss(MultiLabelLoss):
 
     def __init__(self, lambda_: float = 1.5, margin: float = 1.0, gamma: float = 2.0, reduction: str = "mean"):
         super().__init__(reduction)
-        check_number("lambda_", lambda_, 1.0)
-        check_number("margin", margin)
-        check_number("gamma", gamma, 0.0)
-        self.lambda_, self.margin, self.gamma = lambda_, margin, gamma
+        self.lambda_ = check_number("lambda_", lambda_, 1.0)
+        self.margin = check_number("margin", margin)
+        self.gamma = check_number("gamma", gamma, 0.0)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return hill_loss(logits, targets, self.lambda_, self.margin, self.gamma, mask=mask, reduction=reduction)
@@ -108,7 +108,9 @@ def splc_loss(
         tensor([[0.3133, 0.3133]])
     """
     logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
-    check_hard_targets(targets, "self-paced loss correction")
+    targets = check_hard_targets(targets, "self-paced loss correction")
+    threshold = check_number("threshold", threshold, 0.0, 1.0, open_low=True, open_high=True)
+    margin, gamma = check_number("margin", margin), check_number("gamma", gamma, 0.0)
     positive, negative = _focal_cost(logits - margin, gamma), _focal_cost(-logits, gamma)
     # A logit is compared, not its sigmoid: in float32 that rounds.
     above = logits > math.log(threshold) - math.log1p(-threshold)
@@ -136,6 +138,8 @@ class SPLCLoss(EpochLoss):
         (2.127, 0.127)
     """
 
+    soft_targets = False
+
     def __init__(
         self,
         threshold: float = 0.6,
@@ -145,11 +149,10 @@ class SPLCLoss(EpochLoss):
         reduction: str = "mean",
     ):
         super().__init__(reduction)
-        check_number("threshold", threshold, 0.0, 1.0, open_low=True, open_high=True)
-        check_number("margin", margin)
-        check_number("gamma", gamma, 0.0)
-        check_whole("change_epoch", change_epoch, 0)
-        self.threshold, self.margin, self.gamma, self.change_epoch = threshold, margin, gamma, change_epoch
+        self.threshold = check_number("threshold", threshold, 0.0, 1.0, open_low=True, open_high=True)
+        self.margin = check_number("margin", margin)
+        self.gamma = check_number("gamma", gamma, 0.0)
+        self.change_epoch = int(check_number("change_epoch", change_epoch, 0, whole=True))
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return splc_loss(

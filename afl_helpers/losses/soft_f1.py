@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from afl_helpers.losses.base import LossInfo, check_inputs, check_number, promote
-from afl_helpers.losses.coupled import BatchLoss, check_batch_reduction
+from afl_helpers.losses.base import LossInfo, PerClassLike, as_rows, check_inputs, check_mask, check_number, promote
+from afl_helpers.losses.coupled import BatchLoss, check_batch_reduction, document_weight
 
 
 def sigmoid_f1_loss(
@@ -15,6 +15,7 @@ def sigmoid_f1_loss(
     offset: float = 0.0,
     on_probabilities: bool = False,
     *,
+    weight: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -26,6 +27,7 @@ def sigmoid_f1_loss(
 
     Args:
         slope, offset, on_probabilities: see :class:`SigmoidF1Loss`.
+        weight: one per document; a document of weight w counts like w documents.
         reduction: see :class:`~afl_helpers.losses.coupled.BatchLoss`.
 
     Example:
@@ -37,8 +39,11 @@ def sigmoid_f1_loss(
     """
     logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
     check_batch_reduction(reduction)
-    logits, targets = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1, targets.shape[-1])
-    known = torch.ones_like(targets) if mask is None else mask.reshape(targets.shape).to(targets)
+    slope, offset = check_number("slope", slope, 0.0, open_low=True), check_number("offset", offset)
+    known = torch.ones_like(targets) if mask is None else check_mask(mask, logits).to(targets)
+    if weight is not None:
+        known = known * document_weight(weight, logits[..., 0], None).unsqueeze(-1)
+    logits, targets, known = as_rows(logits), as_rows(targets), as_rows(known)
     # exp(logsigmoid) is the sigmoid, with a gradient that does not vanish where the sigmoid rounds to 1.
     position = slope * ((logsigmoid(logits).exp() if on_probabilities else logits) + offset)
     predicted, missed = logsigmoid(position).exp() * known, logsigmoid(-position).exp() * known
@@ -76,13 +81,12 @@ class SigmoidF1Loss(BatchLoss):
         self, slope: float = 1.0, offset: float = 0.0, on_probabilities: bool = False, reduction: str = "mean"
     ):
         super().__init__(reduction)
-        check_number("slope", slope, 0.0, open_low=True)
-        check_number("offset", offset)
-        self.slope, self.offset, self.on_probabilities = slope, offset, bool(on_probabilities)
+        self.slope = check_number("slope", slope, 0.0, open_low=True)
+        self.offset, self.on_probabilities = check_number("offset", offset), bool(on_probabilities)
 
-    def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
+    def compute_batch(self, logits: Tensor, targets: Tensor, mask: Tensor | None, weight: Tensor | None) -> Tensor:
         return sigmoid_f1_loss(
-            logits, targets, self.slope, self.offset, self.on_probabilities, mask=mask, reduction=reduction
+            logits, targets, self.slope, self.offset, self.on_probabilities, weight=weight, mask=mask
         )
 
 
