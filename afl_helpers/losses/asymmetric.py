@@ -11,10 +11,13 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClass,
+    PerClassLike,
+    balance,
     cast_like,
     check_inputs,
     check_number,
     mix,
+    per_class,
     promote,
     reduce_loss,
 )
@@ -66,11 +69,12 @@ class ShiftedProbability:
 def asymmetric_loss(
     logits: Tensor,
     targets: Tensor,
-    gamma_positive: PerClass = 0.0,
-    gamma_negative: PerClass = 4.0,
+    gamma_positive: PerClassLike = 0.0,
+    gamma_negative: PerClassLike = 4.0,
     margin: float = 0.05,
     *,
-    weight: PerClass | None = None,
+    alpha: PerClassLike | None = None,
+    weight: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -80,7 +84,7 @@ def asymmetric_loss(
     ``p_m = max(p - margin, 0)``: a negative below the margin has no loss and no gradient, by definition.
 
     Args:
-        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         weight: number or (n_labels,), weight of positives and negatives; None is 1.
 
     Example:
@@ -93,23 +97,15 @@ def asymmetric_loss(
         >>> torch.round(bce, decimals=4)  # cross-entropy
         tensor([[0.0408, 0.6931]])
     """
-    logits, targets = check_inputs(
-        logits,
-        targets,
-        mask,
-        reduction,
-        gamma_positive=gamma_positive,
-        gamma_negative=gamma_negative,
-        weight=weight,
-    )
-    logits, targets = promote(logits, targets)
-    gamma_positive, gamma_negative = cast_like(logits, gamma_positive), cast_like(logits, gamma_negative)
-    weight = cast_like(logits, weight)
-    shifted = ShiftedProbability(logits, margin)
-    positive = -torch.exp(gamma_positive * logsigmoid(-logits)) * logsigmoid(logits)
-    negative = -shifted.power(gamma_negative) * shifted.log_q_m
-    elements = mix(targets, positive, negative)
-    return reduce_loss(elements if weight is None else weight * elements, reduction, mask)
+    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    focus_positive = cast_like(logits, per_class("gamma_positive", gamma_positive, logits))
+    focus_negative = cast_like(logits, per_class("gamma_negative", gamma_negative, logits))
+    class_weight = cast_like(logits, per_class("weight", weight, logits))
+    shifted = ShiftedProbability(logits, check_number("margin", margin, 0.0, 1.0, open_high=True))
+    positive = -torch.exp(focus_positive * logsigmoid(-logits)) * logsigmoid(logits)
+    negative = -shifted.power(focus_negative) * shifted.log_q_m
+    elements = mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative))
+    return reduce_loss(elements if class_weight is None else class_weight * elements, reduction, mask)
 
 
 class AsymmetricLoss(MultiLabelLoss):
@@ -119,6 +115,7 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_positive: gamma of the positives: number or (n_labels,), at least 0.
         gamma_negative: gamma of the negatives: number or (n_labels,), at least 0.
         margin: in [0, 1): a negative with p below it has neither loss nor gradient.
+        alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
 
     Example:
         >>> import torch
@@ -130,6 +127,7 @@ class AsymmetricLoss(MultiLabelLoss):
 
     gamma_positive: Tensor
     gamma_negative: Tensor
+    alpha: Tensor | None
 
     def __init__(
         self,
@@ -137,16 +135,25 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_negative: ArrayLike = 4.0,
         margin: float = 0.05,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ):
         super().__init__(reduction)
-        check_number("margin", margin, 0.0, 1.0, open_high=True)
-        self.margin = margin
+        self.margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
+        self._set_per_class("alpha", alpha, upper=1.0)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return asymmetric_loss(
-            logits, targets, self.gamma_positive, self.gamma_negative, self.margin, mask=mask, reduction=reduction
+            logits,
+            targets,
+            self.gamma_positive,
+            self.gamma_negative,
+            self.margin,
+            alpha=self.alpha,
+            mask=mask,
+            reduction=reduction,
         )
 
 
@@ -155,6 +162,10 @@ ASYMMETRY = {
     "gamma_positive": "gamma of the positives: number or (n_labels,), at least 0.",
     "gamma_negative": "gamma of the negatives: number or (n_labels,), at least 0.",
     "margin": "in [0, 1): a negative with p below it has neither loss nor gradient.",
+}
+#: Meaning of a weight per class, as in Eq. 1.
+ALPHA = {
+    "alpha": "number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.",
 }
 
 ENTRIES = {
@@ -167,7 +178,7 @@ ENTRIES = {
         when="Many labels, few positives per document, and some positives not labelled: easy negatives weigh little,"
         " and very easy ones nothing.",
         build=AsymmetricLoss,
-        parameters=ASYMMETRY,
+        parameters={**ASYMMETRY, **ALPHA},
         reduces_to_bce={"gamma_negative": 0.0, "margin": 0.0},
     ),
 }
