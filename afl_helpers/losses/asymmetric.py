@@ -11,6 +11,7 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClass,
+    PublishedForm,
     cast_like,
     check_inputs,
     check_number,
@@ -71,6 +72,7 @@ def asymmetric_loss(
     margin: float = 0.05,
     *,
     weight: PerClass | None = None,
+    detach_focus: bool = False,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -82,6 +84,7 @@ def asymmetric_loss(
     Args:
         gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
         weight: number or (n_labels,), weight of positives and negatives; None is 1.
+        detach_focus: see :class:`AsymmetricLoss`.
 
     Example:
         >>> import torch
@@ -106,8 +109,10 @@ def asymmetric_loss(
     gamma_positive, gamma_negative = cast_like(logits, gamma_positive), cast_like(logits, gamma_negative)
     weight = cast_like(logits, weight)
     shifted = ShiftedProbability(logits, margin)
-    positive = -torch.exp(gamma_positive * logsigmoid(-logits)) * logsigmoid(logits)
-    negative = -shifted.power(gamma_negative) * shifted.log_q_m
+    focus_positive, focus_negative = torch.exp(gamma_positive * logsigmoid(-logits)), shifted.power(gamma_negative)
+    if detach_focus:
+        focus_positive, focus_negative = focus_positive.detach(), focus_negative.detach()
+    positive, negative = -focus_positive * logsigmoid(logits), -focus_negative * shifted.log_q_m
     elements = mix(targets, positive, negative)
     return reduce_loss(elements if weight is None else weight * elements, reduction, mask)
 
@@ -119,6 +124,8 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_positive: gamma of the positives: number or (n_labels,), at least 0.
         gamma_negative: gamma of the negatives: number or (n_labels,), at least 0.
         margin: in [0, 1): a negative with p below it has neither loss nor gradient.
+        detach_focus: whether the focusing weights, ``(1 - p)^gamma_positive`` and ``p_m^gamma_negative``, are constant
+            in the gradient.
 
     Example:
         >>> import torch
@@ -137,16 +144,25 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_negative: ArrayLike = 4.0,
         margin: float = 0.05,
         reduction: str = "mean",
+        *,
+        detach_focus: bool = False,
     ):
         super().__init__(reduction)
         check_number("margin", margin, 0.0, 1.0, open_high=True)
-        self.margin = margin
+        self.margin, self.detach_focus = margin, detach_focus
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return asymmetric_loss(
-            logits, targets, self.gamma_positive, self.gamma_negative, self.margin, mask=mask, reduction=reduction
+            logits,
+            targets,
+            self.gamma_positive,
+            self.gamma_negative,
+            self.margin,
+            detach_focus=self.detach_focus,
+            mask=mask,
+            reduction=reduction,
         )
 
 
@@ -163,11 +179,23 @@ ENTRIES = {
         equation=r"-y (1 - p)^{\gamma_+} \log p - (1 - y) \, p_m^{\gamma_-} \log(1 - p_m),"
         r" \quad p_m = \max(p - m, 0)",
         reference="ridnik2021asl",
-        fidelity="as in its source and the authors' code, without its clamp",
+        published=(
+            PublishedForm("Eq. 7 and the authors' AsymmetricLossOptimized (Ridnik et al. 2021)", "equal"),
+            PublishedForm(
+                "their AsymmetricLoss as train.py calls it, which holds the focusing weight constant",
+                "equal",
+                {"detach_focus": True},
+            ),
+        ),
+        fidelity="without the clamp of p at 1e-8 in their code; gamma_positive is 0 as in train.py, not 1 as in the class",
         when="Many labels, few positives per document, and some positives not labelled: easy negatives weigh little,"
         " and very easy ones nothing.",
         build=AsymmetricLoss,
-        parameters=ASYMMETRY,
+        parameters={
+            **ASYMMETRY,
+            "detach_focus": "whether the focusing weights, ``(1 - p)^gamma_positive`` and ``p_m^gamma_negative``, are"
+            " constant in the gradient.",
+        },
         reduces_to_bce={"gamma_negative": 0.0, "margin": 0.0},
     ),
 }

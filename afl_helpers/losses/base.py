@@ -6,8 +6,8 @@ This module exceeds 300 lines because every check on an argument is kept here, i
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Self, overload
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import torch
@@ -96,6 +96,8 @@ class MultiLabelLoss(nn.Module):
 
     #: Whether the loss changes from epoch to epoch; its state must then be saved with a checkpoint.
     stateful = False
+    #: Whether something is known to call :meth:`end_epoch`; the callback of a loss with a state says so.
+    epochs_end = False
 
     def __init__(self, reduction: str = "mean"):
         super().__init__()
@@ -195,6 +197,46 @@ class MultiLabelLoss(nn.Module):
         self.register_buffer(name, tensor)
 
 
+#: How the values and gradients of a loss compare with those of a published form, over all elements.
+Agreement = Literal["equal", "equal up to a constant", "different"]
+
+
+@dataclass(frozen=True)
+class PublishedForm:
+    """A form of a loss that somebody else published, and how the loss here compares with it.
+
+    A test writes every form out anew from its source, compares values and gradients, and holds the result to this entry.
+
+    Args:
+        source: who published the form, and where we read it.
+        agreement: the result of the comparison.
+        params: parameters that turn the loss into this form; empty for its defaults.
+        constant: the published loss over the loss here, if the two are equal up to a constant that is one number.
+
+    Example:
+        >>> from afl_helpers.losses import LOSSES
+        >>> for form in LOSSES["ntr_focal"].published:
+        ...     print(form.statement)
+        with ``divide_negatives=False`` equal to NTR-Focal of BalancedLossNLP (Huang et al. 2021)
+    """
+
+    source: str
+    agreement: Agreement
+    params: Mapping[str, object] = field(default_factory=dict)
+    constant: float | None = None
+
+    @property
+    def statement(self) -> str:
+        """The comparison in words."""
+        how = {
+            "equal": "equal to",
+            "equal up to a constant": f"equal up to a constant factor{f' of {self.constant:g}' if self.constant else ''} to",
+            "different": "another form than",
+        }[self.agreement]
+        params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
+        return f"with ``{params}`` {how} {self.source}" if params else f"{how} {self.source}"
+
+
 @dataclass(frozen=True)
 class LossInfo:
     """An entry of the registry.
@@ -203,7 +245,8 @@ class LossInfo:
         title: the name of the loss in prose.
         equation: the loss of one label, in LaTeX.
         reference: key in the bibliography.
-        fidelity: how close this loss is to its source.
+        fidelity: how close this loss is to its source. An entry gives what no comparison can tell; the statements of
+            ``published`` are put before it.
         when: when to use it, and what to watch out for.
         build: returns the module; takes ``label_counts`` and ``n_documents`` first if ``needs_counts``.
         parameters: name of each parameter that the loss takes -> its meaning, in the words of the docstring of
@@ -214,6 +257,7 @@ class LossInfo:
         differentiated: whether the gradient is the true derivative of the loss; False if a focusing weight is treated
             as a constant.
         reduces_to_bce: parameters with which the loss is binary cross-entropy, or None.
+        published: the forms that the loss was compared with.
 
     Example:
         >>> from afl_helpers.losses import LOSSES
@@ -236,8 +280,11 @@ class LossInfo:
     soft_targets: bool = True
     differentiated: bool = True
     reduces_to_bce: Mapping[str, object] | None = None
+    published: tuple[PublishedForm, ...] = ()
 
     def __post_init__(self) -> None:
+        statements = [form.statement for form in self.published] + ([self.fidelity] if self.fidelity else [])
+        object.__setattr__(self, "fidelity", "; ".join(statements))
         reduction = "mean, sum, sum_over_classes (Eq. 3, averaged over the batch) or none."
         object.__setattr__(self, "parameters", {**self.parameters, "reduction": reduction})
 
@@ -246,6 +293,20 @@ class LossInfo:
         """The default of each parameter."""
         signature = inspect.signature(self.build).parameters
         return {name: signature[name].default for name in self.parameters}
+
+    @property
+    def agreement(
+        self,
+    ) -> Literal["equal", "equal up to a constant", "equal with other parameters", "our construction"]:
+        """The best agreement with a published form, in one phrase."""
+        by_default = {form.agreement for form in self.published if not form.params}
+        if "equal" in by_default:
+            return "equal"
+        if "equal up to a constant" in by_default:
+            return "equal up to a constant"
+        if any(form.agreement != "different" for form in self.published):
+            return "equal with other parameters"
+        return "our construction"
 
 
 # --- checks ---------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class LossStateCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self.loss.epochs_end = True
         if not state.global_step:
             return
         path = self._path(args, state)
