@@ -343,7 +343,7 @@ REFERENCES = {
     "asl": Reference(
         asymmetric,
         {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05, "detach_focus": False},
-        {"gamma_positive": 1.0, "gamma_negative": 1.5, "margin": 0.2, "detach_focus": True},
+        {"gamma_positive": 1.0, "gamma_negative": 1.5, "margin": 0.2},
     ),
     "apl": Reference(
         asymmetric_polynomial,

@@ -42,25 +42,24 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
     is below 1. So the elements that are kept have the odds o*_c. With shares in place of odds they would not have the
     ideal share: from a share of 1/2 and an ideal of 1/4 the same rule reaches 1/3.
 
-    After each epoch, let e+_c and e-_c be the errors of the positives and of the negatives of label c: the distance
-    between the histogram of their predictions and that of their targets. It is the 1-Wasserstein distance in units of
-    the whole scale: 0 if all are in the target's bin, 1 if all are in the bin at the other end. Then::
+    After each epoch, let e+_c be the mean of 1 - p over the positives of label c, and e-_c the mean of p over its
+    negatives: the 1-Wasserstein distance between predictions and targets, from 0 to 1. Then::
 
         log(o*_c / o_c) <- (1 - rate) log(o*_c / o_c) + rate log(bound) (e+_c - e-_c)
 
     A label whose positives are predicted worse than its negatives loses negatives. For predictions that no longer
-    change, o*_c/o_c approaches ``bound ** (e+_c - e-_c)``, and each epoch leaves the fraction ``1 - rate`` of the
-    distance in its logarithm. It never leaves the range from 1/bound to bound. A label without positives or without
-    negatives in the epoch keeps its ideal.
+    change, o*_c/o_c approaches ``bound ** (e+_c - e-_c)``, which is 1 if all are right: each epoch leaves the fraction
+    ``1 - rate`` of the distance in its logarithm. It never leaves the range from 1/bound to bound. A label without
+    positives or without negatives in the epoch keeps its ideal.
 
     This update is our construction, because the one that we could read does not settle. The paper's text and code were
     not available. A third party's code multiplies the ideal by ``exp(rate (KL+_c - KL-_c))``, with Kullback-Leibler
-    divergences that are standardised over the labels to zero mean and unit deviation in each epoch, and masks by shares.
-    Standardised divergences do not show how large the errors are, so the ideal moves even if nearly all predictions are
-    right, and moves without limit. ``update="standardized_kl"`` is that code, for comparison. A label without positives
-    or without negatives counts as average there.
+    divergences between histograms that are standardised over the labels to zero mean and unit deviation in each epoch,
+    and masks by shares. Standardised divergences do not show how large the errors are, so the ideal moves even if nearly
+    all predictions are right, and moves without limit. ``update="standardized_kl"`` is that code, for comparison. A
+    label without positives or without negatives counts as average there.
 
-    The mask is drawn from torch's global generator. Mask and histograms are used only in training, that is in train
+    The mask is drawn from torch's global generator. Predictions are masked and recorded only in training, that is in train
     mode and with logits that require a gradient; otherwise this is cross-entropy. Elements that were not kept count as
     0 in a mean. The training loop must call :meth:`end_epoch`: before the first call nothing is masked. In a
     transformers Trainer, :meth:`callback` does so, and it saves the state with each checkpoint.
@@ -69,7 +68,7 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         label_counts, n_documents: see :func:`~afl_helpers.losses.base.clip_counts`.
         rate: how fast the ideal moves, at least 0, and at most 1 unless ``update`` is ``"standardized_kl"``; the
             paper's lambda.
-        n_bins: number of bins of the histograms, at least 2.
+        n_bins: number of bins of the histograms for ``"standardized_kl"``, at least 2.
         update: ``"distance"`` or ``"standardized_kl"``.
         bound: at least 1, the largest factor between the ideal and the observed odds; ``"standardized_kl"`` has none.
 
@@ -77,9 +76,9 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         >>> import torch
         >>> from afl_helpers.losses import PartialLabelMaskingLoss
         >>> loss = PartialLabelMaskingLoss([50, 10], n_documents=100, rate=1.0)  # ideal odds start at 50/50 and 10/90
-        >>> _ = loss(torch.tensor([[3.0, -3.0], [-3.0, -3.0]], requires_grad=True), torch.tensor([[1, 1], [0, 0]]))
-        >>> loss.end_epoch()  # label 1's positive was missed altogether, all else was right
-        >>> [round(factor, 4) for factor in (loss.ideal_ratio / loss.ratio).tolist()]
+        >>> _ = loss(torch.tensor([[9.0, -9.0], [-9.0, -9.0]], requires_grad=True), torch.tensor([[1, 1], [0, 0]]))
+        >>> loss.end_epoch()  # label 1's positive was missed, all else was right
+        >>> [round(factor, 2) for factor in (loss.ideal_ratio / loss.ratio).tolist()]
         [1.0, 10.0]
     """
 
@@ -111,8 +110,10 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         # Odds, or shares in the third party's code.
         self._set_per_class("ratio", counts / (n_documents - (counts if update == "distance" else 0)))
         self._set_per_class("ideal_ratio", self.ratio)
-        # Predictions of positives and of negatives in this epoch: (2, n_bins, n_labels).
-        self.register_buffer("histograms", torch.zeros(2, n_bins, len(self.ratio), dtype=torch.float64))
+        # Predictions of positives and of negatives in this epoch: (2, bins, n_labels). For the distance there are two
+        # bins, at 0 and at 1, and a prediction p counts as 1 - p in the first and as p in the second.
+        bins = 2 if update == "distance" else n_bins
+        self.register_buffer("histograms", torch.zeros(2, bins, len(self.ratio), dtype=torch.float64))
         self._has_hook = False
 
     def for_trainer(self, *args: Any, **kwargs: Any) -> Callable[..., Tensor]:
@@ -147,12 +148,17 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         return torch.where(targets.bool(), relative.clamp(max=1), (1 / relative).clamp(max=1)).float()
 
     def _record(self, logits: Tensor, targets: Tensor, mask: Tensor | None) -> None:
-        bins = (torch.sigmoid(logits.float()) * self.n_bins).long().clamp(max=self.n_bins - 1)
-        counted = torch.ones_like(targets) if mask is None else mask
-        for row, chosen in enumerate((targets.bool(), ~targets.bool())):
-            weight = (chosen & counted.bool()).to(self.histograms)
-            rows = (value.reshape(-1, value.shape[-1]) for value in (bins.to(weight.device), weight))
-            self.histograms[row].scatter_add_(0, *rows)
+        z = logits if logits.dtype == torch.float64 else logits.float()
+        known = torch.ones_like(targets, dtype=torch.bool) if mask is None else mask.bool()
+        for row, chosen in enumerate((targets.bool() & known, ~targets.bool() & known)):
+            if self.update == "distance":
+                parts = ((chosen * torch.sigmoid(side)).reshape(-1, z.shape[-1]) for side in (-z, z))
+                counts = torch.stack([part.sum(0, dtype=self.histograms.dtype) for part in parts])
+                self.histograms[row].add_(counts.to(self.histograms.device))
+            else:
+                bins = (torch.sigmoid(z.float()) * self.n_bins).long().clamp(max=self.n_bins - 1)
+                index, weight = (value.reshape(-1, z.shape[-1]) for value in (bins, chosen.to(self.histograms)))
+                self.histograms[row].scatter_add_(0, index.to(weight.device), weight)
 
     @torch.no_grad()
     def gather(self) -> None:
@@ -185,8 +191,8 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
 
     def _distance_update(self) -> Tensor:
         """Return by how much the logarithm of the ideal odds changes."""
-        positive, negative = _distance(self.histograms[0], self.n_bins - 1), _distance(self.histograms[1], 0)
-        target = math.log(self.bound) * (positive - negative)
+        errors = torch.stack([self.histograms[0, 0], self.histograms[1, 1]]) / self.histograms.sum(1)
+        target = math.log(self.bound) * (errors[0] - errors[1])
         change = self.rate * (target - torch.log(self.ideal_ratio / self.ratio))
         return torch.where(change.isfinite(), change, 0.0)
 
@@ -210,17 +216,6 @@ def _in_processes() -> bool:
 
 def _device() -> str:
     return "cuda" if distributed.get_backend() == "nccl" else "cpu"
-
-
-def _distance(histogram: Tensor, target_bin: int) -> Tensor:
-    """Return the mean distance of predictions from targets that are all in one bin, in [0, 1]; NaN without predictions.
-
-    Args:
-        histogram: (n_bins, n_labels) counts of predictions.
-        target_bin: the first or the last bin.
-    """
-    bins = torch.arange(len(histogram), dtype=histogram.dtype, device=histogram.device)
-    return ((bins - target_bin).abs() @ histogram) / (len(histogram) - 1) / histogram.sum(0)
 
 
 def _divergence(histogram: Tensor, target_bin: int) -> Tensor:
@@ -265,7 +260,7 @@ ENTRIES = {
         parameters={
             "rate": 'how fast the ideal moves, at least 0, and at most 1 unless ``update`` is ``"standardized_kl"``; the'
             " paper's lambda.",
-            "n_bins": "number of bins of the histograms, at least 2.",
+            "n_bins": 'number of bins of the histograms for ``"standardized_kl"``, at least 2.',
             "update": '``"distance"`` or ``"standardized_kl"``.',
             "bound": 'at least 1, the largest factor between the ideal and the observed odds; ``"standardized_kl"`` has'
             " none.",

@@ -105,7 +105,7 @@ class DistributionBalancedLoss(MultiLabelLoss):
 
     BalancedLossNLP differs from the code of Wu et al. in two ways. It does not divide the shift of the logits by
     ``negative_scale``, which its authors call a mended error: ``prior_shift / negative_scale`` here gives the shift of
-    Wu et al. And it weighs positives by alpha and negatives by 1 - alpha, where they multiply the loss by 2. Without a
+    Wu et al. And it weighs positives by alpha and negatives by 1 - alpha, where they multiply the whole loss by 2. Without a
     weight per element, which is the negative-tolerant focal loss, BalancedLossNLP does not divide the loss of negatives
     by ``negative_scale`` either: ``divide_negatives=False``.
 
@@ -220,8 +220,8 @@ ENTRIES = {
             PublishedForm(
                 "the authors' code at the same parameters (Wu et al. 2020)",
                 "equal up to a constant",
-                {"alpha": None, "prior_shift": 0.025},
-                2.0,
+                {"prior_shift": 0.025},
+                4.0,
             ),
         ),
         fidelity="the two sources differ: Wu et al. divide the shift k by the scale s",
