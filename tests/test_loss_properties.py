@@ -839,7 +839,7 @@ def test_plm_does_not_count_what_is_masked():
     other(torch.where(mask, z, torch.nan), torch.where(mask, y, torch.nan), mask=mask)
     for part in (loss, other):
         part.end_epoch()
-    torch.testing.assert_close(loss.ideal_ratio, other.ideal_ratio, rtol=1e-12, atol=0)
+    torch.testing.assert_close(loss.ideal_ratio, other.ideal_ratio, rtol=1e-7, atol=0)
     assert (loss.ideal_ratio != loss.ratio).any()
 
 

@@ -8,6 +8,7 @@ import gc
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def train(
     callbacks=(),
     resume: Path | None = None,
     n_gpu=None,
+    with_callback: bool = True,
     **settings,
 ) -> Result:
     documents = Documents()
@@ -141,7 +143,7 @@ def train(
         args=arguments,
         train_dataset=documents,
         compute_loss_func=loss.for_trainer(),
-        callbacks=list(callbacks) + ([loss.callback()] if loss.stateful else []),
+        callbacks=list(callbacks) + ([loss.callback()] if loss.stateful and with_callback else []),
     )
     trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     loss.end_epoch()  # the last, where the callback has left it open
@@ -255,6 +257,23 @@ def test_a_resumed_run_ends_as_the_uninterrupted(uninterrupted):
     for step in {"step": [1, 3, 5, 9], "epoch": [3, 9]}[saving]:
         resumed = train(new_loss("plm", rate=1.0), folder, resume=folder / f"checkpoint-{step}", **settings)
         assert (step, resumed.differences(run, exactly=True)) == (step, [])
+
+
+def test_masking_without_its_callback_says_that_it_does_not_mask(tmp_path):
+    loss = new_loss("plm", rate=1.0)
+    with pytest.warns(UserWarning) as caught:
+        train(loss, tmp_path, with_callback=False)
+    (said,) = (str(warning.message) for warning in caught if "partial label masking" in str(warning.message))
+    assert "binary cross-entropy until end_epoch()" in said and "callbacks=[loss.callback()]" in said
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="partial label masking")
+        train(new_loss("plm"), tmp_path)  # with it
+        loss = new_loss("plm")
+        hook, z = loss.for_trainer(), torch.zeros(2, N_LABELS)
+        hook({"logits": z}, z)  # nothing is trained
+        loss.end_epoch()  # by a callback of one's own
+        hook({"logits": z.requires_grad_()}, z)
+        new_loss("plm")(z, z)  # in a loop of one's own
 
 
 def test_saving_changes_nothing(uninterrupted, tmp_path):
