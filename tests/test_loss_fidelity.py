@@ -6,8 +6,7 @@ import pytest
 import torch
 from published_forms import FORMS, ONE_LABEL, OTHER, PLM_EPOCH, PLM_SEED, log_loss, ridnik, wu
 
-from afl_helpers.losses import LOSSES, build_loss
-from afl_helpers.losses.base import LossInfo, PublishedForm
+from afl_helpers.losses import LOSSES, LossInfo, PublishedForm, build_loss
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*classes have a gamma")  # afl-literal, rightly
 
