@@ -6,6 +6,7 @@ by ``torch.distributed.run``, this file is what each process does.
 
 import gc
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -232,6 +233,24 @@ def test_evaluation_gives_the_loss_of_the_whole_set(reduction, tmp_path):
     trainer = Trainer(model=model, args=arguments, eval_dataset=documents, compute_loss_func=loss.for_trainer())
     expected = loss(model(documents.words)[0], documents.labels).item()
     assert trainer.evaluate()["eval_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def code_of_the_page() -> dict[str, object]:
+    """What the code on the page about ``compute_loss_func`` defines; its assertions hold."""
+    text = (Path(__file__).resolve().parent.parent / "book" / "compute-loss-func.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    return names
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_function_on_the_page_trains_like_ours(steps, tmp_path, monkeypatch):
+    settings = {"per_device_train_batch_size": BATCH_SIZE // steps, "gradient_accumulation_steps": steps}
+    expected = train(new_loss("bce"), tmp_path, **settings)
+    loss = new_loss("bce")
+    monkeypatch.setattr(loss, "for_trainer", lambda: code_of_the_page()["compute_loss"])
+    assert train(loss, tmp_path, **settings).differences(expected) == []
 
 
 # --- a loss with a state --------------------------------------------------------------------------------------------
