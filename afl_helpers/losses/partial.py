@@ -145,20 +145,27 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
     def _keep(self, targets: Tensor) -> Tensor:
         """Return the probability that each element is kept, (batch, n_labels)."""
         relative = (self.ideal_ratio / self.ratio).to(targets.device)
-        return torch.where(targets.bool(), relative.clamp(max=1), (1 / relative).clamp(max=1)).float()
+        of_positives, of_negatives = relative.clamp(max=1).float(), (1 / relative).clamp(max=1).float()
+        return torch.where(targets.bool(), of_positives, of_negatives)
 
     def _record(self, logits: Tensor, targets: Tensor, mask: Tensor | None) -> None:
-        z = logits if logits.dtype == torch.float64 else logits.float()
-        known = torch.ones_like(targets, dtype=torch.bool) if mask is None else mask.bool()
-        for row, chosen in enumerate((targets.bool() & known, ~targets.bool() & known)):
-            if self.update == "distance":
-                parts = ((chosen * torch.sigmoid(side)).reshape(-1, z.shape[-1]) for side in (-z, z))
-                counts = torch.stack([part.sum(0, dtype=self.histograms.dtype) for part in parts])
-                self.histograms[row].add_(counts.to(self.histograms.device))
-            else:
-                bins = (torch.sigmoid(z.float()) * self.n_bins).long().clamp(max=self.n_bins - 1)
-                index, weight = (value.reshape(-1, z.shape[-1]) for value in (bins, chosen.to(self.histograms)))
-                self.histograms[row].scatter_add_(0, index.to(weight.device), weight)
+        # Masked logits and targets are 0 here, so a masked element is a negative with p = 1/2 that must not count.
+        n_labels = logits.shape[-1]
+        p = torch.sigmoid(logits if logits.dtype == torch.float64 else logits.float()).reshape(-1, n_labels)
+        positive = targets.bool().reshape(-1, n_labels)
+        known = None if mask is None else mask.bool().reshape(-1, n_labels)
+        if self.update == "distance":
+            p = p if known is None else p * known
+            right = (p * positive).sum(0)  # positives count as p
+            wrong = (p.sum(0) - right).clamp(min=0)  # and negatives
+            n_positives, n_known = positive.sum(0), len(p) if known is None else known.sum(0)
+            counts = torch.stack([n_positives - right, right, n_known - n_positives - wrong, wrong])
+            self.histograms.add_(counts.to(self.histograms).reshape(2, 2, n_labels))
+            return
+        bins = (p.float() * self.n_bins).long().clamp(max=self.n_bins - 1).to(self.histograms.device)
+        for row, chosen in enumerate((positive, ~positive)):
+            weight = (chosen if known is None else chosen & known).to(self.histograms)
+            self.histograms[row].scatter_add_(0, bins, weight)
 
     @torch.no_grad()
     def gather(self) -> None:
