@@ -11,7 +11,7 @@ from afl_helpers.losses.asymmetric_polynomial import (
     asymmetric_polynomial_loss,
     robust_asymmetric_loss,
 )
-from afl_helpers.losses.base import LossInfo, MultiLabelLoss, reduce_loss
+from afl_helpers.losses.base import LossInfo, MultiLabelLoss, PublishedForm, reduce_loss
 from afl_helpers.losses.cross_entropy import (
     BinaryCrossEntropy,
     ClassBalancedLoss,
@@ -48,6 +48,7 @@ __all__ = [
     "LossInfo",
     "MultiLabelLoss",
     "PartialLabelMaskingLoss",
+    "PublishedForm",
     "RobustAsymmetricLoss",
     "SPLCLoss",
     "SampleDependentFocalLoss",
