@@ -11,7 +11,7 @@ from afl_helpers.losses.asymmetric_polynomial import (
     asymmetric_polynomial_loss,
     robust_asymmetric_loss,
 )
-from afl_helpers.losses.base import LossInfo, MultiLabelLoss, reduce_loss
+from afl_helpers.losses.base import LossInfo, MultiLabelLoss, reduce_loss, smooth_labels
 from afl_helpers.losses.cross_entropy import (
     BinaryCrossEntropy,
     ClassBalancedLoss,
@@ -23,6 +23,7 @@ from afl_helpers.losses.margins import LDAMLoss, ldam_loss
 from afl_helpers.losses.partial import PartialLabelMaskingLoss
 from afl_helpers.losses.rebalanced import DistributionBalancedLoss, distribution_balanced_loss
 from afl_helpers.losses.registry import LOSSES, build_loss, check_loss
+from afl_helpers.losses.trainer_hook import TrainerHook
 from afl_helpers.losses.weighted_asymmetric import WeightedAsymmetricLoss
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "PartialLabelMaskingLoss",
     "RobustAsymmetricLoss",
     "SampleDependentFocalLoss",
+    "TrainerHook",
     "WeightedAsymmetricLoss",
     "WeightedBinaryCrossEntropy",
     "asymmetric_loss",
@@ -53,4 +55,5 @@ __all__ = [
     "ldam_loss",
     "reduce_loss",
     "robust_asymmetric_loss",
+    "smooth_labels",
 ]
