@@ -7,6 +7,8 @@ This module exceeds 300 lines because each command's options and its function ar
 """
 
 import argparse
+import functools
+import importlib
 import json
 import os
 import shutil
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from afl_helpers import __version__
-from afl_helpers.errors import MissingFileError, UsageError, UserError
+from afl_helpers.errors import MissingFileError, UsageError, UserError, unknown_name
 
 
 def _parse_pairs(pairs: list[str]) -> dict[str, Any]:
@@ -97,6 +99,31 @@ def _train(args: argparse.Namespace) -> None:
         print(f"saved to {run.save(args.save)}")
 
 
+def _identify(args: argparse.Namespace) -> None:
+    module_name, colon, name = args.loss.partition(":")
+    if not (module_name and colon and name):
+        raise UsageError(f"{args.loss!r} is not MODULE:FUNCTION; write for example my_losses:focal_loss")
+    params = _parse_pairs(args.param)
+    sys.path.insert(0, "")  # the current folder, also where the command is not started with -m
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise MissingFileError(
+            f"there is no module {error.name}; run the command in the folder that holds it, or install it"
+        ) from None
+    function = getattr(module, name, None)
+    if not callable(function):
+        own = [key for key, value in vars(module).items() if callable(value) and value.__module__ == module_name]
+        raise unknown_name(f"function of {module_name}:", name, own)
+    from afl_helpers.losses import identify_loss
+
+    if isinstance(function, type):
+        function = function(**params)
+    elif params:
+        function = functools.partial(function, **params)
+    print(identify_loss(function, args.labels))
+
+
 def _predict(args: argparse.Namespace) -> None:
     if not args.model.is_dir():
         raise MissingFileError(f"there is no folder {args.model}; pass a folder that train --save wrote")
@@ -131,7 +158,14 @@ def _parse_thresholds(parts: list[str]) -> float | dict[str, float] | None:
 
 def _study(args: argparse.Namespace) -> None:
     from afl_helpers.results import read_all_studies, read_result
-    from afl_helpers.studies import describe_seconds, estimate_seconds, load_study, run_study
+    from afl_helpers.studies import (
+        calibrate,
+        describe_seconds,
+        device_at_hand,
+        estimate_seconds,
+        load_study,
+        run_study,
+    )
     from afl_helpers.training.distributed import is_main
 
     if args.checksums:
@@ -149,6 +183,9 @@ def _study(args: argparse.Namespace) -> None:
     if args.repeat:
         return _repeat(args.results / args.name / "runs" / f"{args.repeat}.json")
     study = load_study(args.name, args.results)
+    if args.calibrate is not None:
+        print(calibrate(study, args.corpus, args.calibrate).describe())
+        return
     missing = study.to_do(args.corpus)
     if not is_main():  # one of several processes that train together prints
         for _ in run_study(study, args.corpus, jobs=args.jobs):
@@ -158,10 +195,13 @@ def _study(args: argparse.Namespace) -> None:
     results = read_all_studies(args.results, pilots=True) if missing else []
     if missing:
         seconds, unknown = estimate_seconds(study, missing, results)
+        device = "a CPU" if device_at_hand() == "CPU" else device_at_hand()
         if unknown < len(missing):
-            print(f"estimated time if they run one after the other: {describe_seconds(seconds)}")
+            print(f"estimated time on {device} if they run one after the other: {describe_seconds(seconds)}")
         if unknown:
-            print(f"no estimate for {unknown} of them, because no similar run has been recorded")
+            print(f"no estimate for {unknown} of them, because no similar run has been recorded on {device}")
+            if any(study.method_of(run.setting) == "fine_tune" for run in missing):
+                print(f"to measure it here in two minutes: python -m afl_helpers study {study.name} --calibrate")
     if args.dry_run:
         for run in missing:
             print(f"  {run.name}")
@@ -257,19 +297,70 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _claims(args: argparse.Namespace) -> None:
-    from afl_helpers.claims import CLAIMS, verdicts
-    from afl_helpers.results import find_results, read_all_studies
+    from afl_helpers.claims import CLAIMS, findings, verdicts
+    from afl_helpers.results import find_results
+    from afl_helpers.studies import complete_results
 
-    indent = " " * 5
-    # Do not break names such as cmu-leads.
-    wrapper = textwrap.TextWrapper(max(40, shutil.get_terminal_size().columns), break_on_hyphens=False)
-    wrapper.subsequent_indent = indent
-    results = read_all_studies(find_results() if args.results is None else args.results)
-    for claim, (_, verdict, conditions, evidence) in zip(CLAIMS, verdicts(results).itertuples(index=False)):
-        under = {"ours": " (under our conditions)", "the paper's": " (under the paper's)"}.get(conditions, "")
-        print(wrapper.fill(f"{claim.id:4} {claim.claim}: {verdict}{under}"))
-        for line in (f"the paper: {claim.reported} ({claim.source})", f"the rule: {claim.rule}", evidence):
-            print(wrapper.fill(indent + line))
+    claims = {claim.id: claim for claim in CLAIMS}
+    if args.details and args.details.upper() not in claims:
+        raise unknown_name("claim", args.details, claims)
+    results, running = complete_results(find_results() if args.results is None else args.results)
+    rows = {row["id"]: row for row in verdicts(results).to_dict("records")}
+    if not args.details:
+        for name, row in rows.items():
+            effect = f"; {row['effect']}" if row["effect"] else ""
+            _print_wrapped(f"{name:4} {_colour(row['verdict'])}: {claims[name].claim}{effect}", indent=5)
+        for sentence in running:
+            print(f"{sentence}; it counts when it is complete.")
+        return
+    claim = claims[args.details.upper()]
+    row = rows[claim.id]
+    under = f", {row['conditions']}" if row["conditions"] else ""
+    print(f"{claim.id} {claim.claim}")
+    for title, text in (
+        ("The paper", f"{claim.reported} ({claim.source})"),
+        ("The rule", str(claim.rule)),
+        ("The verdict", f"{_colour(row['verdict'])}{under}"),
+        ("It rests on", row["effect"]),
+    ):
+        if text:
+            _print_wrapped(f"{title}: {text}", indent=2)
+    found = findings(results)
+    found = found[(found["id"] == claim.id) & (found["unit"] == "block")]
+    for (counts, study, corpus, n), lines in found.groupby(["counts", "study", "corpus", "n"], sort=False):
+        print(f"\n{study} on {corpus}, {n} blocks{'' if counts else ' (beside: the verdict does not rest on it)'}")
+        for line in lines.to_dict("records"):
+            if line["about"] == "claim":
+                subject = ", ".join(filter(None, [line["reading"], line["alternative"]]))
+                _print_wrapped(f"{subject}: {line['outcome']}; {line['effect']}", indent=4, first=2)
+            elif counts:
+                _print_wrapped(f"control: {line['effect']} ({line['outcome']})", indent=6, first=4)
+    if found.empty:
+        print()
+        for sentence in row["evidence"].splitlines():
+            _print_wrapped(sentence, indent=2, first=2)
+    for sentence in running:
+        print(f"\n{sentence}; it counts when it is complete.")
+
+
+def _print_wrapped(text: str, indent: int, first: int = 0) -> None:
+    """Print a text wrapped to the terminal, without breaking names such as cmu-leads."""
+    width = max(40, shutil.get_terminal_size().columns)
+    print(
+        textwrap.fill(text, width, initial_indent=" " * first, subsequent_indent=" " * indent, break_on_hyphens=False)
+    )
+
+
+#: Beginning of a verdict -> colour of a terminal: green, red, yellow.
+_COLOURS = {"reproduced": 32, "not reproduced": 31, "impossible": 31, "undecided": 33}
+
+
+def _colour(verdict: str) -> str:
+    """Return a verdict in its colour where the output is a terminal."""
+    code = next((code for start, code in _COLOURS.items() if verdict.startswith(start)), None)
+    if code is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return verdict
+    return f"\033[{code}m{verdict}\033[0m"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -359,6 +450,15 @@ def build_parser() -> argparse.ArgumentParser:
     study.add_argument("--repeat", metavar="RUN", help="repeat a recorded run, keep its scores and compare the results")
     study.add_argument("--dry-run", action="store_true", help="list the missing runs and estimate their time")
     study.add_argument(
+        "--calibrate",
+        nargs="?",
+        type=float,
+        const=120.0,
+        metavar="SECONDS",
+        help="measure a few training steps of each setting on this device, and print how long the study takes "
+        "(default: 120 seconds)",
+    )
+    study.add_argument(
         "--checksums",
         action="store_true",
         help="rewrite the study's checksums after a deliberate change",
@@ -386,10 +486,32 @@ def build_parser() -> argparse.ArgumentParser:
     )
     rescore.set_defaults(function=_rescore)
 
+    identify = commands.add_parser(
+        "identify",
+        help="say which loss a function of yours computes, and what is wrong with it",
+        description="Call a loss on small batches and print which known loss it is, with its parameters and its reduction, "
+        "and the faults found: caps, NaN, a softmax or a second sigmoid, an alpha on the wrong side and others.",
+    )
+    identify.add_argument(
+        "loss", metavar="MODULE:FUNCTION", help="a function of logits and targets, or a class of such"
+    )
+    identify.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="argument of the function or class (JSON); can be repeated",
+    )
+    identify.add_argument(
+        "--labels", type=int, default=4, metavar="N", help="number of labels to call it with (default: 4)"
+    )
+    identify.set_defaults(function=_identify)
+
     claims = commands.add_parser("claims", help="list the paper's claims, each with its verdict")
     claims.add_argument(
         "--results", type=Path, metavar="FOLDER", help="folder of the studies (default: the nearest results folder)"
     )
+    claims.add_argument("--details", metavar="CLAIM", help="the evidence on one claim, such as C7")
     claims.set_defaults(function=_claims)
     return parser
 

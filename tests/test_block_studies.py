@@ -1,6 +1,7 @@
 """Studies of blocks: what is planned, pilot runs, order, kept scores, and the whole way on a tiny copy."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from scipy import stats
 
 from afl_helpers.__main__ import main
 from afl_helpers.errors import DataError, MissingFileError, StudyError
@@ -31,6 +34,7 @@ from afl_helpers.studies import (
 )
 from afl_helpers.studies.plan import METHODS
 from afl_helpers.studies.scores import read_scores, scores_path, write_scores
+from afl_helpers.studies.study_file import read_study_file
 from afl_helpers.studies.tuning import at_edge, beyond_edge
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 
@@ -421,11 +425,65 @@ class TestCommittedStudies:
 
     def test_frozen_encoder_is_planned_as_registered(self):
         study = load_study("frozen-encoder", RESULTS)
-        assert len(study.settings) == 23 and len(study.runs()) == 23 * 3 * 10 and len(study.pilots()) == 23 * 3
+        assert len(study.settings) == 27 and len(study.runs()) == 27 * 3 * 10 and len(study.pilots()) == 27 * 3
         primary = [run for run in study.runs() if not study.is_exploratory(run)]
         assert study.runs()[: len(primary)] == primary and len(primary) == 4 * 3 * 10
         assert [run.block for run in primary] == sorted(run.block for run in primary)
         assert isinstance(study.config, ProbeConfig) and study.config.keep == "last"
+
+    def test_the_paper_at_full_size_is_planned_as_the_paper_states_it(self):
+        study = load_study("paper-cmu", RESULTS)
+        paper = ["bce", "focal-1.5", "focal-2.0", "focal-2.5", "afl"]
+        order = [run.name for run in study.to_do()] if not (study.folder / "runs").exists() else None
+        expected = [f"cmu--{name}--block{block}" for block in range(1, 6) for name in paper]
+        assert [run.name for run in study.runs()[:25]] == expected and order in (
+            None,
+            [run.name for run in study.runs()],
+        )
+        assert not any(study.is_exploratory(run) for run in study.runs()[:25])
+        assert all(map(study.is_exploratory, study.runs()[25:])) and len(study.runs()) == 75
+        for setting in study.settings:
+            (config,) = study.candidates(setting)  # nothing is tuned
+            assert (config.encoder, config.learning_rate, config.batch_size) == ("bert-base-uncased", 2e-5, 16)
+            assert (config.schedule, config.warmup_steps, config.epochs, config.keep) == ("cosine", 500, 100, "best")
+        assert [corpus.to_dict() for corpus in study.corpora] == [{"name": "cmu", "min_count": 10}]
+
+    def test_its_note_says_what_five_blocks_can_show(self):
+        note = " ".join(read_study_file(RESULTS / "paper-cmu" / "study.yaml")["note"].split())
+        width = stats.t.ppf(0.975, 4) / np.sqrt(5)
+        assert f"plus or minus {width:.2f} standard deviations of the differences" in note
+        (detectable,) = re.findall(r"80 % power needs a difference of ([\d.]+) standard deviations", note)
+        limit = stats.t.ppf(1 - 0.05 / 8 / 2, 4)
+        assert stats.nct.sf(limit, 4, float(detectable) * np.sqrt(5)) == pytest.approx(0.8, abs=0.01)
+
+    @pytest.mark.parametrize(
+        "name, base, own",
+        [
+            ("paper-cmu-tuned", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "settings"}),
+            ("paper-gpu", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "corpora"}),
+            ("tuned-to-the-end-gpu", "tuned-to-the-end", {"config", "tune", "corpora", "blocks"}),
+        ],
+    )
+    def test_a_form_of_another_study_differs_from_it_in_these_fields(self, name, base, own):
+        fields = yaml.safe_load((RESULTS / name / "study.yaml").read_text())
+        assert fields.pop("extends") == base and fields.keys() - {"question", "note"} == own
+        study, other = load_study(name, RESULTS), load_study(base, RESULTS)
+        changed = {field for field, value in vars(other).items() if getattr(study, field) != value}
+        assert changed <= own | {"name", "folder", "question"}
+        assert study.settings[:5] == other.settings[:5]
+        assert study.pilot is not None and study.pilot not in study.blocks
+
+    def test_tuned_to_the_end_has_a_form_at_full_size(self):
+        study = load_study("tuned-to-the-end-gpu", RESULTS)
+        assert (study.config.encoder, len(study.blocks)) == ("bert-base-uncased", 10)
+        assert {(corpus.name, corpus.min_count) for corpus in study.corpora} == {
+            ("cmu-leads", 10),
+            ("cmu-leads-masked", 10),
+        }
+        primary = [run.name for run in study.runs() if not study.is_exploratory(run)]
+        assert primary == [
+            f"cmu-leads--{name}--block{block}" for block in range(1, 11) for name in ("bce", "afl", "afl-mean")
+        ]
 
     @pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/study.yaml")))
     def test_the_file_of_a_study_says_what_its_runs_were_made_with(self, name):

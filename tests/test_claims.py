@@ -5,11 +5,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import recall_score, roc_auc_score
 
+from afl_helpers.chapters.verdicts import claim_evidence, reading_table, verdict_table
 from afl_helpers.claims import (
     CLAIMS,
     READINGS,
@@ -19,12 +22,15 @@ from afl_helpers.claims import (
     VERDICTS,
     claims_table,
     consistency,
+    findings,
     implied,
     max_auc,
     published_reuters,
     reported_range,
     verdicts,
 )
+from afl_helpers.claims.definitions import GAMMA_READINGS
+from afl_helpers.claims.evidence import PAPER_CONFIG, find, group_runs
 from afl_helpers.errors import MissingFileError, UsageError
 from afl_helpers.evaluation import frequency_groups
 from afl_helpers.results import (
@@ -33,11 +39,10 @@ from afl_helpers.results import (
     LossRecord,
     Result,
     TimeRecord,
-    read_all_studies,
+    compare,
     read_study,
-    results_table,
 )
-from afl_helpers.results.recorded import recorded_interval
+from afl_helpers.studies import complete_results
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -287,8 +292,8 @@ def test_other_values_would_not_contradict_each_other():
 # --- claims as data -------------------------------------------------------------------------------------------------
 
 
-def test_the_twelve_claims_have_sources_rules_and_reported_values():
-    assert [claim.id for claim in CLAIMS] == [f"C{n}" for n in range(1, 13)]
+def test_the_claims_have_sources_rules_and_reported_values():
+    assert [claim.id for claim in CLAIMS] == [f"C{n}" for n in range(1, 15)]
     assert all(claim.source and str(claim.rule) and "object at" not in str(claim.rule) for claim in CLAIMS)
     assert all(name in REPORTED[setting] for claim in CLAIMS for setting, name in claim.reported_values)
     assert REPORTED_VALUES["afl"] == {"f1": 0.5, "roc_auc": 0.79, "recall_micro": 0.5282}
@@ -297,77 +302,83 @@ def test_the_twelve_claims_have_sources_rules_and_reported_values():
 # --- verdicts -------------------------------------------------------------------------------------------------------
 
 PAPER = {"corpus": "cmu", "encoder": "bert-base-uncased", "method": "fine_tune"}
-EVERY = ("bce", "focal-1.5", "focal-2.0", "focal-2.5", "focal-5.0", "afl", "afl-shuffled", "afl-log10", "afl-literal")
-METRICS = (
-    "f1_micro",
-    "f1_macro",
-    "roc_auc_micro_of_decisions",
-    "recall_micro",
-    "precision_micro",
-    "average_precision_macro_tail",
+EVERY = (
+    *("bce", "focal-1.5", "focal-2.0", "focal-2.5", "focal-5.0", "afl", "afl-mean", "afl-shuffled"),
+    *("afl-log10", "afl-information", "afl-base-1", "afl-base-4"),
 )
+DECISIONS = (
+    *("f1_micro", "f1_macro", "f1_macro_tail", "roc_auc_micro_of_decisions", "recall_micro", "precision_micro"),
+)
+RULES = ("at_0.5", "tuned_common", "tuned_proportional")
+Leads = dict[str, float]
 
 
 def runs(
-    at_half: dict[str, float] | None = None,
-    tuned: dict[str, float] | None = None,
+    at_half: Leads | None = None,
+    tuned: Leads | None = None,
+    ranking: Leads | None = None,
     *,
     study: str = "one",
     corpus: str = "cmu-leads",
     encoder: str = "minilm",
     method: str = "probe",
-    seeds: int = 4,
+    blocks: int = 6,
     names: tuple[str, ...] = EVERY,
     noise: float = 0.0005,
     not_converged: tuple[tuple[str, int], ...] = (),
     values: dict[str, float] | None = None,
-    reduced: bool = False,
+    seeds_only: bool = False,
+    **config,
 ) -> list[Result]:
-    """Runs in which a setting has more of every metric than .4 by the given amount, at 0.5 and at the tuned threshold."""
+    """Runs in which a setting has more of every metric than .4 by the given amount: of decisions at 0.5, at one tuned
+    threshold (and nothing with the cut), and of the average precision."""
     rng = np.random.default_rng(0)
     results = []
-    for name, seed in itertools.product(names, range(seeds)):
-        level = {"at_0.5": (at_half or {}).get(name, 0.0), "tuned_common": (tuned or {}).get(name, 0.0)}
-        metrics = {
-            rule: {metric: 0.4 + more + rng.normal(0, noise) for metric in METRICS} | (values or {})
-            for rule, more in level.items()
+    for name, block in itertools.product(names, range(1, blocks + 1)):
+        leads = {"at_0.5": at_half or {}, "tuned_common": tuned or {}, "tuned_proportional": {}}
+        metrics: dict[str, dict[str, float]] = {
+            rule: {m: 0.4 + leads[rule].get(name, 0.0) + rng.normal(0, noise) for m in DECISIONS} | (values or {})
+            for rule in RULES
         }
-        options = {"name": corpus} | ({"n_documents": 50} if reduced else {})
+        average_precision = 0.4 + (ranking or {}).get(name, 0.0) + rng.normal(0, noise)
+        for rule in RULES:
+            metrics[rule]["average_precision_macro_tail"] = average_precision
+        split = 0 if seeds_only else block
+        paper = PAPER_CONFIG if (corpus, method) == ("cmu", "fine_tune") else {}
         nothing = np.zeros(0)
         results.append(
             Result(
                 study=study,
-                run=f"{corpus}--{name}--seed{seed}",
+                run=f"{corpus}--{name}--block{block}",
                 setting=name,
                 tuned=[],
-                block=None,
-                data=DataRecord(corpus, "", "", 0, 0, {}, options, 0),
+                block=None if seeds_only else block,
+                data=DataRecord(corpus, "", "", 0, 0, {"train": 1000, "test": 200}, {"name": corpus}, split),
                 encoder=encoder,
                 loss=LossRecord(name.split("-")[0], {}),
-                seed=seed,
+                seed=block,
                 method=method,
-                config={},
+                config=paper | config,
                 metrics={"validation": {}, "test": metrics},
                 labels=LabelRecord([], nothing, nothing, nothing, nothing, {}, {}, {}),
                 summaries=None,
                 environment={},
-                time=TimeRecord("", 1.0, 1.0, 10, 5, (name, seed) not in not_converged),
+                time=TimeRecord("", 1.0, 1.0, 10, 5, (name, block) not in not_converged),
             )
         )
     return results
 
 
-def verdict(claim: str, *studies: list[Result], **options) -> tuple[str, str]:
-    table = verdicts([run for study in studies for run in study], **options).set_index("id")
-    return tuple(table.loc[claim, ["verdict", "evidence"]])
+def judge(claim: str, *studies: list[Result], **options) -> pd.Series:
+    return verdicts([run for study in studies for run in study], **options).set_index("id").loc[claim]
 
 
-def conditions(claim: str, results: list[Result]) -> str:
-    return verdicts(results).set_index("id").loc[claim, "conditions"]
+def verdict(claim: str, *studies: list[Result], **options) -> str:
+    return judge(claim, *studies, **options)["verdict"]
 
 
 AHEAD = {"focal-2.0": 0.03}
-LEVEL: dict[str, float] = {}
+LEVEL: Leads = {}
 SLIGHT = {"focal-2.0": 0.004}
 BEHIND = {"focal-2.0": -0.03}
 
@@ -379,25 +390,39 @@ BEHIND = {"focal-2.0": -0.03}
         (AHEAD, BEHIND, "reproduced in direction", "Only at 0.5."),
         (BEHIND, AHEAD, "reproduced in direction", "Only at one tuned threshold."),
         (BEHIND, BEHIND, "not reproduced", "at 0.5 it fails"),
-        # Within the margin of no effect; but a small lead that is sure has the direction.
         (LEVEL, LEVEL, "not reproduced", "at one tuned threshold it fails"),
-        (SLIGHT, SLIGHT, "reproduced in direction", "at one tuned threshold it holds"),
+        # A lead that is shown to be too small to matter.
+        (SLIGHT, SLIGHT, "not reproduced", "at one tuned threshold it fails"),
     ],
 )
 def test_a_planted_order_is_found(at_half, tuned, expected, words):
-    found, evidence = verdict("C2", runs(at_half, tuned))
-    assert found == expected and words in evidence
-    assert "one (cmu-leads, minilm, probe), 4 seeds" in evidence
+    found = judge("C2", runs(at_half, tuned))
+    assert found["verdict"] == expected and words in found["evidence"]
+    assert "one on cmu-leads (minilm, 6 blocks)" in found["evidence"] and found["conditions"] == "frozen encoder"
 
 
-def test_wide_intervals_leave_a_claim_undecided():
-    found, evidence = verdict("C2", runs(AHEAD, AHEAD, noise=0.1))
-    assert found == "not yet tested" and evidence.startswith("Undecided.")
+def test_the_effect_is_the_comparison_that_decides():
+    # The weaker of the two metrics that must both lead; with its interval and its unit of evidence.
+    results = runs(AHEAD, AHEAD, noise=0.0)
+    for run in results:
+        run.metrics["test"]["at_0.5"]["f1_micro"] -= 0.01 * (run.setting == "focal-2.0")
+    effect = judge("C2", results)["effect"]
+    assert effect == "micro F1 at 0.5, focal-2.0 - bce: +0.020 [+0.020, +0.020]; 6 blocks of cmu-leads"
 
 
-def test_studies_that_disagree_leave_a_claim_undecided():
-    found, evidence = verdict("C2", runs(AHEAD, AHEAD), runs(BEHIND, BEHIND, study="two"))
-    assert found == "not yet tested" and evidence.startswith("Undecided.") and "two (" in evidence
+def test_wide_intervals_are_undecided_and_say_what_could_have_been_detected():
+    found = judge("C2", runs(AHEAD, AHEAD, noise=0.1))
+    assert found["verdict"] == "undecided" and ", detectable 0." in found["effect"]
+
+
+def test_texts_that_disagree_leave_a_claim_undecided():
+    found = judge("C2", runs(AHEAD, AHEAD), runs(BEHIND, BEHIND, corpus="cmu-leads-masked"))
+    assert found["verdict"] == "undecided" and "cmu-leads-masked" in found["evidence"]
+
+
+def test_another_data_set_is_reported_beside():
+    found = judge("C2", runs(AHEAD, AHEAD), runs(BEHIND, BEHIND, corpus="reuters"))
+    assert found["verdict"] == "reproduced in direction" and "Beside it, one on reuters" in found["evidence"]
 
 
 @pytest.mark.parametrize(
@@ -405,25 +430,36 @@ def test_studies_that_disagree_leave_a_claim_undecided():
     [
         [],
         runs(AHEAD, AHEAD, names=("focal-2.0", "afl")),
-        runs(AHEAD, AHEAD, seeds=1),
-        runs(AHEAD, AHEAD, seeds=2, not_converged=(("bce", 1),)),
+        runs(AHEAD, AHEAD, blocks=1),
+        runs(AHEAD, AHEAD, blocks=2, not_converged=(("bce", 1),)),
         runs(AHEAD, AHEAD, corpus="toy"),
         runs(AHEAD, AHEAD, encoder="tiny"),
+        runs(AHEAD, AHEAD, method="tfidf"),
+        runs(AHEAD, AHEAD, seeds_only=True),
     ],
-    ids=["none", "a setting is missing", "one seed", "one seed converged", "generated texts", "random encoder"],
+    ids=[
+        "none",
+        "no bce",
+        "one block",
+        "one converged",
+        "generated texts",
+        "random encoder",
+        "no encoder",
+        "one split",
+    ],
 )
 def test_what_does_not_count_gives_no_verdict(results):
-    found, evidence = verdict("C2", results)
-    assert found == "not yet tested" and "No study has 2 seeds" in evidence
+    found = judge("C2", results)
+    assert found["verdict"] == "not yet tested" and found["evidence"].startswith("No study in blocks")
 
 
-def test_seeds_that_did_not_converge_are_left_out_on_both_sides():
-    results = runs(AHEAD, AHEAD, seeds=5, not_converged=(("bce", 1), ("focal-2.0", 3)))
+def test_blocks_that_did_not_converge_are_left_out_on_both_sides():
+    results = runs(AHEAD, AHEAD, blocks=7, not_converged=(("bce", 1), ("focal-2.0", 3)))
     for run in results:
-        if run.seed in (1, 3):
+        if run.block in (1, 3):
             run.metrics["test"]["at_0.5"]["f1_micro"] = float(run.setting == "bce")
-    found, evidence = verdict("C2", results)
-    assert found == "reproduced in direction" and "3 seeds: at 0.5 it holds" in evidence
+    found = judge("C2", results)
+    assert found["verdict"] == "reproduced in direction" and "(minilm, 5 blocks)" in found["evidence"]
 
 
 def test_reproduced_needs_the_papers_conditions_and_values():
@@ -438,149 +474,214 @@ def test_reproduced_needs_the_papers_conditions_and_values():
                     run.metrics["test"]["at_0.5"][metric] = value + lead
         return results
 
-    found, evidence = verdict("C2", study(**PAPER))
-    assert found == "reproduced" and "the paper reports 0.7649" in evidence
-    assert conditions("C2", study(**PAPER)) == "the paper's" and conditions("C2", study()) == "ours"
-    assert conditions("C2", []) == "" and conditions("C10", []) == "the equations"
-    assert verdict("C2", study(**PAPER, reduced=True))[0] == "reproduced in direction"
-    assert verdict("C2", study())[0] == "reproduced in direction"
-    assert verdict("C2", runs(AHEAD, AHEAD, **PAPER))[0] == "reproduced in direction"  # values are far
-    assert verdict("C2", runs(BEHIND, BEHIND, **PAPER))[0] == "not reproduced"
+    found = judge("C2", study(**PAPER))
+    assert found["verdict"] == "reproduced" and "the paper's 0.7649" in found["evidence"]
+    assert found["conditions"] == "the paper's" and judge("C2", study())["conditions"] == "frozen encoder"
+    assert judge("C2", [])["conditions"] == "" and judge("C10", [])["conditions"] == "the equations"
+    assert verdict("C2", study()) == "reproduced in direction"
+    assert verdict("C2", runs(AHEAD, AHEAD, **PAPER)) == "reproduced in direction"  # values are far
+    assert verdict("C2", runs(BEHIND, BEHIND, **PAPER)) == "not reproduced"
 
 
-def test_the_papers_conditions_outweigh_all_others():
-    found, evidence = verdict("C2", runs(BEHIND, BEHIND, study="ours"), runs(AHEAD, AHEAD, study="paper", **PAPER))
-    assert found == "reproduced in direction" and "ours" not in evidence
+@pytest.mark.parametrize("name, value", [("learning_rate", 1e-4), ("batch_size", 32), ("schedule", "constant")])
+def test_another_rate_batch_or_schedule_is_not_the_papers(name, value):
+    assert judge("C2", runs(AHEAD, AHEAD, **PAPER, **{name: value}))["conditions"] == "tuned encoder"
+
+
+def test_the_nearest_conditions_decide():
+    paper = runs(AHEAD, AHEAD, study="paper", **PAPER)
+    tuned, frozen = runs(BEHIND, BEHIND, method="fine_tune"), runs(LEVEL, LEVEL)
+    assert judge("C2", frozen, tuned, paper)["conditions"] == "the paper's"
+    assert verdict("C2", frozen, tuned, paper) == "reproduced in direction"
+    found = judge("C2", frozen, tuned)
+    assert found["conditions"] == "tuned encoder" and "focal-2.0 - bce: -0.03" in found["effect"]
 
 
 def test_a_baseline_value_needs_the_papers_conditions():
     near = {"f1_micro": 0.46, "roc_auc_micro_of_decisions": 0.70}
-    assert verdict("C1", runs(values=near, **PAPER))[0] == "reproduced"
-    assert verdict("C1", runs(values=near | {"f1_micro": 0.40}, **PAPER))[0] == "not reproduced"
-    found, evidence = verdict("C1", runs(values=near))
-    assert found == "not yet tested" and "cannot be compared" in evidence
+    assert verdict("C1", runs(values=near, **PAPER)) == "reproduced"
+    assert verdict("C1", runs(values=near | {"f1_micro": 0.40}, **PAPER)) == "not reproduced"
+    found = judge("C1", runs(values=near))
+    assert found["verdict"] == "not yet tested" and "cannot be compared" in found["evidence"]
 
 
 def test_every_comparison_must_hold():
     best = {"afl": 0.05, "focal-2.0": 0.02}
-    assert verdict("C4", runs(best, best))[0] == "reproduced in direction"
-    assert verdict("C5", runs(best, best))[0] == "reproduced in direction"
+    assert verdict("C4", runs(best, best)) == "reproduced in direction"
+    assert verdict("C5", runs(best, best)) == "reproduced in direction"
     second = {"afl": 0.05, "focal-1.5": 0.06}
-    found, evidence = verdict("C4", runs(second, second))
-    assert found == "not reproduced" and "afl - focal-1.5 = -0.01" in evidence
+    found = judge("C4", runs(second, second))
+    assert found["verdict"] == "not reproduced" and "afl - focal-1.5: -0.01" in found["evidence"]
+
+
+@pytest.mark.parametrize("reading, setting", GAMMA_READINGS.items())
+def test_a_claim_holds_if_one_reading_of_eq_2_does(reading, setting):
+    better = {setting: 0.05}
+    found = judge("C13", runs(better, better))
+    assert found["verdict"] == "reproduced in direction"
+    assert f"Only with gamma read as {reading}." in found["evidence"] and f"{setting} - bce" in found["effect"]
+    rows = findings(runs(better, better))
+    rows = rows[(rows["id"] == "C13") & (rows["about"] == "claim") & (rows["alternative"] == "at 0.5")]
+    assert dict(zip(rows["reading"], rows["outcome"])) == {
+        name: "holds" if name == reading else "fails" for name in GAMMA_READINGS
+    }
+
+
+def test_one_comparison_is_the_family_of_all_its_readings():
+    """The p value that decides is Holm's over readings, rivals, metrics and thresholds: 3 x 1 x 2 x 2 in C13."""
+    [group] = group_runs(runs())
+    found, _ = find(CLAIMS[12].rule, group)
+    assert [set(one.rows["family_size"]) for one in found] == [{12}] * 3
 
 
 def test_a_marginal_claim_is_not_refuted_by_a_small_lead():
     """C3: gamma 2.5 is "marginally" below the baseline, so no margin is asked of that comparison."""
     best = {"focal-2.0": 0.03, "bce": 0.002}
-    assert verdict("C3", runs(best, best, noise=0.0001))[0] == "reproduced in direction"
+    assert verdict("C3", runs(best, best, noise=0.0001)) == "reproduced in direction"
     other = {"focal-2.0": 0.03, "bce": -0.002}
-    found, evidence = verdict("C3", runs(other, other, noise=0.0001))
-    assert found == "not reproduced" and "bce - focal-2.5" in evidence
+    found = judge("C3", runs(other, other, noise=0.0001))
+    assert found["verdict"] == "not reproduced" and "bce - focal-2.5" in found["evidence"]
 
 
 def test_precision_and_recall_are_traded():
     """C6 asks gamma 2.5 for more precision and AFL for more recall and F1."""
     results = runs()
     for run in results:
-        for metrics in run.metrics["test"].values():
+        for rule in RULES:
+            metrics = run.metrics["test"][rule]
             metrics["precision_micro"] += 0.05 * (run.setting == "focal-2.5")
             for metric in ("recall_micro", "f1_micro"):
                 metrics[metric] += 0.05 * (run.setting == "afl")
-    assert verdict("C6", results)[0] == "reproduced in direction"
-    assert verdict("C6", runs({"focal-2.5": 0.05}, {"focal-2.5": 0.05}))[0] == "not reproduced"
+    assert verdict("C6", results) == "reproduced in direction"
+    assert verdict("C6", runs({"focal-2.5": 0.05}, {"focal-2.5": 0.05})) == "not reproduced"
 
 
-def test_minority_classes_are_judged_against_the_controls():
-    better = {"afl": 0.05}
-    assert verdict("C7", runs(better, better))[0] == "reproduced in direction"
-    as_large = {"afl": 0.05, "focal-5.0": 0.05}
-    found, evidence = verdict("C7", runs(as_large, as_large))
-    assert found == "not reproduced" and "afl - focal-5.0" in evidence
+def test_minority_classes_are_judged_against_the_baseline_and_the_controls_stand_beside():
+    better = {"afl": 0.05, "afl-shuffled": 0.05}
+    for leads in ((better, {}, {}), ({}, better, {}), ({}, {}, better)):
+        assert verdict("C7", runs(*leads)) == "reproduced in direction"
+    assert verdict("C7", runs()) == "not reproduced"
+    rows = findings(runs(ranking=better))
+    beside = rows[(rows["id"] == "C7") & (rows["alternative"] == "average precision of the tail")]
+    assert dict(zip(beside["about"], beside["outcome"])) == {
+        "afl-mean": "holds",
+        "afl-shuffled": "fails",
+        "focal-5.0": "holds",
+    }
+
+
+def test_nothing_is_compromised_only_where_every_threshold_says_so():
+    better, worse = {"afl": 0.05}, {"afl": -0.05, "afl-log10": -0.05, "afl-information": -0.05}
+    assert verdict("C14", runs()) == "reproduced in direction"  # within the margin
+    assert verdict("C14", runs(better, better)) == "reproduced in direction"
+    assert verdict("C14", runs(better, worse)) == "not reproduced"
+    assert verdict("C14", runs(noise=0.1)) == "undecided"
 
 
 def test_spread_is_large_or_small():
-    spread = {"focal-2.0": 0.03, "afl-literal": 0.03}
-    assert verdict("C9", runs(spread, spread))[0] == "reproduced in direction"
-    assert verdict("C8", runs(spread, spread))[0] == "not reproduced"
-    assert verdict("C9", runs())[0] == "not reproduced"
-    assert verdict("C8", runs())[0] == "reproduced in direction"
-    assert verdict("C8", runs(noise=0.1))[0] == verdict("C9", runs(noise=0.1))[0] == "not yet tested"
+    spread = {"focal-2.0": 0.03, "afl-base-4": 0.03}
+    assert verdict("C9", runs(spread, spread)) == "reproduced in direction"
+    assert verdict("C8", runs(spread, spread)) == "not reproduced"
+    assert verdict("C9", runs()) == "not reproduced"
+    assert verdict("C8", runs()) == "reproduced in direction"
+    assert verdict("C8", runs(noise=0.1)) == verdict("C9", runs(noise=0.1)) == "undecided"
+    # Different from 0, and not by more than the margin: neither.
+    between = {"focal-2.0": 0.0095}
+    assert verdict("C9", runs(between, between)) == "undecided"
 
 
 def test_generality_needs_two_data_sets():
-    better, worse = {"afl": 0.05}, {"afl": -0.05}
+    better, worse = {"afl": 0.05}, {name: -0.05 for name in GAMMA_READINGS.values()}
     ours, masked = runs(tuned=better), runs(tuned=better, corpus="cmu-leads-masked")
-    found, evidence = verdict("C12", ours, masked)
-    assert found == "not yet tested" and evidence.startswith("On one data set only.")
-    assert verdict("C12", ours, runs(tuned=better, corpus="reuters"))[0] == "reproduced in direction"
-    assert verdict("C12", ours, runs(tuned=worse, corpus="reuters"))[0] == "not reproduced"
+    found = judge("C12", ours, masked)
+    assert found["verdict"] == "not yet tested" and found["evidence"].startswith("On one data set only.")
+    assert verdict("C12", ours, runs(tuned=better, corpus="reuters")) == "reproduced in direction"
+    everywhere = runs(worse, worse, worse, corpus="reuters")
+    for run in everywhere:
+        run.metrics["test"]["tuned_proportional"]["f1_macro_tail"] -= 0.05 * (run.setting in worse)
+    assert verdict("C12", ours, everywhere) == "not reproduced"
 
 
 def test_architectures_are_those_that_were_tuned():
     bert = runs(encoder="bert-base-uncased", method="fine_tune")
-    assert verdict("C11", runs(), bert, runs(encoder="minilm", method="fine_tune"))[0] == "not yet tested"
-    found, evidence = verdict("C11", bert, runs(encoder="roberta-base", method="fine_tune"))
-    assert found == "reproduced in direction" and "bert-base-uncased, roberta-base" in evidence
+    assert verdict("C11", runs(), bert, runs(encoder="minilm", method="fine_tune")) == "not yet tested"
+    found = judge("C11", bert, runs(encoder="roberta-base", method="fine_tune"))
+    assert found["verdict"] == "reproduced in direction" and "bert-base-uncased, roberta-base" in found["evidence"]
 
 
 def test_the_weight_of_rare_classes_follows_from_the_equations():
-    found, evidence = verdict("C10")
-    assert found == "not reproduced"
+    found = judge("C10")
+    assert found["verdict"] == "not reproduced"
     # 2^-gamma (1/2 + gamma ln 2/2) at gamma 0.5 and 5, worked out by hand: .476 and .0698.
-    assert "0.48 for the most frequent" in evidence and "0.07 for the rarest" in evidence
+    assert found["effect"].endswith("0.07 for the rarest genre, 0.48 for the most frequent")
     # At p = .18: gamma 0.5 gives .9055 (.82 + .1543) = .882, gamma 5 gives .3707 (.82 + 1.5433) = .876.
-    assert "below p = 0.18" in evidence
+    assert "below p = 0.18" in found["evidence"]
+    # At p = 1/42,204 with gamma 5: (1 - p) - gamma p log p = 1 + 5 * 10.65/42,204 = 1.001, times (1 - p)^5.
+    assert "at its own prior, 1 against" in found["evidence"]
 
 
 def test_impossible_only_where_every_admitted_reading_contradicts_itself():
     assert "impossible as printed" not in set(verdicts([])["verdict"])
-    for claim in ("C4", "C5"):
-        found, evidence = verdict(claim)
-        assert found == "not yet tested" and "of micro decisions or weighted decisions" in evidence
-        assert verdict(claim, readings=("micro decisions", "weighted decisions"))[0] == "impossible as printed"
-        assert verdict(claim, readings=("micro decisions", "scores"))[0] == "not yet tested"
-    assert "contradict" not in verdict("C5", readings=("scores",))[1]
+    for claim in ("C4", "C5", "C13"):
+        found = judge(claim)
+        assert found["verdict"] == "not yet tested" and "of micro decisions or weighted decisions" in found["evidence"]
+        assert verdict(claim, readings=("micro decisions", "weighted decisions")) == "impossible as printed"
+        assert verdict(claim, readings=("micro decisions", "scores")) == "not yet tested"
+    assert "contradict" not in judge("C5", readings=("scores",))["evidence"]
     with pytest.raises(UsageError, match="micro decisions"):
         verdicts([], readings=("micro",))
     with pytest.raises(UsageError, match="empty"):
         verdicts([], readings=())
 
 
-def test_an_undefined_metric_decides_nothing():
+def test_an_undefined_metric_decides_nothing_and_is_named():
     results = runs(tuned={"afl": 0.05})
     for run in results:
-        run.metrics["test"]["tuned_common"]["average_precision_macro_tail"] = float("nan")
-    found, evidence = verdict("C7", results)
-    assert found == "not yet tested" and "not defined in every run" in evidence
+        for rule in RULES:
+            run.metrics["test"][rule]["average_precision_macro_tail"] = float("nan")
+    found = judge("C7", results)
+    assert found["verdict"] == "not yet tested" and "is undefined" in found["evidence"]
 
 
 def test_the_table_works_without_results(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert read_all_studies() == []
+    assert complete_results() == ([], [])
     table = claims_table()
-    assert (
-        list(table.columns) == ["id", "claim", "reported", "section", "verdict", "conditions", "evidence"]
-        and len(table) == 12
-    )
+    names = ["id", "claim", "reported", "section", "verdict", "conditions", "effect", "evidence"]
+    assert list(table.columns) == names and len(table) == 14
     assert dict(zip(table["id"], table["verdict"])) == {
-        f"C{n}": "not reproduced" if n == 10 else "not yet tested" for n in range(1, 13)
+        f"C{n}": "not reproduced" if n == 10 else "not yet tested" for n in range(1, 15)
     }
     with pytest.raises(MissingFileError, match="does not exist"):
-        read_all_studies("nowhere")
+        complete_results("nowhere")
 
 
-def test_our_own_results_get_verdicts_with_the_numbers_of_the_studies():
-    table = claims_table(read_all_studies(RESULTS)).set_index("id")
+def test_our_own_results_are_compared_as_results_compare_compares_them():
+    results, _ = complete_results(RESULTS)
+    table = claims_table(results).set_index("id")
     assert set(table["verdict"]) <= set(VERDICTS) and table["evidence"].str.len().min() > 0
     study = [run for run in read_study("probe", RESULTS) if run.data.corpus == "cmu-leads"]
-    metrics = results_table(study, rules=("tuned_common",)).groupby("setting")["f1_micro"].mean()
-    recorded = recorded_interval(
-        "verdict", "probe", "cmu-leads", "f1_micro@tuned_common", "focal-2.0", "bce", [0, 1, 2, 3, 4], 2
-    )
-    assert "cmu-leads, minilm, probe), 5 seeds" in table.loc["C2", "evidence"]
-    assert f"[{recorded['low']:+.4f}, {recorded['high']:+.4f}] over documents" in table.loc["C2", "evidence"]
-    assert abs(metrics["focal-2.0"] - metrics["bce"]) < 0.003
+    shared = [run for run in study if run.setting in ("bce", "focal-2.0")]
+    [row] = compare(shared, "focal-2.0", ["bce"], ["f1_micro@tuned_common"], unit="seed").to_dict("records")
+    expected = f"micro F1 at one tuned threshold, focal-2.0 - bce: {row['estimate']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+    rows = findings(results)
+    own = rows[(rows["id"] == "C2") & (rows["study"] == "probe") & (rows["corpus"] == "cmu-leads")]
+    assert not own["counts"].any() and expected in set(own["effect"])
+    assert "probe on cmu-leads does not count: all its runs have one split" in table.loc["C2", "evidence"]
+
+
+def test_the_page_shows_outcomes_by_reading_and_folds_the_evidence():
+    better = {"afl-log10": 0.05}
+    results = runs(better, better)
+    page = reading_table(findings(results), "C13").data
+    heads, *rows = [[cell.text for cell in row(["th", "td"])] for row in BeautifulSoup(page, "html.parser")("tr")]
+    assert heads == ["Texts, reading", "at 0.5", "at one tuned threshold"]
+    assert [row[0] for row in rows] == [f"cmu-leads, {reading}one, 6 blocks" for reading in GAMMA_READINGS]
+    assert [row[1].startswith("holds+0.05") for row in rows] == [False, True, False]
+    assert "No complete study yet" in reading_table(findings([]), "C13").data
+    evidence = claim_evidence(claims_table(results)).data
+    assert evidence.count("<details>") == len(CLAIMS) and "Only with gamma read as log10." in evidence
+    assert verdict_table(claims_table(results)).data.count('<span class="verdict-') == len(CLAIMS)
 
 
 def test_published_values_are_those_of_the_table():

@@ -11,7 +11,7 @@ from afl_helpers.__main__ import main
 from afl_helpers.chapters.profiles import PROFILES, active_profile
 from afl_helpers.claims import CLAIMS, claims_table
 from afl_helpers.errors import UsageError
-from afl_helpers.results import read_all_studies
+from afl_helpers.studies import complete_results
 
 
 def test_data_shows_counts_and_fingerprint(capsys):
@@ -169,19 +169,30 @@ def test_studies_are_listed(capsys, monkeypatch):
     assert "provenance: 4 runs, 0 missing" in out and "probe-macro" in out
 
 
-def test_claims_are_printed_with_verdict_and_evidence(capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "72")
-    assert main(["claims", "--results", str(Path(__file__).resolve().parent.parent / "results")]) == 0
+def test_claims_are_printed_one_per_line_and_in_detail(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    folder = Path(__file__).resolve().parent.parent / "results"
+    results, running = complete_results(folder)
+    table = claims_table(results)
+    assert main(["claims", "--results", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines if not line.startswith(" ")] == [claim.id for claim in CLAIMS]
-    assert max(len(line) for line in lines) <= 72
-    out = " ".join(" ".join(lines).split())
-    table = claims_table(read_all_studies(Path(__file__).resolve().parent.parent / "results"))
-    for claim, verdict, evidence in table[["claim", "verdict", "evidence"]].itertuples(index=False):
-        assert f"{claim}: {verdict}" in out and " ".join(evidence.split()) in out
+    assert [line.split()[0] for line in lines[: len(CLAIMS)]] == [claim.id for claim in CLAIMS]
+    for line, row in zip(lines, table.itertuples()):
+        assert f"{row.verdict}: {row.claim}" in line and row.effect in line and "\033" not in line
+    assert len(lines) == len(CLAIMS) + len(running)
 
-    assert main(["claims", "--results", str(tmp_path)]) == 0
-    assert "No study has 2 seeds" in " ".join(capsys.readouterr().out.split())
+    monkeypatch.setenv("COLUMNS", "72")
+    assert main(["claims", "--details", "c10", "--results", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "C10 The loss assigns more weight to rare classes" and max(map(len, lines)) <= 72
+    out = " ".join(" ".join(lines).split())
+    evidence = table.set_index("id").loc["C10", "evidence"]
+    assert "The verdict: not reproduced, the equations" in out and " ".join(evidence.split()) in out
+
+    assert main(["claims", "--details", "C15", "--results", str(folder)]) == 1
+    assert "C15" in capsys.readouterr().err
+    assert main(["claims", "--details", "C2", "--results", str(tmp_path)]) == 0
+    assert "No study in blocks" in " ".join(capsys.readouterr().out.split())
     assert main(["claims", "--results", str(tmp_path / "nowhere")]) == 1
     assert "does not exist" in capsys.readouterr().err
 

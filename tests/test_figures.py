@@ -94,6 +94,13 @@ def test_paper_comparison_marks_the_reported_values(table):
     assert diamonds == [0.4707, 0.5, 0.5282, 0.7118, 0.79]
 
 
+def test_paper_comparison_says_what_was_run(table):
+    assert figures.paper_comparison(table, ["bce"]).axes[0].get_title(loc="left") == "seeds 0, 1"
+    named = table.assign(study="paper-cmu", corpus="cmu", encoder="bert-base-uncased", block=1)
+    title = figures.paper_comparison(named, ["bce", "afl"]).axes[0].get_title(loc="left")
+    assert title == "paper-cmu; cmu; bert-base-uncased; block 1"
+
+
 def test_by_threshold_rule_draws_seeds_and_means(table):
     axes = figures.by_threshold_rule(table, ["bce", "afl"]).axes[0]
     means = sorted({round(line.get_ydata()[0], 6) for line in axes.lines if line.get_marker() == "None"})

@@ -12,6 +12,7 @@ REDUCTIONS = ("mean", "sum", "sum_over_classes", "none")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*classes have a gamma")  # afl-literal, rightly
 every_loss = pytest.mark.parametrize("name", LOSSES)
+by_element = pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].unit == "element"])
 
 
 def build(name, **params):
@@ -45,18 +46,24 @@ def value_and_gradient(loss, z, y, **kwargs):
 @every_loss
 def test_the_numbers_are_those_of_the_flattened_batch(name, shape):
     z, y, mask, weight = batch(shape)
-    for reduction in REDUCTIONS:
-        for kwargs in ({}, {"mask": mask}, {"weight": weight}, {"mask": mask, "weight": weight}):
-            rows = {key: flat(tensor) for key, tensor in kwargs.items()}
+    unit = LOSSES[name].unit
+    of_documents = weight[..., 0]
+    weights = (weight, of_documents) if unit == "element" else (of_documents,)
+    masked = [{"mask": mask}] + [{"mask": mask, "weight": weight} for weight in weights]
+    for reduction in ("mean",) if unit == "batch" else REDUCTIONS:
+        for kwargs in ({}, *({"weight": weight} for weight in weights), *masked):
+            rows = {
+                key: flat(tensor) if tensor.shape == shape else tensor.reshape(-1) for key, tensor in kwargs.items()
+            }
             found, slope = value_and_gradient(build(name), z, y, reduction=reduction, **kwargs)
             expected, expected_slope = value_and_gradient(build(name), flat(z), flat(y), reduction=reduction, **rows)
-            assert found.shape == (shape if reduction == "none" else ())
+            assert found.shape == ({"element": shape, "document": shape[:-1]}[unit] if reduction == "none" else ())
             assert torch.equal(found, expected.reshape(found.shape)) and torch.equal(
                 slope, expected_slope.reshape(shape)
             )
 
 
-@every_loss
+@by_element
 def test_a_document_is_all_but_the_last_dimension(name):
     """Sum over classes, mean over documents: in the same batch it is n_labels times the mean."""
     z, y, _, _ = batch((2, 3, 4))
@@ -64,7 +71,7 @@ def test_a_document_is_all_but_the_last_dimension(name):
     torch.testing.assert_close(loss(z, y, reduction="sum_over_classes"), 4 * loss(z, y, reduction="mean"))
 
 
-@every_loss
+@by_element
 def test_a_weight_multiplies_and_leaves_the_divisor(name):
     z, y, mask, weight = batch((6, 4))
     loss = build(name).eval()
@@ -84,7 +91,7 @@ def test_a_weight_multiplies_and_leaves_the_divisor(name):
     assert (slope[~mask] == 0).all() and slope.isfinite().all()
 
 
-@every_loss
+@by_element
 def test_a_document_with_weight_two_stands_for_two(name):
     z, y, _, _ = batch((3, 4))
     loss = build(name).eval()
@@ -109,7 +116,7 @@ def test_a_document_with_weight_two_stands_for_two(name):
         (lambda loss, z, y: loss(z.tolist(), y), "logits are a list; pass a torch tensor"),
     ],
 )
-@every_loss
+@by_element
 def test_what_does_not_fit_is_refused_in_one_sentence(name, call, words):
     z = torch.zeros(2, 3, 4)
     y = torch.zeros(2, 3, 4)

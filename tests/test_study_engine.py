@@ -1,6 +1,7 @@
 """The engine of studies: several processes, failures, locks, kills, time, studies that extend another."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 import yaml
 from filelock import FileLock
 
+from afl_helpers.__main__ import main
 from afl_helpers.errors import DataError, StudyError
 from afl_helpers.files import json_text
 from afl_helpers.results import read_result, read_study
@@ -199,13 +202,30 @@ def test_time_is_estimated_from_the_nearest_runs(done, tmp_path):
     assert describe_seconds(20) == "about 1 min" and describe_seconds(7800) == "about 2 h 10 min"
 
 
-def test_the_dry_run_of_the_papers_own_corpus_lists_its_runs(tmp_path):
-    command = [sys.executable, "-m", "afl_helpers", "study", "paper-cmu", "--dry-run", "--results", str(RESULTS)]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "  cmu--afl--seed0\n" in found and found.count("\n  cmu--") == 75
-    study, base = load_study("paper-cmu", RESULTS), load_study("paper-gpu", RESULTS)
-    assert (study.config.encoder, study.config.epochs) == ("bert-base-uncased", base.config.epochs)
-    assert study.settings == base.settings and study.question == load_study("paper", RESULTS).question
+def test_only_runs_on_the_same_device_are_an_estimate(done):
+    def on(device):
+        return [replace(run, environment=run.environment | {"device": device}) for run in results]
+
+    results = read_study(done.name, done.folder.parent)
+    seconds, unknown = estimate_seconds(done, done.runs(), on("CPU, 8 threads"), "CPU")
+    assert (seconds > 0, unknown) == (True, 0)
+    assert estimate_seconds(done, done.runs(), on("CPU, 8 threads"), "NVIDIA H100") == (0.0, 6)
+    assert estimate_seconds(done, done.runs(), on("NVIDIA H100"), "NVIDIA H100") == (seconds, 0)
+    assert estimate_seconds(done, done.runs(), on("NVIDIA H100 PCIe"), "NVIDIA H100") == (0.0, 6)
+
+
+@pytest.mark.parametrize("card", [None, "NVIDIA H100"])
+def test_a_dry_run_gives_hours_only_by_runs_on_the_same_device_and_names_it(card, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: card is not None)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: card)
+    assert main(["study", "paper-gpu", "--dry-run", "--results", str(RESULTS)]) == 0
+    found = capsys.readouterr().out
+    if card is None:
+        assert re.search(r"^estimated time on a CPU .*: about \d+ h", found, re.MULTILINE)
+    else:
+        assert "estimated time" not in found and not re.search(r"\d h\b", found)
+        assert "because no similar run has been recorded on NVIDIA H100\n" in found
+        assert "python -m afl_helpers study paper-gpu --calibrate\n" in found
 
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/study.yaml")))
@@ -214,9 +234,14 @@ def test_the_time_of_every_committed_study_can_be_estimated(name):
     recorded = ("probe/runs/cmu-leads--bce", "probe/runs/cmu-leads-masked--bce", "paper/runs/cmu-leads--bce")
     recorded += ("probe/runs/reuters--bce", "baselines/runs/reuters--tfidf-linear-svm")
     results = [read_result(RESULTS / f"{name}--seed0.json") for name in recorded]
-    seconds, unknown = estimate_seconds(study, study.runs(), results)
+    seconds, unknown = estimate_seconds(study, study.runs(), results, "CPU")
     assert seconds >= 0
-    assert unknown <= sum(run.corpus.name in ("toy", "cmu") for run in study.runs())  # of which no run is recorded here
+    # No run on these corpora or with this encoder is recorded.
+    assert unknown <= sum(
+        run.corpus.name in ("toy", "cmu")
+        or study.candidates(run.setting)[0].to_dict().get("encoder") == "bert-base-uncased"
+        for run in study.runs()
+    )
 
 
 def test_a_setting_may_have_fewer_seeds(tmp_path):

@@ -14,7 +14,7 @@ adaptive-gamma   afl_helpers.gamma
 fine-tuning      afl_helpers.training
 results          afl_helpers.results
 paper-numbers    afl_helpers.claims
-what-reproduces  afl_helpers.claims, afl_helpers.results
+what-reproduces  afl_helpers.claims, afl_helpers.results, afl_helpers.studies
 beyond-the-paper afl_helpers.results
 use-it           afl_helpers.data, afl_helpers.training
 losses           afl_helpers.losses

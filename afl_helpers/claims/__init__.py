@@ -4,7 +4,7 @@ from afl_helpers.errors import needs_extra
 
 with needs_extra("data", "afl_helpers.claims"):
     from afl_helpers.claims.definitions import CLAIMS, Claim
-    from afl_helpers.claims.judge import VERDICTS, claims_table, verdicts
+    from afl_helpers.claims.judge import VERDICTS, claims_table, findings, verdicts
     from afl_helpers.claims.published import REUTERS_CUTOFFS, published_reuters
     from afl_helpers.claims.reported import (
         READINGS,
@@ -28,6 +28,7 @@ __all__ = [
     "Implied",
     "claims_table",
     "consistency",
+    "findings",
     "implied",
     "max_auc",
     "reported_range",

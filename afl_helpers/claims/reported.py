@@ -271,7 +271,7 @@ def consistency(
         add(
             reading,
             "afl",
-            "C4 C5",
+            "C4 C5 C13",
             "AUC <= (1 + micro recall)/2, whatever F1 averages",
             f"AFL's AUC is at least {auc:.5f}, its recall allows at most {cap:.5f}",
             auc > cap,
@@ -309,7 +309,7 @@ def consistency(
         add(
             reading,
             "afl",
-            "C4 C5",
+            "C4 C5 C13",
             f"AUC <= (1 + mean recall over {mean})/2; micro recall sets no limit",
             f"AFL's mean recall over {mean} is at least {needed:.5f}, its micro recall at most {recall[1]:.5f}",
         )
@@ -319,7 +319,7 @@ def consistency(
     add(
         "scores",
         "afl",
-        "C4 C5",
+        "C4 C5 C13",
         "a ROC curve of scores that passes through AFL's micro recall",
         f"AFL's AUC is at least {auc:.5f}, such a curve can cover at least {reachable:.5f}",
         auc > reachable,

@@ -12,6 +12,7 @@ from afl_helpers.losses.base import (
     MultiLabelLoss,
     PerClass,
     PerClassLike,
+    balance,
     cast_like,
     check_inputs,
     check_number,
@@ -78,6 +79,7 @@ def asymmetric_loss(
     gamma_negative: PerClassLike = 4.0,
     margin: float = 0.05,
     *,
+    alpha: PerClassLike | None = None,
     weight: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
@@ -88,7 +90,7 @@ def asymmetric_loss(
     ``p_m = max(p - margin, 0)``: a negative below the margin has no loss and no gradient, by definition.
 
     Args:
-        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         weight: number or (n_labels,), weight of positives and negatives; None is 1.
 
     Example:
@@ -108,7 +110,7 @@ def asymmetric_loss(
     shifted = ShiftedProbability(logits, check_number("margin", margin, 0.0, 1.0, open_high=True))
     positive = -torch.exp(focus_positive * logsigmoid(-logits)) * logsigmoid(logits)
     negative = -shifted.power(focus_negative) * shifted.log_q_m
-    elements = mix(targets, positive, negative)
+    elements = mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative))
     return reduce_loss(elements if class_weight is None else class_weight * elements, reduction, mask)
 
 
@@ -119,6 +121,7 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_positive: gamma of the positives: number or (n_labels,), at least 0.
         gamma_negative: gamma of the negatives: number or (n_labels,), at least 0.
         margin: in [0, 1): a negative with p below it has neither loss nor gradient.
+        alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
 
     Example:
         >>> import torch
@@ -130,6 +133,7 @@ class AsymmetricLoss(MultiLabelLoss):
 
     gamma_positive: Tensor
     gamma_negative: Tensor
+    alpha: Tensor | None
 
     def __init__(
         self,
@@ -137,15 +141,25 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_negative: ArrayLike = 4.0,
         margin: float = 0.05,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ):
         super().__init__(reduction)
         self.margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
+        self._set_per_class("alpha", alpha, upper=1.0)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return asymmetric_loss(
-            logits, targets, self.gamma_positive, self.gamma_negative, self.margin, mask=mask, reduction=reduction
+            logits,
+            targets,
+            self.gamma_positive,
+            self.gamma_negative,
+            self.margin,
+            alpha=self.alpha,
+            mask=mask,
+            reduction=reduction,
         )
 
 
@@ -154,6 +168,10 @@ ASYMMETRY = {
     "gamma_positive": "gamma of the positives: number or (n_labels,), at least 0.",
     "gamma_negative": "gamma of the negatives: number or (n_labels,), at least 0.",
     "margin": "in [0, 1): a negative with p below it has neither loss nor gradient.",
+}
+#: Meaning of a weight per class, as in Eq. 1.
+ALPHA = {
+    "alpha": "number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.",
 }
 
 ENTRIES = {
@@ -166,7 +184,7 @@ ENTRIES = {
         when="Many labels, few positives per document, and some positives not labelled: easy negatives weigh little,"
         " and very easy ones nothing.",
         build=AsymmetricLoss,
-        parameters=ASYMMETRY,
+        parameters={**ASYMMETRY, **ALPHA},
         reduces_to_bce={"gamma_negative": 0.0, "margin": 0.0},
     ),
 }

@@ -5,11 +5,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from afl_helpers.losses.asymmetric import ASYMMETRY, AsymmetricLoss, ShiftedProbability
+from afl_helpers.losses.asymmetric import ALPHA, ASYMMETRY, AsymmetricLoss, ShiftedProbability
 from afl_helpers.losses.base import (
     LossInfo,
     PerClass,
     PerClassLike,
+    balance,
     cast_like,
     check_inputs,
     check_number,
@@ -62,6 +63,7 @@ def asymmetric_polynomial_loss(
     epsilon_2: float = -2.5,
     epsilon_negative: float = 0.0,
     *,
+    alpha: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -87,7 +89,7 @@ def asymmetric_polynomial_loss(
     focusing_weight = torch.exp(focus_positive * logsigmoid(-logits)).detach()
     positive = focusing_weight * _polynomial_positive(logits, epsilon_1, epsilon_2)
     negative = -shifted.power(focus_negative).detach() * (shifted.log_q_m + epsilon_negative * shifted.q_m)
-    return reduce_loss(mix(targets, positive, negative), reduction, mask)
+    return reduce_loss(mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative)), reduction, mask)
 
 
 def robust_asymmetric_loss(
@@ -101,6 +103,7 @@ def robust_asymmetric_loss(
     epsilon_negative: float = 0.0,
     lambda_: float = 1.5,
     *,
+    alpha: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -127,14 +130,14 @@ def robust_asymmetric_loss(
     # lambda_ - p and lambda_ - (1 - p_m) as sums: at lambda_ = 1 the differences cancel.
     hill = ((lambda_ - 1) + torch.sigmoid(-logits)) * torch.exp(2 * logsigmoid(logits)) * ((lambda_ - 1) + shifted.p_m)
     negative = -shifted.power(focus_negative) * (shifted.log_q_m + epsilon_negative * shifted.q_m) * hill
-    return reduce_loss(mix(targets, positive, negative), reduction, mask)
+    return reduce_loss(mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative)), reduction, mask)
 
 
 class AsymmetricPolynomialLoss(AsymmetricLoss):
     """Asymmetric polynomial loss (APL, Huang et al., ICASSP 2023); its focusing weights are not differentiated.
 
     Args:
-        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         epsilon_1: coefficient of (1 - p) in the positive part.
         epsilon_2: twice the coefficient of (1 - p)^2 in the positive part.
         epsilon_negative: coefficient of (1 - p_m) in the negative part.
@@ -158,8 +161,10 @@ class AsymmetricPolynomialLoss(AsymmetricLoss):
         epsilon_2: float = -2.5,
         epsilon_negative: float = 0.0,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ):
-        super().__init__(gamma_positive, gamma_negative, margin, reduction)
+        super().__init__(gamma_positive, gamma_negative, margin, reduction, alpha=alpha)
         self.epsilon_1, self.epsilon_2, self.epsilon_negative = _coefficients(epsilon_1, epsilon_2, epsilon_negative)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
@@ -172,6 +177,7 @@ class AsymmetricPolynomialLoss(AsymmetricLoss):
             self.epsilon_1,
             self.epsilon_2,
             self.epsilon_negative,
+            alpha=self.alpha,
             mask=mask,
             reduction=reduction,
         )
@@ -181,7 +187,7 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
     """Robust asymmetric loss (RAL, Park et al., ICCVW 2023): APL with the factor of the Hill loss on its negatives.
 
     Args:
-        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         epsilon_1, epsilon_2, epsilon_negative: see :class:`AsymmetricPolynomialLoss`.
         lambda_: at least 1; the negative part is multiplied by ``(lambda_ - p) p^2 (lambda_ - (1 - p_m))``.
 
@@ -204,8 +210,12 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
         epsilon_negative: float = 0.0,
         lambda_: float = 1.5,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ):
-        super().__init__(gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative, reduction)
+        super().__init__(
+            gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative, reduction, alpha=alpha
+        )
         self.lambda_ = check_number("lambda_", lambda_, 1.0)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
@@ -219,6 +229,7 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
             self.epsilon_2,
             self.epsilon_negative,
             self.lambda_,
+            alpha=self.alpha,
             mask=mask,
             reduction=reduction,
         )
@@ -226,6 +237,7 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
 
 _POLYNOMIAL = {
     **ASYMMETRY,
+    **ALPHA,
     "epsilon_1": "coefficient of (1 - p) in the positive part.",
     "epsilon_2": "twice the coefficient of (1 - p)^2 in the positive part.",
     "epsilon_negative": "coefficient of (1 - p_m) in the negative part.",

@@ -15,19 +15,18 @@ from afl_helpers.results.schema import Result
 #: Bootstrap intervals of the first studies, whose files no longer hold the replicates that they came from.
 RECORDED_INTERVALS = "recorded-intervals.csv"
 
-_RECORDED_KEY = ["used_by", "study", "corpus", "metric", "setting", "comparison", "seeds", "family"]
+_RECORDED_KEY = ["study", "corpus", "metric", "setting", "comparison", "seeds", "family"]
 
 
 @cache
 def recorded_intervals(path: Path) -> dict[tuple[str | int, ...], dict[str, float]]:
-    """Read the table of recorded intervals, one row per comparison that a page or a verdict shows.
+    """Read the table of recorded intervals, one row per comparison that a page shows.
 
-    Its columns are ``used_by`` ("page" or "verdict"), ``study, corpus, metric, setting, comparison, seeds`` (separated
-    by blanks), ``family`` (how many comparisons share the error of 5 %, by Bonferroni's correction), and the interval:
+    Its columns are ``study, corpus, metric, setting, comparison, seeds`` (separated by blanks), ``family`` (how many comparisons share the error of 5 %, by Bonferroni's correction), and the interval:
     ``low, high`` and ``p_value``, which is not corrected.
 
     Returns:
-        The values of the columns ``used_by`` to ``family`` -> ``low, high, p_value``.
+        The values of the columns ``study`` to ``family`` -> ``low, high, p_value``.
     """
     rows = pd.read_csv(path, dtype={"seeds": str}).to_dict("records")
     return {
@@ -37,13 +36,13 @@ def recorded_intervals(path: Path) -> dict[tuple[str | int, ...], dict[str, floa
 
 
 def recorded_interval(
-    used_by: str, study: str, corpus: str, metric: str, setting: str, comparison: str, seeds: Sequence[int], family: int
+    study: str, corpus: str, metric: str, setting: str, comparison: str, seeds: Sequence[int], family: int
 ) -> dict[str, float] | None:
     """Return ``low, high, p_value`` of one recorded comparison, or None where it is not on record."""
     path = find_results() / RECORDED_INTERVALS
     if not path.is_file():
         return None
-    key = (used_by, study, corpus, metric, setting, comparison, " ".join(map(str, seeds)), family)
+    key = (study, corpus, metric, setting, comparison, " ".join(map(str, seeds)), family)
     return recorded_intervals(path).get(key)
 
 
@@ -93,7 +92,7 @@ def paired_differences(
                 "run what is missing, or pass the seeds that both have"
             )
         study = next(iter(ours.values())).study
-        found = recorded_interval("page", study, corpus, metric, own, other, sorted(ours), len(keys))
+        found = recorded_interval(study, corpus, metric, own, other, sorted(ours), len(keys))
         if found is None:
             raise DataError(
                 f"the interval of {own!r} minus {other!r} in {metric} on {corpus!r} (study {study!r}, seeds "

@@ -1,7 +1,7 @@
 """Studies: what to run, and running what is missing.
 
 ``study_file`` reads a study's file into the types of ``plan``. ``run`` does single tasks, ``workers`` does all that is
-missing, and ``cluster`` does so through Ray. ``estimate`` says how long it will take; ``rerun`` repeats a recorded run.
+missing, and ``cluster`` does so through Ray. ``estimate`` says how long it will take, and ``calibration`` measures it on a new device; ``rerun`` repeats a recorded run.
 ``primary`` makes the comparison that a study declares. ``scores`` keeps the scores of runs, and ``rescoring`` judges a
 threshold rule on them. ``tuning`` extends a grid of tuned values; ``epochs`` keeps what a run was like after each epoch.
 A result file is there whole or not at all, so a study can be stopped at any time and started again.
@@ -10,9 +10,10 @@ A result file is there whole or not at all, so a study can be stopped at any tim
 from afl_helpers.errors import needs_extra
 
 with needs_extra("train", "afl_helpers.studies"):
-    from afl_helpers.studies.estimate import describe_seconds, estimate_seconds
+    from afl_helpers.studies.calibration import Calibration, calibrate
+    from afl_helpers.studies.estimate import describe_seconds, device_at_hand, estimate_seconds
     from afl_helpers.studies.plan import METHODS, PlannedRun, Primary, Setting, Study, StudyCorpus
-    from afl_helpers.studies.primary import compare_study, describe_progress
+    from afl_helpers.studies.primary import compare_study, complete_blocks, complete_results, describe_progress
     from afl_helpers.studies.rerun import Deviation, difference, repeat
     from afl_helpers.studies.rescoring import missing_scores, rescore
     from afl_helpers.studies.run import corpus_splits, execute
@@ -20,6 +21,7 @@ with needs_extra("train", "afl_helpers.studies"):
     from afl_helpers.studies.workers import run_study
 
 __all__ = [
+    "Calibration",
     "Deviation",
     "METHODS",
     "PlannedRun",
@@ -27,10 +29,14 @@ __all__ = [
     "Setting",
     "Study",
     "StudyCorpus",
+    "calibrate",
     "compare_study",
+    "complete_blocks",
+    "complete_results",
     "corpus_splits",
     "describe_progress",
     "describe_seconds",
+    "device_at_hand",
     "difference",
     "estimate_seconds",
     "execute",

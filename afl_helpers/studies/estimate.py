@@ -1,41 +1,58 @@
-"""How long runs will take, estimated from recorded runs."""
+"""How long runs will take, estimated from runs that were recorded on the same device."""
 
 from collections.abc import Sequence
+
+import torch
 
 from afl_helpers.results import Result
 from afl_helpers.studies.plan import PlannedRun, Study
 
 
-def estimate_seconds(study: Study, runs: Sequence[PlannedRun], results: Sequence[Result]) -> tuple[float, int]:
-    """Estimate how long runs take one after the other.
+def device_at_hand() -> str:
+    """Return the name of the GPU that training would use here, or "CPU"."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
-    The estimate for a run is the mean over the most similar recorded runs: those of this study, corpus and setting;
-    else of this study and corpus; else of this study; else of the same method and encoder, scaled by epochs, documents
-    and tokens. Where the epochs are fixed, runs of other settings are scaled by them. On the first seed, or in a pilot run,
-    every tuned candidate counts.
+
+def estimate_seconds(
+    study: Study, runs: Sequence[PlannedRun], results: Sequence[Result], device: str | None = None
+) -> tuple[float, int]:
+    """Estimate how long runs take one after the other on one kind of device.
+
+    The estimate for a run is the mean over the most similar runs recorded on that device: those of this study, corpus and
+    setting; else of this study and corpus; else of this study; else of the same method and encoder, scaled by epochs,
+    documents and tokens. Where the epochs are fixed, runs of other settings are scaled by them. On the first seed, or in a
+    pilot run, every tuned candidate counts.
 
     Args:
         runs: runs of the study.
         results: runs of any studies.
+        device: the name of a GPU, or "CPU", whose runs count; by default the device at hand. The runs of a CPU say nothing
+            about a GPU.
 
     Returns:
-        The seconds, and the number of runs without a similar recorded run, which the seconds leave out.
+        The seconds, and the number of runs without a similar run recorded on that device, which the seconds leave out.
     """
+    device = device or device_at_hand()
     total, unknown = 0.0, 0
     for run in runs:
-        seconds = _seconds_of_similar(study, run, results)
+        seconds = _seconds_of_similar(study, run, results, device)
         if seconds is None:
-            seconds = _seconds_by_size(study, run, results)
+            seconds = _seconds_by_size(study, run, results, device)
         if seconds is None:
             unknown += 1
         else:
-            tunes = run.is_pilot if study.blocks else run.seed == study.seeds[0]
-            total += seconds * (len(study.candidates(run.setting)) if tunes else 1)
+            total += seconds * (len(study.candidates(run.setting)) if study.trains_all_candidates(run) else 1)
     return total, unknown
 
 
-def _seconds_of_similar(study: Study, run: PlannedRun, results: Sequence[Result]) -> float | None:
-    own = [result for result in results if result.study == study.name]
+def _was_on(device: str, result: Result) -> bool:
+    """Return whether a run was on a device; files name a CPU with its number of threads."""
+    recorded = str(result.environment["device"])
+    return recorded == device or recorded.startswith(f"{device},")
+
+
+def _seconds_of_similar(study: Study, run: PlannedRun, results: Sequence[Result], device: str) -> float | None:
+    own = [result for result in results if result.study == study.name and _was_on(device, result)]
     same_corpus = [result for result in own if result.data.corpus == run.corpus.name]
     same_setting = [result for result in same_corpus if result.setting == run.setting.name]
     similar = same_setting or same_corpus or own
@@ -49,15 +66,19 @@ def _seconds_of_similar(study: Study, run: PlannedRun, results: Sequence[Result]
     return sum(map(seconds, similar)) / len(similar) if similar else None
 
 
-def _seconds_by_size(study: Study, run: PlannedRun, results: Sequence[Result]) -> float | None:
+def _seconds_by_size(study: Study, run: PlannedRun, results: Sequence[Result], device: str) -> float | None:
     config = study.candidates(run.setting)[0]
     similar = [
         result
         for result in results
-        if result.method == study.method_of(run.setting) and result.encoder == getattr(config, "encoder", None)
+        if result.method == study.method_of(run.setting)
+        and result.encoder == getattr(config, "encoder", None)
+        and _was_on(device, result)
     ]
     sizes = [result.data.sizes["train"] for result in results if result.data.corpus == run.corpus.name]
-    if not sizes and run.corpus.n_documents is not None:
+    if run.corpus.train is not None:
+        sizes = [run.corpus.train]
+    elif not sizes and run.corpus.n_documents is not None:
         sizes = [round(0.8 * run.corpus.n_documents)]
     if not similar or not sizes:
         return None

@@ -286,6 +286,10 @@ class Study:
         """Return whether several configurations are tried."""
         return len(list(self.grid(setting))) > 1
 
+    def trains_all_candidates(self, run: PlannedRun) -> bool:
+        """Return whether a run trains every candidate: a pilot run does, and with seeds the first seed."""
+        return run.is_pilot if self.blocks else run.seed == self.seeds[0]
+
     def tasks(self, runs: Sequence[PlannedRun], heads: int = 6) -> list[list[PlannedRun]]:
         """Divide runs into tasks; one process does one task at a time.
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pandas as pd
 
-from afl_helpers.errors import DataError, UsageError
-from afl_helpers.results import Result, compare, find_results, read_study
+from afl_helpers.errors import DataError, MissingFileError, UsageError
+from afl_helpers.results import Result, compare, find_results, read_all_studies, read_study
 from afl_helpers.studies.plan import PlannedRun, Study
 from afl_helpers.studies.study_file import load_study
 
@@ -53,13 +53,13 @@ def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.Da
 
 
 def primary_runs(study: Study) -> list[PlannedRun]:
-    """Return the planned runs of the settings of a study's primary comparison, or all runs where it declares none."""
+    """Return the planned runs of a study's primary comparison, or all runs where it declares none.
+
+    A corpus or a setting that has only some of the blocks is exploratory, and no part of it.
+    """
     if study.primary is None:
         return study.runs()
-    setting = study.primary.setting
-    named = [setting, *study.primary.against] if isinstance(setting, str) else [*setting, *study.primary.against]
-    settings = {name.partition("@")[0] for name in named}
-    return [run for run in study.runs() if run.setting.name in settings]
+    return [run for run in study.runs() if not study.is_exploratory(run)]
 
 
 def describe_progress(study: Study) -> str | None:
@@ -67,6 +67,69 @@ def describe_progress(study: Study) -> str | None:
     planned = primary_runs(study)
     done = sum(study.path(run).is_file() for run in planned)
     return None if done == len(planned) else f"running: {done} of {len(planned)} runs"
+
+
+def complete_results(folder: str | Path | None = None) -> tuple[list[Result], list[str]]:
+    """Read the runs that may be compared: of each study, the settings of which no planned run is missing.
+
+    Nothing of a study whose primary comparison is not complete is returned, so that nobody looks at it early. A study
+    without blocks is returned as it is.
+
+    Args:
+        folder: the folder of the studies; :func:`~afl_helpers.results.find_results` finds it unless given.
+
+    Returns:
+        The runs, without pilot runs; and a sentence for each study that has begun and is not complete, such as
+        ``"frozen-encoder is running: 7 of 120 runs"``. Both are empty where there is no folder of results.
+
+    Raises:
+        DataError: a result file is broken or was changed.
+    """
+    if folder is None:
+        try:
+            folder = find_results()
+        except MissingFileError:
+            return [], []
+    found, running = [], []
+    for results in _by_study(read_all_studies(folder)):
+        study = load_study(results[0].study, folder)
+        progress = describe_progress(study) if study.primary else None
+        if progress:
+            running.append(f"{study.name} is {progress}")
+        elif study.blocks:
+            missing = {(run.corpus.name, run.setting.name) for run in study.missing()}
+            found += [run for run in results if (run.data.corpus, run.setting) not in missing]
+        else:
+            found += results
+    return found, running
+
+
+def _by_study(results: Sequence[Result]) -> list[list[Result]]:
+    studies: dict[str, list[Result]] = {}
+    for result in results:
+        studies.setdefault(result.study, []).append(result)
+    return list(studies.values())
+
+
+def complete_blocks(study: Study | str, folder: str | Path | None = None) -> list[Result]:
+    """Return the runs of a study's primary settings, from the blocks (or seeds) that have all of them.
+
+    A figure of a study that is still running draws these, so that every setting has the same blocks. They are no answer to
+    the study's question: :func:`compare_study` waits for all blocks.
+
+    Args:
+        study, folder: as in :func:`compare_study`.
+
+    Raises:
+        MissingFileError: there is no such study.
+        DataError: a result file is broken or was changed.
+    """
+    if isinstance(study, str):
+        study = load_study(study, find_results() if folder is None else folder)
+    planned = primary_runs(study)
+    lacking = {(run.block, run.seed) for run in planned if not study.path(run).is_file()}
+    complete = {run.name for run in planned if (run.block, run.seed) not in lacking}
+    return [result for result in read_study(study.name, study.folder.parent) if result.run in complete]
 
 
 def _unit(study: Study, results: Sequence[Result]) -> Literal["block", "seed"]:

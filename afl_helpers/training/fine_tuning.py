@@ -118,15 +118,19 @@ def fine_tune(
         state_file = LossStateCallback.FILE if loss_module.stateful else None
         checkpoint = from_main(last_checkpoint(folder, identity, state_file) if is_main() else None)
         set_seed(seed)
-        model = _new_model(config, train, loss_module)
-        arguments = _arguments(config, folder, seed, len(train), validate=config.keep == "best" or on_epoch is not None)
+        model = new_model(config, train, loss_module)
+        arguments = training_arguments(
+            config, folder, seed, len(train), validate=config.keep == "best" or on_epoch is not None
+        )
         arguments.save_only_model = checkpoint_dir is None  # only the weights of the best epoch are read again
         if checkpoint is not None and config.keep == "best" and had_stopped(checkpoint, config.patience):
             arguments.num_train_epochs = 0  # only load the best epoch
         bar = ProgressBar(description["name"], progress)
         stack.callback(bar.close)
-        trainer = _trainer(model, tokenizer, arguments, (train, validation), loss_module, config, seed, bar, on_epoch)
-        with quiet(), enough_memory(_less_memory(config)):
+        trainer = new_trainer(
+            model, tokenizer, arguments, (train, validation), loss_module, config, seed, bar, on_epoch
+        )
+        with quiet(), enough_memory(less_memory(config)):
             trainer.train(resume_from_checkpoint=checkpoint)
         wait_for_all()  # the main process owns the folder
     model.eval()
@@ -152,7 +156,7 @@ def fine_tune(
     )
 
 
-def _new_model(config: TrainingConfig, train: Corpus, loss: MultiLabelLoss) -> PreTrainedModel:
+def new_model(config: TrainingConfig, train: Corpus, loss: MultiLabelLoss) -> PreTrainedModel:
     """Return the encoder with a fresh head, whose bias starts where ``start_bias`` says."""
     model = load_classifier(config.encoder, train.label_names)
     check_length(config.max_length, model)
@@ -188,7 +192,7 @@ class _Documents(Dataset[tuple[list[int], NDArray[np.uint8]]]):
         return self.ids[i], row
 
 
-def _trainer(
+def new_trainer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     arguments: TrainingArguments,
@@ -239,7 +243,9 @@ def _trainer(
     return trainer
 
 
-def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int, validate: bool) -> TrainingArguments:
+def training_arguments(
+    config: TrainingConfig, folder: Path, seed: int, n_documents: int, validate: bool
+) -> TrainingArguments:
     on_gpu = torch.cuda.is_available()
     steps = config.epochs * math.ceil(n_documents / (config.batch_size * config.accumulation_steps))
     bf16 = config.precision == "bf16" or (
@@ -283,7 +289,7 @@ def _arguments(config: TrainingConfig, folder: Path, seed: int, n_documents: int
     )
 
 
-def _less_memory(config: TrainingConfig) -> str:
+def less_memory(config: TrainingConfig) -> str:
     """Return the advice for training that needs too much memory."""
     shorter = f"pass a max_length below {config.max_length}"
     if config.batch_size == 1:

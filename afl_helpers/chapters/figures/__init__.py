@@ -37,6 +37,7 @@ _NAMES = {
         "panels_by_rule",
         "predicted_by_frequency",
         "ranks_by_metric",
+        "recall_by_third",
     ),
     "ranking": ("RANKED_BY", "ranks"),
     "paper": (

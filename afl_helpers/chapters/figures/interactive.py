@@ -231,7 +231,7 @@ def threshold_slider(targets: ArrayLike, scores: ArrayLike, start: float = 0.5) 
         ]
     table = pd.DataFrame(rows)
     base = alt.Chart(table).encode(
-        x=alt.X("value:Q", title="value on test").scale(domain=[0, 1]).axis(tickCount=5, format=".1f"),
+        x=alt.X("value:Q", title="value on validation").scale(domain=[0, 1]).axis(tickCount=5, format=".1f"),
         y=alt.Y("metric:N", title=None, sort=titles),
     )
     current = base.transform_filter("abs(datum.threshold - at) < 0.001")

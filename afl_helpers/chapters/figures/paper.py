@@ -38,7 +38,8 @@ def paper_comparison(table: pd.DataFrame, settings: Sequence[str]) -> Figure:
 
     Args:
         table: Rows of :func:`afl_helpers.results.results_table` for one corpus and method.
-        settings: Settings to draw, from left to right. Bars are means over seeds; lines are the range of the seeds.
+        settings: Settings to draw, from left to right. Bars are means over the runs of a setting; lines are their range.
+            The title names study, corpus, encoder, and blocks or seeds, where the table has them.
     """
     rows = table[table["thresholds"] == "at_0.5"]
     figure, axes = one_panel(figsize=(7.6, 4.4))
@@ -69,7 +70,19 @@ def paper_comparison(table: pd.DataFrame, settings: Sequence[str]) -> Figure:
     axes.set(ylim=(0, 1), ylabel="test, threshold 0.5")
     axes.grid(False, axis="x")
     axes.legend(ncols=3, fontsize=9, loc="upper left")
+    axes.set_title(_what_was_run(rows[rows["setting"].isin(settings)]), fontsize=10, loc="left")
     return figure
+
+
+def _what_was_run(table: pd.DataFrame) -> str:
+    """Return the values that all rows share, and the blocks or seeds."""
+    parts = [str(table[name].iloc[0]) for name in ("study", "corpus", "encoder") if name in table]
+    for name in ("block", "seed"):
+        if name in table and table[name].notna().all():
+            values = sorted(table[name].astype(int).unique())
+            parts.append(f"{name}{'s' if len(values) > 1 else ''} {', '.join(map(str, values))}")
+            break
+    return "; ".join(parts)
 
 
 def implied_by_density(densities: NDArray[np.float64]) -> Figure:

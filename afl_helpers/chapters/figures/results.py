@@ -156,6 +156,10 @@ def differences(table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: fl
         axes.set(xlabel=title)
         axes.xaxis.set_major_locator(MaxNLocator(5 if len(metrics) == 1 else 9 // len(metrics)))
         axes.grid(False, axis="y")
+    # One axis for all panels: else the panel without a difference would have the longest lines.
+    limits = [axes.get_xlim() for axes in all_axes]
+    for axes in all_axes:
+        axes.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
     first = all_axes[0]
     first.set_yticks(range(len(names)), names)
     first.set_ylim(len(names) - 0.5, -0.5)
@@ -164,6 +168,35 @@ def differences(table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: fl
             first.legend(loc="best", fontsize=9)
         else:
             legend_above(figure, first, n_columns=len(groups))
+    return figure
+
+
+def recall_by_third(table: pd.DataFrame, settings: Sequence[str], rule: str = "at_0.5") -> Figure:
+    """Draw the recall of frequent, medium and rare labels under one threshold rule: points are replicates, bars their means.
+
+    Args:
+        table: Rows of :func:`afl_helpers.results.results_table` for one corpus and method.
+        settings: Settings to draw, from left to right. Colours are by position.
+        rule: Threshold rule.
+    """
+    figure, axes = one_panel(figsize=(7.6, 3.6))
+    groups = ("head", "medium", "tail")
+    own = table[table["thresholds"] == rule]
+    for i, setting in enumerate(settings):
+        look = look_at(i)
+        for j, group in enumerate(groups):
+            values = own[own["setting"] == setting][f"recall_macro_{group}"]
+            x = j + (i - (len(settings) - 1) / 2) * 0.8 / len(settings)
+            label = title_of(setting) if j == 0 else None
+            axes.bar(x, values.mean(), 0.7 / len(settings), color=look.colour, alpha=0.85, label=label)
+            axes.plot([x] * len(values), values, ".", color="black", markersize=3)
+            axes.annotate(
+                f"{values.mean():.3f}", (x, values.max()), (0, 3), textcoords="offset points", ha="center", fontsize=8
+            )
+    axes.set_xticks(range(len(groups)), ["frequent third", "medium third", "rarest third"])
+    axes.set(ylabel=f"macro recall {RULE_TITLES[rule]}")
+    axes.grid(False, axis="x")
+    axes.legend(fontsize=9)
     return figure
 
 

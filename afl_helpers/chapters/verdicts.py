@@ -1,0 +1,96 @@
+"""Verdicts on the paper's claims, as the chapters show them."""
+
+import html
+
+import pandas as pd
+from IPython.display import HTML
+
+from afl_helpers.claims import CLAIMS
+
+#: Beginning of a verdict, or an outcome -> the class of its colour in the book's style sheet.
+_CLASSES = {
+    "reproduced": "holds",
+    "not reproduced": "fails",
+    "impossible": "fails",
+    "undecided": "undecided",
+    "holds": "holds",
+    "fails": "fails",
+}
+
+
+def verdict_table(table: pd.DataFrame) -> HTML:
+    """Return the claims with their verdicts first, in colour and words.
+
+    Args:
+        table: as :func:`afl_helpers.claims.claims_table` returns it.
+    """
+    rows = [
+        f"<tr><th>{row['id']}</th><td>{_coloured(row['verdict'])}</td><td>{_text(row['claim'])}</td>"
+        f"<td>{_text(row['reported'])}</td><td>{_text(row['conditions'])}</td></tr>"
+        for row in table.to_dict("records")
+    ]
+    return HTML(_table(["", "Verdict", "The paper claims", "It reports", "Found under"], rows))
+
+
+def reading_table(findings: pd.DataFrame, claim: str) -> HTML:
+    """Return what holds for one claim: texts and readings of Eq. 2 down, alternatives of the rule across.
+
+    Args:
+        findings: as :func:`afl_helpers.claims.findings` returns them; only those over blocks are shown.
+        claim: its id, such as "C7".
+    """
+    own = findings[(findings["id"] == claim) & (findings["about"] == "claim") & (findings["unit"] == "block")]
+    alternatives = list(dict.fromkeys(own["alternative"]))
+    rows = []
+    for (study, corpus, n, reading), part in own.groupby(["study", "corpus", "n", "reading"], sort=False):
+        cells = {row["alternative"]: row for row in part.to_dict("records")}
+        columns = "".join(
+            f"<td>{_coloured(cells[name]['outcome'])}<br><small>{_text(_numbers(cells[name]['effect']))}</small></td>"
+            for name in alternatives
+        )
+        name = ", ".join(filter(None, [str(corpus), str(reading)]))
+        rows.append(f"<tr><th>{_text(name)}<br><small>{_text(study)}, {n} blocks</small></th>{columns}</tr>")
+    return HTML(
+        _table(["Texts, reading", *map(_text, alternatives)], rows) if rows else "<p>No complete study yet.</p>"
+    )
+
+
+def claim_evidence(table: pd.DataFrame) -> HTML:
+    """Return rule and evidence of every claim, each folded under its verdict.
+
+    Args:
+        table: as :func:`afl_helpers.claims.claims_table` returns it.
+    """
+    parts = []
+    for claim, row in zip(CLAIMS, table.to_dict("records")):
+        lines = [
+            f"The paper: {claim.reported} ({claim.source}).",
+            f"The rule: {claim.rule}.",
+            *row["evidence"].splitlines(),
+        ]
+        effect = f"<p>It rests on: {_text(row['effect'])}.</p>" if row["effect"] else ""
+        items = "".join(f"<li>{_text(line)}</li>" for line in lines)
+        parts.append(
+            f"<details><summary>{claim.id} {_text(claim.claim)}: {_coloured(row['verdict'])}</summary>{effect}<ul>{items}</ul>"
+            "</details>"
+        )
+    return HTML("".join(parts))
+
+
+def _table(heads: list[str], rows: list[str]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    return f'<table class="verdicts"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def _coloured(outcome: str) -> str:
+    name = next((name for start, name in _CLASSES.items() if outcome.startswith(start)), "untested")
+    return f'<span class="verdict-{name}">{_text(outcome)}</span>'
+
+
+def _numbers(effect: str) -> str:
+    """Return the difference and the interval of an effect in words."""
+    return effect.rpartition(": ")[2]
+
+
+def _text(words: object) -> str:
+    return html.escape(str(words), quote=False)
