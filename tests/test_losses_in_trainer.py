@@ -6,8 +6,10 @@ by ``torch.distributed.run``, this file is what each process does.
 
 import gc
 import os
+import re
 import subprocess
 import sys
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -113,6 +115,7 @@ def train(
     callbacks=(),
     resume: Path | None = None,
     n_gpu=None,
+    with_callback: bool = True,
     **settings,
 ) -> Result:
     documents = Documents()
@@ -141,7 +144,7 @@ def train(
         args=arguments,
         train_dataset=documents,
         compute_loss_func=loss.for_trainer(),
-        callbacks=list(callbacks) + ([loss.callback()] if loss.stateful else []),
+        callbacks=list(callbacks) + ([loss.callback()] if loss.stateful and with_callback else []),
     )
     trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     loss.end_epoch()  # the last, where the callback has left it open
@@ -232,6 +235,24 @@ def test_evaluation_gives_the_loss_of_the_whole_set(reduction, tmp_path):
     assert trainer.evaluate()["eval_loss"] == pytest.approx(expected, rel=1e-6)
 
 
+def code_of_the_page() -> dict[str, object]:
+    """What the code on the page about ``compute_loss_func`` defines; its assertions hold."""
+    text = (Path(__file__).resolve().parent.parent / "book" / "compute-loss-func.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    return names
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_function_on_the_page_trains_like_ours(steps, tmp_path, monkeypatch):
+    settings = {"per_device_train_batch_size": BATCH_SIZE // steps, "gradient_accumulation_steps": steps}
+    expected = train(new_loss("bce"), tmp_path, **settings)
+    loss = new_loss("bce")
+    monkeypatch.setattr(loss, "for_trainer", lambda: code_of_the_page()["compute_loss"])
+    assert train(loss, tmp_path, **settings).differences(expected) == []
+
+
 # --- a loss with a state --------------------------------------------------------------------------------------------
 
 #: Checkpoints after every step, also the last of an epoch, which comes before the end of the epoch; and after every epoch.
@@ -255,6 +276,23 @@ def test_a_resumed_run_ends_as_the_uninterrupted(uninterrupted):
     for step in {"step": [1, 3, 5, 9], "epoch": [3, 9]}[saving]:
         resumed = train(new_loss("plm", rate=1.0), folder, resume=folder / f"checkpoint-{step}", **settings)
         assert (step, resumed.differences(run, exactly=True)) == (step, [])
+
+
+def test_masking_without_its_callback_says_that_it_does_not_mask(tmp_path):
+    loss = new_loss("plm", rate=1.0)
+    with pytest.warns(UserWarning) as caught:
+        train(loss, tmp_path, with_callback=False)
+    (said,) = (str(warning.message) for warning in caught if "partial label masking" in str(warning.message))
+    assert "binary cross-entropy until end_epoch()" in said and "callbacks=[loss.callback()]" in said
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="partial label masking")
+        train(new_loss("plm"), tmp_path)  # with it
+        loss = new_loss("plm")
+        hook, z = loss.for_trainer(), torch.zeros(2, N_LABELS)
+        hook({"logits": z}, z)  # nothing is trained
+        loss.end_epoch()  # by a callback of one's own
+        hook({"logits": z.requires_grad_()}, z)
+        new_loss("plm")(z, z)  # in a loop of one's own
 
 
 def test_saving_changes_nothing(uninterrupted, tmp_path):

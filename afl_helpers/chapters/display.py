@@ -76,6 +76,26 @@ def loss_card(name: str) -> HTML:
     return HTML(f"<p>{text}{'' if rows else '; no parameters'}.</p>{table}")
 
 
+def loss_table() -> HTML:
+    """Show how every loss of the registry compares with its sources, what it needs, and when to use it.
+
+    On a page of the book, the reader sorts the table by the column whose head is pressed.
+    """
+    rows = [
+        {
+            "loss": f"{html.escape(info.title, quote=False)}<br>{_code(name)}",
+            "against its sources": info.agreement,
+            "needs counts": "yes" if info.needs_counts else "no",
+            "soft targets": "yes" if info.soft_targets else "no",
+            "monotone": "yes" if info.monotone else "no",
+            "when": _inline(info.when),
+        }
+        for name, info in LOSSES.items()
+    ]
+    table = pd.DataFrame(rows).to_html(index=False, escape=False, border=0, classes="sortable")
+    return HTML(table.replace("<th>", '<th style="text-align: left">').replace("<td>", '<td style="text-align: left">'))
+
+
 def _code(text: str) -> str:
     return f"<code>{html.escape(text, quote=False)}</code>"
 

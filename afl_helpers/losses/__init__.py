@@ -11,7 +11,7 @@ from afl_helpers.losses.asymmetric_polynomial import (
     asymmetric_polynomial_loss,
     robust_asymmetric_loss,
 )
-from afl_helpers.losses.base import LossInfo, MultiLabelLoss, reduce_loss
+from afl_helpers.losses.base import LossInfo, MultiLabelLoss, PublishedForm, reduce_loss, smooth_labels
 from afl_helpers.losses.cross_entropy import (
     BinaryCrossEntropy,
     ClassBalancedLoss,
@@ -29,6 +29,7 @@ from afl_helpers.losses.partial import PartialLabelMaskingLoss
 from afl_helpers.losses.rebalanced import DistributionBalancedLoss, distribution_balanced_loss
 from afl_helpers.losses.registry import LOSSES, build_loss, check_loss
 from afl_helpers.losses.soft_f1 import SigmoidF1Loss, sigmoid_f1_loss
+from afl_helpers.losses.trainer_hook import TrainerHook
 from afl_helpers.losses.weighted_asymmetric import WeightedAsymmetricLoss
 
 __all__ = [
@@ -48,9 +49,11 @@ __all__ = [
     "LossInfo",
     "MultiLabelLoss",
     "PartialLabelMaskingLoss",
+    "PublishedForm",
     "RobustAsymmetricLoss",
     "SPLCLoss",
     "SampleDependentFocalLoss",
+    "TrainerHook",
     "SigmoidF1Loss",
     "TwoWayLoss",
     "WeightedAsymmetricLoss",
@@ -71,6 +74,7 @@ __all__ = [
     "logit_adjusted_loss",
     "reduce_loss",
     "robust_asymmetric_loss",
+    "smooth_labels",
     "sigmoid_f1_loss",
     "splc_loss",
     "two_way_loss",

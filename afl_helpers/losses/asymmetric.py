@@ -12,6 +12,7 @@ from afl_helpers.losses.base import (
     MultiLabelLoss,
     PerClass,
     PerClassLike,
+    PublishedForm,
     balance,
     cast_like,
     check_inputs,
@@ -30,6 +31,12 @@ def _log_one_minus_exp(d: Tensor) -> Tensor:
     return torch.where(small, torch.log(-torch.expm1(-near)), torch.log1p(-torch.exp(-far)))
 
 
+def _round_to_float32(value: float) -> float:
+    """Return the nearest float32, without a tensor, which a default device could not hold or a trace would record."""
+    mantissa, exponent = math.frexp(value)
+    return math.ldexp(round(math.ldexp(mantissa, 24)), exponent - 24)
+
+
 class ShiftedProbability:
     """The shifted probability ``p_m = max(p - margin, 0)`` of a negative, ``q_m = 1 - p_m``, and their logarithms.
 
@@ -46,7 +53,7 @@ class ShiftedProbability:
             self.p_m, self.q_m = torch.sigmoid(logits), torch.sigmoid(-logits)
             return
         cut = math.log(margin / (1 - margin))
-        coarse = torch.tensor(cut, dtype=torch.float32).item()
+        coarse = _round_to_float32(cut)
         distance = (logits - coarse) - (cut - coarse)  # in two steps: the first is exact if the logit is near the cut
         self.inside = distance > 1e-30
         log_p_m = _log_one_minus_exp(torch.where(self.inside, distance, 1.0)) + logsigmoid(logits) + math.log1p(-margin)
@@ -75,6 +82,7 @@ def asymmetric_loss(
     *,
     alpha: PerClassLike | None = None,
     weight: PerClassLike | None = None,
+    detach_focus: bool = False,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -86,6 +94,7 @@ def asymmetric_loss(
     Args:
         gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         weight: number or (n_labels,), weight of positives and negatives; None is 1.
+        detach_focus: see :class:`AsymmetricLoss`.
 
     Example:
         >>> import torch
@@ -98,12 +107,14 @@ def asymmetric_loss(
         tensor([[0.0408, 0.6931]])
     """
     logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
-    focus_positive = cast_like(logits, per_class("gamma_positive", gamma_positive, logits))
-    focus_negative = cast_like(logits, per_class("gamma_negative", gamma_negative, logits))
+    gamma_positive = cast_like(logits, per_class("gamma_positive", gamma_positive, logits))
+    gamma_negative = cast_like(logits, per_class("gamma_negative", gamma_negative, logits))
     class_weight = cast_like(logits, per_class("weight", weight, logits))
     shifted = ShiftedProbability(logits, check_number("margin", margin, 0.0, 1.0, open_high=True))
-    positive = -torch.exp(focus_positive * logsigmoid(-logits)) * logsigmoid(logits)
-    negative = -shifted.power(focus_negative) * shifted.log_q_m
+    focus_positive, focus_negative = torch.exp(gamma_positive * logsigmoid(-logits)), shifted.power(gamma_negative)
+    if detach_focus:
+        focus_positive, focus_negative = focus_positive.detach(), focus_negative.detach()
+    positive, negative = -focus_positive * logsigmoid(logits), -focus_negative * shifted.log_q_m
     elements = mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative))
     return reduce_loss(elements if class_weight is None else class_weight * elements, reduction, mask)
 
@@ -116,6 +127,8 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_negative: gamma of the negatives: number or (n_labels,), at least 0.
         margin: in [0, 1): a negative with p below it has neither loss nor gradient.
         alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
+        detach_focus: whether the focusing weights, ``(1 - p)^gamma_positive`` and ``p_m^gamma_negative``, are constant
+            in the gradient.
 
     Example:
         >>> import torch
@@ -137,9 +150,11 @@ class AsymmetricLoss(MultiLabelLoss):
         reduction: str = "mean",
         *,
         alpha: ArrayLike | None = None,
+        detach_focus: bool = False,
     ):
         super().__init__(reduction)
         self.margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
+        self.detach_focus = bool(detach_focus)
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
         self._set_per_class("alpha", alpha, upper=1.0)
@@ -152,6 +167,7 @@ class AsymmetricLoss(MultiLabelLoss):
             self.gamma_negative,
             self.margin,
             alpha=self.alpha,
+            detach_focus=self.detach_focus,
             mask=mask,
             reduction=reduction,
         )
@@ -174,11 +190,24 @@ ENTRIES = {
         equation=r"-y (1 - p)^{\gamma_+} \log p - (1 - y) \, p_m^{\gamma_-} \log(1 - p_m),"
         r" \quad p_m = \max(p - m, 0)",
         reference="ridnik2021asl",
-        fidelity="as in its source and the authors' code, without its clamp",
+        published=(
+            PublishedForm("Eq. 7 and the authors' AsymmetricLossOptimized (Ridnik et al. 2021)", "equal"),
+            PublishedForm(
+                "their AsymmetricLoss as train.py calls it, which holds the focusing weight constant",
+                "equal",
+                {"detach_focus": True},
+            ),
+        ),
+        fidelity="without the clamp of p at 1e-8 in their code; gamma_positive is 0 as in train.py, not 1 as in the class",
         when="Many labels, few positives per document, and some positives not labelled: easy negatives weigh little,"
         " and very easy ones nothing.",
         build=AsymmetricLoss,
-        parameters={**ASYMMETRY, **ALPHA},
+        parameters={
+            **ASYMMETRY,
+            **ALPHA,
+            "detach_focus": "whether the focusing weights, ``(1 - p)^gamma_positive`` and ``p_m^gamma_negative``, are"
+            " constant in the gradient.",
+        },
         reduces_to_bce={"gamma_negative": 0.0, "margin": 0.0},
     ),
 }

@@ -12,9 +12,9 @@ from afl_helpers.losses.base import (
     MultiLabelLoss,
     PerClass,
     PerClassLike,
+    PublishedForm,
     cast_like,
     check_inputs,
-    in_trace,
     mix,
     per_class,
     promote,
@@ -120,6 +120,12 @@ def _on_cpu(logits: Tensor, targets: Tensor, divisor: float | None, parameters: 
     return loss
 
 
+def _is_batched(upstream: Tensor) -> bool:
+    """Return whether this stands for several gradients at once, as in a vectorized Jacobian."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(upstream) or functorch.is_legacy_batchedtensor(upstream)
+
+
 class _FocalOnCPU(torch.autograd.Function):
     """Keeps the gradient that the CPU kernel computes with the loss; a second derivative uses the plain formula."""
 
@@ -153,7 +159,7 @@ class _FocalOnCPU(torch.autograd.Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             gradient = loss_and_gradient(logits, targets, ctx.parameters, ctx.divisor, True)[1]
-        if in_trace():  # several upstream gradients at once
+        if _is_batched(upstream):
             return gradient * upstream, *none
         if ctx.divisor is None or upstream != 1:
             gradient.mul_(upstream)
@@ -202,7 +208,8 @@ ENTRIES = {
         title="Focal loss",
         equation=r"-\alpha_t (1 - p_t)^{\gamma} \log p_t",
         reference="lin2017focal",
-        fidelity="as in its source; the paper's Eq. 1",
+        published=(PublishedForm("Eq. 5 of Lin et al. (2017), and Eq. 4 without an alpha", "equal"),),
+        fidelity="the paper's Eq. 1",
         when="When easy negatives outnumber everything else. Scores move towards one half: tune the threshold.",
         build=FocalLoss,
         parameters={

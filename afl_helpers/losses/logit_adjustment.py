@@ -14,6 +14,7 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClassLike,
+    PublishedForm,
     as_array,
     cast_like,
     check_inputs,
@@ -95,8 +96,11 @@ ENTRIES = {
         equation=r"y \, \zeta(-z') + (1 - y) \, \zeta(z'), \quad z' = z + \tau \log\frac{n_c + 1/2}{N - n_c + 1/2},"
         r" \quad \zeta(x) = \log(1 + e^{x})",
         reference="menon2021logit",
-        fidelity="our construction: the source has a softmax over exclusive classes; of the shape of Balanced Softmax's"
-        " sigmoid variant, whose authors' code we read",
+        published=(
+            PublishedForm("the sigmoid form of Balanced Softmax in its authors' code (Ren et al. 2020)", "different"),
+        ),
+        fidelity="our construction: the source has a softmax over exclusive classes. From that sigmoid form it differs by"
+        " the halves alone, which keep the offset of a label without documents finite",
         when="When a rare label should be predicted as soon as it is more probable than usual, which is the balanced"
         " error's threshold and not F1's: tune thresholds for F1. Probabilities come back as the sigmoid of z'.",
         build=LogitAdjustedLoss.from_counts,

@@ -14,6 +14,7 @@ from afl_helpers.losses.base import (
     MultiLabelLoss,
     PerClass,
     PerClassLike,
+    PublishedForm,
     cast_like,
     check_inputs,
     check_number,
@@ -37,6 +38,7 @@ def distribution_balanced_loss(
     gamma: float = 2.0,
     alpha: float | None = 0.5,
     *,
+    divide_negatives: bool = True,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -53,6 +55,7 @@ def distribution_balanced_loss(
         weight: number, (n_labels,) or of the shape of the logits; None is 1.
         gamma: at least 0.
         alpha: in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
+        divide_negatives: whether the loss of negatives is divided by ``negative_scale``.
 
     Example:
         >>> import torch
@@ -77,7 +80,9 @@ def distribution_balanced_loss(
     shifted = logits + cast_like(logits, per_class("shift", shift, logits, low=-math.inf))
     positive, negative = shifted, -negative_scale * shifted
     positive = -torch.exp(gamma * logsigmoid(-positive)) * logsigmoid(positive)
-    negative = -torch.exp(gamma * logsigmoid(-negative)) * logsigmoid(negative) / negative_scale
+    negative = -torch.exp(gamma * logsigmoid(-negative)) * logsigmoid(negative)
+    if divide_negatives:
+        negative = negative / negative_scale
     if alpha is not None:
         positive, negative = alpha * positive, (1 - alpha) * negative
     elements = mix(targets, positive, negative)
@@ -108,7 +113,13 @@ def rebalancing_weight(
 
 
 class DistributionBalancedLoss(MultiLabelLoss):
-    """Distribution-balanced loss (Wu et al., ECCV 2020) and its ablations, as in BalancedLossNLP's code.
+    """Distribution-balanced loss (Wu et al., ECCV 2020) and its ablations, as in BalancedLossNLP (Huang et al., EMNLP 2021).
+
+    BalancedLossNLP differs from the code of Wu et al. in two ways. It does not divide the shift of the logits by
+    ``negative_scale``, which its authors call a mended error: ``prior_shift / negative_scale`` here gives the shift of
+    Wu et al. And it weighs positives by alpha and negatives by 1 - alpha, where they multiply the whole loss by 2. Without a
+    weight per element, which is the negative-tolerant focal loss, BalancedLossNLP does not divide the loss of negatives
+    by ``negative_scale`` either: ``divide_negatives=False``.
 
     Args:
         label_counts, n_documents: see :func:`~afl_helpers.losses.base.clip_counts`.
@@ -120,7 +131,9 @@ class DistributionBalancedLoss(MultiLabelLoss):
             et al.).
         beta: in [0, 1), for a class-balanced weight instead; None uses no such weight.
         prior_shift: at least 0; each logit starts from the log odds of its label times this factor.
-        negative_scale: above 0; logits of negatives are multiplied by it, their loss is divided by it.
+        negative_scale: above 0; logits of negatives are multiplied by it.
+        divide_negatives: whether the loss of negatives is divided by ``negative_scale``, which leaves the gradient of a
+            negative far from the boundary as it was.
 
     Example:
         >>> import torch
@@ -148,6 +161,8 @@ class DistributionBalancedLoss(MultiLabelLoss):
         prior_shift: float = 0.05,
         negative_scale: float = 2.0,
         reduction: str = "mean",
+        *,
+        divide_negatives: bool = True,
     ):
         super().__init__(reduction)
         self.gamma = check_number("gamma", gamma, 0.0)
@@ -160,6 +175,7 @@ class DistributionBalancedLoss(MultiLabelLoss):
         prior_shift = check_number("prior_shift", prior_shift, 0.0)
         self.negative_scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
         counts = clip_counts(label_counts, n_documents)
+        self.divide_negatives = bool(divide_negatives)
         self._set_per_class("frequency", counts)
         self.register_buffer("shift", torch.from_numpy(-prior_shift * np.log(n_documents / counts - 1)))
         self._set_per_class(
@@ -179,6 +195,7 @@ class DistributionBalancedLoss(MultiLabelLoss):
             weight,
             self.gamma,
             self.alpha,
+            divide_negatives=self.divide_negatives,
             mask=mask,
             reduction=reduction,
         )
@@ -196,7 +213,9 @@ _REBALANCING = {
 }
 _TOLERANCE = {
     "prior_shift": "at least 0; each logit starts from the log odds of its label times this factor.",
-    "negative_scale": "above 0; logits of negatives are multiplied by it, their loss is divided by it.",
+    "negative_scale": "above 0; logits of negatives are multiplied by it.",
+    "divide_negatives": "whether the loss of negatives is divided by ``negative_scale``, which leaves the gradient of a"
+    " negative far from the boundary as it was.",
 }
 
 ENTRIES = {
@@ -206,7 +225,16 @@ ENTRIES = {
         r" w_{ic} = \left[a + \sigma(b (r_{ic} - m))\right] s^{y - 1}, \quad"
         r" z' = s^{1 - y} \left(z - k \log(N / n_c - 1)\right)",
         reference="wu2020distribution",
-        fidelity="as in its source's and BalancedLossNLP's code, focal form",
+        published=(
+            PublishedForm("DBloss of BalancedLossNLP (Huang et al. 2021)", "equal"),
+            PublishedForm(
+                "the authors' code at the same parameters (Wu et al. 2020)",
+                "equal up to a constant",
+                {"prior_shift": 0.025},
+                4.0,
+            ),
+        ),
+        fidelity="the two sources differ: Wu et al. divide the shift k by the scale s",
         when="Long tails of labels that occur together: it corrects for the repetition of a document for each of its"
         " labels, and stops training on negatives early.",
         build=functools.partial(DistributionBalancedLoss, beta=None),
@@ -218,7 +246,8 @@ ENTRIES = {
         equation=r"\left[a + \sigma(b (r_{ic} - m))\right] \alpha_t (1 - p_t)^{\gamma} (-\log p_t), \quad"
         r" r_{ic} = n_c^{-1} / \textstyle\sum_{j: y_{ij} = 1} n_j^{-1}",
         reference="huang2021balancing",
-        fidelity="BalancedLossNLP's code: the weights of the distribution-balanced loss alone",
+        published=(PublishedForm("R-BCE-Focal of BalancedLossNLP (Huang et al. 2021)", "equal"),),
+        fidelity="the weights of the distribution-balanced loss alone",
         when="To see what the rebalancing weights contribute.",
         build=functools.partial(DistributionBalancedLoss, prior_shift=0.0, negative_scale=1.0),
         parameters={**_FOCAL, **_REBALANCING},
@@ -229,8 +258,13 @@ ENTRIES = {
         equation=r"s^{y - 1} \alpha_t (1 - p'_t)^{\gamma} (-\log p'_t), \quad"
         r" z' = s^{1 - y} \left(z - k \log(N / n_c - 1)\right)",
         reference="huang2021balancing",
-        fidelity="BalancedLossNLP's code: the shift and scale of the distribution-balanced loss alone",
-        when="To see what negative tolerance contributes; among the best on Reuters in its source.",
+        published=(
+            PublishedForm("NTR-Focal of BalancedLossNLP (Huang et al. 2021)", "equal", {"divide_negatives": False}),
+        ),
+        fidelity="the shift and scale of the distribution-balanced loss alone, with negatives divided by s as there; in"
+        " BalancedLossNLP negatives cost s = 2 times as much",
+        when="To see what negative tolerance contributes. Its source, where negatives cost twice as much, reports it among"
+        " the best on Reuters.",
         build=functools.partial(DistributionBalancedLoss, weight_slope=None),
         parameters={**_FOCAL, **_TOLERANCE},
         needs_counts=True,
@@ -241,8 +275,14 @@ ENTRIES = {
         equation=r"w_c \, s^{y - 1} \alpha_t (1 - p'_t)^{\gamma} (-\log p'_t), \quad"
         r" w_c = (1 - \beta) / (1 - \beta^{n_c})",
         reference="huang2021balancing",
-        fidelity="BalancedLossNLP's code, weights by class; its factor of 10 on the whole loss is left to the learning"
-        " rate",
+        published=(
+            PublishedForm(
+                "CBloss-ntr of BalancedLossNLP, weights by class (Huang et al. 2021)",
+                "equal up to a constant",
+                constant=10.0,
+            ),
+        ),
+        fidelity="the constant is left to the learning rate",
         when="The best micro F1 on Reuters in its source.",
         build=functools.partial(DistributionBalancedLoss, weight_slope=None, beta=0.9),
         parameters={
