@@ -52,14 +52,9 @@ def batch(rows=6, n_labels=4, seed=0, dtype=torch.float64):
     return z.requires_grad_(), y
 
 
-def reductions(name):
-    """Those that the loss has: one number per batch has no others than the mean."""
-    return ("mean",) if LOSSES[name].unit == "batch" else ("mean", "sum", "sum_over_classes", "none")
-
-
 def finest(name):
     """The reduction that gives most numbers."""
-    return reductions(name)[-1]
+    return LOSSES[name].reductions[-1]
 
 
 def derivatives(value, z):
@@ -101,6 +96,11 @@ quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCh
 
 def test_every_loss_has_a_reference():
     assert set(REFERENCES) == set(LOSSES)
+
+
+@every_loss
+def test_the_module_and_its_entry_agree_on_soft_targets(name):
+    assert build(name).soft_targets == LOSSES[name].soft_targets
 
 
 @every_loss
@@ -411,7 +411,7 @@ def test_module_is_function(name):
     mask = torch.ones(6, 4, dtype=torch.bool)
     mask[2] = False
     for kwargs in ({}, {"mask": mask}):
-        for reduction in reductions(name):
+        for reduction in LOSSES[name].reductions:
             torch.testing.assert_close(
                 loss(z, y, reduction=reduction, **kwargs), function(z, y, reduction=reduction, **kwargs)
             )
@@ -455,7 +455,7 @@ def test_nothing_to_reduce(name):
     value.backward()
     assert value == 0 and (z.grad == 0).all()
     empty = torch.zeros(0, 4, requires_grad=True)
-    for reduction in set(reductions(name)) - {"none"}:
+    for reduction in set(LOSSES[name].reductions) - {"none"}:
         value = loss(empty, torch.zeros(0, 4), reduction=reduction)
         value.backward()
         assert value == 0
@@ -497,12 +497,54 @@ def test_soft_targets_mix_the_two_costs(name, drawn, share):
         with pytest.raises(UsageError, match="targets of 0 and 1"):
             loss(z, y)
         return
+    if REFERENCES[name].by_document:
+        return  # the other labels enter, too: see below
     one, zero = loss(z, torch.ones_like(z), reduction="none"), loss(z, torch.zeros_like(z), reduction="none")
     torch.testing.assert_close(loss(z, y, reduction="none"), y * one + (1 - y) * zero)
 
 
+def mixture(loss, z, y):
+    one, zero = loss(z, torch.ones_like(z), reduction="none"), loss(z, torch.zeros_like(z), reduction="none")
+    return y * one + (1 - y) * zero
+
+
+@quick
+@given(drawn=batches(soft=True))
+def test_a_soft_target_repeats_its_document_in_proportion(drawn):
+    """Wu et al., Eq. 4, with each label's share of the document in place of a whole label."""
+    z, y, counts, n_documents = drawn
+    n = torch.tensor(counts, dtype=torch.float64).clip(min(1, n_documents / 2), max(n_documents - 1, n_documents / 2))
+    repeated = sum(y[:, [j]] / n[j] for j in range(len(counts)))
+    weight = 0.1 + torch.sigmoid(10 * (1 / n / repeated - 0.9))
+    tolerant = mixture(build("ntr_focal", counts, n_documents), z, y)
+    torch.testing.assert_close(
+        build("distribution_balanced", counts, n_documents)(z, y, reduction="none"), weight * tolerant
+    )
+    plain = mixture(build("ntr_focal", counts, n_documents, prior_shift=0.0, negative_scale=1.0), z, y)
+    torch.testing.assert_close(build("rebalanced_focal", counts, n_documents)(z, y, reduction="none"), weight * plain)
+
+
+@quick
+@given(drawn=batches(soft=True), with_table=st.booleans())
+def test_a_soft_target_smooths_the_others_in_proportion(drawn, with_table):
+    z, y, counts, n_documents = drawn
+    n = torch.tensor(counts, dtype=torch.float64)
+    conditional = (n.clip(min(1, n_documents / 2), max(n_documents - 1, n_documents / 2)) / n_documents).expand(
+        len(n), -1
+    )
+    params = {}
+    if with_table:
+        shared = torch.minimum(n[:, None], n) / 3
+        params, conditional = {"cooccurrence": shared.tolist()}, shared / n.clamp(min=1)[:, None]
+    conditional = torch.where(torch.eye(len(n), dtype=torch.bool), 1.0, conditional)
+    smoothed = 0.7 * y + 0.3 * torch.einsum("dj,jc->dc", y, conditional) / y.sum(1, keepdim=True).clamp(min=1)
+    found = build("wal", counts, n_documents, smoothing=0.3, **params)(z, y, reduction="none")
+    expected = mixture(build("wal", counts, n_documents, smoothing=0.0), z, smoothed)
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("share", [1e-6, 1e-3, 1 - 1e-3])
-@pytest.mark.parametrize("name", SOFT_TARGETS)
+@pytest.mark.parametrize("name", [name for name in SOFT_TARGETS if not REFERENCES[name].by_document])
 def test_one_soft_target_among_many_hard_ones(name, share):
     """A sum of targets over the batch does not notice it; its loss and gradient must."""
     logits = torch.tensor([[-300.0, -3.0, 3.0, 300.0]])

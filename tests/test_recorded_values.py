@@ -82,7 +82,9 @@ TABLE = json.loads(FILE.read_text()) if FILE.is_file() else {}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name, label, params", settings(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    "name, label, params", list(settings()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_no_digit_has_changed(name, label, params, dtype):
     key = f"{name}, {label}, {dtype}"
     if key not in TABLE:

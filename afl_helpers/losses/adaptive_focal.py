@@ -104,6 +104,9 @@ class AdaptiveFocalLoss(MultiLabelLoss):
                 "inverse_frequency" and "effective_number" come from the counts, scaled to a largest value of 1.
             gamma_negative: number or (n_labels,), gamma of the negatives alone; None uses the same for both.
         """
+        base_gamma = check_number("base_gamma", base_gamma, 0.0)
+        if isinstance(bounds, Tensor | np.ndarray):
+            bounds = tuple(bounds.tolist())
         if rescale and not base_gamma > 0:
             raise UsageError(f"rescale divides by base_gamma, which is {base_gamma}; pass a base above 0")
         gamma = class_gamma(label_counts, n_documents, base_gamma, normalization, bounds)

@@ -30,6 +30,12 @@ def _log_one_minus_exp(d: Tensor) -> Tensor:
     return torch.where(small, torch.log(-torch.expm1(-near)), torch.log1p(-torch.exp(-far)))
 
 
+def _round_to_float32(value: float) -> float:
+    """Return the nearest float32, without a tensor, which a default device could not hold or a trace would record."""
+    mantissa, exponent = math.frexp(value)
+    return math.ldexp(round(math.ldexp(mantissa, 24)), exponent - 24)
+
+
 class ShiftedProbability:
     """The shifted probability ``p_m = max(p - margin, 0)`` of a negative, ``q_m = 1 - p_m``, and their logarithms.
 
@@ -46,7 +52,7 @@ class ShiftedProbability:
             self.p_m, self.q_m = torch.sigmoid(logits), torch.sigmoid(-logits)
             return
         cut = math.log(margin / (1 - margin))
-        coarse = torch.tensor(cut, dtype=torch.float32).item()
+        coarse = _round_to_float32(cut)
         distance = (logits - coarse) - (cut - coarse)  # in two steps: the first is exact if the logit is near the cut
         self.inside = distance > 1e-30
         log_p_m = _log_one_minus_exp(torch.where(self.inside, distance, 1.0)) + logsigmoid(logits) + math.log1p(-margin)

@@ -30,7 +30,8 @@ PerClassLike = ArrayLike | Tensor
 #: Devices that have no float64. There, buffers and computations that are float64 elsewhere are float32.
 WITHOUT_FLOAT64 = frozenset({"mps"})
 #: Devices that run behind the program: looking at a value would make the program wait, so the device itself checks it.
-ASYNCHRONOUS = frozenset({"cuda"})
+#: The meta device has no values to look at.
+ASYNCHRONOUS = frozenset({"cuda", "meta"})
 
 
 def reduce_loss(
@@ -350,6 +351,11 @@ class LossInfo:
         object.__setattr__(self, "parameters", {**self.parameters, "reduction": reduction})
 
     @property
+    def reductions(self) -> tuple[str, ...]:
+        """The reductions that the loss takes, the finest last."""
+        return ("mean",) if self.unit == "batch" else REDUCTIONS
+
+    @property
     def defaults(self) -> dict[str, object]:
         """The default of each parameter."""
         signature = inspect.signature(self.build).parameters
@@ -404,7 +410,7 @@ def refuse_unless(valid: Tensor, message: Callable[[], str], device_message: str
     """
     if valid.device.type in ASYNCHRONOUS:
         torch._assert_async(valid, device_message)
-    elif valid.device.type != "meta" and not valid:
+    elif not valid:
         raise UsageError(message())
 
 
@@ -495,7 +501,7 @@ def per_class(name: str, value: PerClassLike | None, logits: Tensor, low: float 
         name: the parameter's name, for the message.
         value: number or (n_labels,); None stays None.
         logits: (..., n_labels).
-        low: the smallest value that it may have. Not checked of a tensor on another device than the CPU, of one that is
+        low: the smallest value that it may have. Not checked of a tensor on an asynchronous device, of one that is
             learnt, and in a trace.
 
     Raises:
@@ -514,7 +520,8 @@ def per_class(name: str, value: PerClassLike | None, logits: Tensor, low: float 
             f"{name} has shape {tuple(value.shape)}, logits have {logits.shape[-1]} labels; "
             f"pass one number or a tensor of shape ({logits.shape[-1]},)"
         )
-    if value.device.type == "cpu" and value.numel() and not value.requires_grad and not in_trace():
+    seen = value.device.type not in ASYNCHRONOUS
+    if seen and value.numel() and not value.requires_grad and not in_trace():
         smallest, largest = (bound.item() for bound in value.aminmax())
         if not (smallest >= low and largest < math.inf):
             wrong = largest if smallest >= low else smallest
@@ -538,6 +545,8 @@ def check_number(
     Raises:
         UsageError: not one finite number in the range, or, if ``whole``, with a fraction.
     """
+    if torch.compiler.is_compiling():  # it was checked when the loss was built, and may be symbolic here
+        return value
     number = value
     if type(value) not in (int, float) and getattr(value, "ndim", None) == 0:
         number = value.item()  # type: ignore[attr-defined]  # of numpy or torch

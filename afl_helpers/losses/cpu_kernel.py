@@ -17,7 +17,7 @@ FocalParameters = tuple[PerClass | None, PerClass | None, PerClass | None, PerCl
 
 #: Elements per block and thread: three buffers of this size fit the second-level cache.
 _BLOCK = 100_000
-_ZERO = torch.zeros(())
+_ZERO = torch.zeros((), device="cpu")
 
 
 def has_fast_path(logits: Tensor, targets: Tensor, parameters: FocalParameters) -> bool:
@@ -63,11 +63,11 @@ def loss_and_gradient(
     small_gamma = dtype == torch.float32 and all(
         value is None or _largest(value) <= 8 for value in (gamma, gamma_negative)
     )
-    elements = torch.empty(logits.shape, dtype=dtype) if divisor is None else None
-    gradient = torch.empty(logits.shape, dtype=dtype) if with_gradient else None
+    elements = torch.empty(logits.shape, dtype=dtype, device="cpu") if divisor is None else None
+    gradient = torch.empty(logits.shape, dtype=dtype, device="cpu") if with_gradient else None
     n, width = logits.shape
     n_rows = max(1, _BLOCK * torch.get_num_threads() // max(1, width))
-    buffers = torch.empty((3, min(n_rows, n), width), dtype=dtype)
+    buffers = torch.empty((3, min(n_rows, n), width), dtype=dtype, device="cpu")
     sums = []
     for start in range(0, n, n_rows):
         rows = slice(start, start + n_rows)
@@ -82,7 +82,9 @@ def loss_and_gradient(
     if elements is not None:
         loss = elements.view(shape)
     else:
-        loss = sums[0] if len(sums) == 1 else torch.tensor(sums, dtype=torch.float64).sum().to(dtype)  # none: 0
+        loss = (
+            sums[0] if len(sums) == 1 else torch.tensor(sums, dtype=torch.float64, device="cpu").sum().to(dtype)
+        )  # none: 0
         loss.div_(divisor or 1)
     return loss, None if gradient is None else gradient.view(shape)
 

@@ -14,7 +14,6 @@ from afl_helpers.losses.base import (
     PerClassLike,
     cast_like,
     check_inputs,
-    in_trace,
     mix,
     per_class,
     promote,
@@ -120,6 +119,12 @@ def _on_cpu(logits: Tensor, targets: Tensor, divisor: float | None, parameters: 
     return loss
 
 
+def _is_batched(upstream: Tensor) -> bool:
+    """Return whether this stands for several gradients at once, as in a vectorized Jacobian."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(upstream) or functorch.is_legacy_batchedtensor(upstream)
+
+
 class _FocalOnCPU(torch.autograd.Function):
     """Keeps the gradient that the CPU kernel computes with the loss; a second derivative uses the plain formula."""
 
@@ -153,7 +158,7 @@ class _FocalOnCPU(torch.autograd.Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             gradient = loss_and_gradient(logits, targets, ctx.parameters, ctx.divisor, True)[1]
-        if in_trace():  # several upstream gradients at once
+        if _is_batched(upstream):
             return gradient * upstream, *none
         if ctx.divisor is None or upstream != 1:
             gradient.mul_(upstream)

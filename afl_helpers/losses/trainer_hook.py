@@ -120,9 +120,8 @@ class TrainerHook:
         Trainer does not hand itself to the function. Its frame, which called the hook, is where its settings are seen.
         """
         trainer = sys._getframe(2).f_locals.get("self")
-        smoother = getattr(trainer, "label_smoother", None)
-        if smoother is not None:
-            factor = getattr(smoother, "epsilon", "above 0")
+        factor = getattr(getattr(trainer, "args", None), "label_smoothing_factor", 0.0)
+        if hasattr(trainer, "compute_loss_func") and factor:
             raise UsageError(
                 f"label_smoothing_factor is {factor}, which Trainer does not apply to a compute_loss_func; leave it at 0,"
                 f" and pass loss.for_trainer(label_smoothing={factor})"
