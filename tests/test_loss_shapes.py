@@ -8,10 +8,11 @@ from afl_helpers.losses import LOSSES, build_loss, reduce_loss
 
 COUNTS, N = [60, 20, 3, 1], 100
 SHAPES = [(4,), (1, 4), (6, 4), (2, 3, 4), (2, 1, 3, 4)]
+REDUCTIONS = ("mean", "sum", "sum_over_classes", "none")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*classes have a gamma")  # afl-literal, rightly
 every_loss = pytest.mark.parametrize("name", LOSSES)
-every_loss_by_element = pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].unit == "element"])
+by_element = pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].unit == "element"])
 
 
 def build(name, **params):
@@ -45,22 +46,24 @@ def value_and_gradient(loss, z, y, **kwargs):
 @every_loss
 def test_the_numbers_are_those_of_the_flattened_batch(name, shape):
     z, y, mask, weight = batch(shape)
-    n_documents = z.numel() // 4
-    if LOSSES[name].unit != "element":  # it compares labels, and weighs documents
-        weight = weight[..., 0]
-    for reduction in LOSSES[name].reductions:
-        for kwargs in ({}, {"mask": mask}, {"weight": weight}, {"mask": mask, "weight": weight}):
-            rows = {key: tensor.reshape(n_documents, *tensor.shape[len(shape) - 1 :]) for key, tensor in kwargs.items()}
+    unit = LOSSES[name].unit
+    of_documents = weight[..., 0]
+    weights = (weight, of_documents) if unit == "element" else (of_documents,)
+    masked = [{"mask": mask}] + [{"mask": mask, "weight": weight} for weight in weights]
+    for reduction in ("mean",) if unit == "batch" else REDUCTIONS:
+        for kwargs in ({}, *({"weight": weight} for weight in weights), *masked):
+            rows = {
+                key: flat(tensor) if tensor.shape == shape else tensor.reshape(-1) for key, tensor in kwargs.items()
+            }
             found, slope = value_and_gradient(build(name), z, y, reduction=reduction, **kwargs)
             expected, expected_slope = value_and_gradient(build(name), flat(z), flat(y), reduction=reduction, **rows)
-            one_each = shape if LOSSES[name].unit == "element" else shape[:-1]
-            assert found.shape == (one_each if reduction == "none" else ())
+            assert found.shape == ({"element": shape, "document": shape[:-1]}[unit] if reduction == "none" else ())
             assert torch.equal(found, expected.reshape(found.shape)) and torch.equal(
                 slope, expected_slope.reshape(shape)
             )
 
 
-@every_loss_by_element
+@by_element
 def test_a_document_is_all_but_the_last_dimension(name):
     """Sum over classes, mean over documents: in the same batch it is n_labels times the mean."""
     z, y, _, _ = batch((2, 3, 4))
@@ -68,7 +71,7 @@ def test_a_document_is_all_but_the_last_dimension(name):
     torch.testing.assert_close(loss(z, y, reduction="sum_over_classes"), 4 * loss(z, y, reduction="mean"))
 
 
-@every_loss_by_element
+@by_element
 def test_a_weight_multiplies_and_leaves_the_divisor(name):
     z, y, mask, weight = batch((6, 4))
     loss = build(name).eval()
@@ -88,13 +91,12 @@ def test_a_weight_multiplies_and_leaves_the_divisor(name):
     assert (slope[~mask] == 0).all() and slope.isfinite().all()
 
 
-@every_loss
+@by_element
 def test_a_document_with_weight_two_stands_for_two(name):
     z, y, _, _ = batch((3, 4))
     loss = build(name).eval()
-    reduction = "mean" if LOSSES[name].unit == "batch" else "sum"
-    twice = loss(torch.cat([z, z[:1]]), torch.cat([y, y[:1]]), reduction=reduction)
-    torch.testing.assert_close(loss(z, y, reduction=reduction, weight=[2, 1, 1]), twice)
+    twice = loss(torch.cat([z, z[:1]]), torch.cat([y, y[:1]]), reduction="sum")
+    torch.testing.assert_close(loss(z, y, reduction="sum", weight=[2, 1, 1]), twice)
 
 
 @pytest.mark.parametrize(
@@ -104,17 +106,17 @@ def test_a_document_with_weight_two_stands_for_two(name):
         (lambda loss, z, y: loss(z, y, mask=y[0] > 0), r"mask has shape \(3, 4\), logits have \(2, 3, 4\)"),
         (
             lambda loss, z, y: loss(z, y, weight=y[0, 0]),
-            r"weight has shape \(4,\).*one weight per document, shape \(2, 3\)",
+            r"weight has shape \(4,\).*\(2, 3\), or per element.*\(2, 3, 4\)",
         ),
-        (lambda loss, z, y: loss(z, y, weight=y[..., 0] - 1), "weight holds -1; pass finite weights of at least 0"),
-        (lambda loss, z, y: loss(z, y, weight=y[..., 0] * torch.inf), "weight holds inf"),
+        (lambda loss, z, y: loss(z, y, weight=y - 1), "weight holds -1; pass finite weights of at least 0"),
+        (lambda loss, z, y: loss(z, y, weight=y * torch.inf), "weight holds inf"),
         (lambda loss, z, y: loss(z, y, mask=y * 0.25 + 0.25), "mask holds 0.[25]+.*weights of elements as weight"),
         (lambda loss, z, y: loss(z, y, mask=(y * 2).long()), "mask holds 2"),
         (lambda loss, z, y: loss(z.sum(), y.sum()), "logits are .* of shape"),
         (lambda loss, z, y: loss(z.tolist(), y), "logits are a list; pass a torch tensor"),
     ],
 )
-@every_loss
+@by_element
 def test_what_does_not_fit_is_refused_in_one_sentence(name, call, words):
     z = torch.zeros(2, 3, 4)
     y = torch.zeros(2, 3, 4)

@@ -32,9 +32,9 @@ def build(name, **params):
     return build_loss(name, COUNTS, N, **PARAMS.get(name, {}) | params)
 
 
-def finest(name):
-    """The reduction that gives most numbers."""
-    return LOSSES[name].reductions[-1]
+def reduction_of(name, wanted):
+    """``wanted``, or the one reduction that a loss of a whole batch has."""
+    return "mean" if LOSSES[name].unit == "batch" else wanted
 
 
 def batch(rows=6, seed=0, dtype=torch.float32):
@@ -68,9 +68,8 @@ def test_from_pretrained(name, dtype, tmp_path):
     """transformers builds the model on a device without data, then loads the weights."""
     sizes = {"vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_labels": 4}
     model = model_with(name)(BertConfig(**sizes, intermediate_size=8, max_position_embeddings=8))
-    for buffer in model.loss_fn.buffers():
-        if buffer.is_floating_point():
-            buffer.mul_(0.75)  # what was saved, and not what the constructor makes
+    for buffer in filter(torch.is_floating_point, model.loss_fn.buffers()):
+        buffer.mul_(0.75)  # what was saved, and not what the constructor makes
     model.save_pretrained(tmp_path)
     loaded = model_with(name).from_pretrained(tmp_path, dtype=dtype).loss_fn
     saved, found = dict(model.loss_fn.named_buffers()), dict(loaded.named_buffers())
@@ -110,7 +109,7 @@ def test_on_another_device_whether_or_not_the_loss_was_moved(name, moved):
         loss._checked = True  # it looks at the first batch
     if name == "plm" and not moved:
         loss.eval()  # in training it copies what was predicted to its histograms, and here there is nothing to copy
-    for kwargs in ({}, {"mask": mask}, {"weight": y[:, 0]}, {"reduction": finest(name)}):
+    for kwargs in ({}, {"mask": mask}, {"weight": y[:, 0]}, {"reduction": reduction_of(name, "none")}):
         value = loss(z, y, **kwargs)
         value.sum().backward()
         assert value.device.type == "meta" and z.grad.device.type == "meta"
@@ -136,7 +135,7 @@ def test_on_a_device_without_float64(name, monkeypatch):
     loss = build(name).eval()
     monkeypatch.setattr(base, "WITHOUT_FLOAT64", frozenset({"cpu"}))
     loss = torch.nn.ModuleList([loss]).to("cpu")[0]
-    assert all(buffer.dtype != torch.float64 for buffer in loss.buffers())
+    assert all(buffer.dtype == torch.float32 for buffer in loss.buffers())
     loss(z.clone().requires_grad_(), y)  # adaptive focal loss looks at the first batch
     with NoFloat64():
         found = loss(z, y, mask=mask)
@@ -166,7 +165,7 @@ def test_hooks_in_a_process_that_was_spawned():
 @every_loss
 def test_copies(name):
     z, y, mask = batch()
-    loss = build(name, reduction=LOSSES[name].reductions[:2][-1]).eval()
+    loss = build(name, reduction=reduction_of(name, "sum")).eval()
     for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss)), copy.copy(loss)):
         assert torch.equal(other(z, y, mask=mask), loss(z, y, mask=mask))
         assert other.n_labels == loss.n_labels
@@ -210,9 +209,9 @@ def test_batched_gradients(name):
     z, y, mask = batch(3, dtype=torch.float64)
     for kwargs in ({}, {"mask": mask}):
         leaf = z.clone().requires_grad_()
-        elements = loss(leaf, y, reduction=finest(name), **kwargs)
-        n = elements.numel()
-        upstream = torch.eye(n, dtype=torch.float64).reshape(n, *elements.shape)
+        elements = loss(leaf, y, reduction=reduction_of(name, "none"), **kwargs)
+        size = elements.numel()
+        upstream = torch.eye(size, dtype=torch.float64).reshape(size, *elements.shape)
         batched = torch.autograd.grad(elements, leaf, upstream, is_grads_batched=True, retain_graph=True)[0]
         single = torch.stack([torch.autograd.grad(elements, leaf, one, retain_graph=True)[0] for one in upstream])
         torch.testing.assert_close(batched, single)
@@ -227,7 +226,8 @@ def test_vectorized_jacobian_and_hessian(name):
     loss = build(name).eval()
     z, y, _ = batch(2, dtype=torch.float64)
     functional = torch.autograd.functional
-    elements, mean = functools.partial(loss, targets=y, reduction=finest(name)), functools.partial(loss, targets=y)
+    elements = functools.partial(loss, targets=y, reduction=reduction_of(name, "none"))
+    mean = functools.partial(loss, targets=y)
     for function, of in ((functional.jacobian, elements), (functional.hessian, mean)):
         torch.testing.assert_close(function(of, z, vectorize=True), function(of, z))
     jacobian = functional.jacobian(elements, z)
@@ -235,18 +235,23 @@ def test_vectorized_jacobian_and_hessian(name):
         torch.testing.assert_close(transform(elements)(z), jacobian)
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].unit != "batch"])
+@every_loss
 def test_gradient_of_each_document(name):
     loss = build(name).eval()
     z, y, mask = batch(dtype=torch.float64)
 
-    def sum_of(z, y, mask):
-        return loss(z, y, mask=mask, reduction="sum")
+    reduction = reduction_of(name, "sum")
 
-    per_document = torch.vmap(torch.func.grad(sum_of))(z, y, mask)
-    torch.testing.assert_close(per_document, gradient(loss, z, y, reduction="sum", mask=mask))
-    per_document = torch.vmap(torch.func.grad(functools.partial(loss, reduction="sum")))(z, y)
-    torch.testing.assert_close(per_document, gradient(loss, z, y, reduction="sum"))
+    def of_document(z, y, mask):
+        return loss(z, y, mask=mask, reduction=reduction)
+
+    per_document = torch.vmap(torch.func.grad(of_document))(z, y, mask)
+    one_by_one = [gradient(loss, *row[:2], mask=row[2], reduction=reduction) for row in zip(z, y, mask)]
+    torch.testing.assert_close(per_document, torch.stack(one_by_one))
+    per_document = torch.vmap(torch.func.grad(functools.partial(loss, reduction=reduction)))(z, y)
+    torch.testing.assert_close(
+        per_document, torch.stack([gradient(loss, *row, reduction=reduction) for row in zip(z, y)])
+    )
 
 
 @every_loss
@@ -255,15 +260,15 @@ def test_forward_mode(name):
     loss = build(name).eval()
     z, _, _ = batch(3, dtype=torch.float64)
     y = torch.full_like(z, 0.4) if loss.soft_targets else (z > 0).double()
-    weight = torch.rand(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    weight = torch.rand(3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     direction = torch.rand(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) + 0.5
-    given = {"logits": z, "targets": y, "weight": weight if LOSSES[name].unit == "element" else weight[:, 0]}
+    given = {"logits": z, "targets": y, "weight": weight}
     step = 1e-6
     for moved in given:
         if (moved == "targets" and not loss.soft_targets) or (moved == "logits" and not LOSSES[name].differentiated):
             continue
+        along = direction if moved != "weight" else direction[:, 0].contiguous()
         with forward_ad.dual_level():
-            along = direction if given[moved].ndim == 2 else direction[:, 0]
             tensors = given | {moved: forward_ad.make_dual(given[moved], along)}
             tangent = forward_ad.unpack_dual(loss(**tensors)).tangent
         up, down = (loss(**given | {moved: given[moved] + sign * step * along}) for sign in (1, -1))
