@@ -95,10 +95,12 @@ def test_check_number_returns_one_of_python():
 FUNCTIONS = {
     "focal_loss": ("gamma", "alpha", "gamma_negative", "alpha_negative"),
     "binary_cross_entropy": ("pos_weight", "weight"),
-    "asymmetric_loss": ("gamma_positive", "gamma_negative", "weight"),
-    "asymmetric_polynomial_loss": ("gamma_positive", "gamma_negative"),
-    "robust_asymmetric_loss": ("gamma_positive", "gamma_negative"),
-    "ldam_loss": ("margin",),
+    "asymmetric_loss": ("gamma_positive", "gamma_negative", "alpha", "weight"),
+    "asymmetric_polynomial_loss": ("gamma_positive", "gamma_negative", "alpha"),
+    "robust_asymmetric_loss": ("gamma_positive", "gamma_negative", "alpha"),
+    "ldam_loss": ("margin", "alpha"),
+    "logit_adjusted_loss": ("offset",),
+    "gradient_balanced_loss": ("scale",),
     "distribution_balanced_loss": ("weight", "shift"),
 }
 CASES = [(function, parameter) for function, names in FUNCTIONS.items() for parameter in names]
@@ -126,7 +128,7 @@ def test_parameters_per_class_of_the_functions(function, parameter):
     for wrong in (float("nan"), [1.0, 1.0, float("inf"), 1.0]):
         with pytest.raises(UsageError, match=f"{parameter} "):
             of(wrong)
-    if parameter != "shift":
+    if parameter not in ("shift", "offset"):  # of a logit
         for wrong in (-1.0, np.float32(-1), [1.0, -1.0, 1.0, 1.0], torch.full((4,), -1.0)):
             with pytest.raises(UsageError, match=f"{parameter} .*-1.*at least 0"):
                 of(wrong)

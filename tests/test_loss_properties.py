@@ -52,14 +52,9 @@ def batch(rows=6, n_labels=4, seed=0, dtype=torch.float64):
     return z.requires_grad_(), y
 
 
-def reductions(name):
-    """Those that the loss has: one number per batch has no others than the mean."""
-    return ("mean",) if LOSSES[name].unit == "batch" else ("mean", "sum", "sum_over_classes", "none")
-
-
 def finest(name):
     """The reduction that gives most numbers."""
-    return reductions(name)[-1]
+    return LOSSES[name].reductions[-1]
 
 
 def derivatives(value, z):
@@ -416,7 +411,7 @@ def test_module_is_function(name):
     mask = torch.ones(6, 4, dtype=torch.bool)
     mask[2] = False
     for kwargs in ({}, {"mask": mask}):
-        for reduction in reductions(name):
+        for reduction in LOSSES[name].reductions:
             torch.testing.assert_close(
                 loss(z, y, reduction=reduction, **kwargs), function(z, y, reduction=reduction, **kwargs)
             )
@@ -460,7 +455,7 @@ def test_nothing_to_reduce(name):
     value.backward()
     assert value == 0 and (z.grad == 0).all()
     empty = torch.zeros(0, 4, requires_grad=True)
-    for reduction in set(reductions(name)) - {"none"}:
+    for reduction in set(LOSSES[name].reductions) - {"none"}:
         value = loss(empty, torch.zeros(0, 4), reduction=reduction)
         value.backward()
         assert value == 0

@@ -396,6 +396,11 @@ class LossInfo:
         object.__setattr__(self, "parameters", {**self.parameters, "reduction": reduction})
 
     @property
+    def reductions(self) -> tuple[str, ...]:
+        """The reductions that the loss takes, the finest last."""
+        return ("mean",) if self.unit == "batch" else REDUCTIONS
+
+    @property
     def defaults(self) -> dict[str, object]:
         """The default of each parameter."""
         signature = inspect.signature(self.build).parameters

@@ -17,6 +17,7 @@ from afl_helpers.losses.base import (
     check_mask,
     check_reduction,
     check_shape,
+    in_trace,
     require,
 )
 
@@ -74,6 +75,20 @@ def check_batch_reduction(reduction: str) -> None:
         )
 
 
+def spoil_wrong(loss: Tensor, targets: Tensor, known: Tensor | None, soft_targets: bool) -> Tensor:
+    """Return the losses; in a trace, where no target can be refused, NaN where a target is wrong.
+
+    Args:
+        loss: (...,) one per document, or one number.
+        targets: (..., n_labels).
+    """
+    if not in_trace():
+        return loss
+    valid = (targets >= 0) & (targets <= 1) if soft_targets else (targets == 0) | (targets == 1)
+    valid = valid if known is None else valid | ~known
+    return loss * torch.where(valid.all(-1) if loss.ndim else valid.all(), 1.0, math.nan)
+
+
 class DocumentLoss(MultiLabelLoss):
     """A loss per document, whose labels it compares with each other; ``unit`` is ``"document"``.
 
@@ -98,7 +113,8 @@ class DocumentLoss(MultiLabelLoss):
         check_logits(logits)
         targets = check_shape("targets", targets, logits)
         known = None if mask is None else check_mask(mask, logits)
-        return reduce_documents(self.compute(logits, targets, known, "none"), reduction, known, weight)
+        documents = spoil_wrong(self.compute(logits, targets, known, "none"), targets, known, self.soft_targets)
+        return reduce_documents(documents, reduction, known, weight)
 
 
 class BatchLoss(MultiLabelLoss):
@@ -133,14 +149,15 @@ class BatchLoss(MultiLabelLoss):
         """Return the loss of the batch."""
         check_batch_reduction(reduction or self.reduction)
         check_logits(logits)
-        targets = as_rows(check_shape("targets", targets, logits))
+        targets = check_shape("targets", targets, logits)
         known = None if mask is None else check_mask(mask, logits)
         each = None
         if weight is not None:
             like = logits.detach()[..., 0]
             like = like if like.dtype == torch.float64 else like.float()
             each = document_weight(weight, like, None if known is None else known.any(-1)).reshape(-1)
-        return self.compute_batch(as_rows(logits), targets, None if known is None else as_rows(known), each)
+        rows = as_rows(logits), as_rows(targets), None if known is None else as_rows(known)
+        return spoil_wrong(self.compute_batch(*rows, each), targets, known, self.soft_targets)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         check_batch_reduction(reduction)

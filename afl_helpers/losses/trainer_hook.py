@@ -75,7 +75,7 @@ class TrainerHook:
         counts = torch.as_tensor(num_items_in_batch, device=logits.device).reshape(-1)
         if self.loss.unit == "batch":  # a part is a batch of its own; Trainer's counts say how much of the whole it is
             part: Tensor = self.loss(logits, targets, mask=known)
-            return part * labels.ne(_NOT_COUNTED).sum() / (counts[0] * len(counts))
+            return part * labels.ne(_NOT_COUNTED).sum() / (counts[0].clamp(min=1) * len(counts))
         total: Tensor = self.loss(logits, targets, mask=known, reduction="sum")
         return total / (self._divisor(labels, known, counts[0]) * len(counts))
 
