@@ -42,9 +42,20 @@ def value_and_gradient(loss, z, y, **kwargs):
     return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
 
 
+#: Options that look at more than one element, or change the graph.
+OPTIONS = [
+    ("class_balanced", {"weight_by": "document", "beta": 0.9}),
+    ("asl", {"detach_focus": True}),
+    ("asl", {"detach_focus": True, "alpha": [0.1, 0.5, 0.7, 0.9]}),
+    ("ntr_focal", {"divide_negatives": False}),
+    ("plm", {"update": "standardized_kl"}),
+    ("sigmoid_f1", {"on_probabilities": True}),
+]
+
+
 @pytest.mark.parametrize("shape", SHAPES)
-@every_loss
-def test_the_numbers_are_those_of_the_flattened_batch(name, shape):
+@pytest.mark.parametrize("name, params", [(name, {}) for name in LOSSES] + OPTIONS)
+def test_the_numbers_are_those_of_the_flattened_batch(name, params, shape):
     z, y, mask, weight = batch(shape)
     unit = LOSSES[name].unit
     of_documents = weight[..., 0]
@@ -55,8 +66,10 @@ def test_the_numbers_are_those_of_the_flattened_batch(name, shape):
             rows = {
                 key: flat(tensor) if tensor.shape == shape else tensor.reshape(-1) for key, tensor in kwargs.items()
             }
-            found, slope = value_and_gradient(build(name), z, y, reduction=reduction, **kwargs)
-            expected, expected_slope = value_and_gradient(build(name), flat(z), flat(y), reduction=reduction, **rows)
+            found, slope = value_and_gradient(build(name, **params), z, y, reduction=reduction, **kwargs)
+            expected, expected_slope = value_and_gradient(
+                build(name, **params), flat(z), flat(y), reduction=reduction, **rows
+            )
             assert found.shape == ({"element": shape, "document": shape[:-1]}[unit] if reduction == "none" else ())
             assert torch.equal(found, expected.reshape(found.shape)) and torch.equal(
                 slope, expected_slope.reshape(shape)
