@@ -116,7 +116,7 @@ class Corpus:
         Example:
             >>> from afl_helpers.data import load_corpus
             >>> print(load_corpus("toy").describe().splitlines()[0])
-            toy: 2,400 documents, 28 labels, 1.88 labels per document; 0 documents without a label
+            toy: 2,400 documents, 28 labels, 1.92 labels per document; 0 documents without a label
         """
         # A split has the report of the whole corpus, whose rows are not those of the split.
         is_whole = self.n_documents == self.report.get("documents")

@@ -54,7 +54,7 @@ def read_cell(cell: object, separator: str | None) -> Tokens:
 
 def _tokens(items: Sequence[object], cell: object) -> Tokens:
     if all(isinstance(item, str) for item in items):
-        return [str(item) for item in items]
+        return [str(item) for item in items if str(item).strip()]
     numbers = [_whole(item) for item in items]
     if any(number is None for number in numbers):
         raise CellError(f"expected a list of strings or of whole numbers, found {str(cell)[:40]!r}")
@@ -81,8 +81,10 @@ def _read_string(cell: str, separator: str | None) -> Tokens:
                 'write a label that begins with a bracket as ["[x"]'
             )
     if separator == "":
-        return [cell]
-    return cell.split() if separator == " " else cell.split(SEPARATOR if separator is None else separator)
+        parts = [cell]
+    else:
+        parts = cell.split() if separator == " " else cell.split(SEPARATOR if separator is None else separator)
+    return [part for part in parts if part.strip()]
 
 
 def _parse_list(text: str) -> list[object] | None:

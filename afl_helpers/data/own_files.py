@@ -373,6 +373,7 @@ def _name_labels(reading: _Reading) -> list[str] | None:
             for row, found in zip(reading.rows, numbers):
                 row.tokens = list(dict.fromkeys(map(str, found)))
         return None if given is None else list(given.values())
+    cells = Counter(str(token).strip() for row in rows for token in row)
     for row in reading.rows:
         row.tokens = list(dict.fromkeys(filter(None, (one_space(str(token)) for token in row.tokens))))
     if given is not None:
@@ -394,7 +395,7 @@ def _name_labels(reading: _Reading) -> list[str] | None:
                 kept.append(row)
         reading.rows = kept
         return names
-    _join_and_suspect(reading)
+    _join_and_suspect(reading, cells)
     return None
 
 
@@ -431,8 +432,11 @@ def _name_numbers(reading: _Reading, numbers: list[list[int]], given: dict[int, 
     reading.rows = kept
 
 
-def _join_and_suspect(reading: _Reading) -> None:
-    """Join labels that look the same, and say where names may be more than one label or one label twice."""
+def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
+    """Join labels that look the same, and say where names may be more than one label or one label twice.
+
+    `cells` has the labels as they stand in the table, with their line breaks.
+    """
     counts = Counter(str(token) for row in reading.rows for token in row.tokens)
     joined = joined_forms(counts)
     if joined:
@@ -457,9 +461,9 @@ def _join_and_suspect(reading: _Reading) -> None:
             f"read as {'a label' if len(missing) == 1 else 'labels'}: {_some(missing)}; for no label, leave the cell empty"
         )
     if reading.options.separator is None and all(len(row.tokens) < 2 for row in reading.rows):
-        separator = suspected_separator(counts)
+        separator = suspected_separator(cells)
         if separator is not None:
-            joined_labels = [(label, count) for label, count in counts.most_common() if separator in label][:3]
+            joined_labels = [(label, count) for label, count in cells.most_common() if separator in label][:3]
             common = ", ".join(f"{shown(label)!r} ({count:,})" for label, count in joined_labels)
             reading.alarms.append(
                 f"labels seem to be separated by {separator!r}, but are read as one: {common}; "
