@@ -19,7 +19,10 @@ MISSING_WORDS = {"nan", "null", "none", "<na>", "n/a", "na"}
 #: The labels of one cell: all names, or all numbers.
 Tokens: TypeAlias = list[str] | list[int]
 
-_ITEM = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|-?\d{1,18}(?:\.0*)?(?![\w.])', re.DOTALL)
+_ESCAPE = r"\\[\\'\"abfnrtvxuU0-7]"
+_ITEM = re.compile(
+    rf'"(?:[^"\\]|{_ESCAPE})*"|' + rf"'(?:[^'\\]|{_ESCAPE})*'" + r"|-?\d{1,18}(?:\.0*)?(?![\w.])", re.DOTALL
+)
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _DASHES = re.compile("[\\s_\u2010-\u2015\u2212-]+")
