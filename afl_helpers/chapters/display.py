@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML, Math, display
 
+from afl_helpers.chapters.figures import title_of
 from afl_helpers.losses import LOSSES
 from afl_helpers.results import Result
 
@@ -19,6 +20,31 @@ def we_find(text: str) -> HTML:
         '<div class="admonition we-find"><p class="admonition-title">We find</p>'
         f"<p>{html.escape(text, quote=False)}</p></div>"
     )
+
+
+def describe_outcomes(table: pd.DataFrame) -> str:
+    """Return in a sentence per endpoint how often a comparison has each outcome.
+
+    Args:
+        table: rows of :func:`afl_helpers.results.compare`.
+    """
+    titles = {
+        "average_precision_macro_tail": "the average precision of rare labels",
+        "f1_macro@tuned_proportional": "macro F1 with the proportional cut",
+    }
+    unit = f"{table['n_blocks'].min()} {table['unit'].iloc[0]}s"
+    sentences = []
+    for endpoint, rows in table.groupby("endpoint", sort=False):
+        counts = rows["outcome"].value_counts()
+        found = ", ".join(
+            f"{counts[name]} {name}" for name in ("higher", "lower", "within the margin", "undecided") if name in counts
+        )
+        sentences.append(
+            f"In {titles.get(str(endpoint), endpoint)}, {len(rows)} comparisons of adaptive focal loss with "
+            f"{' and '.join(dict.fromkeys(rows['rival'].map(title_of)))} ({rows['setting'].nunique()} readings of Eq. 2, "
+            f"{rows['corpus'].nunique()} corpora, {unit} each): {found}."
+        )
+    return " ".join(sentences)
 
 
 def runs_table(results: Sequence[Result]) -> pd.DataFrame:
