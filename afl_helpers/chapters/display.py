@@ -23,28 +23,27 @@ def we_find(text: str) -> HTML:
 
 
 def describe_outcomes(table: pd.DataFrame) -> str:
-    """Return in a sentence per endpoint how often a comparison has each outcome.
+    """Return in a sentence how many of a study's comparisons have each outcome.
 
     Args:
         table: rows of :func:`afl_helpers.results.compare`.
     """
-    titles = {
-        "average_precision_macro_tail": "the average precision of rare labels",
-        "f1_macro@tuned_proportional": "macro F1 with the proportional cut",
-    }
-    unit = f"{table['n_blocks'].min()} {table['unit'].iloc[0]}s"
-    sentences = []
-    for endpoint, rows in table.groupby("endpoint", sort=False):
-        counts = rows["outcome"].value_counts()
-        found = ", ".join(
-            f"{counts[name]} {name}" for name in ("higher", "lower", "within the margin", "undecided") if name in counts
-        )
-        sentences.append(
-            f"In {titles.get(str(endpoint), endpoint)}, {len(rows)} comparisons of adaptive focal loss with "
-            f"{' and '.join(dict.fromkeys(rows['rival'].map(title_of)))} ({rows['setting'].nunique()} readings of Eq. 2, "
-            f"{rows['corpus'].nunique()} corpora, {unit} each): {found}."
-        )
-    return " ".join(sentences)
+    counts = table["outcome"].value_counts()
+    found = ", ".join(
+        f"{counts.get(name, 0)} {words}"
+        for name, words in {
+            "higher": "are higher",
+            "lower": "are lower",
+            "within the margin": f"lie within {table['margin'].iloc[0]:g}",
+            "undecided": "are undecided",
+        }.items()
+    )
+    rivals = " and ".join(dict.fromkeys(table["rival"].map(title_of)))
+    return (
+        f"Adaptive focal loss minus {rivals}, {table['n_blocks'].min()} {table['unit'].iloc[0]}s each "
+        f"({table['setting'].nunique()} readings of Eq. 2, {table['corpus'].nunique()} corpora, "
+        f"{table['endpoint'].nunique()} endpoints): of {len(table)} differences {found}."
+    )
 
 
 def runs_table(results: Sequence[Result]) -> pd.DataFrame:
