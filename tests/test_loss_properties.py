@@ -141,7 +141,7 @@ def test_ratio_law_class_by_class(drawn, base, reading):
     bce = build("bce")(z, y, reduction="none")  # torch's own cancels at a logit of -30
     ratio = torch.where(y == 1, (-z).sigmoid(), z.sigmoid()) ** gamma
     adaptive = build("afl", counts, n_documents, base_gamma=base, normalization=reading, bounds=None)
-    for loss in (adaptive, build("focal", gamma=gamma.tolist())):
+    for loss in (adaptive, build("focal", counts, n_documents, gamma=gamma.tolist())):
         torch.testing.assert_close(loss(z, y, reduction="none"), ratio * bce, rtol=1e-9, atol=1e-200)
     bounded = build("afl", counts, n_documents, base_gamma=base, normalization=reading, bounds=(1.0, 1.0))
     torch.testing.assert_close(bounded(z, y), build("focal", gamma=1.0)(z, y))

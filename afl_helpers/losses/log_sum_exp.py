@@ -43,7 +43,7 @@ def zlpr_loss(logits: Tensor, targets: Tensor, *, mask: Tensor | None = None, re
     enters the first sum with the weight 1 - y and the second with y.
 
     Args:
-        reduction: see :class:`~afl_helpers.losses.coupled.DocumentLoss`.
+        reduction: see ``afl_helpers.losses.coupled.DocumentLoss``.
 
     Example:
         >>> import torch

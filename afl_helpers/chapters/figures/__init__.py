@@ -22,7 +22,7 @@ _NAMES = {
     "style": ("PALETTE", "RULE_TITLES", "SETTING_TITLES", "look_at", "look_of", "set_style", "title_of"),
     "data": ("cooccurrence", "long_tail", "split_shares", "text_lengths"),
     "concepts": ("curves", "expected_bce", "focal_curves", "gamma_by_label", "gamma_readings", "loss_curves"),
-    "losses": ("loss_gallery", "masking_over_epochs"),
+    "losses": ("loss_gallery", "masking_over_epochs", "value_and_gradient"),
     "diagrams": ("architecture", "workflow"),
     "evaluation": (
         "epochs",
