@@ -100,7 +100,7 @@ def two_way_loss(
     Args:
         temperature_positive, temperature_negative: see :class:`TwoWayLoss`.
         weight: one per document; a document of weight w counts like w documents.
-        reduction: see :class:`~afl_helpers.losses.coupled.BatchLoss`.
+        reduction: see ``afl_helpers.losses.coupled.BatchLoss``.
 
     Example:
         >>> import torch

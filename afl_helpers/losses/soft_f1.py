@@ -37,7 +37,7 @@ def sigmoid_f1_loss(
     Args:
         slope, offset, on_probabilities: see :class:`SigmoidF1Loss`.
         weight: one per document; a document of weight w counts like w documents.
-        reduction: see :class:`~afl_helpers.losses.coupled.BatchLoss`.
+        reduction: see ``afl_helpers.losses.coupled.BatchLoss``.
 
     Example:
         >>> import torch
