@@ -316,6 +316,7 @@ def _rescore(args: argparse.Namespace) -> None:
 
 
 def _compare(args: argparse.Namespace) -> None:
+    from afl_helpers.results import deciding_interval
     from afl_helpers.studies import compare_study, describe_progress, load_study
 
     study = load_study(args.name, args.results)
@@ -325,8 +326,7 @@ def _compare(args: argparse.Namespace) -> None:
         return
     table = compare_study(study)
     for row in table.to_dict("records"):
-        ending = "_corrected" if row["decided_by"] == "corrected t" else ""
-        low, high, p_value = row[f"low{ending}"], row[f"high{ending}"], row[f"p{ending}_adjusted"]
+        low, high, p_value = deciding_interval(row)
         outcome, plain = row["outcome"], row["outcome_plain"]
         print(
             f"{row['corpus']}, {row['endpoint']}: {row['setting']} minus {row['rival']} "

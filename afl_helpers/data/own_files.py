@@ -10,10 +10,10 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -53,6 +53,9 @@ TABLES_TAKEN = "give a .csv, .tsv, .txt, .jsonl, .json (each also as .gz) or .pa
 #: Names of columns that may hold a given split.
 SPLIT_COLUMNS = ("split", "subset", "fold", "partition")
 HALF_A_PAIR = "half a surrogate pair is not a character"
+
+
+_Token = TypeVar("_Token", int, str)
 
 
 @dataclass(frozen=True)
@@ -366,7 +369,13 @@ def _name_labels(reading: _Reading) -> list[str] | None:
         if are_vectors(numbers):
             given = _name_vectors(reading, numbers, given)
         elif given is not None:
-            _name_numbers(reading, numbers, given)
+            _take_names(
+                reading,
+                numbers,
+                given,
+                lambda number: f"there is no label name for the number {number}",
+                "with a number that has no name",
+            )
         else:
             if any(isinstance(token, int) for row in rows for token in row):
                 reading.notes.append("the labels are numbers; pass label_names= (a list or a file) to name them")
@@ -379,21 +388,13 @@ def _name_labels(reading: _Reading) -> list[str] | None:
     if given is not None:
         names = list(given.values())
         cleaned = {one_space(name): name for name in names}
-        kept = []
-        for row in reading.rows:
-            unknown = [str(token) for token in row.tokens if token not in cleaned]
-            if unknown:
-                row.table.bad.reject(row.table.file, row.number, f"label {shown(unknown[0])!r} is not in label_names")
-                _alarm(
-                    reading,
-                    1,
-                    row.table.bad.unit,
-                    f"of {Path(row.table.file).name} skipped, with a label not in label_names",
-                )
-            else:
-                row.tokens = [cleaned[str(token)] for token in row.tokens]
-                kept.append(row)
-        reading.rows = kept
+        _take_names(
+            reading,
+            [[str(token) for token in row.tokens] for row in reading.rows],
+            cleaned,
+            lambda token: f"label {shown(str(token))!r} is not in label_names",
+            "with a label not in label_names",
+        )
         return names
     _join_and_suspect(reading, cells)
     return None
@@ -414,20 +415,22 @@ def _name_vectors(reading: _Reading, numbers: list[list[int]], given: dict[int, 
     return given
 
 
-def _name_numbers(reading: _Reading, numbers: list[list[int]], given: dict[int, str]) -> None:
+def _take_names(
+    reading: _Reading,
+    found: Sequence[Sequence[_Token]],
+    names: Mapping[_Token, str],
+    problem: Callable[[_Token], str],
+    reason: str,
+) -> None:
+    """Replace the tokens of each row by their names; skip a row with a token that has no name."""
     kept = []
-    for row, found in zip(reading.rows, numbers):
-        unknown = [number for number in found if number not in given]
+    for row, tokens in zip(reading.rows, found):
+        unknown = [token for token in tokens if token not in names]
         if unknown:
-            row.table.bad.reject(row.table.file, row.number, f"there is no label name for the number {unknown[0]}")
-            _alarm(
-                reading,
-                1,
-                row.table.bad.unit,
-                f"of {Path(row.table.file).name} skipped, with a number that has no name",
-            )
+            row.table.bad.reject(row.table.file, row.number, problem(unknown[0]))
+            _alarm(reading, 1, row.table.bad.unit, f"of {Path(row.table.file).name} skipped, {reason}")
         else:
-            row.tokens = list(dict.fromkeys(given[number] for number in found))
+            row.tokens = list(dict.fromkeys(names[token] for token in tokens))
             kept.append(row)
     reading.rows = kept
 

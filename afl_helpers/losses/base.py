@@ -97,9 +97,13 @@ def _element_weight(weight: PerClassLike, elements: Tensor, kept: Tensor | None)
             f"weight has shape {tuple(weight.shape)}, logits have {tuple(elements.shape)}; pass one weight per document,"
             f" shape {tuple(elements.shape[:-1])}, or per element, shape {tuple(elements.shape)}"
         )
-    weight = weight.to(elements.dtype)
-    if kept is not None:
-        weight = torch.where(kept, weight, 0.0)
+    return valid_weight(weight.to(elements.dtype), kept)
+
+
+def valid_weight(weight: Tensor, counted: Tensor | None) -> Tensor:
+    """Return a weight, 0 where it does not count; refuse one that is not finite or below 0 where it does."""
+    if counted is not None:
+        weight = torch.where(counted, weight, 0.0)
     valid = (weight >= 0) & (weight < math.inf)
     return require(weight, valid, "weight holds {}; pass finite weights of at least 0")
 

@@ -18,7 +18,7 @@ from afl_helpers.losses.base import (
     check_reduction,
     check_shape,
     in_trace,
-    require,
+    valid_weight,
 )
 
 
@@ -59,11 +59,7 @@ def document_weight(weight: PerClassLike, documents: Tensor, some_known: Tensor 
             f"weight has shape {tuple(tensor.shape)}; this loss compares labels, so pass one weight per document, shape"
             f" {tuple(documents.shape)}"
         )
-    tensor = tensor.to(documents.dtype)
-    if some_known is not None:
-        tensor = torch.where(some_known, tensor, 0.0)
-    valid = (tensor >= 0) & (tensor < math.inf)
-    return require(tensor, valid, "weight holds {}; pass finite weights of at least 0")
+    return valid_weight(tensor.to(documents.dtype), some_known)
 
 
 def check_batch_reduction(reduction: str) -> None:
