@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from afl_helpers import errors
-from afl_helpers.__main__ import _splits, main
+from afl_helpers.__main__ import main
 from afl_helpers.chapters.profiles import PROFILES, active_profile
 from afl_helpers.claims import CLAIMS, claims_table
+from afl_helpers.commands.train import _splits
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.studies import complete_results

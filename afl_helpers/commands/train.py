@@ -1,0 +1,110 @@
+"""``train``: train on a corpus with one loss."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afl_helpers.commands.options import Commands, add_reading, check_corpus_name, load, parse_pairs
+from afl_helpers.errors import UsageError
+
+if TYPE_CHECKING:
+    from afl_helpers.data import Corpus
+
+
+def add_train(commands: Commands) -> None:
+    """Add the command ``train``."""
+    command = commands.add_parser("train", help="train on a corpus with one loss")
+    add_reading(command)
+    command.add_argument("--loss", default="afl", metavar="NAME", help="name of the loss (default: afl)")
+    command.add_argument(
+        "--loss-param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter of the loss; can be repeated",
+    )
+    command.add_argument(
+        "--profile", choices=("quick", "full"), default="quick", help="start from this profile's configuration"
+    )
+    command.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a field of the configuration; can be repeated",
+    )
+    command.add_argument("--probe", action="store_true", help="train only a head on the frozen encoder")
+    command.add_argument(
+        "--min-count",
+        type=int,
+        default=10,
+        metavar="N",
+        help="keep only labels with at least N documents (default: 10)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="seed of initial weights and document order (default: 0)")
+    command.add_argument(
+        "--checkpoints",
+        type=Path,
+        metavar="FOLDER",
+        help="keep checkpoints in this folder, and resume a stopped run from them",
+    )
+    command.add_argument("--save", type=Path, metavar="FOLDER", help="save the trained model in this folder")
+    command.set_defaults(function=_train)
+
+
+def _train(args: argparse.Namespace) -> None:
+    # Everything that the user may have misspelt is checked before the corpus is loaded, the quickest check first.
+    check_corpus_name(args.corpus)
+    values, loss_params = parse_pairs(args.config), parse_pairs(args.loss_param)
+    from afl_helpers.training import ProbeConfig, TrainingConfig
+
+    known_fields = ProbeConfig if args.probe else TrainingConfig
+    known_fields.from_dict(values)
+    from afl_helpers.losses import check_loss
+
+    check_loss(args.loss, loss_params)
+    from afl_helpers.chapters.profiles import PROFILES
+    from afl_helpers.training import check_save_folder, fine_tune, probe
+
+    if args.save:
+        check_save_folder(args.save)  # before hours of training, not after
+    whole = load(args)
+    corpus = whole.select_labels(min_count=args.min_count)
+    dropped = [name for name in whole.label_names if name not in set(corpus.label_names)]
+    if dropped:
+        more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
+        print(
+            f"{len(dropped)} of {whole.n_labels} labels are left out because they have fewer than {args.min_count} "
+            f"documents (--min-count): {', '.join(dropped[:5])}{more}"
+        )
+    for note in corpus.notes[len(whole.notes) :]:
+        print(note)
+    splits, how = _splits(corpus)
+    print(f"splits: {how}")
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in zip(("train", "validation", "test"), splits))
+    print(f"{corpus.n_labels} labels; documents: {sizes}")
+    options: dict[str, Any] = {"loss": args.loss, "seed": args.seed, "loss_params": loss_params}
+    if args.probe:
+        run = probe(*splits, config=ProbeConfig.from_dict(values), **options)
+    else:
+        config = TrainingConfig.from_dict(PROFILES[args.profile].config.to_dict() | values)
+        run = fine_tune(*splits, config=config, checkpoint_dir=args.checkpoints, **options)
+    for rule, metrics in run.metrics["test"].items():
+        print(f"{rule:20} micro F1 {metrics['f1_micro']:.4f}   macro F1 {metrics['f1_macro']:.4f}")
+    if args.save:
+        print(f"saved to {run.save(args.save)}")
+
+
+def _splits(corpus: "Corpus") -> tuple[tuple["Corpus", "Corpus", "Corpus"], str]:
+    """Return the given splits of a corpus, or splits of our own, and a sentence on where they come from."""
+    if corpus.subset is None:
+        return corpus.split(0.8, 0.1, 0.1, seed=0), "80, 10 and 10 % of the documents, stratified by label"
+    n_train, n_validation, n_test = (corpus.subset.count(name) for name in ("train", "validation", "test"))
+    if not (n_train and n_test):
+        lacking = "test" if n_train else "train"
+        raise UsageError(f"the given splits of {corpus.name!r} have no {lacking} documents; give all splits, or none")
+    if n_validation:
+        return corpus.official_split(), "as given"
+    # As many as in the studies, where the corpus is large enough.
+    size = min(1000, max(1, n_train // 5))
+    return corpus.official_split(size), f"train and test as given; {size:,} training documents for validation"
