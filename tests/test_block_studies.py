@@ -22,7 +22,11 @@ from afl_helpers.files import json_text
 from afl_helpers.results import read_all_studies, read_result, read_study, verify_checksums
 from afl_helpers.results.encoding import to_json
 from afl_helpers.studies import (
+    compare_study,
+    complete_results,
+    convergence_shifts,
     corpus_splits,
+    describe_progress,
     difference,
     estimate_seconds,
     load_study,
@@ -495,3 +499,44 @@ class TestCommittedStudies:
             method = METHODS[result.method]
             assert result.method == study.method_of(setting)
             assert method.config.from_record(result.config) in study.candidates(setting), result.run
+
+
+class TestConvergence:
+    """The longer runs that a study declares decide whether its settings have converged."""
+
+    def with_margin(self, done, margin: float, **more):
+        content = yaml.safe_load(PROBES)
+        content["primary"] |= {"margin": margin, "convergence": {"bce": "bce-long"}} | more
+        (done.folder / "study.yaml").write_text(yaml.safe_dump(content))
+        return load_study("small", done.folder.parent)
+
+    @pytest.fixture
+    def copied(self, done, tmp_path):
+        shutil.copytree(done.folder, tmp_path / "small")
+        return load_study("small", tmp_path)
+
+    def test_a_shift_of_the_margin_is_not_converged(self, copied):
+        study = self.with_margin(copied, 0.9999)
+        shifts = convergence_shifts(study)
+        assert shifts[["setting", "longer", "block"]].to_numpy().tolist() == [["bce", "bce-long", 1]]
+        longer, own = (read_result(study.folder / "runs" / f"toy--{name}--block1.json") for name in ("bce-long", "bce"))
+        endpoint = "average_precision_macro_tail"
+        shift = longer.metric(endpoint) - own.metric(endpoint)
+        assert shifts["shift"].item() == pytest.approx(shift) and shift != 0
+        assert set(compare_study(study)["outcome"]) != {"not converged"}
+        assert complete_results(study.folder.parent)[1] == []
+
+        study = self.with_margin(copied, abs(shift))
+        table = compare_study(study)
+        assert set(table["outcome"]) == set(table["outcome_plain"]) == {"not converged"}
+        results, sentences = complete_results(study.folder.parent)
+        assert results == [] and "small has not converged, and does not count" in sentences[0]
+
+    def test_the_comparison_waits_for_the_longer_runs(self, copied):
+        (copied.folder / "runs" / "toy--bce-long--block1.json").unlink()
+        assert describe_progress(copied) is None
+        assert describe_progress(self.with_margin(copied, 0.02)) == "running: 4 of 5 runs"
+
+    def test_a_setting_that_is_none_is_refused(self, copied):
+        with pytest.raises(DataError, match="unknown setting in convergence 'bce-longer'"):
+            self.with_margin(copied, 0.02, convergence={"bce": "bce-longer"})

@@ -103,7 +103,11 @@ class Primary:
             metric of scores must not need one (``"average_precision_macro_tail"``).
         margin: the smallest difference that matters, from 0 to 1.
         unit: what is resampled or varied to get an interval: "block", "document" or "seed".
-        family: the name of the family of comparisons within which p values are corrected.
+        family: the family of comparisons within which p values are corrected, in words.
+        correct_within: the same as columns of the comparison: rows that have the same values in them are one family. None
+            makes all rows one family.
+        convergence: setting -> the same setting trained for longer, on some of the blocks. Where an endpoint of the two
+            differs by ``margin`` or more, the outcome is "not converged".
         outcomes: a possible outcome -> how it is to be read, in words.
     """
 
@@ -113,6 +117,8 @@ class Primary:
     margin: float
     unit: str | None = None
     family: str | None = None
+    correct_within: tuple[str, ...] | None = None
+    convergence: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, str] = field(default_factory=dict)
 
     @property

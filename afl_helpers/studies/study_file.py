@@ -15,6 +15,7 @@ from afl_helpers.data import CORPORA
 from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import evaluate
 from afl_helpers.losses import check_loss
+from afl_helpers.results import FAMILY_COLUMNS
 from afl_helpers.studies.plan import METHODS, Primary, Setting, Study, StudyCorpus
 from afl_helpers.training import THRESHOLDS
 
@@ -252,6 +253,15 @@ def _read_primary(content: object, settings: list[Setting]) -> Primary:
     unit = reader.text("unit") if "unit" in reader else None
     if unit not in (None, *UNITS):
         raise unknown_name("unit in primary", unit, UNITS)
+    columns = reader.texts("correct_within") if "correct_within" in reader else None
+    for column in columns or ():
+        if column not in FAMILY_COLUMNS:
+            raise unknown_name("column in correct_within", column, FAMILY_COLUMNS)
+    pairs = _Reader("convergence in primary", reader.mapping("convergence"), reader.mapping("convergence"))
+    longer = {name: pairs.text(name) for name in reader.mapping("convergence")}
+    for name in (*longer, *longer.values()):
+        if name not in names:
+            raise unknown_name("setting in convergence", name, names)
     outcomes = _Reader("outcomes in primary", reader.mapping("outcomes"), reader.mapping("outcomes"))
     return Primary(
         setting=setting,
@@ -260,6 +270,8 @@ def _read_primary(content: object, settings: list[Setting]) -> Primary:
         margin=reader.number("margin", 0, 1),
         unit=unit,
         family=reader.text("family") if "family" in reader else None,
+        correct_within=columns,
+        convergence=longer,
         outcomes={name: outcomes.text(name) for name in reader.mapping("outcomes")},
     )
 
