@@ -40,6 +40,7 @@ _NAMES = {
         "predicted_by_frequency",
         "ranks_by_metric",
         "recall_by_third",
+        "score_distributions",
     ),
     "ranking": ("RANKED_BY", "ranks"),
     "paper": (

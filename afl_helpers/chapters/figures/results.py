@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from afl_helpers.chapters.figures.ranking import ranks
 from afl_helpers.chapters.figures.style import (
@@ -18,6 +19,8 @@ from afl_helpers.chapters.figures.style import (
     panels,
     title_of,
 )
+from afl_helpers.errors import UsageError
+from afl_helpers.results import Result
 
 #: Edges of the bins of training counts.
 COUNT_EDGES = (1, 3, 10, 30, 100, 300, 1000, 3000, 1_000_000)
@@ -198,6 +201,68 @@ def recall_by_third(table: pd.DataFrame, settings: Sequence[str], rule: str = "a
     axes.grid(False, axis="x")
     axes.legend(fontsize=9)
     return figure
+
+
+def score_distributions(
+    results: Sequence[Result],
+    settings: Sequence[str],
+    groups: Mapping[str, str] | None = None,
+    rule: str = "tuned_common",
+) -> Figure:
+    """Draw where the test scores of positives and negatives lie, one column per setting and one row per group of labels.
+
+    Each distribution is scaled to a height of 1, because negatives are many times as many. Lines mark 0.5 and the mean of
+    the one threshold that the rule tuned.
+
+    Args:
+        results: Runs of one corpus that keep summaries; those of one setting are pooled.
+        settings: Settings to draw, from left to right.
+        groups: A frequency third ("head", "medium", "tail") or a label -> title of its row; head and tail by default.
+        rule: A threshold rule with one threshold for all labels.
+    """
+    shown = {"head": "frequent third", "tail": "rarest third"} if groups is None else groups
+    figure, all_axes = panels(
+        len(settings), len(shown), figsize=(8.4, 2.1 * len(shown) + 0.7), sharex=True, sharey=True
+    )
+    for axes, (group, setting) in zip(all_axes, ((group, setting) for group in shown for setting in settings)):
+        own = [run for run in results if run.setting == setting]
+        for sign, colour in (("positives", PALETTE[0]), ("negatives", PALETTE[1])):
+            counts = np.sum([_histogram(run, group, sign) for run in own], axis=0)
+            axes.stairs(
+                counts / counts.max(),
+                np.linspace(0, 1, len(counts) + 1),
+                fill=True,
+                color=colour,
+                alpha=0.45,
+                label=sign,
+            )
+        axes.axvline(0.5, color="black", linewidth=1, linestyle=":")
+        threshold = np.mean([run.labels.threshold[rule] for run in own])
+        axes.axvline(threshold, color="black", linewidth=1.5)
+        if group == next(iter(shown)):
+            axes.set_title(title_of(setting))
+            axes.annotate(
+                f"threshold {threshold:.2f}",
+                (threshold, 1.0),
+                (4, -2),
+                textcoords="offset points",
+                fontsize=9,
+                va="top",
+            )
+        if setting == settings[0]:
+            axes.set_ylabel(shown[group])
+        axes.set(xlim=(0, 1), yticks=[])
+        axes.grid(False)
+    figure.supxlabel("score on test", fontsize=12)
+    legend_above(figure, all_axes[0], n_columns=2)
+    return figure
+
+
+def _histogram(run: Result, group: str, sign: str) -> NDArray[np.float64]:
+    found = run.summaries.groups.get(group) or run.summaries.labels[group] if run.summaries else None
+    if found is None:
+        raise UsageError(f"run {run.run!r} keeps no histograms of scores; draw a study whose runs do")
+    return np.asarray(getattr(found, sign), dtype=np.float64)
 
 
 def ranks_by_metric(table: pd.DataFrame, settings: Sequence[str]) -> Figure:
