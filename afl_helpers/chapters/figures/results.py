@@ -1,5 +1,6 @@
 """Figures of studies: settings under each threshold rule, differences with intervals, ranks, predictions by frequency."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ from afl_helpers.chapters.figures.style import (
     title_of,
 )
 from afl_helpers.errors import UsageError
-from afl_helpers.results import Result
+from afl_helpers.results import Result, deciding_interval
 
 #: Edges of the bins of training counts.
 COUNT_EDGES = (1, 3, 10, 30, 100, 300, 1000, 3000, 1_000_000)
@@ -92,6 +93,38 @@ def panels_by_rule(
     return figure
 
 
+def settings_by_rule(
+    tables: Mapping[str, pd.DataFrame],
+    settings: Sequence[str],
+    rules: Sequence[str],
+    metric: str = "f1_macro",
+    ylabel: str = "macro F1 on test",
+) -> Figure:
+    """Draw one metric of some settings side by side under each threshold rule, one panel per table with a scale of its own.
+
+    A point is the mean over the replicates, a line reaches from the lowest to the highest. Arguments as in
+    :func:`panels_by_rule`.
+    """
+    figure, all_axes = panels(len(tables), figsize=(max(7.6, 2.9 * len(tables)), 3.9))
+    for axes, (title, table) in zip(all_axes, tables.items()):
+        for i, setting in enumerate(settings):
+            look = look_at(i)
+            own = table[table["setting"] == setting]
+            values = [own[own["thresholds"] == rule][metric] for rule in rules]
+            x = np.arange(len(rules)) + (i - (len(settings) - 1) / 2) * 0.6 / len(settings)
+            axes.vlines(x, [v.min() for v in values], [v.max() for v in values], color=look.colour, linewidth=1.5)
+            axes.plot(
+                x, [v.mean() for v in values], look.marker, color=look.colour, markersize=6, label=title_of(setting)
+            )
+        names = [textwrap.fill(RULE_TITLES[rule], 10) for rule in rules]
+        axes.set_xticks(range(len(rules)), names, fontsize=9)
+        axes.set(title=title, xlim=(-0.5, len(rules) - 0.5))
+        axes.grid(False, axis="x")
+    all_axes[0].set(ylabel=ylabel)
+    legend_above(figure, all_axes[0], n_columns=len(settings))
+    return figure
+
+
 def predicted_by_frequency(tables: Mapping[str, pd.DataFrame], edges: Sequence[float] = COUNT_EDGES) -> Figure:
     """Draw how often labels are predicted, divided by how often they should be, in bins of training counts.
 
@@ -122,6 +155,24 @@ def predicted_by_frequency(tables: Mapping[str, pd.DataFrame], edges: Sequence[f
     all_axes[0].set(ylabel="predicted / expected", ylim=(0, None))
     all_axes[0].legend(fontsize=9)
     return figure
+
+
+def registered_differences(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Draw the comparison that a study declares: one panel per endpoint, the intervals those of the deciding test.
+
+    Args:
+        table: Rows of :func:`afl_helpers.results.compare`, all with one margin.
+        titles: Endpoint -> label of its panel.
+    """
+    low, high, _ = zip(*map(deciding_interval, table.to_dict("records")))
+    several = table["rival"].nunique() > 1
+    names = [
+        f"{title_of(own)} - {title_of(rival)}" if several else title_of(own)
+        for own, rival in zip(table["setting"], table["rival"])
+    ]
+    drawn = table.rename(columns={"estimate": "difference", "endpoint": "metric", "corpus": "group"})
+    drawn = drawn.assign(comparison=names, low=low, high=high)
+    return differences(drawn, titles, margin=float(table["margin"].iloc[0]))
 
 
 def differences(table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: float | None = None) -> Figure:
@@ -237,7 +288,7 @@ def score_distributions(
                 label=sign,
             )
         axes.axvline(0.5, color="black", linewidth=1, linestyle=":")
-        threshold = np.mean([run.labels.threshold[rule] for run in own])
+        threshold = float(np.mean([run.labels.threshold[rule] for run in own]))
         axes.axvline(threshold, color="black", linewidth=1.5)
         if group == next(iter(shown)):
             axes.set_title(title_of(setting))
