@@ -44,6 +44,8 @@ class StudyCorpus:
         n_documents: the number of documents that are kept, chosen by stratified sampling; None keeps all.
         official_split: use the official test split, and keep this many training documents for validation. With None,
             80 % of the documents are for training, 10 % for validation and 10 % for testing.
+        official_folds: use the official fold of each block for testing (the number of the block modulo the number of
+            folds), and keep this many training documents for validation.
         train, validation: about how many documents are for training and for validation; all others are for testing.
         blocks: use only these blocks of the study.
         settings: use only these settings of the study.
@@ -55,6 +57,7 @@ class StudyCorpus:
     top: int | None = None
     n_documents: int | None = None
     official_split: int | None = None
+    official_folds: int | None = None
     train: int | None = None
     validation: int | None = None
     blocks: tuple[int, ...] | None = None

@@ -198,14 +198,16 @@ def _read_corpus(content: object) -> StudyCorpus:
 
     if ("train" in reader) != ("validation" in reader):
         raise UsageError(f"corpus {name!r} has only one of train and validation; give both or neither")
-    if "train" in reader and "official_split" in reader:
-        raise UsageError(f"corpus {name!r} has both train and official_split; give one of the two")
+    ways = [way for way in ("train", "official_split", "official_folds") if way in reader]
+    if len(ways) > 1:
+        raise UsageError(f"corpus {name!r} has both {ways[0]} and {ways[1]}; give one of the two")
     return StudyCorpus(
         name=name,
         min_count=count("min_count"),
         top=count("top"),
         n_documents=count("n_documents"),
         official_split=count("official_split"),
+        official_folds=count("official_folds"),
         train=count("train"),
         validation=count("validation"),
         blocks=tuple(reader.integers("blocks", 0)) if "blocks" in reader else None,
