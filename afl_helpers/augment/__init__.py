@@ -10,6 +10,7 @@ MLROS(rate=0.5)
 from afl_helpers.augment.base import Augmentation, AugmentationInfo
 from afl_helpers.augment.lp_resampling import LPROS, LPRUS
 from afl_helpers.augment.ml_resampling import MLROS, MLRUS
+from afl_helpers.augment.mlsmote import MLSMOTE
 from afl_helpers.augment.registry import AUGMENTATIONS, build_augmentation
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LPRUS",
     "MLROS",
     "MLRUS",
+    "MLSMOTE",
     "Augmentation",
     "AugmentationInfo",
     "build_augmentation",

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from afl_helpers.augment import lp_resampling, ml_resampling
+from afl_helpers.augment import lp_resampling, ml_resampling, mlsmote
 from afl_helpers.augment.base import Augmentation, AugmentationInfo
 from afl_helpers.errors import UsageError, unknown_name
 
 _MODULES = (
     lp_resampling,
     ml_resampling,
+    mlsmote,
 )
 
 #: Name of a method -> its entry.
