@@ -10,17 +10,30 @@ MLROS(rate=0.5)
 from afl_helpers.augment.base import Augmentation, AugmentationInfo
 from afl_helpers.augment.lp_resampling import LPROS, LPRUS
 from afl_helpers.augment.ml_resampling import MLROS, MLRUS
+from afl_helpers.augment.mlenn import MLeNN
 from afl_helpers.augment.mlsmote import MLSMOTE
+from afl_helpers.augment.mltl import MLTL
+from afl_helpers.augment.over_under_aligned import OverUnderAligned
+from afl_helpers.augment.ratio_oversampling import RatioOversampling
 from afl_helpers.augment.registry import AUGMENTATIONS, build_augmentation
+from afl_helpers.augment.remedial import REMEDIAL, RemedialMLeNN, RemedialMLROS, RemedialMLSMOTE
 
 __all__ = [
+    "OverUnderAligned",
+    "RatioOversampling",
+    "REMEDIAL",
+    "RemedialMLROS",
+    "RemedialMLSMOTE",
+    "RemedialMLeNN",
     "AUGMENTATIONS",
     "LPROS",
     "LPRUS",
     "MLROS",
     "MLRUS",
     "MLSMOTE",
+    "MLTL",
     "Augmentation",
     "AugmentationInfo",
+    "MLeNN",
     "build_augmentation",
 ]

@@ -7,7 +7,7 @@ synthetic document.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from afl_helpers.augment.base import (
     Augmentation,
     AugmentationInfo,
     Augmented,
+    Takes,
     appended,
     check_choice,
     check_number,
@@ -50,7 +51,7 @@ class MLSMOTE(Augmentation):
     rule: Literal["ranking", "union", "intersection"] = "ranking"
     per_attribute: bool = True
 
-    takes = "vectors"
+    takes: ClassVar[Takes] = "vectors"
 
     def _check(self) -> None:
         check_number("rate", self.rate, 0)

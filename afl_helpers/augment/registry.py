@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from afl_helpers.augment import lp_resampling, ml_resampling, mlsmote
+from afl_helpers.augment import (
+    lp_resampling,
+    ml_resampling,
+    mlenn,
+    mlsmote,
+    mltl,
+    over_under_aligned,
+    ratio_oversampling,
+    remedial,
+)
 from afl_helpers.augment.base import Augmentation, AugmentationInfo
 from afl_helpers.errors import UsageError, unknown_name
 
@@ -10,6 +19,11 @@ _MODULES = (
     lp_resampling,
     ml_resampling,
     mlsmote,
+    mlenn,
+    mltl,
+    remedial,
+    ratio_oversampling,
+    over_under_aligned,
 )
 
 #: Name of a method -> its entry.
