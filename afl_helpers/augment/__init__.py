@@ -9,6 +9,7 @@ MLROS(rate=0.5)
 
 from afl_helpers.augment.base import Augmentation, AugmentationInfo
 from afl_helpers.augment.lp_resampling import LPROS, LPRUS
+from afl_helpers.augment.mixup import BalancedMixup, Mixup
 from afl_helpers.augment.ml_resampling import MLROS, MLRUS
 from afl_helpers.augment.mlenn import MLeNN
 from afl_helpers.augment.mlsmote import MLSMOTE
@@ -19,6 +20,8 @@ from afl_helpers.augment.registry import AUGMENTATIONS, build_augmentation
 from afl_helpers.augment.remedial import REMEDIAL, RemedialMLeNN, RemedialMLROS, RemedialMLSMOTE
 
 __all__ = [
+    "Mixup",
+    "BalancedMixup",
     "OverUnderAligned",
     "RatioOversampling",
     "REMEDIAL",

@@ -4,6 +4,7 @@ from typing import Any
 
 from afl_helpers.augment import (
     lp_resampling,
+    mixup,
     ml_resampling,
     mlenn,
     mlsmote,
@@ -24,6 +25,7 @@ _MODULES = (
     remedial,
     ratio_oversampling,
     over_under_aligned,
+    mixup,
 )
 
 #: Name of a method -> its entry.
