@@ -8,6 +8,8 @@ MLROS(rate=0.5)
 """
 
 from afl_helpers.augment.base import Augmentation, AugmentationInfo
+from afl_helpers.augment.eda import EDA, no_synonyms
+from afl_helpers.augment.floor_oversampling import FloorEDA, FloorOversampling
 from afl_helpers.augment.lp_resampling import LPROS, LPRUS
 from afl_helpers.augment.mixup import BalancedMixup, Mixup
 from afl_helpers.augment.ml_resampling import MLROS, MLRUS
@@ -20,6 +22,10 @@ from afl_helpers.augment.registry import AUGMENTATIONS, build_augmentation
 from afl_helpers.augment.remedial import REMEDIAL, RemedialMLeNN, RemedialMLROS, RemedialMLSMOTE
 
 __all__ = [
+    "FloorOversampling",
+    "FloorEDA",
+    "EDA",
+    "no_synonyms",
     "Mixup",
     "BalancedMixup",
     "OverUnderAligned",

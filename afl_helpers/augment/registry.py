@@ -3,6 +3,8 @@
 from typing import Any
 
 from afl_helpers.augment import (
+    eda,
+    floor_oversampling,
     lp_resampling,
     mixup,
     ml_resampling,
@@ -26,6 +28,8 @@ _MODULES = (
     ratio_oversampling,
     over_under_aligned,
     mixup,
+    eda,
+    floor_oversampling,
 )
 
 #: Name of a method -> its entry.

@@ -24,7 +24,17 @@ def documents(name, labels=LABELS):
     return list(CORPUS.texts) if AUGMENTATIONS[name].takes == "texts" else VECTORS.copy()
 
 
+def synonyms_of(word):
+    """Synonyms for methods that would look them up in WordNet, which need not be installed."""
+    return ("film", "moving picture") if word.endswith("e") else ()
+
+
 def built(name, **params):
+    if (
+        "synonyms" in inspect.signature(AUGMENTATIONS[name].build).parameters
+        and "synonyms" not in AUGMENTATIONS[name].fixed
+    ):
+        params.setdefault("synonyms", synonyms_of)
     return build_augmentation(name, **params)
 
 
