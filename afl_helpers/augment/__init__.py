@@ -9,7 +9,9 @@ MLROS(rate=0.5)
 
 from afl_helpers.augment.base import Augmentation, AugmentationInfo
 from afl_helpers.augment.eda import EDA, no_synonyms
+from afl_helpers.augment.feature_dictionary import FeatureDictionary
 from afl_helpers.augment.floor_oversampling import FloorEDA, FloorOversampling
+from afl_helpers.augment.hard_examples import HardExamples
 from afl_helpers.augment.lp_resampling import LPROS, LPRUS
 from afl_helpers.augment.mixup import BalancedMixup, Mixup
 from afl_helpers.augment.ml_resampling import MLROS, MLRUS
@@ -22,6 +24,8 @@ from afl_helpers.augment.registry import AUGMENTATIONS, build_augmentation
 from afl_helpers.augment.remedial import REMEDIAL, RemedialMLeNN, RemedialMLROS, RemedialMLSMOTE
 
 __all__ = [
+    "HardExamples",
+    "FeatureDictionary",
     "FloorOversampling",
     "FloorEDA",
     "EDA",

@@ -4,7 +4,9 @@ from typing import Any
 
 from afl_helpers.augment import (
     eda,
+    feature_dictionary,
     floor_oversampling,
+    hard_examples,
     lp_resampling,
     mixup,
     ml_resampling,
@@ -30,6 +32,8 @@ _MODULES = (
     mixup,
     eda,
     floor_oversampling,
+    feature_dictionary,
+    hard_examples,
 )
 
 #: Name of a method -> its entry.
