@@ -12,6 +12,7 @@ from afl_helpers.augment.eda import EDA, no_synonyms
 from afl_helpers.augment.feature_dictionary import FeatureDictionary
 from afl_helpers.augment.floor_oversampling import FloorEDA, FloorOversampling
 from afl_helpers.augment.hard_examples import HardExamples
+from afl_helpers.augment.kmeans_smote import KMeansSMOTE
 from afl_helpers.augment.lp_resampling import LPROS, LPRUS
 from afl_helpers.augment.mixup import BalancedMixup, Mixup
 from afl_helpers.augment.ml_resampling import MLROS, MLRUS
@@ -24,6 +25,7 @@ from afl_helpers.augment.registry import AUGMENTATIONS, build_augmentation
 from afl_helpers.augment.remedial import REMEDIAL, RemedialMLeNN, RemedialMLROS, RemedialMLSMOTE
 
 __all__ = [
+    "KMeansSMOTE",
     "HardExamples",
     "FeatureDictionary",
     "FloorOversampling",

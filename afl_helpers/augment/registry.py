@@ -7,6 +7,7 @@ from afl_helpers.augment import (
     feature_dictionary,
     floor_oversampling,
     hard_examples,
+    kmeans_smote,
     lp_resampling,
     mixup,
     ml_resampling,
@@ -34,6 +35,7 @@ _MODULES = (
     floor_oversampling,
     feature_dictionary,
     hard_examples,
+    kmeans_smote,
 )
 
 #: Name of a method -> its entry.
