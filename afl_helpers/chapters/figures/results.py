@@ -116,7 +116,7 @@ def settings_by_rule(
             axes.plot(
                 x, [v.mean() for v in values], look.marker, color=look.colour, markersize=6, label=title_of(setting)
             )
-        names = [textwrap.fill(RULE_TITLES[rule], 10) for rule in rules]
+        names = [textwrap.fill(RULE_TITLES[rule], 12) for rule in rules]
         axes.set_xticks(range(len(rules)), names, fontsize=9)
         axes.set(title=title, xlim=(-0.5, len(rules) - 0.5))
         axes.grid(False, axis="x")
@@ -259,6 +259,7 @@ def score_distributions(
     settings: Sequence[str],
     groups: Mapping[str, str] | None = None,
     rule: str = "tuned_common",
+    names: tuple[str, str] = ("positives", "negatives"),
 ) -> Figure:
     """Draw where the test scores of positives and negatives lie, one column per setting and one row per group of labels.
 
@@ -270,6 +271,7 @@ def score_distributions(
         settings: Settings to draw, from left to right.
         groups: A frequency third ("head", "medium", "tail") or a label -> title of its row; head and tail by default.
         rule: A threshold rule with one threshold for all labels.
+        names: What the legend calls positives and negatives.
     """
     shown = {"head": "frequent third", "tail": "rarest third"} if groups is None else groups
     figure, all_axes = panels(
@@ -277,7 +279,7 @@ def score_distributions(
     )
     for axes, (group, setting) in zip(all_axes, ((group, setting) for group in shown for setting in settings)):
         own = [run for run in results if run.setting == setting]
-        for sign, colour in (("positives", PALETTE[0]), ("negatives", PALETTE[1])):
+        for sign, name, colour in zip(("positives", "negatives"), names, PALETTE):
             counts = np.sum([_histogram(run, group, sign) for run in own], axis=0)
             axes.stairs(
                 counts / counts.max(),
@@ -285,7 +287,7 @@ def score_distributions(
                 fill=True,
                 color=colour,
                 alpha=0.45,
-                label=sign,
+                label=name,
             )
         axes.axvline(0.5, color="black", linewidth=1, linestyle=":")
         threshold = float(np.mean([run.labels.threshold[rule] for run in own]))
@@ -302,7 +304,7 @@ def score_distributions(
             )
         if setting == settings[0]:
             axes.set_ylabel(shown[group])
-        axes.set(xlim=(0, 1), yticks=[])
+        axes.set(xlim=(0, 1), ylim=(0, 1.18), yticks=[])
         axes.grid(False)
     figure.supxlabel("score on test", fontsize=12)
     legend_above(figure, all_axes[0], n_columns=2)
