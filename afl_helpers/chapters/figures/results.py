@@ -296,8 +296,8 @@ def score_distributions(
             axes.set_title(title_of(setting))
             axes.annotate(
                 f"threshold {threshold:.2f}",
-                (threshold, 1.0),
-                (4, -2),
+                (threshold, 1.17),
+                (4, 0),
                 textcoords="offset points",
                 fontsize=9,
                 va="top",
