@@ -50,6 +50,8 @@ class StudyCorpus:
         blocks: use only these blocks of the study.
         settings: use only these settings of the study.
         tuned_as: use the tuned fields of the same settings on this other corpus of the study.
+        path: the table to read, if `name` is only what results are called by; or a dict of tables by split.
+        reading: options of :func:`~afl_helpers.data.load_corpus` for that table, such as ``{"separator": ","}``.
     """
 
     name: str
@@ -63,6 +65,9 @@ class StudyCorpus:
     blocks: tuple[int, ...] | None = None
     settings: tuple[str, ...] | None = None
     tuned_as: str | None = None
+    # A dict has no hash; equality still compares them.
+    path: str | Mapping[str, str] | None = field(default=None, hash=False)
+    reading: Mapping[str, object] | None = field(default=None, hash=False)
 
     def to_dict(self) -> dict[str, object]:
         """Return the options that are given and that decide which documents are used, as result files list them."""
