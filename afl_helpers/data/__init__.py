@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack, overload
 
 from afl_helpers.data import own_files
+from afl_helpers.data.card import data_card
 from afl_helpers.data.corpus import Corpus, Unlabelled, check_unlabelled
 from afl_helpers.data.reading import CorpusWarning, MalformedLines, OnError
 from afl_helpers.data.sources import cmu, cmu_leads, hoc, reuters, toy, unfair_tos
@@ -19,7 +20,7 @@ from afl_helpers.data.sources.download import local_data_dir
 from afl_helpers.data.table_files import is_dataset_folder, table_ending
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 
-__all__ = ["CORPORA", "Corpus", "CorpusWarning", "load_corpus"]
+__all__ = ["CORPORA", "Corpus", "CorpusWarning", "data_card", "load_corpus"]
 
 #: The corpora by name, each with a description.
 CORPORA = {
