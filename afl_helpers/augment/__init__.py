@@ -11,6 +11,7 @@ from afl_helpers.augment.base import Augmentation, AugmentationInfo
 from afl_helpers.augment.eda import EDA, no_synonyms
 from afl_helpers.augment.feature_dictionary import FeatureDictionary
 from afl_helpers.augment.floor_oversampling import FloorEDA, FloorOversampling
+from afl_helpers.augment.generated_texts import GeneratedTexts
 from afl_helpers.augment.hard_examples import HardExamples
 from afl_helpers.augment.kmeans_smote import KMeansSMOTE
 from afl_helpers.augment.lp_resampling import LPROS, LPRUS
@@ -25,6 +26,7 @@ from afl_helpers.augment.registry import AUGMENTATIONS, build_augmentation
 from afl_helpers.augment.remedial import REMEDIAL, RemedialMLeNN, RemedialMLROS, RemedialMLSMOTE
 
 __all__ = [
+    "GeneratedTexts",
     "KMeansSMOTE",
     "HardExamples",
     "FeatureDictionary",

@@ -6,6 +6,7 @@ from afl_helpers.augment import (
     eda,
     feature_dictionary,
     floor_oversampling,
+    generated_texts,
     hard_examples,
     kmeans_smote,
     lp_resampling,
@@ -36,6 +37,7 @@ _MODULES = (
     feature_dictionary,
     hard_examples,
     kmeans_smote,
+    generated_texts,
 )
 
 #: Name of a method -> its entry.

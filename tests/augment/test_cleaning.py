@@ -42,6 +42,18 @@ def test_mlenn_measures_labels_by_the_adjusted_hamming_distance():
     assert kept(MLeNN(n_neighbors=1, threshold=1), x, y) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_mlenn_is_edited_nearest_neighbours_where_documents_have_one_label(k):
+    under_sampling = pytest.importorskip("imblearn.under_sampling")
+    rng = np.random.default_rng(k)
+    classes = (np.arange(300) % 5 == 0).astype(int)
+    x = rng.normal(size=(300, 3)) + classes[:, None]
+    peer = under_sampling.EditedNearestNeighbours(sampling_strategy=[0], n_neighbors=k, kind_sel="mode")
+    peer.fit_resample(x, classes)
+    found = kept(MLeNN(n_neighbors=k), x, np.eye(2, dtype=int)[classes])
+    assert found == sorted(peer.sample_indices_.tolist()) and 200 < len(found) < 300
+
+
 def test_mltl_looks_at_the_nearest_neighbour_alone():
     # Nearest: 0-1, 1-0 (0 and 2 are equally near; the first counts), 2-3, 3-2, 4-3, 5-6, 6-5, 7-6.
     assert kept(MLTL(threshold=0.5)) == [0, 1, 5, 6, 7]  # 7 has no majority label

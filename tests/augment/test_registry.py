@@ -29,6 +29,11 @@ def synonyms_of(word):
     return ("film", "moving picture") if word.endswith("e") else ()
 
 
+def shuffling(texts, labels, rng):
+    """A language model that shuffles the words of a document of the label."""
+    return lambda label, rng: " ".join(rng.permutation(texts[rng.choice(np.flatnonzero(labels[:, label]))].split()))
+
+
 def built(name, **params):
     if (
         "synonyms" in inspect.signature(AUGMENTATIONS[name].build).parameters
@@ -38,6 +43,9 @@ def built(name, **params):
     if name == "kmeans_smote":
         pytest.importorskip("imblearn")
         params.setdefault("n_clusters", 1)  # the rare labels of 300 documents are in too few of each cluster of 8
+    if name == "generated_texts":
+        params.setdefault("model", shuffling)
+        params.setdefault("longest_copy", 1000)
     return build_augmentation(name, **params)
 
 
