@@ -16,6 +16,7 @@ How undefined values are treated:
 - a mean over nothing is NaN.
 """
 
+from afl_helpers.advice import DEFAULT_RULE
 from afl_helpers.evaluation.blocks import BlockEvaluation
 from afl_helpers.evaluation.bootstrap import bootstrap_average_precision, bootstrap_decisions, bootstrap_weights
 from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, expected_calibration_errors
@@ -49,6 +50,7 @@ from afl_helpers.evaluation.top_k import TopK, tune_top_k
 resampling_weights = bootstrap_weights  # the former name, which scripts outside this repository import
 
 __all__ = [
+    "DEFAULT_RULE",
     "THRESHOLD_RULES",
     "BlockEvaluation",
     "ThresholdRule",

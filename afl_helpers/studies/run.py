@@ -55,6 +55,11 @@ def corpus_splits(corpus: StudyCorpus, split_seed: int) -> tuple[Corpus, Splits]
         whole = whole.sample(corpus.n_documents, seed=split_seed)
     if corpus.official_split is not None:
         return whole, whole.official_split(validation=corpus.official_split, seed=split_seed)
+    if corpus.official_folds is not None:
+        if not whole.n_folds:
+            raise UsageError(f"corpus {corpus.name!r} has no official folds; leave official_folds out")
+        fold = split_seed % whole.n_folds
+        return whole, whole.official_split(validation=corpus.official_folds, fold=fold, seed=split_seed)
     if corpus.train is not None and corpus.validation is not None:
         train, validation = corpus.train / len(whole), corpus.validation / len(whole)
         if train + validation >= 1:

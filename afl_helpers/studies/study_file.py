@@ -16,6 +16,7 @@ from afl_helpers.data.own_files import TableOptions
 from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import evaluate
 from afl_helpers.losses import check_loss
+from afl_helpers.results import FAMILY_COLUMNS
 from afl_helpers.studies.plan import METHODS, Primary, Setting, Study, StudyCorpus
 from afl_helpers.training import THRESHOLDS
 
@@ -200,14 +201,16 @@ def _read_corpus(content: object) -> StudyCorpus:
 
     if ("train" in reader) != ("validation" in reader):
         raise UsageError(f"corpus {name!r} has only one of train and validation; give both or neither")
-    if "train" in reader and "official_split" in reader:
-        raise UsageError(f"corpus {name!r} has both train and official_split; give one of the two")
+    ways = [way for way in ("train", "official_split", "official_folds") if way in reader]
+    if len(ways) > 1:
+        raise UsageError(f"corpus {name!r} has both {ways[0]} and {ways[1]}; give one of the two")
     return StudyCorpus(
         name=name,
         min_count=count("min_count"),
         top=count("top"),
         n_documents=count("n_documents"),
         official_split=count("official_split"),
+        official_folds=count("official_folds"),
         train=count("train"),
         validation=count("validation"),
         blocks=tuple(reader.integers("blocks", 0)) if "blocks" in reader else None,
@@ -275,6 +278,15 @@ def _read_primary(content: object, settings: list[Setting]) -> Primary:
     unit = reader.text("unit") if "unit" in reader else None
     if unit not in (None, *UNITS):
         raise unknown_name("unit in primary", unit, UNITS)
+    columns = reader.texts("correct_within") if "correct_within" in reader else None
+    for column in columns or ():
+        if column not in FAMILY_COLUMNS:
+            raise unknown_name("column in correct_within", column, FAMILY_COLUMNS)
+    pairs = _Reader("convergence in primary", reader.mapping("convergence"), reader.mapping("convergence"))
+    longer = {name: pairs.text(name) for name in reader.mapping("convergence")}
+    for name in (*longer, *longer.values()):
+        if name not in names:
+            raise unknown_name("setting in convergence", name, names)
     outcomes = _Reader("outcomes in primary", reader.mapping("outcomes"), reader.mapping("outcomes"))
     return Primary(
         setting=setting,
@@ -283,6 +295,8 @@ def _read_primary(content: object, settings: list[Setting]) -> Primary:
         margin=reader.number("margin", 0, 1),
         unit=unit,
         family=reader.text("family") if "family" in reader else None,
+        correct_within=columns,
+        convergence=longer,
         outcomes={name: outcomes.text(name) for name in reader.mapping("outcomes")},
     )
 
