@@ -7,6 +7,8 @@ import sys
 from afl_helpers import __version__
 from afl_helpers.commands.claims import add_claims
 from afl_helpers.commands.data import add_data
+from afl_helpers.commands.evaluate import add_evaluate
+from afl_helpers.commands.explain import add_explain
 from afl_helpers.commands.identify import add_identify
 from afl_helpers.commands.predict import add_predict
 from afl_helpers.commands.studies import add_compare, add_rescore, add_study
@@ -21,17 +23,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_data, add_train, add_predict, add_study, add_compare, add_rescore, add_identify, add_claims):
+    of_models = (add_data, add_train, add_evaluate, add_predict, add_explain)
+    for add in (*of_models, add_study, add_compare, add_rescore, add_identify, add_claims):
         add(commands)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character shows its number
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
     if rest and args.command == "predict" and not any(part.startswith("-") for part in rest):
-        args.text += rest  # texts may also follow the options
+        args.inputs += rest  # texts may also follow the options
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:

@@ -38,6 +38,7 @@ from afl_helpers.evaluation.posterior import (
 )
 from afl_helpers.evaluation.ranking import average_precision_per_label, ranking_metrics, roc_auc_per_label
 from afl_helpers.evaluation.thresholds import (
+    DEFAULT_RULE,
     THRESHOLD_RULES,
     ThresholdRule,
     binarize,
@@ -49,6 +50,7 @@ from afl_helpers.evaluation.top_k import TopK, tune_top_k
 resampling_weights = bootstrap_weights  # the former name, which scripts outside this repository import
 
 __all__ = [
+    "DEFAULT_RULE",
     "THRESHOLD_RULES",
     "BlockEvaluation",
     "ThresholdRule",

@@ -178,6 +178,9 @@ THRESHOLD_RULES: dict[str, ThresholdRule] = {
     )
 }
 
+#: The rule under which models predict unless another is named: the one that the book recommends.
+DEFAULT_RULE = "tuned_proportional"
+
 
 def tune_thresholds(
     targets: MatrixLike,
