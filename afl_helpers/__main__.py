@@ -7,6 +7,7 @@ import sys
 from afl_helpers import __version__
 from afl_helpers.commands.claims import add_claims
 from afl_helpers.commands.data import add_data
+from afl_helpers.commands.doctor import add_doctor
 from afl_helpers.commands.evaluate import add_evaluate
 from afl_helpers.commands.explain import add_explain
 from afl_helpers.commands.identify import add_identify
@@ -23,8 +24,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    of_models = (add_data, add_train, add_evaluate, add_predict, add_explain)
-    for add in (*of_models, add_study, add_compare, add_rescore, add_identify, add_claims):
+    of_data = (add_data, add_doctor)
+    of_models = (add_train, add_evaluate, add_predict, add_explain)
+    of_studies = (add_study, add_compare, add_rescore)
+    for add in (*of_data, *of_models, *of_studies, add_identify, add_claims):
         add(commands)
     return parser
 

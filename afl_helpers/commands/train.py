@@ -113,6 +113,13 @@ def _train(args: argparse.Namespace) -> None:
 
 def _splits(corpus: "Corpus") -> tuple[tuple["Corpus", "Corpus", "Corpus"], str]:
     """Return the given splits of a corpus, or splits of our own, and a sentence on where they come from."""
+    if corpus.n_folds:
+        size = min(1000, max(1, len(corpus) // 5))
+        splits = corpus.official_split(size)
+        left_out = splits[2].notes[len(corpus.notes) :]
+        return splits, "; ".join(
+            ["the first official fold for test", f"{size:,} training documents for validation", *left_out]
+        )
     if corpus.subset is None:
         return corpus.split(0.8, 0.1, 0.1, seed=0), "80, 10 and 10 % of the documents, stratified by label"
     n_train, n_validation, n_test = (corpus.subset.count(name) for name in ("train", "validation", "test"))

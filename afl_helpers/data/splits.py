@@ -109,6 +109,12 @@ def random_sample(ids: Sequence[str], labels: Labels, n_sampled: int, *, seed: i
     return np.equal(splits, 0)[units.of_document]
 
 
+def repeats(texts: Sequence[str], held_out: NDArray[np.bool]) -> NDArray[np.bool]:
+    """Return which held-out texts also stand outside, but for case and white space: bool of shape (n_documents,)."""
+    units = text_units(texts)
+    return held_out & np.isin(units, units[~held_out])
+
+
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,9 @@ _NAMES = {
         "predicted_by_frequency",
         "ranks_by_metric",
         "recall_by_third",
+        "registered_differences",
+        "score_distributions",
+        "settings_by_rule",
     ),
     "ranking": ("RANKED_BY", "ranks"),
     "paper": (
