@@ -20,10 +20,12 @@ def dense(values: MatrixLike) -> NDArray[Any]:
     if hasattr(values, "toarray"):  # sparse
         return np.asarray(values.toarray())
     if hasattr(values, "detach"):  # a tensor, perhaps with a gradient, perhaps on a GPU
-        values = values.detach().cpu()
-        if str(values.dtype) == "torch.bfloat16":  # numpy has no such type
-            values = values.float()
-    elif isinstance(values, list | tuple) and any(hasattr(value, "detach") for value in values):
+        tensor: Any = values
+        tensor = tensor.detach().cpu()
+        if str(tensor.dtype) == "torch.bfloat16":  # numpy has no such type
+            tensor = tensor.float()
+        return np.asarray(tensor)
+    if isinstance(values, list | tuple) and any(hasattr(value, "detach") for value in values):
         values = [dense(value) for value in values]
     return np.asarray(values)
 
