@@ -59,8 +59,10 @@ class MultiLabelClassifier(MultiLabelMixin, BaseEstimator):
         >>> from afl_helpers.estimators import MultiLabelClassifier
         >>> corpus = load_corpus("toy").select_labels(top=3)
         >>> classifier = MultiLabelClassifier().fit(corpus.texts[:800], corpus.labels[:800])
-        >>> classifier.predict_proba(corpus.texts[:2]).shape, round(classifier.score(corpus.texts, corpus.labels), 1)
-        ((2, 3), 0.8)
+        >>> classifier.predict_proba(corpus.texts[800:]).shape
+        (781, 3)
+        >>> round(classifier.score(corpus.texts[800:], corpus.labels[800:]), 1)
+        0.8
     """
 
     def __init__(
