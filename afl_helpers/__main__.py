@@ -1,6 +1,7 @@
 """The command line: ``python -m afl_helpers --help``."""
 
 import argparse
+import io
 import os
 import sys
 
@@ -34,8 +35,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character shows its number
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or file that cannot hold a character, such as a smiley, gets its code.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
     if rest and args.command == "predict" and not any(part.startswith("-") for part in rest):
@@ -58,6 +61,8 @@ def main(argv: list[str] | None = None) -> int:
 def _how_to_resume(args: argparse.Namespace) -> str:
     if args.command == "train" and args.checkpoints:
         return f"the same command resumes from the last epoch in {args.checkpoints}"
+    if args.command == "train" and args.probe:
+        return "nothing was kept but the embeddings; the same command starts over"
     if args.command == "train":
         return "nothing was kept; with --checkpoints FOLDER, the same command would resume from its last epoch"
     return "the same command resumes the study" if args.command == "study" else "the same command starts over"

@@ -128,6 +128,8 @@ def load_corpus(
             f"load_corpus takes a name, a path or a dict of splits, not a {type(name).__name__}; "
             "use Corpus.from_frame or Corpus.from_dataset"
         )
+    if name == "":
+        raise UsageError("the name of the corpus is empty; pass a name, or the path of a table, a folder or an archive")
     if name in CORPORA:
         given = options.given()
         if given:

@@ -100,6 +100,10 @@ class Corpus:
             raise UsageError(
                 f"document_ids has {len(self.document_ids)} entries for {len(self.texts)} texts; pass one id per text"
             )
+        if not self.label_names and self.labels.shape[1]:
+            raise UsageError(
+                f"label_names is empty; pass one name for each of the {self.labels.shape[1]} columns of labels"
+            )
         expected = (len(self.texts), len(self.label_names))
         if self.labels.shape != expected:
             raise UsageError(
@@ -422,7 +426,12 @@ class Corpus:
             [[1, 1], [0, 0]]
         """
         from afl_helpers.data import own_files  # which imports this module
+        from afl_helpers.data.table_files import is_frame
 
+        if not is_frame(frame):
+            raise UsageError(
+                f"from_frame takes a pandas data frame, not a {type(frame).__name__}; wrap it in DataFrame(...)"
+            )
         options = own_files.TableOptions(text, labels, separator, label_names=label_names, unlabelled=unlabelled)
         return own_files.read_corpus(options, frame, name)
 
@@ -488,14 +497,17 @@ class Corpus:
         return frame
 
 
-def _check_at_least_one(argument: str, value: int) -> None:
-    if value < 1:
-        raise UsageError(f"{argument} is {value}; pass at least 1")
+def _check_at_least_one(argument: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        rest = f"is {value!r}; pass a whole number from 1"
+        raise UsageError(f"{argument} {rest}", command_line=f"--{argument.replace('_', '-')} {rest}")
 
 
 def _strings(argument: str, values: Iterable[str]) -> list[str]:
     if isinstance(values, str):
         raise UsageError(f"{argument} is one string; pass a list of strings")
+    if not isinstance(values, Iterable):
+        raise UsageError(f"{argument} is {values!r}; pass a list of strings")
     values = list(values)
     for position, value in enumerate(values):
         if not isinstance(value, str):
@@ -553,7 +565,7 @@ def _label_matrix(labels: Any) -> LabelMatrix:
         matrix.data = _zeros_and_ones(matrix.data)
         return matrix
     if hasattr(labels, "detach"):  # a torch tensor, perhaps on a GPU
-        labels = labels.detach().cpu()
+        labels = labels.detach().cpu().float()  # numpy has no bfloat16
     try:
         array = np.asarray(labels)
     except ValueError:

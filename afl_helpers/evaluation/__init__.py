@@ -16,6 +16,7 @@ How undefined values are treated:
 - a mean over nothing is NaN.
 """
 
+from afl_helpers.advice import DEFAULT_RULE
 from afl_helpers.evaluation.blocks import BlockEvaluation
 from afl_helpers.evaluation.bootstrap import bootstrap_average_precision, bootstrap_decisions, bootstrap_weights
 from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, expected_calibration_errors
@@ -40,7 +41,6 @@ from afl_helpers.evaluation.posterior import (
 from afl_helpers.evaluation.ranking import average_precision_per_label, ranking_metrics, roc_auc_per_label
 from afl_helpers.evaluation.suspicious import suspicious_labels
 from afl_helpers.evaluation.thresholds import (
-    DEFAULT_RULE,
     THRESHOLD_RULES,
     ThresholdRule,
     binarize,

@@ -23,6 +23,16 @@ ANNEALED = ("cosine", "linear")
 PRECISIONS = ("auto", "float32", "bf16")
 
 
+#: The largest seed that numpy's and torch's generators both take.
+LARGEST_SEED = 2**32 - 1
+
+
+def check_seed(seed: object) -> None:
+    """Raise UsageError if the seed is not a whole number that every random generator takes."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed is {seed!r}; pass a whole number from 0 to {LARGEST_SEED}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Check types, ranges and choices of the fields, and convert to and from a dict."""

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -175,11 +176,29 @@ class Run:
         write_json(folder / _DETAILS, details)
 
 
-def check_save_folder(path: str | os.PathLike[str]) -> Path:
-    """Return the folder as a Path; raise UsageError if it holds anything but a saved run."""
+def check_save_folder(path: str | os.PathLike[str], *, replace: bool = True) -> Path:
+    """Return the folder as a Path after checking that a run can be saved there.
+
+    Args:
+        path: the folder.
+        replace: whether a run that is saved there may be replaced.
+
+    Raises:
+        UsageError: the folder holds anything but a saved run, or holds one that may not be replaced.
+        StorageError: the folder cannot be written.
+    """
     path = Path(path)
-    if path.exists() and not (path / _DETAILS).is_file() and (not path.is_dir() or any(path.iterdir())):
+    saved = (path / _DETAILS).is_file()
+    if path.exists() and not saved and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(f"{path} exists and holds no saved run; choose another folder")
+    if saved and not replace:
+        sentence = f"{path} holds a saved run; choose another folder, or"
+        raise UsageError(f"{sentence} pass replace=True", command_line=f"{sentence} replace it with --force")
+    try:  # permissions alone do not tell
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.rmdir(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise not_written(path, error, alternative="name another folder") from None
     return path
 
 
