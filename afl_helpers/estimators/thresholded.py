@@ -12,9 +12,10 @@ from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from afl_helpers.advice import DEFAULT_RULE
 from afl_helpers.errors import UsageError, require, unknown_name
 from afl_helpers.estimators.base import MultiLabelMixin, indicator
-from afl_helpers.evaluation import DEFAULT_RULE, THRESHOLD_RULES, binarize
+from afl_helpers.evaluation import THRESHOLD_RULES, binarize
 
 RESPONSES = ("auto", "predict_proba", "decision_function")
 
