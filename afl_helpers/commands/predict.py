@@ -116,7 +116,11 @@ def _predict(args: argparse.Namespace) -> None:
     from afl_helpers.progress import progress_bar
 
     chosen = predictor.choose_thresholds(rule, thresholds)
-    with _output(args.output, form) as file, progress_bar(total=len(texts.texts), desc="predict", unit="text") as bar:
+    apart = args.output is not None or not sys.stdout.isatty()  # a bar would run into rows that are shown
+    with (
+        _output(args.output, form) as file,
+        progress_bar(total=len(texts.texts), desc="predict", unit="text", show=apart) as bar,
+    ):
         writer = Writer(file, form, predictor.label_names, with_ids=table is not None, with_scores=args.scores)
         for start in range(0, len(texts.texts), CHUNK):
             part = slice(start, start + CHUNK)
