@@ -412,6 +412,15 @@ class TestCommands:
         assert main(["evaluate", str(folder)]) == 1
         assert "name a table after the model" in capsys.readouterr().err
 
+    def test_of_given_splits_the_test_documents_are_evaluated(self, folder, table, capsys):
+        frame = pd.read_csv(table, keep_default_na=False).drop(index=1)
+        frame["split"] = ["train", "test"] * (len(frame) // 2) + ["test"] * (len(frame) % 2)
+        frame.to_csv(table, index=False)
+        assert main(["evaluate", str(folder), str(table), "--split-column", "split"]) == 0
+        out = capsys.readouterr().out
+        assert "evaluated on the given test documents alone" in out
+        assert f"\n{(frame['split'] == 'test').sum()} documents, 4 labels\n" in out
+
     def test_word_counts_are_trained_saved_and_used(self, table, tmp_path, capsys):
         command = ["train", str(table), "--min-count", "3", "--method", "tfidf"]
         assert main([*command, "--loss", "afl"]) == 1

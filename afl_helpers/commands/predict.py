@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from afl_helpers.advice import DEFAULT_RULE
 from afl_helpers.commands.options import Commands, check_corpus_name
 from afl_helpers.errors import MissingFileError, UsageError
 
@@ -54,8 +55,8 @@ def add_predict(commands: Commands) -> None:
 
 def add_decision(command: argparse.ArgumentParser) -> None:
     """Add the options that say when a label is predicted."""
-    # The default is named in one place, DEFAULT_RULE, which is too slow to import for a help text.
-    command.add_argument("--rule", metavar="NAME", help="threshold rule (default: the proportional cut)")
+    # No default here, so that --top-k can tell whether a rule was asked for.
+    command.add_argument("--rule", metavar="NAME", help=f"threshold rule (default: {DEFAULT_RULE})")
     command.add_argument(
         "--threshold",
         action="append",
@@ -81,7 +82,7 @@ def load_model(args: argparse.Namespace) -> tuple["LabelPredictor", str, "OwnThr
             raise UsageError(f"--top-k is {args.top_k}; pass at least 1")
     if args.tune:
         check_corpus_name(args.tune)
-    from afl_helpers.evaluation import DEFAULT_RULE, TopK
+    from afl_helpers.evaluation import TopK
     from afl_helpers.training import load_predictor
 
     if args.top_k is not None:
@@ -115,7 +116,11 @@ def _predict(args: argparse.Namespace) -> None:
     from afl_helpers.progress import progress_bar
 
     chosen = predictor.choose_thresholds(rule, thresholds)
-    with _output(args.output, form) as file, progress_bar(total=len(texts.texts), desc="predict", unit="text") as bar:
+    apart = args.output is not None or not sys.stdout.isatty()  # a bar would run into rows that are shown
+    with (
+        _output(args.output, form) as file,
+        progress_bar(total=len(texts.texts), desc="predict", unit="text", show=apart) as bar,
+    ):
         writer = Writer(file, form, predictor.label_names, with_ids=table is not None, with_scores=args.scores)
         for start in range(0, len(texts.texts), CHUNK):
             part = slice(start, start + CHUNK)

@@ -9,10 +9,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from afl_helpers.advice import DEFAULT_LOSS, DEFAULT_RULE
 from afl_helpers.data import Corpus
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.estimators.base import MultiLabelMixin, indicator
-from afl_helpers.evaluation import DEFAULT_RULE, THRESHOLD_RULES, binarize
+from afl_helpers.evaluation import THRESHOLD_RULES, binarize
 from afl_helpers.training import fine_tune, probe
 from afl_helpers.training.baselines import tfidf
 from afl_helpers.training.config import Config, ProbeConfig, TfidfConfig, TrainingConfig
@@ -59,15 +60,17 @@ class MultiLabelClassifier(MultiLabelMixin, BaseEstimator):
         >>> from afl_helpers.estimators import MultiLabelClassifier
         >>> corpus = load_corpus("toy").select_labels(top=3)
         >>> classifier = MultiLabelClassifier().fit(corpus.texts[:800], corpus.labels[:800])
-        >>> classifier.predict_proba(corpus.texts[:2]).shape, round(classifier.score(corpus.texts, corpus.labels), 1)
-        ((2, 3), 0.8)
+        >>> classifier.predict_proba(corpus.texts[800:]).shape
+        (781, 3)
+        >>> round(classifier.score(corpus.texts[800:], corpus.labels[800:]), 1)
+        0.8
     """
 
     def __init__(
         self,
         method: str = "tfidf",
         *,
-        loss: str = "bce",
+        loss: str = DEFAULT_LOSS,
         loss_params: Mapping[str, object] | None = None,
         config: Config | Mapping[str, Any] | None = None,
         rule: str = DEFAULT_RULE,

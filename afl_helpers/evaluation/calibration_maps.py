@@ -115,7 +115,7 @@ def fit_isotonic(targets: MatrixLike, scores: MatrixLike) -> IsotonicMaps:
     Example:
         >>> from afl_helpers.evaluation import fit_isotonic
         >>> maps = fit_isotonic([[0], [1], [0], [1]], [[0.1], [0.2], [0.3], [0.4]])
-        >>> maps([[0.05], [0.2], [0.35], [0.9]]).tolist()
+        >>> maps([[0.05], [0.2], [0.35], [0.9]]).round(3).tolist()
         [[0.0], [0.5], [0.75], [1.0]]
     """
     checked, values = check_inputs(targets, scores)
