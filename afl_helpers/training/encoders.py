@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from afl_helpers.errors import DataError, MissingFileError, UsageError, first_line, require, unknown_name
 from afl_helpers.files import cache_dir, replacing
-from afl_helpers.training import packaged, word_vectors
+from afl_helpers.training import packaged
 
 _SAFELY = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
 
@@ -242,6 +242,8 @@ def load_tokenizer(name: str) -> "transformers.PreTrainedTokenizerBase":
         MissingExtraError: the tokenizer needs a package that is not installed.
     """
     if name == "glove-50d":
+        from afl_helpers.training import word_vectors  # here, because it imports parts of transformers, which take seconds
+
         return word_vectors.load_tokenizer()
     for package in ENCODERS[name].needs if name in ENCODERS else ():
         require(package, "encoders", f"the tokenizer of encoder {name!r}")
@@ -253,6 +255,8 @@ def load_tokenizer(name: str) -> "transformers.PreTrainedTokenizerBase":
 def load_encoder(name: str) -> "transformers.PreTrainedModel":
     """Load an encoder without a head, in evaluation mode."""
     if name == "glove-50d":
+        from afl_helpers.training import word_vectors  # as in load_tokenizer
+
         return word_vectors.load_vectors()
     source, revision = find_encoder(name)
     if name == "tiny":
