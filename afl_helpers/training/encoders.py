@@ -242,7 +242,7 @@ def load_tokenizer(name: str) -> "transformers.PreTrainedTokenizerBase":
         MissingExtraError: the tokenizer needs a package that is not installed.
     """
     if name == "glove-50d":
-        from afl_helpers.training import word_vectors  # here, because it imports parts of transformers, which take seconds
+        from afl_helpers.training import word_vectors  # here, because it takes seconds
 
         return word_vectors.load_tokenizer()
     for package in ENCODERS[name].needs if name in ENCODERS else ():
