@@ -44,6 +44,7 @@ from afl_helpers.studies.scores import read_scores, scores_path, write_scores
 from afl_helpers.studies.study_file import read_study_file
 from afl_helpers.studies.tuning import at_edge, beyond_edge
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
+from afl_helpers.training.encoders import ENCODERS
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 PATIENCE = 500
@@ -483,6 +484,8 @@ class TestCommittedStudies:
         [
             ("paper-cmu-tuned", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "settings"}),
             ("paper-gpu", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "corpora"}),
+            ("hoc-gpu", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "corpora"}),
+            ("unfair-tos-gpu", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "corpora"}),
             ("tuned-to-the-end-gpu", "tuned-to-the-end", {"config", "tune", "corpora", "blocks"}),
         ],
     )
@@ -607,3 +610,17 @@ class TestStudiesOfOtherDomains:
         assert {run.corpus.name for run in primary} == corpora
         assert len(primary) == 4 * n_blocks * len(corpora)
         assert [setting.method for setting in study.settings[-2:]] == ["tfidf", "tfidf"]
+
+    @pytest.mark.parametrize(
+        "name, encoder, frozen",
+        [("hoc-gpu", "biomedbert", "frozen-hoc"), ("unfair-tos-gpu", "legal-bert", "frozen-unfair-tos")],
+    )
+    def test_their_forms_for_a_gpu_have_an_encoder_of_the_domain_and_the_same_splits(
+        self, name, encoder, frozen, capsys
+    ):
+        study = load_study(name, RESULTS)
+        assert study.config.encoder == encoder and ENCODERS[encoder].repository
+        splits = [corpus.to_dict() for corpus in load_study(frozen, RESULTS).corpora]
+        assert all(corpus.to_dict() in splits for corpus in study.corpora)
+        assert main(["study", name, "--dry-run", "--results", str(RESULTS)]) == 0
+        assert f"{study.corpora[0].name}--afl--block5" in capsys.readouterr().out

@@ -17,13 +17,14 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from afl_helpers.errors import StorageError, TrainingError, UsageError
 from afl_helpers.files import CACHE_DIR_VARIABLE, cache_dir, reason_of, replacing
 from afl_helpers.progress import progress_bar
-from afl_helpers.training.encoders import ENCODERS, default_device, load_encoder, load_tokenizer
+from afl_helpers.training.encoders import ENCODERS, default_device, load_encoder, load_tokenizer, max_tokens
+from afl_helpers.training.word_vectors import WordVectors
 
 
 def check_length(max_length: int, model: "PreTrainedModel | _Pooled") -> None:
     """Raise UsageError if the encoder has fewer positions than ``max_length``."""
-    limit = getattr(model.config, "max_position_embeddings", max_length)
-    if max_length > limit:
+    limit = max_tokens(model.config)
+    if limit is not None and max_length > limit:
         raise UsageError(f"max_length is {max_length}, but the encoder takes at most {limit} tokens; pass at most that")
 
 
@@ -112,10 +113,15 @@ class FrozenEncoder(nn.Module):
 
 
 def mean_pool(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Compute the mean of the last hidden states over the tokens of each text, (batch, width)."""
+    """Compute the mean of the last hidden states over the tokens of each text, (batch, width).
+
+    Of word vectors, words without one do not count; a text without any known word gives zeros.
+    """
     hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    if isinstance(encoder, WordVectors):
+        attention_mask = attention_mask * encoder.is_known(input_ids)
     weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weight).sum(1) / weight.sum(1)
+    return (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
 class _Pooled(nn.Module):

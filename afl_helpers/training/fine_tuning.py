@@ -44,6 +44,7 @@ from afl_helpers.training.distributed import from_main, is_main, n_processes, wa
 from afl_helpers.training.embedding import check_length, enough_memory
 from afl_helpers.training.encoders import head_bias, load_classifier, load_tokenizer, quiet
 from afl_helpers.training.initial_bias import prior_logits, start_logits
+from afl_helpers.training.lora import add_lora, merge_lora
 from afl_helpers.training.run import Predictor, Run
 from afl_helpers.training.sampler import EpochSeededLengthSampler
 from afl_helpers.training.trainer import CheckedTrainer, ProgressBar, check_trainer
@@ -84,6 +85,7 @@ def fine_tune(
         UsageError: the splits do not fit together, ``checkpoint_dir`` belongs to another run, or the seed is too large.
         TrainingError: a loss or gradient is not finite (the message names the step), memory is too small, or the
             installed version of transformers does not fit.
+        MissingExtraError: ``lora_rank`` is given and peft is not installed.
         StorageError: a checkpoint cannot be written; the previous one is still there.
         DataError: a checkpoint cannot be read.
 
@@ -136,6 +138,8 @@ def fine_tune(
         with quiet(), enough_memory(less_memory(config)):
             trainer.train(resume_from_checkpoint=checkpoint)
         wait_for_all()  # the main process owns the folder
+    if config.lora_rank is not None:
+        merge_lora(model)
     model.eval()
     _adjust_logits(model, config.logit_adjustment * prior_logits(train.label_counts, len(train)))
     history = _history(trainer.state.log_history)
@@ -165,6 +169,8 @@ def new_model(config: TrainingConfig, train: Corpus, loss: MultiLabelLoss) -> Pr
     check_length(config.max_length, model)
     with torch.no_grad():
         head_bias(model).copy_(start_logits(config.start_bias, loss, train.label_counts, len(train)))
+    if config.lora_rank is not None:
+        add_lora(model, config.lora_rank)
     return model
 
 
