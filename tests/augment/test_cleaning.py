@@ -60,6 +60,12 @@ def test_mltl_looks_at_the_nearest_neighbour_alone():
     assert kept(MLTL(threshold=0.5, cleaning=True)) == [0, 1, 5, 6]
 
 
+def test_mltl_finds_no_majority_label_where_all_labels_are_equally_frequent():
+    x, y = np.array([[0.0], [1], [2], [3]]), np.array([[1, 0], [0, 1]] * 2)
+    assert kept(MLTL(threshold=0.5), x, y) == [0, 1, 2, 3]
+    assert kept(MLTL(threshold=0.5, cleaning=True), x, y) == []
+
+
 def test_mltl_divides_by_the_labels_that_either_document_carries():
     one, other = np.array([[1, 0, 0]], dtype=bool), np.array([[1, 1, 1]], dtype=bool)
     assert jaccard_distance(one, other).tolist() == [2 / 3]
