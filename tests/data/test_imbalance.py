@@ -23,3 +23,12 @@ def test_scumble_is_its_definition_document_by_document():
     expected = [1 - gmean(ratios[row == 1]) / ratios[row == 1].mean() if row.any() else 0.0 for row in labels]
     assert scumble(labels) == pytest.approx(expected, abs=1e-12)
     assert scumble(sparse.csr_array(labels)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_scumble_is_exactly_zero_where_labels_are_equally_frequent():
+    # Counts 1 to 60, each in documents of its own, and pairs of equally frequent labels.
+    alone = np.repeat(np.eye(60, dtype=np.uint8), np.arange(1, 61), axis=0)
+    assert not scumble(alone).any() and not scumble(np.concatenate([alone, alone], axis=1)).any()
+    nearly = np.zeros((20001, 2), dtype=np.uint8)
+    nearly[:, 0], nearly[1:, 1] = 1, 1
+    assert scumble(nearly)[1] > 0  # counts 20,001 and 20,000
