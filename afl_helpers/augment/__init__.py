@@ -21,36 +21,38 @@ from afl_helpers.augment.mlenn import MLeNN
 from afl_helpers.augment.mlsmote import MLSMOTE
 from afl_helpers.augment.mltl import MLTL
 from afl_helpers.augment.over_under_aligned import OverUnderAligned
+from afl_helpers.augment.plain_copies import PlainCopies
 from afl_helpers.augment.ratio_oversampling import RatioOversampling
 from afl_helpers.augment.registry import AUGMENTATIONS, build_augmentation
 from afl_helpers.augment.remedial import REMEDIAL, RemedialMLeNN, RemedialMLROS, RemedialMLSMOTE
 
 __all__ = [
-    "GeneratedTexts",
-    "KMeansSMOTE",
-    "HardExamples",
-    "FeatureDictionary",
-    "FloorOversampling",
-    "FloorEDA",
-    "EDA",
-    "no_synonyms",
-    "Mixup",
-    "BalancedMixup",
-    "OverUnderAligned",
-    "RatioOversampling",
-    "REMEDIAL",
-    "RemedialMLROS",
-    "RemedialMLSMOTE",
-    "RemedialMLeNN",
     "AUGMENTATIONS",
+    "EDA",
     "LPROS",
     "LPRUS",
     "MLROS",
     "MLRUS",
     "MLSMOTE",
     "MLTL",
+    "REMEDIAL",
     "Augmentation",
     "AugmentationInfo",
+    "BalancedMixup",
+    "FeatureDictionary",
+    "FloorEDA",
+    "FloorOversampling",
+    "GeneratedTexts",
+    "HardExamples",
+    "KMeansSMOTE",
     "MLeNN",
+    "Mixup",
+    "OverUnderAligned",
+    "PlainCopies",
+    "RatioOversampling",
+    "RemedialMLROS",
+    "RemedialMLSMOTE",
+    "RemedialMLeNN",
     "build_augmentation",
+    "no_synonyms",
 ]

@@ -36,8 +36,7 @@ class Augmentation(ABC):
     Attributes:
         takes: "anything" with one row per document, "vectors" or "texts".
         sample_indices_: set by :meth:`fit_resample`; int64 of shape (n_resampled,). Position of the document that each
-            row is a copy of, or was made from. ``X[step.sample_indices_]`` is therefore the control for a method that
-            makes documents: the same number of plain copies of the same documents.
+            row is a copy of, or was made from. :class:`~afl_helpers.augment.plain_copies.PlainCopies` takes these.
     """
 
     takes: ClassVar[Takes]

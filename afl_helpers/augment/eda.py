@@ -25,14 +25,13 @@ Operation = Callable[[list[str], np.random.Generator], list[str]]
 #: Words that are not replaced: they hold sentences together.
 FUNCTION_WORDS = frozenset(
     """
-    a about above after again against all also although am an and any are aren as at be because been before being below
-    between both but by can cannot could couldn d did didn do does doesn doing don down during each either else ever every
-    few for from further had hadn has hasn have haven having he her here hers herself him himself his how i if in into is
-    isn it its itself just ll m may me might mine more most must my myself neither no nor not now of off on once only or
-    other ought our ours ourselves out over own re s same shall shan she should shouldn since so some such t than that the
-    their theirs them themselves then there these they this those though through thus to too under until up upon us ve
-    very was wasn we were weren what when where whether which while who whom whose why will with within without won would
-    wouldn yet you your yours yourself yourselves
+    a about above after again against all also although am an and any are as at be because been before being below
+    between both but by can cannot could d did do does doing down during each either else ever every few for from further had
+    has have having he her here hers herself him himself his how i if in into is it its itself just ll m may me might mine
+    more most must my myself neither no nor not now of off on once only or other ought our ours ourselves out over own re s
+    same shall she should since so some such t than that the their theirs them themselves then there these they this those
+    though through thus to too under until up upon us ve very was we were what when where whether which while who whom whose
+    why will with within without would yet you your yours yourself yourselves
     """.split()
 )
 

@@ -91,7 +91,7 @@ _SOURCE = "Cai et al., SemEval-2025 Task 9"
 
 ENTRIES = {
     "floor_oversampling": AugmentationInfo(
-        title="Copies up to a floor, as Ustnlp16",
+        title="Copies up to a floor, after Ustnlp16",
         build=FloorOversampling,
         source=_SOURCE,
         grade="code read",
@@ -101,7 +101,7 @@ ENTRIES = {
         cited="[22]",
     ),
     "floor_eda": AugmentationInfo(
-        title="EDA up to a floor, as Ustnlp16",
+        title="EDA up to a floor, after Ustnlp16",
         build=FloorEDA,
         source=_SOURCE,
         grade="code read",

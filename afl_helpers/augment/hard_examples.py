@@ -85,7 +85,7 @@ class HardExamples(Augmentation):
         k = min(self.n_neighbors, len(others))
         nearest = np.argsort(-near, axis=1, kind="stable")[:, :k]
         weights = softmax(np.take_along_axis(near, nearest, axis=1) / self.temperature, axis=1)
-        return np.einsum("nk,nkd->nd", weights, others[nearest].astype(np.float64))
+        return np.einsum("ij,ijk->ik", weights, others[nearest].astype(np.float64))
 
 
 ENTRIES = {

@@ -1,7 +1,10 @@
 """LP-ROS and LP-RUS: random over- and under-sampling by label set.
 
 Charte, Rivera, del Jesus and Herrera, "Addressing imbalance in multilabel classification: Measures and random
-resampling algorithms", Neurocomputing 163, 2015, algorithms 1 and 2.
+resampling algorithms", Neurocomputing 163, 2015, algorithms 1 and 2. One thing differs: the authors' group (R package
+mldr.resampling) gives each set that is too rare the same number of copies, as far as it lacks them, and shares out what is
+left; here chance shares all copies in proportion to what the sets lack. Where all sets reach the mean, that is the same.
+LP-RUS differs likewise.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """ML-ROS and ML-RUS: random over- and under-sampling by the imbalance ratio IRLbl of each label.
 
 Charte, Rivera, del Jesus and Herrera, "Addressing imbalance in multilabel classification: Measures and random
-resampling algorithms", Neurocomputing 163, 2015, algorithms 3 and 4.
+resampling algorithms", Neurocomputing 163, 2015, algorithms 3 and 4. Two slips of the R package mldr.resampling are not
+repeated: there ML-ROS never finds that a label has enough copies, and ML-RUS draws documents with replacement.
 """
 
 from dataclasses import dataclass

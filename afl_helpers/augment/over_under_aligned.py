@@ -1,6 +1,6 @@
 """Over- and under-sampling of labels towards one target.
 
-After ML-OUSCA of Taha, Tiun, Abd Rahman and Sabah, Journal of ICT 20(3), 2021, of which the abstract alone was reachable.
+After ML-OUSCA of Taha et al., Journal of ICT 20(3), 2021, of which the abstract alone was reachable.
 It says that a new training set is built by over-sampling small classes and under-sampling big ones, with an alignment of
 the classes; how is not known. What stands here is our construction, and not that method.
 """

@@ -51,7 +51,7 @@ def build_augmentation(name: str, **params: Any) -> Augmentation:
 
     Args:
         name: a key of :data:`AUGMENTATIONS`.
-        **params: parameters of the method; the others keep the values of the entry, or the defaults of its class.
+        **params: parameters of the method, apart from those that the entry fixes; the others keep their defaults.
 
     Raises:
         UsageError: an unknown name or parameter, or a parameter with a wrong value.
@@ -66,9 +66,11 @@ def build_augmentation(name: str, **params: Any) -> Augmentation:
     if name not in AUGMENTATIONS:
         raise unknown_name("augmentation", name, AUGMENTATIONS)
     info = AUGMENTATIONS[name]
+    if set(info.fixed) & set(params):
+        fixed = " and ".join(sorted(set(info.fixed) & set(params)))
+        raise UsageError(f"{name} fixes {fixed}; leave it out, or build {info.build.__name__} itself")
     try:
-        step = info.build(**{**info.fixed, **params})
+        return info.build(**info.fixed, **params)
     except TypeError as error:
-        valid = ", ".join(info.build().get_params())
+        valid = ", ".join(name for name in info.build().get_params() if name not in info.fixed)
         raise UsageError(f"{name}: {error}; its parameters are: {valid}") from None
-    return step

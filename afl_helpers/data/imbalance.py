@@ -95,4 +95,6 @@ def scumble(labels: ArrayLike | sparse.csr_array) -> NDArray[np.float64]:
     carried = np.maximum(matrix.sum(1), 1.0)
     geometric = np.exp(matrix @ np.log(ratios) / carried)
     arithmetic = matrix @ ratios / carried
-    return np.where(matrix.sum(1) > 0, 1 - geometric / np.maximum(arithmetic, 1.0), 0.0)
+    scores = 1 - geometric / np.maximum(arithmetic, 1.0)
+    # Labels of equal frequency have two equal means up to rounding, which must not count as a difference.
+    return np.where((matrix.sum(1) > 0) & (scores > 1e-14), scores, 0.0)

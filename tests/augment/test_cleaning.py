@@ -60,15 +60,24 @@ def test_mltl_looks_at_the_nearest_neighbour_alone():
     assert kept(MLTL(threshold=0.5, cleaning=True)) == [0, 1, 5, 6]
 
 
+def test_mltl_finds_no_majority_label_where_all_labels_are_equally_frequent():
+    x, y = np.array([[0.0], [1], [2], [3]]), np.array([[1, 0], [0, 1]] * 2)
+    assert kept(MLTL(threshold=0.5), x, y) == [0, 1, 2, 3]
+    assert kept(MLTL(threshold=0.5, cleaning=True), x, y) == []
+
+
 def test_mltl_divides_by_the_labels_that_either_document_carries():
     one, other = np.array([[1, 0, 0]], dtype=bool), np.array([[1, 1, 1]], dtype=bool)
     assert jaccard_distance(one, other).tolist() == [2 / 3]
     assert jaccard_distance(one & False, one & False).tolist() == [0]
 
 
-@pytest.mark.parametrize(("counts", "threshold"), [((4, 4), 0.5), ((50, 5), 0.3), ((60, 2), 0.15)])
+@pytest.mark.parametrize(
+    ("counts", "threshold"),
+    [((4, 4), 0.5), ((6, 1), 0.5), ((7, 1), 0.3), ((34, 2), 0.3), ((46, 2), 0.15), ((60, 2), 0.15)],
+)
 def test_mltl_takes_the_threshold_from_the_imbalance(counts, threshold):
-    # MeanIR 1, 5.5 and 15.5: one over the root is 1, .43 and .25; no document carries both labels.
+    # MeanIR 1, 3.5, 4, 9, 12 and 15.5: one over the root is 1, .53, .5, .33, .29 and .25; no document has both labels.
     y = np.repeat(np.eye(2, dtype=bool), counts, axis=0)
     assert automatic_threshold(y) == threshold
 

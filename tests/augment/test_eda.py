@@ -91,6 +91,14 @@ def test_the_four_operations_take_turns():
     assert all(set(text.split()) <= set(words) for text in without)
 
 
+def test_fewer_texts_than_operations_come_from_different_operations():
+    words = [f"w{chr(97 + i)}" for i in range(20)]
+    for seed in range(20):
+        step = EDA(n_new=3, alpha=0.3, synonyms=lambda word: ("syn",))
+        made = [text.split() for text in step.fit_resample([" ".join(words)], [[1]], seed)[0][1:]]
+        assert len({(len(text) > 20, len(text) < 20, "syn" in text) for text in made}) == 3
+
+
 # Labels alone in their documents; counts 20, 5 and 2.
 Y = np.repeat(np.eye(3, dtype=np.uint8), (20, 5, 2), axis=0)
 TEXTS = [f"word{i} of the text" for i in "abcdefghijklmnopqrstuvwxyzz"]

@@ -37,6 +37,20 @@ def test_rate_is_new_documents_per_document_of_a_bag():
         assert len(x) == 10 + n and np.bincount(step.sample_indices_[10:], minlength=3).max() <= np.ceil(rate)
 
 
+def test_a_new_document_lies_between_its_seed_and_one_of_the_k_nearest():
+    bag = np.array([[0.0], [101], [10], [1], [100], [11]])
+    x, y = np.concatenate([bag, np.full((60, 1), 50.0)]), np.ones((66, 2), dtype=int)
+    y[6:, 1] = 0
+    made = MLSMOTE(k_neighbors=1, rate=5).fit_resample(x, y, 0)[0][66:, 0]
+    near = [((low <= made) & (made <= low + 1)).sum() for low in (0, 10, 100)]
+    assert near == [10, 10, 10]
+    # With two neighbours, 0 has 1 and 10, 10 has 11 and 1, and 100 has 101 and 11: nothing of 0, 1, 10 and 11 goes beyond 11.
+    step = MLSMOTE(k_neighbors=2, rate=50)
+    made, seeds = step.fit_resample(x, y, 0)[0][66:, 0], step.sample_indices_[66:]
+    low, high = made[np.isin(seeds, [0, 2, 3, 5])], made[np.isin(seeds, [1, 4])]
+    assert low.max() <= 11 and (low > 1).any() and high.min() >= 11 and (high < 100).any()
+
+
 @pytest.mark.parametrize(
     ("rule", "labels"), [("ranking", [1, 1, 0, 0]), ("union", [1, 1, 1, 1]), ("intersection", [1, 0, 0, 0])]
 )

@@ -180,6 +180,11 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         build_augmentation("mlros")
 
 
+def test_a_name_keeps_its_method():
+    with pytest.raises(UsageError, match="mlsmote_union fixes rule; leave it out, or build MLSMOTE itself"):
+        build_augmentation("mlsmote_union", rule="ranking")
+
+
 def test_documents_of_any_kind_are_repeated():
     labels = np.array([[1, 0]] * 3 + [[0, 1]])
     pd = pytest.importorskip("pandas")

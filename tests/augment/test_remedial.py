@@ -28,6 +28,11 @@ def test_a_lower_level_copies_documents_whose_labels_are_all_frequent_as_the_aut
     assert texts[7:] == ["a"] and y.any(axis=1).all()
 
 
+def test_documents_with_one_label_each_are_not_copied():
+    y = np.array([[1, 0]] * 5 + [[0, 1]])
+    assert scumble(y).tolist() == [0] * 6 and np.array_equal(REMEDIAL().fit_resample(list("abcdef"), y)[1], y)
+
+
 def test_counts_of_labels_stay_and_copies_share_no_label():
     y = (np.random.default_rng(0).random((300, 6)) < [0.6, 0.4, 0.2, 0.1, 0.03, 0.02]).astype(np.uint8)
     step = REMEDIAL()

@@ -51,7 +51,7 @@ def test_forms_have_the_synonyms_of_the_words_they_come_from(folder):
     assert wordnet.synonyms("dogs") == ("dog", "hound", "domestic dog", "chase after")
     assert wordnet.synonyms("geese") == ("goose", "man eater")
     assert wordnet.lemmas("dogged", "verb") == []  # the doubled letter is a matter of WordNet's list of exceptions
-    assert wordnet.lemmas("bigest", "adj") == ["big"]
+    assert wordnet.lemmas("fairest", "adj") == ["fair"]
 
 
 def test_the_folder_is_found_or_the_error_says_what_to_do(folder, tmp_path_factory, monkeypatch):
@@ -98,7 +98,6 @@ PEER = {
         "trygve halvden lie",
         "trygve lie",
     ],
-    "axes": ["ax", "axe", "axis", "axis of rotation", "axis vertebra", "bloc"],
     "the": [],
     "murdered": ["bump off", "dispatch", "hit", "mangle", "murder", "mutilate", "off", "polish off", "remove", "slay"],
 }
