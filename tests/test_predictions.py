@@ -412,6 +412,19 @@ class TestCommands:
         assert main(["evaluate", str(folder)]) == 1
         assert "name a table after the model" in capsys.readouterr().err
 
+    def test_word_counts_are_trained_saved_and_used(self, table, tmp_path, capsys):
+        command = ["train", str(table), "--min-count", "3", "--method", "tfidf"]
+        assert main([*command, "--loss", "afl"]) == 1
+        assert "tfidf has its own loss" in capsys.readouterr().err
+        assert main([*command, "--config", "epochs=3"]) == 1
+        assert "unknown field of TfidfConfig" in capsys.readouterr().err
+        options = ["--config", "classifier=linear_svm", "--config", "min_count=1"]
+        assert main([*command, *options, "--save", str(tmp_path / "m")]) == 0
+        assert "tuned_proportional" in capsys.readouterr().out
+        assert load_predictor(tmp_path / "m").vectorizer.ngram_range == (1, 2)
+        assert main(["predict", str(tmp_path / "m"), "a car chase"]) == 0
+        assert capsys.readouterr().out.endswith("\ta car chase\n")
+
     def test_explain_shows_the_strongest_words(self, folder, predictor, capsys):
         text = "a car chase and a wedding"
         assert main(["explain", str(folder), text, "--label", predictor.label_names[0], "--top", "2"]) == 0

@@ -40,7 +40,16 @@ def add_train(commands: Commands) -> None:
         metavar="NAME=VALUE",
         help="set a field of the configuration; can be repeated",
     )
-    command.add_argument("--probe", action="store_true", help="train only a head on the frozen encoder")
+    command.add_argument(
+        "--method",
+        choices=("fine_tune", "probe", "tfidf"),
+        default="fine_tune",
+        help="train all layers of an encoder, only a head on the frozen encoder, or a linear model on word counts "
+        "(default: fine_tune)",
+    )
+    command.add_argument(
+        "--probe", dest="method", action="store_const", const="probe", help="the same as --method probe"
+    )
     command.add_argument(
         "--min-count",
         type=int,
@@ -65,13 +74,17 @@ def _train(args: argparse.Namespace) -> None:
     check_corpus_name(args.corpus)
     values, loss_params = parse_pairs(args.config), parse_pairs(args.loss_param)
     from afl_helpers.training import ProbeConfig, TrainingConfig
-    from afl_helpers.training.config import check_seed
+    from afl_helpers.training.config import Config, TfidfConfig, check_seed, check_tfidf_loss
 
     check_seed(args.seed)
-    if args.probe and args.checkpoints:
-        raise UsageError("a probe trains in seconds and keeps no checkpoints; leave out --checkpoints")
-    known_fields = ProbeConfig if args.probe else TrainingConfig
-    known_fields.from_dict(values)
+    if args.method != "fine_tune" and args.checkpoints:
+        raise UsageError(
+            f"the method {args.method} trains in seconds and keeps no checkpoints; leave out --checkpoints"
+        )
+    known_fields: dict[str, type[Config]] = {"fine_tune": TrainingConfig, "probe": ProbeConfig, "tfidf": TfidfConfig}
+    known_fields[args.method].from_dict(values)
+    if args.method == "tfidf":
+        check_tfidf_loss(args.loss, loss_params)
     from afl_helpers.losses import check_loss
 
     check_loss(args.loss, loss_params)
@@ -98,8 +111,12 @@ def _train(args: argparse.Namespace) -> None:
     if len(splits[2]) < FEW_TEST_DOCUMENTS:
         print(f"test has only {len(splits[2])} documents: take its metrics as a rough sign")
     options: dict[str, Any] = {"loss": args.loss, "seed": args.seed, "loss_params": loss_params}
-    if args.probe:
+    if args.method == "probe":
         run = probe(*splits, config=ProbeConfig.from_dict(values), **options)
+    elif args.method == "tfidf":
+        from afl_helpers.training.baselines import tfidf
+
+        run = tfidf(*splits, config=TfidfConfig.from_dict(values), **options)
     else:
         config = TrainingConfig.from_dict(PROFILES[args.profile].config.to_dict() | values)
         run = fine_tune(*splits, config=config, checkpoint_dir=args.checkpoints, **options)

@@ -30,7 +30,7 @@ from afl_helpers.training.assemble import (
     resolve_loss,
     selection_metrics,
 )
-from afl_helpers.training.config import Config, EpochConfig
+from afl_helpers.training.config import Config, EpochConfig, TfidfConfig, check_tfidf_loss
 from afl_helpers.training.encoders import default_device
 from afl_helpers.training.initial_bias import start_logits
 from afl_helpers.training.predictor import LabelPredictor
@@ -39,27 +39,6 @@ from afl_helpers.training.word_counts import WordCountPredictor, new_vectorizer
 
 #: texts -> probabilities, (n_texts, n_labels)
 Scorer = Callable[[Sequence[str]], NDArray[np.float64]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TfidfConfig(Config):
-    """Configure one linear classifier per label on TF-IDF features.
-
-    Args:
-        classifier: "logistic_regression" or "linear_svm" (squared hinge).
-        ngrams: maximum number of words in a feature.
-        min_count: minimum number of training documents that contain a feature.
-        regularisation: scikit-learn's C, the inverse strength of regularization.
-    """
-
-    classifier: str = "logistic_regression"
-    ngrams: int = 2
-    min_count: int = 2
-    regularisation: float = 1.0
-
-    _ranges = {"ngrams": (1, 5), "min_count": (1, 1_000_000), "regularisation": (1e-9, 1e9)}
-    _choices = {"classifier": ("logistic_regression", "linear_svm")}
-    _retired = {"encoder": "tfidf", "epochs": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +144,7 @@ def tfidf(
     """
     splits, started = (train, validation, test), time.perf_counter()
     check_splits(*splits)
-    if loss != "bce" or loss_params:
-        raise UsageError(f"tfidf has its own loss, so it cannot use {loss!r}; leave loss at 'bce'")
+    check_tfidf_loss(loss, loss_params)
     config = config or TfidfConfig()
     vectorizer = new_vectorizer(config.ngrams, min_df=config.min_count)
     try:

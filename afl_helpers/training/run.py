@@ -239,6 +239,7 @@ def load_predictor(path: str | os.PathLike[str]) -> LabelPredictor:
     refuse_code(path)
     with loading(path):
         details = json.loads((path / _DETAILS).read_text(encoding="utf-8"))
+        method = details["method"]
         counts, gamma = details.get("label_counts"), details.get("gamma")
         shared: dict[str, Any] = {
             "label_names": details["label_names"],
@@ -247,9 +248,9 @@ def load_predictor(path: str | os.PathLike[str]) -> LabelPredictor:
             "n_documents": details.get("n_documents"),
             "gamma": None if gamma is None else np.array(gamma, dtype=np.float64),
         }
-        if details["method"] == "tfidf":
+        if method == "tfidf":
             return WordCountPredictor.read(path, **shared)
-        model = _load_probe(path, details) if details["method"] == "probe" else load_saved_classifier(path)
+        model = _load_probe(path, details) if method == "probe" else load_saved_classifier(path)
         model.to(default_device())  # type: ignore[arg-type]  # transformers wraps Module.to without binding self
         return Predictor(
             **shared,

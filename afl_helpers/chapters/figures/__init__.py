@@ -29,6 +29,7 @@ _NAMES = {
         "metrics_by_threshold",
         "recall_by_frequency",
         "reliability",
+        "reliability_plot",
         "roc_of_decisions",
         "thresholds_by_rule",
     ),
