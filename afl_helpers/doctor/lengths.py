@@ -13,6 +13,8 @@ from afl_helpers.errors import MissingExtraError, MissingFileError, needs_extra
 TOKENS_PER_WORD = 1.3
 #: So many texts are tokenized, evenly spaced.
 SAMPLE = 2000
+#: With a larger share of texts cut off, the length is worth a thought.
+MANY = 0.1
 
 
 def check_lengths(corpus: Corpus, encoder: str, max_length: int) -> Iterator[Finding]:
@@ -26,12 +28,15 @@ def check_lengths(corpus: Corpus, encoder: str, max_length: int) -> Iterator[Fin
     sentence = f"Half of the texts have at most {median:,.0f} tokens, 95 % at most {most:,.0f} ({how}{sample})."
     advice = ""
     if long:
-        sentence += f" {percent(long)} are longer than {max_length}, and what comes after is not read."
+        share = percent(long)
+        sentence += f" {share[0].upper()}{share[1:]} are longer than {max_length}; what comes after is not read."
+    many = long > MANY
+    if many:
         advice = (
             f"If the labels depend on the end, pass a larger max_length (--config max_length={2 * max_length}); time grows "
             "with it."
         )
-    yield Finding("lengths", "check" if long > 0.1 else "note", sentence, advice, share=long)
+    yield Finding("lengths", "check" if many else "note", sentence, advice, share=long)
 
 
 def _count_tokens(texts: list[str], encoder: str) -> tuple[NDArray[np.int64], str]:

@@ -162,20 +162,27 @@ def _encoding(corpus: Corpus) -> Iterator[Finding]:
             (f"{found!r} for {_repaired(found)!r} in {excerpt(misread[0], 50)!r}",),
             len(misread) / len(corpus),
         )
-    for kind, words, holds in (
-        ("lost_characters", "the sign � of a character that was lost", lambda text: "\ufffd" in text),
-        ("control_characters", "control characters", lambda text: bool(_CONTROL.search(text))),
+    for kind, words, signs in (
+        ("lost_characters", "the sign \ufffd of a character that was lost", re.compile("\ufffd")),
+        ("control_characters", "control characters", _CONTROL),
     ):
-        texts = [text for text in corpus.texts if holds(text)]
+        texts = [text for text in corpus.texts if signs.search(text)]
         if texts:
             yield Finding(
                 kind,
                 "fix" if kind == "lost_characters" else "check",
                 f"{number(len(texts), 'text holds', 'texts hold')} {words}.",
                 "Export the table again, with the encoding that it was written in.",
-                (repr(excerpt(texts[0])),),
+                (repr(_around(texts[0], signs)),),
                 len(texts) / len(corpus),
             )
+
+
+def _around(text: str, signs: re.Pattern[str]) -> str:
+    """Return the words around the first place that matches."""
+    match = signs.search(text)
+    start = max(0, match.start() - 25) if match else 0
+    return ("…" if start else "") + excerpt(text[start:], 60)
 
 
 def misread_utf8(text: str) -> str | None:

@@ -19,15 +19,18 @@ def dense(values: MatrixLike) -> NDArray[Any]:
     """Return a dense array, also of a sparse array and of a tensor on any device."""
     if hasattr(values, "toarray"):  # sparse
         return np.asarray(values.toarray())
-    if hasattr(values, "detach"):  # a tensor, perhaps with a gradient, perhaps on a GPU
-        tensor: Any = values
-        tensor = tensor.detach().cpu()
-        if str(tensor.dtype) == "torch.bfloat16":  # numpy has no such type
-            tensor = tensor.float()
-        return np.asarray(tensor)
+    if hasattr(values, "detach"):
+        return _array_of_tensor(values)
     if isinstance(values, list | tuple) and any(hasattr(value, "detach") for value in values):
-        values = [dense(value) for value in values]
+        return np.asarray([dense(value) for value in values])
     return np.asarray(values)
+
+
+def _array_of_tensor(tensor: Any) -> NDArray[Any]:
+    """Return the values of a torch tensor, perhaps with a gradient, perhaps on a GPU."""
+    values = tensor.detach().cpu()
+    # numpy has no bfloat16, and torch need not be imported to tell.
+    return np.asarray(values.float() if str(values.dtype) == "torch.bfloat16" else values)
 
 
 def as_numbers(values: MatrixLike, name: str) -> NDArray[Any]:
