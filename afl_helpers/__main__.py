@@ -61,8 +61,8 @@ def main(argv: list[str] | None = None) -> int:
 def _how_to_resume(args: argparse.Namespace) -> str:
     if args.command == "train" and args.checkpoints:
         return f"the same command resumes from the last epoch in {args.checkpoints}"
-    if args.command == "train" and args.probe:
-        return "nothing was kept but the embeddings; the same command starts over"
+    if args.command == "train" and args.method != "fine_tune":
+        return "nothing was kept but embeddings; the same command starts over"
     if args.command == "train":
         return "nothing was kept; with --checkpoints FOLDER, the same command would resume from its last epoch"
     return "the same command resumes the study" if args.command == "study" else "the same command starts over"

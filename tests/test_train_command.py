@@ -122,3 +122,21 @@ def test_an_output_that_cannot_hold_a_character_gets_its_code(tmp_path):
 def test_a_name_in_other_letters_is_suggested():
     assert "did you mean 'afl'?" in str(unknown_name("loss", "AFL", ["afl", "bce"]))
     assert "did you mean 'Drama'?" in str(unknown_name("label", "drama", ["Drama", "Comedy"]))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--probe"], "nothing was kept but embeddings"),
+        ([], "with --checkpoints FOLDER"),
+        (["--checkpoints", "kept"], "from the last epoch in kept"),
+    ],
+)
+def test_a_stopped_run_says_how_to_go_on(options, words, capsys, monkeypatch):
+    def stop(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("afl_helpers.commands.train._train", stop)
+    assert main(["train", "toy", *options]) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("stopped; ") and words in error and error.count("\n") == 1
