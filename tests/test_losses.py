@@ -269,6 +269,12 @@ def test_trainer_hook_adds_up_over_micro_batches(reduction):
     torch.testing.assert_close(hook({"logits": z}, y), loss(z, y))
 
 
-def test_targets_that_are_no_tensor_are_refused():
-    with pytest.raises(UsageError, match="targets must be a torch tensor, not ndarray; convert with torch.as_tensor"):
-        build_loss("bce")(torch.zeros(2, 3), np.zeros((2, 3)))
+@pytest.mark.parametrize("convert", [list, np.asarray, torch.Tensor.int])
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.filterwarnings("ignore:.*classes have a gamma")
+def test_targets_mask_and_weight_may_be_lists_and_arrays(name, convert):
+    z, y = torch.randn(2, 4), torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 0]])
+    mask, weight = torch.tensor([[1, 1, 0, 1], [1, 0, 1, 1]]), torch.tensor([2.0, 3.0])
+    loss = build_loss(name, COUNTS, N)
+    as_list = (lambda tensor: tensor.tolist()) if convert is list else convert
+    assert loss(z, as_list(y), mask=as_list(mask), weight=as_list(weight)) == loss(z, y, mask=mask, weight=weight)

@@ -3,6 +3,7 @@
 import functools
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from afl_helpers.losses.base import (
     mix,
     promote,
     reduce_loss,
+    widest,
 )
 from afl_helpers.losses.cross_entropy import effective_number_weight
 from afl_helpers.losses.focal import focal_loss
@@ -37,8 +39,8 @@ class AdaptiveFocalLoss(MultiLabelLoss):
 
     Args:
         gamma: number or (n_labels,), at least 0; usually from :func:`afl_helpers.gamma.class_gamma`.
-        alpha: number or (n_labels,) in [0, 1], the weight of a class in Eq. 3: it multiplies positives and negatives
-            alike. The paper does not state it; None is 1.
+        alpha: number or (n_labels,), at least 0, the weight of a class in Eq. 3: it multiplies positives and negatives
+            alike. The paper calls it "a weighting factor" and no more, so it may exceed 1; None is 1.
         gamma_negative: number or (n_labels,), gamma of the negatives alone; None uses ``gamma`` for both, as in Eq. 3.
         rescale_by: the base gamma with which Equalized Focal Loss (Li et al., CVPR 2022) makes up for the loss that a
             larger gamma takes away: the loss is multiplied by ``gamma / rescale_by``. None, as in Eq. 3, does not.
@@ -68,11 +70,9 @@ class AdaptiveFocalLoss(MultiLabelLoss):
     ):
         super().__init__(reduction)
         self._set_per_class("gamma", gamma)
-        self._set_per_class("alpha", alpha, upper=1.0)
+        self._set_per_class("alpha", alpha)
         self._set_per_class("gamma_negative", gamma_negative)
-        if rescale_by is not None and not rescale_by > 0:
-            raise UsageError(f"rescale_by is {rescale_by}; pass the base gamma, above 0, or None")
-        self.rescale_by = rescale_by
+        self.rescale_by = None if rescale_by is None else check_number("rescale_by", rescale_by, 0.0, open_low=True)
         self._checked = False
 
     @classmethod
@@ -100,7 +100,7 @@ class AdaptiveFocalLoss(MultiLabelLoss):
             rescale: multiply the loss of a class by gamma_c / base_gamma, as Equalized Focal Loss does.
             assignment: how gammas are assigned to labels; all but "frequency" are controls for a study.
             assignment_seed: seed of a shuffled assignment.
-            alpha: number or (n_labels,) in [0, 1], multiplies positives and negatives alike; None is 1;
+            alpha: number or (n_labels,), at least 0, multiplies positives and negatives alike; None is 1;
                 "inverse_frequency" and "effective_number" come from the counts, scaled to a largest value of 1.
             gamma_negative: number or (n_labels,), gamma of the negatives alone; None uses the same for both.
         """
@@ -142,8 +142,8 @@ class AdaptiveFocalLoss(MultiLabelLoss):
         """
         if not logits.numel():
             return
-        start = logits.double().reshape(-1, logits.shape[-1]).mean(0).nan_to_num().clamp(max=0).cpu().numpy()
-        gradient = positive_gradient(self.gamma.double().cpu().numpy(), start)
+        mean = logits.to(widest(logits.device)).reshape(-1, logits.shape[-1]).mean(0).nan_to_num().clamp(max=0)
+        gradient = positive_gradient(self.gamma.cpu().numpy(), mean.cpu().numpy())
         limit = max(1e-10, torch.finfo(logits.dtype).smallest_normal * torch.finfo(logits.dtype).eps)
         vanishing = gradient < limit
         if vanishing.any():
@@ -174,6 +174,18 @@ def _alpha(label_counts: ArrayLike, n_documents: int, kind: str) -> NDArray[np.f
     return scaled
 
 
+def _check_steps(gammas: Sequence[float], limits: Sequence[float]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return two gammas and two limits as numbers of Python, or raise an error if they are not two each, or out of range."""
+    for name, pair in (("gammas", gammas), ("limits", limits)):
+        if np.shape(pair) != (2,):
+            raise UsageError(f"{name} is {pair!r}; pass two numbers")
+    first, second = (check_number(f"gammas[{i}]", value, 0.0) for i, value in enumerate(gammas))
+    low, high = (check_number(f"limits[{i}]", value) for i, value in enumerate(limits))
+    if not 0 < low <= high < 1:
+        raise UsageError(f"limits is {limits}; pass (lower, upper) with 0 < lower <= upper < 1")
+    return (first, second), (low, high)
+
+
 def flsd_loss(
     logits: Tensor,
     targets: Tensor,
@@ -199,6 +211,8 @@ def flsd_loss(
         tensor([[0.5791, 0.7695]])
     """
     logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    gamma = check_number("gamma", gamma, 0.0)
+    gammas, limits = _check_steps(gammas, limits)
     low, middle = (math.log(p / (1 - p)) for p in limits)
 
     def cost(z_t: Tensor) -> Tensor:
@@ -234,12 +248,8 @@ class SampleDependentFocalLoss(MultiLabelLoss):
         reduction: str = "mean",
     ):
         super().__init__(reduction)
-        for name, value in (("gamma", gamma), ("gammas[0]", gammas[0]), ("gammas[1]", gammas[1])):
-            check_number(name, value, 0.0)
-        if not 0 < limits[0] <= limits[1] < 1:
-            raise UsageError(f"limits is {limits}; pass (lower, upper) with 0 < lower <= upper < 1")
-        self.gamma = gamma
-        self.gammas, self.limits = (gammas[0], gammas[1]), (limits[0], limits[1])
+        self.gamma = check_number("gamma", gamma, 0.0)
+        self.gammas, self.limits = _check_steps(gammas, limits)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return flsd_loss(logits, targets, self.gamma, self.gammas, self.limits, mask=mask, reduction=reduction)
@@ -251,7 +261,7 @@ _ALL_READINGS = {
     "bounds": "(lowest, highest) gamma, or None for no bounds.",
     "assignment": 'how gammas are assigned to labels; all but "frequency" are controls for a study.',
     "assignment_seed": "seed of a shuffled assignment.",
-    "alpha": "number or (n_labels,) in [0, 1], multiplies positives and negatives alike; None is 1;"
+    "alpha": "number or (n_labels,), at least 0, multiplies positives and negatives alike; None is 1;"
     ' "inverse_frequency" and "effective_number" come from the counts, scaled to a largest value of 1.',
     "gamma_negative": "number or (n_labels,), gamma of the negatives alone; None uses the same for both.",
     "rescale": "multiply the loss of a class by gamma_c / base_gamma, as Equalized Focal Loss does.",

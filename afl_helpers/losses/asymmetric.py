@@ -11,10 +11,12 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClass,
+    PerClassLike,
     cast_like,
     check_inputs,
     check_number,
     mix,
+    per_class,
     promote,
     reduce_loss,
 )
@@ -66,11 +68,11 @@ class ShiftedProbability:
 def asymmetric_loss(
     logits: Tensor,
     targets: Tensor,
-    gamma_positive: PerClass = 0.0,
-    gamma_negative: PerClass = 4.0,
+    gamma_positive: PerClassLike = 0.0,
+    gamma_negative: PerClassLike = 4.0,
     margin: float = 0.05,
     *,
-    weight: PerClass | None = None,
+    weight: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -93,23 +95,15 @@ def asymmetric_loss(
         >>> torch.round(bce, decimals=4)  # cross-entropy
         tensor([[0.0408, 0.6931]])
     """
-    logits, targets = check_inputs(
-        logits,
-        targets,
-        mask,
-        reduction,
-        gamma_positive=gamma_positive,
-        gamma_negative=gamma_negative,
-        weight=weight,
-    )
-    logits, targets = promote(logits, targets)
-    gamma_positive, gamma_negative = cast_like(logits, gamma_positive), cast_like(logits, gamma_negative)
-    weight = cast_like(logits, weight)
-    shifted = ShiftedProbability(logits, margin)
-    positive = -torch.exp(gamma_positive * logsigmoid(-logits)) * logsigmoid(logits)
-    negative = -shifted.power(gamma_negative) * shifted.log_q_m
+    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    focus_positive = cast_like(logits, per_class("gamma_positive", gamma_positive, logits))
+    focus_negative = cast_like(logits, per_class("gamma_negative", gamma_negative, logits))
+    class_weight = cast_like(logits, per_class("weight", weight, logits))
+    shifted = ShiftedProbability(logits, check_number("margin", margin, 0.0, 1.0, open_high=True))
+    positive = -torch.exp(focus_positive * logsigmoid(-logits)) * logsigmoid(logits)
+    negative = -shifted.power(focus_negative) * shifted.log_q_m
     elements = mix(targets, positive, negative)
-    return reduce_loss(elements if weight is None else weight * elements, reduction, mask)
+    return reduce_loss(elements if class_weight is None else class_weight * elements, reduction, mask)
 
 
 class AsymmetricLoss(MultiLabelLoss):
@@ -139,8 +133,7 @@ class AsymmetricLoss(MultiLabelLoss):
         reduction: str = "mean",
     ):
         super().__init__(reduction)
-        check_number("margin", margin, 0.0, 1.0, open_high=True)
-        self.margin = margin
+        self.margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
 

@@ -6,7 +6,18 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.asymmetric import ASYMMETRY, AsymmetricLoss, ShiftedProbability
-from afl_helpers.losses.base import LossInfo, PerClass, cast_like, check_inputs, check_number, mix, promote, reduce_loss
+from afl_helpers.losses.base import (
+    LossInfo,
+    PerClass,
+    PerClassLike,
+    cast_like,
+    check_inputs,
+    check_number,
+    mix,
+    per_class,
+    promote,
+    reduce_loss,
+)
 
 
 def _polynomial_positive(logits: Tensor, epsilon_1: float, epsilon_2: float) -> Tensor:
@@ -24,11 +35,28 @@ def _polynomial_positive(logits: Tensor, epsilon_1: float, epsilon_2: float) -> 
     return (1 - epsilon_1) * q + log_term - 0.5 * epsilon_2 * q**2
 
 
+def _focus(logits: Tensor, gamma_positive: PerClassLike, gamma_negative: PerClassLike) -> tuple[PerClass, PerClass]:
+    """Return both gammas, checked and in the dtype of the logits."""
+    positive, negative = (
+        per_class("gamma_positive", gamma_positive, logits),
+        per_class("gamma_negative", gamma_negative, logits),
+    )
+    return cast_like(logits, positive), cast_like(logits, negative)
+
+
+def _coefficients(epsilon_1: float, epsilon_2: float, epsilon_negative: float) -> tuple[float, float, float]:
+    return (
+        check_number("epsilon_1", epsilon_1),
+        check_number("epsilon_2", epsilon_2),
+        check_number("epsilon_negative", epsilon_negative),
+    )
+
+
 def asymmetric_polynomial_loss(
     logits: Tensor,
     targets: Tensor,
-    gamma_positive: PerClass = 0.0,
-    gamma_negative: PerClass = 4.0,
+    gamma_positive: PerClassLike = 0.0,
+    gamma_negative: PerClassLike = 4.0,
     margin: float = 0.05,
     epsilon_1: float = 1.0,
     epsilon_2: float = -2.5,
@@ -52,22 +80,21 @@ def asymmetric_polynomial_loss(
         >>> round(asymmetric_polynomial_loss(logits, targets).item(), 4)  # log 2 - 1 / 2 + 2.5 / 2 / 4
         0.5056
     """
-    logits, targets = promote(
-        *check_inputs(logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
-    )
-    gamma_positive, gamma_negative = cast_like(logits, gamma_positive), cast_like(logits, gamma_negative)
-    shifted = ShiftedProbability(logits, margin)
-    focusing_weight = torch.exp(gamma_positive * logsigmoid(-logits)).detach()
+    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    focus_positive, focus_negative = _focus(logits, gamma_positive, gamma_negative)
+    epsilon_1, epsilon_2, epsilon_negative = _coefficients(epsilon_1, epsilon_2, epsilon_negative)
+    shifted = ShiftedProbability(logits, check_number("margin", margin, 0.0, 1.0, open_high=True))
+    focusing_weight = torch.exp(focus_positive * logsigmoid(-logits)).detach()
     positive = focusing_weight * _polynomial_positive(logits, epsilon_1, epsilon_2)
-    negative = -shifted.power(gamma_negative).detach() * (shifted.log_q_m + epsilon_negative * shifted.q_m)
+    negative = -shifted.power(focus_negative).detach() * (shifted.log_q_m + epsilon_negative * shifted.q_m)
     return reduce_loss(mix(targets, positive, negative), reduction, mask)
 
 
 def robust_asymmetric_loss(
     logits: Tensor,
     targets: Tensor,
-    gamma_positive: PerClass = 0.0,
-    gamma_negative: PerClass = 4.0,
+    gamma_positive: PerClassLike = 0.0,
+    gamma_negative: PerClassLike = 4.0,
     margin: float = 0.05,
     epsilon_1: float = 1.0,
     epsilon_2: float = -2.5,
@@ -91,15 +118,15 @@ def robust_asymmetric_loss(
         >>> round(loss.item(), 4)  # log 2 times (1.5 - 1/2) (1/2)^2 (1.5 - 1/2)
         0.1733
     """
-    logits, targets = promote(
-        *check_inputs(logits, targets, mask, reduction, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
-    )
-    gamma_positive, gamma_negative = cast_like(logits, gamma_positive), cast_like(logits, gamma_negative)
-    shifted = ShiftedProbability(logits, margin)
-    positive = torch.exp(gamma_positive * logsigmoid(-logits)) * _polynomial_positive(logits, epsilon_1, epsilon_2)
+    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    focus_positive, focus_negative = _focus(logits, gamma_positive, gamma_negative)
+    epsilon_1, epsilon_2, epsilon_negative = _coefficients(epsilon_1, epsilon_2, epsilon_negative)
+    shifted = ShiftedProbability(logits, check_number("margin", margin, 0.0, 1.0, open_high=True))
+    positive = torch.exp(focus_positive * logsigmoid(-logits)) * _polynomial_positive(logits, epsilon_1, epsilon_2)
+    lambda_ = check_number("lambda_", lambda_, 1.0)
     # lambda_ - p and lambda_ - (1 - p_m) as sums: at lambda_ = 1 the differences cancel.
     hill = ((lambda_ - 1) + torch.sigmoid(-logits)) * torch.exp(2 * logsigmoid(logits)) * ((lambda_ - 1) + shifted.p_m)
-    negative = -shifted.power(gamma_negative) * (shifted.log_q_m + epsilon_negative * shifted.q_m) * hill
+    negative = -shifted.power(focus_negative) * (shifted.log_q_m + epsilon_negative * shifted.q_m) * hill
     return reduce_loss(mix(targets, positive, negative), reduction, mask)
 
 
@@ -133,9 +160,7 @@ class AsymmetricPolynomialLoss(AsymmetricLoss):
         reduction: str = "mean",
     ):
         super().__init__(gamma_positive, gamma_negative, margin, reduction)
-        for name, value in (("epsilon_1", epsilon_1), ("epsilon_2", epsilon_2), ("epsilon_negative", epsilon_negative)):
-            check_number(name, value)
-        self.epsilon_1, self.epsilon_2, self.epsilon_negative = epsilon_1, epsilon_2, epsilon_negative
+        self.epsilon_1, self.epsilon_2, self.epsilon_negative = _coefficients(epsilon_1, epsilon_2, epsilon_negative)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return asymmetric_polynomial_loss(
@@ -181,8 +206,7 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
         reduction: str = "mean",
     ):
         super().__init__(gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative, reduction)
-        check_number("lambda_", lambda_, 1.0)
-        self.lambda_ = lambda_
+        self.lambda_ = check_number("lambda_", lambda_, 1.0)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return robust_asymmetric_loss(

@@ -7,7 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Self, overload
 
 import numpy as np
 import torch
@@ -17,27 +17,44 @@ from torch import Tensor, nn
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.gamma import check_counts
 
+if TYPE_CHECKING:
+    from afl_helpers.losses.trainer_hook import TrainerHook
+
 REDUCTIONS = ("mean", "sum", "sum_over_classes", "none")
 
-#: A parameter of the functions: one number, or a tensor with one number per class.
+#: A parameter as the computation takes it: one number, or a tensor with one number per class.
 PerClass = float | Tensor
+#: A parameter as a caller may pass it: also a numpy scalar, a list or an array.
+PerClassLike = ArrayLike | Tensor
+
+#: Devices that have no float64. There, buffers and computations that are float64 elsewhere are float32.
+WITHOUT_FLOAT64 = frozenset({"mps"})
+#: Devices that run behind the program: looking at a value would make the program wait, so the device itself checks it.
+ASYNCHRONOUS = frozenset({"cuda"})
 
 
-def reduce_loss(elements: Tensor, reduction: str = "mean", mask: Tensor | None = None) -> Tensor:
+def reduce_loss(
+    elements: Tensor,
+    reduction: str = "mean",
+    mask: ArrayLike | Tensor | None = None,
+    weight: PerClassLike | None = None,
+) -> Tensor:
     """Reduce the losses of the elements of a batch.
 
     Args:
-        elements: (batch, n_labels).
+        elements: (..., n_labels). All dimensions but the last are documents: a batch of tokens has batch times tokens.
         reduction: ``"mean"`` over the elements that the mask keeps; ``"sum"``; ``"sum_over_classes"``: sum over the
             labels and mean over the documents (Eq. 3, averaged over the batch); ``"none"``: no reduction.
-        mask: (batch, n_labels), False or 0 for an element that does not count. Such an element adds neither loss nor
-            gradient. A mean over no elements is 0.
+        mask: of the shape of ``elements``; False or 0 for an element that does not count. Such an element adds neither
+            loss nor gradient. A mean over no elements is 0.
+        weight: of the shape of ``elements``, or of that shape without the last dimension: one weight per element or per
+            document, at least 0. It multiplies the losses and leaves the divisor of a mean as it is, as in torch.
 
     Returns:
-        A scalar, or (batch, n_labels) if ``reduction`` is ``"none"``.
+        A scalar, or a tensor of the shape of ``elements`` if ``reduction`` is ``"none"``.
 
     Raises:
-        UsageError: an unknown reduction, or a mask of another shape.
+        UsageError: an unknown reduction, or a mask or weight of another shape or with other values.
 
     Example:
         >>> import torch
@@ -47,21 +64,69 @@ def reduce_loss(elements: Tensor, reduction: str = "mean", mask: Tensor | None =
         (3.0, 6.0)
         >>> reduce_loss(elements, mask=torch.tensor([[1, 1], [1, 0]])).item()  # the 6 does not count: 6 / 3
         2.0
+        >>> reduce_loss(elements, weight=torch.tensor([1.0, 0.0])).item()  # the second document weighs nothing: 3 / 4
+        0.75
     """
     check_reduction(reduction)
-    if mask is not None:
-        check_shape("mask", mask, elements)
-        elements = torch.where(mask.bool(), elements, 0.0)
+    kept = None if mask is None else check_mask(mask, elements)
+    if weight is not None:
+        elements = elements * _element_weight(weight, elements, kept)
+    if kept is not None:
+        elements = torch.where(kept, elements, 0.0)
     if reduction == "none":
         return elements
-    if mask is not None and reduction == "mean":
-        return elements.sum() / mask.count_nonzero().clamp(min=1)
+    if kept is not None and reduction == "mean":
+        return elements.sum() / kept.count_nonzero().clamp(min=1)
     return elements.sum() / reduction_divisor(elements, reduction)
 
 
 def reduction_divisor(elements: Tensor, reduction: str) -> int:
     """Return the number by which a reduction without a mask divides the sum of all elements."""
-    return max(1, {"mean": elements.numel(), "sum_over_classes": elements.shape[0], "sum": 1}[reduction])
+    n_documents = math.prod(elements.shape[:-1])
+    return max(1, {"mean": elements.numel(), "sum_over_classes": n_documents, "sum": 1}[reduction])
+
+
+def _element_weight(weight: PerClassLike, elements: Tensor, kept: Tensor | None) -> Tensor:
+    """Return the weight of each element, 0 where it is masked."""
+    weight = as_strided("weight", weight, elements)
+    if weight.shape == elements.shape[:-1]:
+        weight = weight.unsqueeze(-1).expand_as(elements)
+    elif weight.shape != elements.shape:
+        raise UsageError(
+            f"weight has shape {tuple(weight.shape)}, logits have {tuple(elements.shape)}; pass one weight per document,"
+            f" shape {tuple(elements.shape[:-1])}, or per element, shape {tuple(elements.shape)}"
+        )
+    weight = weight.to(elements.dtype)
+    if kept is not None:
+        weight = torch.where(kept, weight, 0.0)
+    valid = (weight >= 0) & (weight < math.inf)
+    return require(weight, valid, "weight holds {}; pass finite weights of at least 0")
+
+
+def smooth_labels(targets: ArrayLike | Tensor, smoothing: float) -> Tensor:
+    """Smooth the targets of labels that are decided independently: ``(1 - smoothing) y + smoothing / 2``.
+
+    It is label smoothing (Szegedy et al., CVPR 2016, section 7) for two outcomes per label, "has it" and "has it not":
+    the smoothed target is what an annotator means who guesses with probability ``smoothing``. Every loss that takes soft
+    targets takes the result.
+
+    Args:
+        targets: any shape, values in [0, 1].
+        smoothing: in [0, 1].
+
+    Returns:
+        float32, or float64 if the targets are.
+
+    Example:
+        >>> from afl_helpers.losses import smooth_labels
+        >>> smooth_labels([[1, 0]], 0.2)
+        tensor([[0.9000, 0.1000]])
+    """
+    smoothing = check_number("smoothing", smoothing, 0.0, 1.0)
+    if not isinstance(targets, Tensor):
+        targets = torch.as_tensor(targets)
+    targets = check_target_range(targets if targets.dtype == torch.float64 else targets.float())
+    return (1 - smoothing) * targets + smoothing / 2
 
 
 class MultiLabelLoss(nn.Module):
@@ -69,17 +134,21 @@ class MultiLabelLoss(nn.Module):
 
     What holds for every loss, as a module and as a function:
 
-    - Logits are floating point, (batch, n_labels). Targets have the same shape, any dtype and values in [0, 1]. A soft
-      target y costs y times a positive plus 1 - y times a negative; losses that need hard targets refuse it.
-    - ``mask`` and ``reduction`` are those of :func:`reduce_loss`. A masked element adds neither loss nor gradient,
-      whatever its logit and target.
-    - The result is a scalar, or (batch, n_labels) if the reduction is ``"none"``. It is float64 if the logits are, else
-      float32: in float16 a sum over some thousand elements would overflow.
+    - Logits are a floating-point tensor (..., n_labels): one document, (batch, n_labels) or (batch, tokens, n_labels).
+      All dimensions but the last are documents; the numbers are those of the flattened batch. Targets have the same
+      shape, any dtype and values in [0, 1]; lists and arrays are taken too.
+    - A soft target y costs y times a positive plus 1 - y times a negative. What a loss takes from the document's other
+      labels (how often it is repeated, what they make likely) it then takes in proportion to their targets.
+    - ``mask``, ``weight`` and ``reduction`` are those of :func:`reduce_loss`. A masked element adds neither loss nor
+      gradient, whatever its logit and target.
+    - The result is a scalar, or of the shape of the logits if the reduction is ``"none"``. It is float64 if the logits
+      are, else float32: in float16 a sum over some thousand elements would overflow.
     - Loss and gradient are computed in log space without clamps, so they are finite and have the right sign for every
       logit and every gamma of at least 0, provided that gamma times the logit fits in float32.
-    - Errors are a ``UsageError``: shapes that do not fit, integer logits, an unknown reduction, a parameter out of its
-      range or of another shape, invalid counts, or a target outside [0, 1]. The last is checked on a CPU only, and
-      not while a graph is compiled or traced.
+    - Errors are a ``UsageError``: shapes that do not fit, sparse tensors, integer logits, an unknown reduction, a
+      parameter out of its range or of another shape, invalid counts, or a target outside [0, 1]. Values of a tensor on a
+      CUDA device are checked by the device, which stops the program with the same sentence and never makes it wait.
+      In a graph that was compiled, exported or traced, and under vmap, a target outside [0, 1] makes the loss NaN.
 
     Args:
         reduction: the default reduction.
@@ -96,6 +165,10 @@ class MultiLabelLoss(nn.Module):
 
     #: Whether the loss changes from epoch to epoch; its state must then be saved with a checkpoint.
     stateful = False
+    #: Whether targets may lie between 0 and 1.
+    soft_targets = True
+    #: The number of labels that the parameters fix; None if every parameter is one number.
+    n_labels: int | None = None
 
     def __init__(self, reduction: str = "mean"):
         super().__init__()
@@ -107,53 +180,62 @@ class MultiLabelLoss(nn.Module):
         raise NotImplementedError
 
     def forward(
-        self, logits: Tensor, targets: Tensor, mask: Tensor | None = None, reduction: str | None = None
+        self,
+        logits: Tensor,
+        targets: ArrayLike | Tensor,
+        mask: ArrayLike | Tensor | None = None,
+        reduction: str | None = None,
+        weight: PerClassLike | None = None,
     ) -> Tensor:
         """Return the reduced loss; ``reduction=None`` uses the loss's default."""
-        return self.compute(logits, targets, mask, reduction or self.reduction)
+        reduction = reduction or self.reduction
+        check_reduction(reduction)
+        check_logits(logits)
+        targets = check_shape("targets", targets, logits)
+        mask = None if mask is None else check_shape("mask", mask, logits)
+        shape = logits.shape
+        if len(shape) != 2:
+            logits, targets = as_rows(logits), as_rows(targets)
+            mask = None if mask is None else as_rows(mask)
+        if weight is None:
+            loss = self.compute(logits, targets, mask, reduction)
+            return loss.reshape(shape) if reduction == "none" else loss
+        elements = self.compute(logits, targets, mask, "none").reshape(shape)
+        return reduce_loss(elements, reduction, None if mask is None else mask.reshape(shape), weight)
 
-    def for_trainer(self) -> Callable[..., Tensor]:
+    def for_trainer(self, ignore_index: int | None = -100, label_smoothing: float = 0.0) -> "TrainerHook":
         """Return this loss as ``compute_loss_func`` of a transformers ``Trainer``.
 
         When given ``compute_loss_func``, Trainer no longer divides the loss by the number of accumulation steps, but
         does multiply it by the number of processes. It passes ``num_items_in_batch``, the number of label entries in the
         whole batch over all steps and processes. Dividing by it gives the same gradient however the batch is split.
-        This holds for Trainer's default, ``average_tokens_across_devices=True``. A label of -100 does not mean
-        "unknown" here: call the loss with a mask instead.
+        This holds for Trainer's default, ``average_tokens_across_devices=True``.
+
+        Args:
+            ignore_index: a label of this value is unknown, and so is NaN: it adds neither loss nor gradient, and does
+                not count in a mean. Trainer itself leaves -100 out of its count, and nothing else. Where it counted an
+                unknown label, or for ``"sum_over_classes"``, the count is corrected; that needs the whole batch, so a
+                batch that is split over steps or processes is then refused. None: no value but NaN is unknown.
+            label_smoothing: in [0, 1], see :func:`smooth_labels`; Trainer's own ``label_smoothing_factor`` is refused,
+                because Trainer does not apply it to a function that it is given.
 
         Returns:
-            A function of (outputs, labels, num_items_in_batch) to a scalar; labels are (batch, n_labels).
+            A function of (outputs, labels, num_items_in_batch) to a scalar; it can be pickled.
 
         Raises:
-            UsageError: the loss's reduction is ``"none"``.
+            UsageError: the loss's reduction is ``"none"``, or the loss takes no soft targets and labels are smoothed.
 
         Example:
             >>> import torch
             >>> from afl_helpers.losses import BinaryCrossEntropy
             >>> hook = BinaryCrossEntropy().for_trainer()  # for Trainer(compute_loss_func=hook)
-            >>> outputs, labels = {"logits": torch.zeros(1, 2)}, torch.tensor([[1.0, 0.0]])
-            >>> round(hook(outputs, labels, num_items_in_batch=4).item(), 4)  # half of a batch of 4 entries: log 2 / 2
+            >>> outputs, labels = {"logits": torch.zeros(1, 3)}, torch.tensor([[1.0, 0.0, -100.0]])
+            >>> round(hook(outputs, labels, num_items_in_batch=4).item(), 4)  # two of a batch of 4 entries: log 2 / 2
             0.3466
         """
-        if self.reduction == "none":
-            raise UsageError('reduction is "none"; a Trainer needs one number: "mean", "sum" or "sum_over_classes"')
+        from afl_helpers.losses.trainer_hook import TrainerHook  # it imports this module
 
-        def compute_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-            logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-            if num_items_in_batch is None:
-                mean: Tensor = self(logits, labels)
-                return mean
-            # Under nn.DataParallel there is one count per replica, all equal, and Trainer multiplies by their number.
-            counts = torch.as_tensor(num_items_in_batch, device=logits.device).reshape(-1)
-            divisors: dict[str, Tensor | int] = {
-                "mean": counts[0],
-                "sum_over_classes": counts[0] / labels.shape[-1],
-                "sum": 1,
-            }
-            total: Tensor = self(logits, labels, reduction="sum")
-            return total / (divisors[self.reduction] * len(counts))
-
-        return compute_loss
+        return TrainerHook(self, ignore_index, label_smoothing)
 
     @property
     def posterior_gamma(self) -> Tensor | None:
@@ -174,24 +256,40 @@ class MultiLabelLoss(nn.Module):
         """Discard what was recorded in this epoch."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # .half() on a model that holds this loss must not turn a gamma of 1e5 into infinity.
         exact = dict(self.named_buffers(recurse=False))
+        if fn(torch.empty(0, device="cpu")).device.type in WITHOUT_FLOAT64:
+            for name, value in exact.items():
+                exact[name] = value.float() if value.dtype == torch.float64 else value
+                setattr(self, name, exact[name])
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        # .half() on a model that holds this loss must not turn a gamma of 1e5 into infinity.
         for name, moved in self.named_buffers(recurse=False):
             if moved.dtype in (torch.float16, torch.bfloat16):
                 setattr(self, name, exact[name].to(moved.device))
         return self
 
-    def _set_per_class(self, name: str, value: ArrayLike | Tensor | None, upper: float = math.inf) -> None:
-        """Register ``value``, a number or one number per label in [0, upper], as a float64 buffer."""
+    def _set_per_class(self, name: str, value: PerClassLike | None, upper: float = math.inf) -> None:
+        """Register ``value``, a number or one number per label in [0, upper], as a float64 buffer on the CPU.
+
+        On the CPU also where another device is the default, such as the one without data on which transformers builds
+        a model before it loads the weights.
+        """
         tensor = None
         if value is not None:
-            tensor = torch.as_tensor(value, dtype=torch.float64).detach().clone()
-            if tensor.ndim > 1:
-                raise UsageError(f"{name} has shape {tuple(tensor.shape)}; pass one number or shape (n_labels,)")
-            if not tensor.isfinite().all() or (tensor < 0).any() or (tensor > upper).any():
+            array = as_array(name, value)
+            if array.ndim > 1:
+                raise UsageError(f"{name} has shape {array.shape}; pass one number or shape (n_labels,)")
+            if not np.isfinite(array).all() or (array < 0).any() or (array > upper).any():
                 limit = "at least 0" if upper == math.inf else f"in [0, {upper:g}]"
-                raise UsageError(f"{name} is {tensor.tolist()}; every value must be finite and {limit}")
+                raise UsageError(f"{name} is {array.tolist()}; every value must be finite and {limit}")
+            if array.ndim:
+                if self.n_labels not in (None, len(array)):
+                    raise UsageError(
+                        f"{name} has {len(array)} labels, the loss's other parameters have {self.n_labels};"
+                        " pass one number, or one per label"
+                    )
+                self.n_labels = len(array)
+            tensor = torch.from_numpy(array)
         self.register_buffer(name, tensor)
 
 
@@ -210,7 +308,7 @@ class LossInfo:
             ``build``; ``reduction`` is added.
         needs_counts: whether the loss depends on class frequency.
         monotone: whether the loss of a positive never rises with its logit, and that of a negative never falls.
-        soft_targets: whether the loss takes targets between 0 and 1, as mixtures of the two costs.
+        soft_targets: whether the loss takes targets between 0 and 1; see :class:`MultiLabelLoss`.
         differentiated: whether the gradient is the true derivative of the loss; False if a focusing weight is treated
             as a constant.
         reduces_to_bce: parameters with which the loss is binary cross-entropy, or None.
@@ -266,23 +364,153 @@ def check_reduction(reduction: str) -> None:
         raise unknown_name("reduction", reduction, REDUCTIONS)
 
 
-def check_shape(name: str, tensor: Tensor, logits: Tensor) -> None:
-    """Raise an error unless ``tensor`` has the shape of the logits; broadcasting would hide a mistake."""
-    if not isinstance(tensor, Tensor):
-        raise UsageError(f"{name} must be a torch tensor, not {type(tensor).__name__}; convert with torch.as_tensor")
+def require(tensor: Tensor, valid: Tensor, message: str) -> Tensor:
+    """Return ``tensor`` if it is valid everywhere; refuse it in the way that its device allows.
+
+    Args:
+        tensor: floating point if it may be part of a trace.
+        valid: bool, of the shape of ``tensor``.
+        message: the error; ``{}`` stands for the first value that is not valid.
+
+    Returns:
+        ``tensor``. In a trace, where no value may be looked at, values that are not valid are NaN.
+
+    Raises:
+        UsageError: a value that is not valid. On a CUDA device it is a failed assertion of the device.
+    """
+    if in_trace():
+        return torch.where(valid, tensor, math.nan)
+    refuse_unless(valid.all(), lambda: message.format(f"{tensor[~valid][0].item():g}"), message.format("a wrong value"))
+    return tensor
+
+
+def refuse_unless(valid: Tensor, message: Callable[[], str], device_message: str) -> None:
+    """Raise an error unless ``valid`` is True; an :data:`ASYNCHRONOUS` device checks it when it comes to it.
+
+    Args:
+        valid: bool, one element.
+        message: makes the error's message, where the value can be looked at.
+        device_message: the message of the device.
+    """
+    if valid.device.type in ASYNCHRONOUS:
+        torch._assert_async(valid, device_message)
+    elif valid.device.type != "meta" and not valid:
+        raise UsageError(message())
+
+
+def check_logits(logits: Tensor) -> None:
+    """Raise an error unless the logits are a floating-point tensor (..., n_labels)."""
+    if not isinstance(logits, Tensor):
+        raise UsageError(f"logits are a {type(logits).__name__}; pass a torch tensor (..., n_labels)")
+    if not logits.is_floating_point() or logits.ndim == 0:
+        raise UsageError(
+            f"logits are {logits.dtype} of shape {tuple(logits.shape)}; pass floating-point logits (..., n_labels)"
+        )
+    _check_layout("logits", logits)
+
+
+def as_strided(name: str, value: ArrayLike | Tensor, logits: Tensor) -> Tensor:
+    """Return ``value`` as a dense tensor on the device of the logits; a tensor elsewhere is an error, not moved."""
+    if isinstance(value, Tensor):
+        _check_layout(name, value)
+        if value.device != logits.device:
+            raise UsageError(f"{name} is on {value.device}, logits are on {logits.device}; move one of them with .to()")
+        return value
+    if hasattr(value, "toarray"):
+        raise UsageError(f"{name} is a sparse {type(value).__name__}; pass {name}.toarray()")
+    try:
+        return torch.as_tensor(value, device=logits.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(
+            f"{name} is a {type(value).__name__} that is no array of numbers; pass a torch tensor"
+        ) from None
+
+
+def _check_layout(name: str, tensor: Tensor) -> None:
+    if tensor.layout != torch.strided:
+        raise UsageError(f"{name} has the layout {tensor.layout}; pass {name}.to_dense()")
+
+
+def as_array(name: str, value: PerClassLike) -> NDArray[np.float64]:
+    """Return a new float64 array with the numbers of a parameter."""
+    if isinstance(value, Tensor):
+        _check_layout(name, value)
+        if value.is_meta:
+            raise UsageError(f"{name} is a tensor on the meta device, which holds no values; pass a list or an array")
+        value = value.detach().cpu().double().numpy()
+    try:
+        return np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} is {value!r}; pass one number, or one number per label") from None
+
+
+def as_rows(tensor: Tensor) -> Tensor:
+    """Return a tensor (..., n_labels) as (documents, n_labels)."""
+    return tensor.unsqueeze(0) if tensor.ndim == 1 else tensor.flatten(0, -2)
+
+
+def check_shape(name: str, value: ArrayLike | Tensor, logits: Tensor) -> Tensor:
+    """Return ``value`` as a tensor, or raise an error unless it has the shape of the logits.
+
+    Broadcasting would hide a mistake.
+    """
+    tensor = as_strided(name, value, logits)
     if tensor.shape != logits.shape:
         raise UsageError(
-            f"{name} has shape {tuple(tensor.shape)}, logits have {tuple(logits.shape)}; both must be (batch, n_labels)"
+            f"{name} has shape {tuple(tensor.shape)}, logits have {tuple(logits.shape)};"
+            " both must have the same shape, (..., n_labels)"
         )
+    return tensor
 
 
-def check_per_class(name: str, value: PerClass | None, logits: Tensor) -> None:
-    """Raise an error unless ``value`` is one number or has one number per label of ``logits``."""
-    if isinstance(value, Tensor) and value.ndim and tuple(value.shape) != (logits.shape[-1],):
+def check_mask(mask: ArrayLike | Tensor, logits: Tensor) -> Tensor:
+    """Return a mask as bool, or raise an error if it has another shape or holds anything but 0 and 1."""
+    mask = check_shape("mask", mask, logits)
+    if mask.dtype == torch.bool:
+        return mask
+    if not in_trace():
+        valid = (mask == 0) | (mask == 1)
+        require(mask, valid, "mask holds {}; pass a mask of 0 and 1, and weights of elements as weight")
+    return mask.bool()
+
+
+@overload
+def per_class(name: str, value: PerClassLike, logits: Tensor, low: float = 0.0) -> PerClass: ...
+@overload
+def per_class(name: str, value: PerClassLike | None, logits: Tensor, low: float = 0.0) -> PerClass | None: ...
+def per_class(name: str, value: PerClassLike | None, logits: Tensor, low: float = 0.0) -> PerClass | None:
+    """Return a parameter as a number or a tensor with one number per label of ``logits``.
+
+    Args:
+        name: the parameter's name, for the message.
+        value: number or (n_labels,); None stays None.
+        logits: (..., n_labels).
+        low: the smallest value that it may have. Not checked of a tensor on another device than the CPU, of one that is
+            learnt, and in a trace.
+
+    Raises:
+        UsageError: another shape, or a value below ``low`` or not finite.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, Tensor):
+        array = as_array(name, value)
+        if not array.ndim:
+            return check_number(name, array.item(), low)
+        value = torch.from_numpy(array)
+    _check_layout(name, value)
+    if value.ndim and tuple(value.shape) != (logits.shape[-1],):
         raise UsageError(
             f"{name} has shape {tuple(value.shape)}, logits have {logits.shape[-1]} labels; "
             f"pass one number or a tensor of shape ({logits.shape[-1]},)"
         )
+    if value.device.type == "cpu" and value.numel() and not value.requires_grad and not in_trace():
+        smallest, largest = (bound.item() for bound in value.aminmax())
+        if not (smallest >= low and largest < math.inf):
+            wrong = largest if smallest >= low else smallest
+            limit = "" if low == -math.inf else f" of at least {low:g}"
+            raise UsageError(f"{name} holds {wrong:g}; pass finite numbers{limit}")
+    return value
 
 
 def check_number(
@@ -293,64 +521,85 @@ def check_number(
     *,
     open_low: bool = False,
     open_high: bool = False,
-) -> None:
-    """Raise an error unless ``value`` is one finite number in the range."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    fits = fits and (low < value if open_low else low <= value) and (value < high if open_high else value <= high)
-    if not fits:
+    whole: bool = False,
+) -> float:
+    """Return a number, which may come from numpy, as one of Python.
+
+    Raises:
+        UsageError: not one finite number in the range, or, if ``whole``, with a fraction.
+    """
+    number = value
+    if type(value) not in (int, float) and getattr(value, "ndim", None) == 0:
+        number = value.item()  # type: ignore[attr-defined]  # of numpy or torch
+    fits = type(number) in (int, float) and math.isfinite(number)
+    fits = fits and (low < number if open_low else low <= number) and (number < high if open_high else number <= high)
+    if not fits or (whole and number != int(number)):
+        kind = "whole" if whole else "finite"
         if math.isinf(high):
             limit = "" if math.isinf(low) else f" {'above' if open_low else 'of at least'} {low:g}"
         else:
             limit = f" in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
-        raise UsageError(f"{name} is {value!r}; pass a finite number{limit}")
+        raise UsageError(f"{name} is {value!r}; pass a {kind} number{limit}")
+    return int(number) if whole else number
 
 
-def check_target_range(targets: Tensor) -> None:
-    """Raise an error if a target is not a number in [0, 1]."""
+def check_target_range(targets: Tensor) -> Tensor:
+    """Return the targets, or raise an error if one is not a number in [0, 1]; NaN in its place in a trace."""
     if not targets.numel() or targets.dtype == torch.bool:
-        return
-    low, high = (value.item() for value in targets.aminmax())
-    if not (low >= 0 and high <= 1):  # a NaN fails both
-        wrong = high if low >= 0 else low
-        raise UsageError(f"targets hold {wrong:g}; pass values in [0, 1], and mask unknown targets")
-
-
-def check_hard_targets(targets: Tensor, loss: str) -> None:
-    """Raise an error if a target is neither 0 nor 1, for a loss that is not defined for others; skipped in a trace."""
+        return targets
     if in_trace():
-        return
-    soft = (targets != 0) & (targets != 1)
-    if soft.any():
-        raise UsageError(
-            f"targets hold {targets[soft][0].item():g}; {loss} takes only targets of 0 and 1; mask unknown targets"
-        )
+        return require(targets, (targets >= 0) & (targets <= 1), "")
+    low, high = targets.aminmax()  # a NaN is both
+
+    def message() -> str:
+        wrong = high if low >= 0 else low
+        return f"targets hold {wrong.item():g}; pass values in [0, 1], and mask unknown targets"
+
+    refuse_unless((low >= 0) & (high <= 1), message, "targets must be in [0, 1]; mask unknown targets")
+    return targets
+
+
+def check_hard_targets(targets: Tensor, loss: str) -> Tensor:
+    """Return the targets, or raise an error if one is neither 0 nor 1, for a loss that is not defined for others."""
+    if targets.dtype == torch.bool or (in_trace() and not targets.is_floating_point()):
+        return targets
+    message = f"targets hold {{}}; {loss} takes only targets of 0 and 1; mask unknown targets"
+    return require(targets, (targets == 0) | (targets == 1), message)
 
 
 def check_inputs(
-    logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str, **per_class: PerClass | None
+    logits: Tensor, targets: ArrayLike | Tensor, mask: ArrayLike | Tensor | None, reduction: str
 ) -> tuple[Tensor, Tensor]:
     """Check dtype and shapes; return logits and targets, both 0 if masked, so that a masked NaN reaches no gradient."""
-    if not logits.is_floating_point() or logits.ndim == 0:
-        raise UsageError(
-            f"logits are {logits.dtype} of shape {tuple(logits.shape)}; pass floating-point logits (batch, n_labels)"
-        )
+    check_logits(logits)
     check_reduction(reduction)
-    check_shape("targets", targets, logits)
-    for name, value in per_class.items():
-        check_per_class(name, value, logits)
+    targets = check_shape("targets", targets, logits)
     if mask is None:
         return logits, targets
-    check_shape("mask", mask, logits)
-    kept = mask.bool()
+    kept = check_mask(mask, logits)
     return torch.where(kept, logits, 0.0), torch.where(kept, targets, torch.zeros_like(targets))
 
 
+def widest(device: torch.device) -> torch.dtype:
+    """Return float64, or float32 for a device that has no float64."""
+    return torch.float32 if device.type in WITHOUT_FLOAT64 else torch.float64
+
+
+@overload
+def on_device(value: Tensor, device: torch.device) -> Tensor: ...
+@overload
+def on_device(value: Tensor | None, device: torch.device) -> Tensor | None: ...
+def on_device(value: Tensor | None, device: torch.device) -> Tensor | None:
+    """Return a buffer in the widest type of a device, on that device; a loss need not be moved to it."""
+    return None if value is None else value.to(widest(device)).to(device)
+
+
 def promote(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both as float64 if the logits are, else as float32; check the range of targets if they are on a CPU."""
-    if targets.device.type == "cpu" and not in_trace():
-        check_target_range(targets)
+    """Return both as float64 if the logits are, else as float32; check the range of the targets."""
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    return logits, targets.to(logits.dtype)
+    if in_trace():
+        return logits, check_target_range(targets.to(logits.dtype))
+    return logits, check_target_range(targets).to(logits.dtype)
 
 
 @overload
@@ -359,7 +608,8 @@ def cast_like(logits: Tensor, value: PerClass) -> PerClass: ...
 def cast_like(logits: Tensor, value: PerClass | None) -> PerClass | None: ...
 def cast_like(logits: Tensor, value: PerClass | None) -> PerClass | None:
     """Return a tensor in the dtype and on the device of the logits, and a number as it is."""
-    return value.to(logits) if isinstance(value, Tensor) else value
+    # The type first: the device may not have the tensor's own.
+    return value.to(logits.dtype).to(logits.device) if isinstance(value, Tensor) else value
 
 
 def mix(targets: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

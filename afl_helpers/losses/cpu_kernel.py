@@ -28,8 +28,13 @@ def has_fast_path(logits: Tensor, targets: Tensor, parameters: FocalParameters) 
     return (
         all(type(value) in (Tensor, torch.nn.Parameter) and value.device.type == "cpu" for value in tensors)
         and not any(value.requires_grad for value in tensors[1:])
-        and forward_ad.unpack_dual(logits).tangent is None  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        and not any(_has_tangent(value) for value in tensors)
     )
+
+
+def _has_tangent(value: Tensor) -> bool:
+    """Return whether forward-mode differentiation goes through this tensor."""
+    return forward_ad.unpack_dual(value).tangent is not None  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
 def loss_and_gradient(

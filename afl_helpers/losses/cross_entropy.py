@@ -6,15 +6,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from afl_helpers.losses.base import LossInfo, MultiLabelLoss, PerClass, check_inputs, check_number, clip_counts
+from afl_helpers.losses.base import (
+    LossInfo,
+    MultiLabelLoss,
+    PerClassLike,
+    check_inputs,
+    check_number,
+    clip_counts,
+    per_class,
+)
 from afl_helpers.losses.focal import focal_loss, reduced_focal
 
 
 def binary_cross_entropy(
     logits: Tensor,
     targets: Tensor,
-    pos_weight: PerClass | None = None,
-    weight: PerClass | None = None,
+    pos_weight: PerClassLike | None = None,
+    weight: PerClassLike | None = None,
     *,
     mask: Tensor | None = None,
     reduction: str = "mean",
@@ -34,9 +42,10 @@ def binary_cross_entropy(
         >>> round(binary_cross_entropy(logits, targets, pos_weight=3.0).item(), 4)  # (3 + 1) / 2 * log 2
         1.3863
     """
-    logits, targets = check_inputs(logits, targets, mask, reduction, pos_weight=pos_weight, weight=weight)
-    positive = weight if pos_weight is None else pos_weight if weight is None else pos_weight * weight
-    return reduced_focal(logits, targets, (None, None, positive, weight), mask, reduction)
+    logits, targets = check_inputs(logits, targets, mask, reduction)
+    of_positives, of_both = per_class("pos_weight", pos_weight, logits), per_class("weight", weight, logits)
+    positive = of_both if of_positives is None else of_positives if of_both is None else of_positives * of_both
+    return reduced_focal(logits, targets, (None, None, positive, of_both), mask, reduction)
 
 
 class BinaryCrossEntropy(MultiLabelLoss):
@@ -83,13 +92,12 @@ class WeightedBinaryCrossEntropy(MultiLabelLoss):
 
         Args:
             label_counts, n_documents: see :func:`~afl_helpers.losses.base.clip_counts`.
-            cap: largest weight, at least 0; None sets no limit.
+            cap: largest weight, above 0; None sets no limit.
         """
         counts = clip_counts(label_counts, n_documents)
         weight = (n_documents - counts) / counts
         if cap is not None:
-            check_number("cap", cap, 0.0)
-            weight = np.minimum(weight, cap)
+            weight = np.minimum(weight, check_number("cap", cap, 0.0, open_low=True))
         return cls(weight, reduction)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
@@ -98,7 +106,7 @@ class WeightedBinaryCrossEntropy(MultiLabelLoss):
 
 def effective_number_weight(label_counts: ArrayLike, n_documents: int, beta: float) -> NDArray[np.float64]:
     """Return ``(1 - beta) / (1 - beta^n_c)``, the inverse effective number of documents (Cui et al. 2019, Eq. 2)."""
-    check_number("beta", beta, 0.0, 1.0, open_high=True)
+    beta = check_number("beta", beta, 0.0, 1.0, open_high=True)
     counts = clip_counts(label_counts, n_documents)
     return (1 - beta) / -np.expm1(counts * np.log(beta)) if beta else np.ones_like(counts)
 
@@ -172,7 +180,7 @@ ENTRIES = {
         when="When missing a rare label costs more than a false alarm. Scores are no longer probabilities, and without"
         " a cap the rarest labels dominate the gradient.",
         build=WeightedBinaryCrossEntropy.from_counts,
-        parameters={"cap": "largest weight, at least 0; None sets no limit."},
+        parameters={"cap": "largest weight, above 0; None sets no limit."},
         needs_counts=True,
     ),
     "class_balanced": LossInfo(

@@ -11,9 +11,12 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClass,
+    PerClassLike,
     cast_like,
     check_inputs,
+    in_trace,
     mix,
+    per_class,
     promote,
     reduce_loss,
     reduction_divisor,
@@ -25,10 +28,10 @@ from afl_helpers.losses.cpu_kernel import FocalParameters, has_fast_path, loss_a
 def focal_loss(
     logits: Tensor,
     targets: Tensor,
-    gamma: PerClass = 2.0,
-    alpha: PerClass | None = None,
-    gamma_negative: PerClass | None = None,
-    alpha_negative: PerClass | None = None,
+    gamma: PerClassLike = 2.0,
+    alpha: PerClassLike | None = None,
+    gamma_negative: PerClassLike | None = None,
+    alpha_negative: PerClassLike | None = None,
     *,
     mask: Tensor | None = None,
     reduction: str = "mean",
@@ -50,18 +53,13 @@ def focal_loss(
         >>> torch.round(focal_loss(logits, targets, gamma, reduction="none"), decimals=4)  # log 2 times 1, 1/2 and 1/4
         tensor([[0.6931, 0.3466, 0.1733]])
     """
-    logits, targets = check_inputs(
-        logits,
-        targets,
-        mask,
-        reduction,
-        gamma=gamma,
-        alpha=alpha,
-        gamma_negative=gamma_negative,
-        alpha_negative=alpha_negative,
-    )
-    negative = gamma if gamma_negative is None else gamma_negative
-    return reduced_focal(logits, targets, (gamma, negative, alpha, alpha_negative), mask, reduction)
+    logits, targets = check_inputs(logits, targets, mask, reduction)
+    given = {"gamma": gamma, "gamma_negative": gamma_negative, "alpha": alpha, "alpha_negative": alpha_negative}
+    same_alpha = alpha_negative is alpha
+    positive, negative, weight, weight_negative = (per_class(name, value, logits) for name, value in given.items())
+    negative = positive if gamma_negative is None or gamma_negative is gamma else negative
+    weight_negative = weight if same_alpha else weight_negative
+    return reduced_focal(logits, targets, (positive, negative, weight, weight_negative), mask, reduction)
 
 
 def reduced_focal(
@@ -155,6 +153,8 @@ class _FocalOnCPU(torch.autograd.Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             gradient = loss_and_gradient(logits, targets, ctx.parameters, ctx.divisor, True)[1]
+        if in_trace():  # several upstream gradients at once
+            return gradient * upstream, *none
         if ctx.divisor is None or upstream != 1:
             gradient.mul_(upstream)
         return gradient, *none

@@ -9,12 +9,13 @@ from torch.nn.functional import logsigmoid
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
-    PerClass,
+    PerClassLike,
     cast_like,
     check_inputs,
     check_number,
     clip_counts,
     mix,
+    per_class,
     promote,
     reduce_loss,
 )
@@ -23,7 +24,7 @@ from afl_helpers.losses.base import (
 def ldam_loss(
     logits: Tensor,
     targets: Tensor,
-    margin: PerClass,
+    margin: PerClassLike,
     scale: float = 30.0,
     *,
     mask: Tensor | None = None,
@@ -42,9 +43,10 @@ def ldam_loss(
         >>> torch.round(elements, decimals=4)  # the second has just reached its margin: log 2
         tensor([[0.1269, 0.6931]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction, margin=margin))
-    margin = cast_like(logits, margin)
-    positive, negative = -logsigmoid(scale * (logits - margin)), -logsigmoid(-scale * logits)
+    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    distance = cast_like(logits, per_class("margin", margin, logits))
+    scale = check_number("scale", scale, 0.0, open_low=True)
+    positive, negative = -logsigmoid(scale * (logits - distance)), -logsigmoid(-scale * logits)
     return reduce_loss(mix(targets, positive, negative), reduction, mask)
 
 
@@ -66,8 +68,7 @@ class LDAMLoss(MultiLabelLoss):
 
     def __init__(self, margin: ArrayLike, scale: float = 30.0, reduction: str = "mean"):
         super().__init__(reduction)
-        check_number("scale", scale, 0.0, open_low=True)
-        self.scale = scale
+        self.scale = check_number("scale", scale, 0.0, open_low=True)
         self._set_per_class("margin", margin)
 
     @classmethod
@@ -86,7 +87,7 @@ class LDAMLoss(MultiLabelLoss):
             max_margin: margin of the rarest class, at least 0.
             scale: factor on the logits, above 0.
         """
-        check_number("max_margin", max_margin, 0.0)
+        max_margin = check_number("max_margin", max_margin, 0.0)
         counts = clip_counts(label_counts, n_documents)
         return cls(max_margin * (counts / counts.min()) ** -0.25, scale, reduction)
 

@@ -7,7 +7,6 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, distributed
 
-from afl_helpers.errors import UsageError
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
@@ -15,6 +14,7 @@ from afl_helpers.losses.base import (
     check_inputs,
     check_number,
     clip_counts,
+    per_class,
     reduce_loss,
 )
 from afl_helpers.losses.cross_entropy import binary_cross_entropy
@@ -57,6 +57,7 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
     """
 
     stateful = True
+    soft_targets = False
     ratio: Tensor
     ideal_ratio: Tensor
     histograms: Tensor
@@ -70,18 +71,19 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         reduction: str = "mean",
     ):
         super().__init__(reduction)
-        check_number("rate", rate, 0.0)
-        if not (isinstance(n_bins, int) and n_bins >= 2):
-            raise UsageError(f"n_bins is {n_bins!r}; pass a whole number of at least 2")
-        self.rate, self.n_bins = rate, n_bins
+        self.rate = check_number("rate", rate, 0.0)
+        self.n_bins = int(check_number("n_bins", n_bins, 2, whole=True))
         self._set_per_class("ratio", clip_counts(label_counts, n_documents) / n_documents)
         self._set_per_class("ideal_ratio", self.ratio)
         # Predictions of positives and of negatives in this epoch: (2, n_bins, n_labels).
-        self.register_buffer("histograms", torch.zeros(2, n_bins, len(self.ratio), dtype=torch.float64))
+        self.register_buffer(
+            "histograms", torch.zeros(2, self.n_bins, len(self.ratio), dtype=torch.float64, device="cpu")
+        )
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
-        logits, targets = check_inputs(logits, targets, mask, reduction, ratio=self.ratio)
-        check_hard_targets(targets, "partial label masking")
+        logits, targets = check_inputs(logits, targets, mask, reduction)
+        per_class("ratio", self.ratio, logits)
+        targets = check_hard_targets(targets, "partial label masking")
         elements = binary_cross_entropy(logits, targets, reduction="none")
         if self.training and logits.requires_grad:
             self._record(logits.detach(), targets, mask)

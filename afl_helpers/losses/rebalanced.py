@@ -1,6 +1,7 @@
 """Distribution-balanced loss and the three losses that take parts of it."""
 
 import functools
+import math
 
 import numpy as np
 import torch
@@ -12,13 +13,17 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClass,
+    PerClassLike,
     cast_like,
-    check_hard_targets,
     check_inputs,
     check_number,
+    check_target_range,
     clip_counts,
     mix,
+    on_device,
+    per_class,
     reduce_loss,
+    widest,
 )
 from afl_helpers.losses.cross_entropy import effective_number_weight
 
@@ -26,9 +31,9 @@ from afl_helpers.losses.cross_entropy import effective_number_weight
 def distribution_balanced_loss(
     logits: Tensor,
     targets: Tensor,
-    shift: PerClass = 0.0,
+    shift: PerClassLike = 0.0,
     negative_scale: float = 1.0,
-    weight: PerClass | None = None,
+    weight: PerClassLike | None = None,
     gamma: float = 2.0,
     alpha: float | None = 0.5,
     *,
@@ -39,13 +44,13 @@ def distribution_balanced_loss(
 
     Logits are shifted, ``z + shift``. Those of negatives are then multiplied by ``negative_scale``, and their loss is
     divided by it. The result is the focal loss of these logits, with ``gamma`` and ``alpha``, times ``weight``. The
-    computation is in float64: adding the shift in float32 costs more digits than a large gamma leaves. Targets must be
-    0 or 1: the repetition of a document's labels is not defined for soft targets.
+    computation is in float64, where the device has it: adding the shift in float32 costs more digits than a large gamma
+    leaves.
 
     Args:
         shift: number or (n_labels,), log odds that every logit starts from.
         negative_scale: above 0.
-        weight: number, (n_labels,) or (batch, n_labels); None is 1.
+        weight: number, (n_labels,) or of the shape of the logits; None is 1.
         gamma: at least 0.
         alpha: in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
 
@@ -59,19 +64,25 @@ def distribution_balanced_loss(
         >>> round(distribution_balanced_loss(logits, targets, negative_scale=2.0, **bce).item(), 4)  # log(1 + e^-2) / 2
         0.0635
     """
-    logits, targets = check_inputs(logits, targets, mask, reduction, shift=shift)
-    check_hard_targets(targets, "the distribution-balanced family")
+    logits, targets = check_inputs(logits, targets, mask, reduction)
+    gamma = check_number("gamma", gamma, 0.0)
+    negative_scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
     result = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    logits, targets = logits.double(), targets.double()
-    shift, weight = cast_like(logits, shift), cast_like(logits, weight)
-    shifted = logits + shift
+    wide = widest(logits.device)
+    logits, targets = logits.to(wide), check_target_range(targets).to(wide)
+    if isinstance(weight, Tensor) and weight.ndim > 1 and weight.shape == logits.shape:
+        element_weight: PerClass | None = cast_like(logits, weight)
+    else:
+        element_weight = cast_like(logits, per_class("weight", weight, logits))
+    shifted = logits + cast_like(logits, per_class("shift", shift, logits, low=-math.inf))
     positive, negative = shifted, -negative_scale * shifted
     positive = -torch.exp(gamma * logsigmoid(-positive)) * logsigmoid(positive)
     negative = -torch.exp(gamma * logsigmoid(-negative)) * logsigmoid(negative) / negative_scale
     if alpha is not None:
         positive, negative = alpha * positive, (1 - alpha) * negative
     elements = mix(targets, positive, negative)
-    return reduce_loss(elements if weight is None else weight * elements, reduction, mask).to(result)
+    elements = elements if element_weight is None else element_weight * elements
+    return reduce_loss(elements, reduction, mask).to(result)
 
 
 def rebalancing_weight(
@@ -81,17 +92,18 @@ def rebalancing_weight(
 
     The weight is ``floor + sigmoid(slope (r - center))``, where r is the inverse frequency of the label over the sum of
     the inverse frequencies of the document's labels. It falls with the number of times that the document is repeated for
-    its other labels. A document without labels has an infinite r and the weight ``floor + 1``.
+    its other labels. A document without labels has an infinite r and the weight ``floor + 1``. With soft targets a label
+    repeats its document in proportion to its target.
 
     Args:
-        targets: (batch, n_labels), 0 or 1.
+        targets: (..., n_labels), in [0, 1].
         frequency: (n_labels,) number of training documents with each label, above 0.
 
     Returns:
-        (batch, n_labels) float64.
+        Of the shape of the targets, float64 where the device has it.
     """
-    inverse = 1 / frequency.to(targets.device, torch.float64)
-    repeated = (targets.double() * inverse).sum(1, keepdim=True)
+    inverse = 1 / on_device(frequency, targets.device)
+    repeated = (targets.to(inverse.dtype) * inverse).sum(-1, keepdim=True)
     return floor + torch.sigmoid(slope * (inverse / repeated - center))
 
 
@@ -138,18 +150,16 @@ class DistributionBalancedLoss(MultiLabelLoss):
         reduction: str = "mean",
     ):
         super().__init__(reduction)
-        check_number("gamma", gamma, 0.0)
-        if alpha is not None:
-            check_number("alpha", alpha, 0.0, 1.0)
-        check_number("weight_floor", weight_floor, 0.0)
-        check_number("weight_center", weight_center)
-        if weight_slope is not None:
-            check_number("weight_slope", weight_slope, 0.0, open_low=True)
-        check_number("prior_shift", prior_shift, 0.0)
-        check_number("negative_scale", negative_scale, 0.0, open_low=True)
+        self.gamma = check_number("gamma", gamma, 0.0)
+        self.alpha = None if alpha is None else check_number("alpha", alpha, 0.0, 1.0)
+        self.weight_floor = check_number("weight_floor", weight_floor, 0.0)
+        self.weight_center = check_number("weight_center", weight_center)
+        self.weight_slope = (
+            None if weight_slope is None else check_number("weight_slope", weight_slope, 0.0, open_low=True)
+        )
+        prior_shift = check_number("prior_shift", prior_shift, 0.0)
+        self.negative_scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
         counts = clip_counts(label_counts, n_documents)
-        self.gamma, self.alpha, self.negative_scale = gamma, alpha, negative_scale
-        self.weight_floor, self.weight_slope, self.weight_center = weight_floor, weight_slope, weight_center
         self._set_per_class("frequency", counts)
         self.register_buffer("shift", torch.from_numpy(-prior_shift * np.log(n_documents / counts - 1)))
         self._set_per_class(
@@ -159,7 +169,7 @@ class DistributionBalancedLoss(MultiLabelLoss):
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         weight = self.class_weight
         if self.weight_slope is not None and targets.shape[-1:] == self.frequency.shape:
-            known = targets if mask is None else torch.where(mask.bool(), targets, 0)
+            _, known = check_inputs(logits, targets, mask, reduction)  # 0 where masked
             weight = rebalancing_weight(known, self.frequency, self.weight_floor, self.weight_slope, self.weight_center)
         return distribution_balanced_loss(
             logits,
@@ -202,7 +212,6 @@ ENTRIES = {
         build=functools.partial(DistributionBalancedLoss, beta=None),
         parameters={**_FOCAL, **_REBALANCING, **_TOLERANCE},
         needs_counts=True,
-        soft_targets=False,
     ),
     "rebalanced_focal": LossInfo(
         title="Rebalanced focal loss",
@@ -214,7 +223,6 @@ ENTRIES = {
         build=functools.partial(DistributionBalancedLoss, prior_shift=0.0, negative_scale=1.0),
         parameters={**_FOCAL, **_REBALANCING},
         needs_counts=True,
-        soft_targets=False,
     ),
     "ntr_focal": LossInfo(
         title="Negative-tolerant focal loss",
@@ -226,7 +234,6 @@ ENTRIES = {
         build=functools.partial(DistributionBalancedLoss, weight_slope=None),
         parameters={**_FOCAL, **_TOLERANCE},
         needs_counts=True,
-        soft_targets=False,
         reduces_to_bce={"gamma": 0.0, "alpha": None, "prior_shift": 0.0, "negative_scale": 1.0},
     ),
     "cb_ntr": LossInfo(
@@ -244,7 +251,6 @@ ENTRIES = {
             **_TOLERANCE,
         },
         needs_counts=True,
-        soft_targets=False,
         reduces_to_bce={"gamma": 0.0, "alpha": None, "beta": 0.0, "prior_shift": 0.0, "negative_scale": 1.0},
     ),
 }

@@ -6,8 +6,18 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from afl_helpers.errors import UsageError
+from afl_helpers.gamma import check_counts
 from afl_helpers.losses.asymmetric import ASYMMETRY, AsymmetricLoss, asymmetric_loss
-from afl_helpers.losses.base import LossInfo, check_hard_targets, check_number, clip_counts
+from afl_helpers.losses.base import (
+    LossInfo,
+    as_array,
+    check_inputs,
+    check_number,
+    check_target_range,
+    clip_counts,
+    on_device,
+    widest,
+)
 
 
 class WeightedAsymmetricLoss(AsymmetricLoss):
@@ -15,7 +25,8 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
 
     It has the three parts that the abstract names: a weight by label frequency, the asymmetric suppression of
     negatives, and labels smoothed by co-occurrence. For a document with labels J the target of label c is
-    ``(1 - smoothing) y_c + smoothing * mean over j in J of P(c | j)``; a document without labels keeps its zeros.
+    ``(1 - smoothing) y_c + smoothing * mean over j in J of P(c | j)``; a document without labels keeps its zeros. With soft
+    targets the mean weighs label j by y_j, and is divided by the sum of the y_j, but by no less than 1.
 
     Args:
         label_counts, n_documents: see :func:`~afl_helpers.losses.base.clip_counts`.
@@ -49,16 +60,15 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
         reduction: str = "mean",
     ):
         super().__init__(gamma_positive, gamma_negative, margin, reduction)
-        check_number("power", power, 0.0)
-        check_number("smoothing", smoothing, 0.0, 1.0)
+        power = check_number("power", power, 0.0)
+        self.smoothing = check_number("smoothing", smoothing, 0.0, 1.0)
         counts = clip_counts(label_counts, n_documents)
-        self.smoothing = smoothing
         weight = (counts / counts.max()) ** -power
         self._set_per_class("weight", weight / weight.mean())
         self._set_per_class("rate", counts / n_documents)
         conditional = None
         if cooccurrence is not None:
-            shared, single = np.asarray(cooccurrence, dtype=np.float64), np.asarray(label_counts, dtype=np.float64)
+            shared, single = as_array("cooccurrence", cooccurrence), check_counts(label_counts)
             if shared.shape != (len(counts), len(counts)):
                 raise UsageError(
                     f"cooccurrence has shape {shared.shape}, label_counts has {len(counts)} labels; "
@@ -69,17 +79,15 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
                     "cooccurrence holds more documents with both labels than with the first, or a negative number; "
                     "both must be counted on the same documents"
                 )
-            conditional = torch.from_numpy(shared / np.maximum(single, 1.0)[:, None])
-            conditional.fill_diagonal_(1.0)
+            share = shared / np.maximum(single, 1.0)[:, None]
+            np.fill_diagonal(share, 1.0)
+            conditional = torch.from_numpy(share)
         self.register_buffer("conditional", conditional)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
-        check_hard_targets(
-            targets if mask is None else torch.where(mask.bool(), targets, 0), "weighted asymmetric loss"
-        )
         return asymmetric_loss(
             logits,
-            self._smooth(targets, mask),
+            self._smooth(logits, targets, mask),
             self.gamma_positive,
             self.gamma_negative,
             self.margin,
@@ -88,16 +96,15 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
             reduction=reduction,
         )
 
-    def _smooth(self, targets: Tensor, mask: Tensor | None) -> Tensor:
+    def _smooth(self, logits: Tensor, targets: Tensor, mask: Tensor | None) -> Tensor:
         if not self.smoothing or targets.shape[-1:] != self.rate.shape:
             return targets
-        hard = targets.to(self.rate)
-        if mask is not None:
-            hard = torch.where(mask.bool(), hard, 0.0)
-        n_labels = hard.sum(-1, keepdim=True)
-        independent = (n_labels - hard) * self.rate + hard
-        expected = independent if self.conditional is None else hard @ self.conditional
-        return (1 - self.smoothing) * hard + self.smoothing * expected / n_labels.clamp(min=1)
+        _, given = check_inputs(logits, targets, mask, "none")  # 0 where masked
+        given = check_target_range(given).to(widest(given.device))
+        rate, conditional = on_device(self.rate, given.device), on_device(self.conditional, given.device)
+        n_labels = given.sum(-1, keepdim=True)
+        expected = (n_labels - given) * rate + given if conditional is None else given @ conditional
+        return (1 - self.smoothing) * given + self.smoothing * expected / n_labels.clamp(min=1)
 
 
 ENTRIES = {
@@ -120,7 +127,6 @@ ENTRIES = {
         },
         needs_counts=True,
         monotone=False,
-        soft_targets=False,
         reduces_to_bce={"gamma_negative": 0.0, "margin": 0.0, "power": 0.0, "smoothing": 0.0},
     ),
 }
