@@ -2,30 +2,28 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
-    PerClass,
     PerClassLike,
     cast_like,
     check_inputs,
     check_number,
-    check_target_range,
     clip_counts,
-    mix,
     on_device,
     per_class,
     reduce_loss,
-    widest,
 )
+from afl_helpers.losses.costs import FocalCost
 from afl_helpers.losses.cross_entropy import effective_number_weight
+from afl_helpers.losses.elementwise import elementwise_loss
 
 
 def distribution_balanced_loss(
@@ -64,25 +62,37 @@ def distribution_balanced_loss(
         >>> round(distribution_balanced_loss(logits, targets, negative_scale=2.0, **bce).item(), 4)  # log(1 + e^-2) / 2
         0.0635
     """
+    if isinstance(weight, Tensor) and weight.ndim > 1 and weight.shape == logits.shape:
+        elements = distribution_balanced_loss(
+            logits, targets, shift, negative_scale, None, gamma, alpha, mask=mask, reduction="none"
+        )
+        return reduce_loss(elements * cast_like(elements, weight), reduction, mask)
+    return _distribution_balanced(logits, targets, shift, negative_scale, weight, None, gamma, alpha, mask, reduction)
+
+
+def _distribution_balanced(
+    logits: Tensor,
+    targets: Tensor,
+    shift: PerClassLike,
+    negative_scale: float,
+    weight: PerClassLike | None,
+    element_weight: Callable[[Tensor], Tensor] | None,
+    gamma: float,
+    alpha: float | None,
+    mask: Tensor | None,
+    reduction: str,
+) -> Tensor:
+    """Compute :func:`distribution_balanced_loss`; ``element_weight`` gives the weights of elements from the targets."""
     logits, targets = check_inputs(logits, targets, mask, reduction)
     gamma = check_number("gamma", gamma, 0.0)
-    negative_scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
-    result = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    wide = widest(logits.device)
-    logits, targets = logits.to(wide), check_target_range(targets).to(wide)
-    if isinstance(weight, Tensor) and weight.ndim > 1 and weight.shape == logits.shape:
-        element_weight: PerClass | None = cast_like(logits, weight)
-    else:
-        element_weight = cast_like(logits, per_class("weight", weight, logits))
-    shifted = logits + cast_like(logits, per_class("shift", shift, logits, low=-math.inf))
-    positive, negative = shifted, -negative_scale * shifted
-    positive = -torch.exp(gamma * logsigmoid(-positive)) * logsigmoid(positive)
-    negative = -torch.exp(gamma * logsigmoid(-negative)) * logsigmoid(negative) / negative_scale
-    if alpha is not None:
-        positive, negative = alpha * positive, (1 - alpha) * negative
-    elements = mix(targets, positive, negative)
-    elements = elements if element_weight is None else element_weight * elements
-    return reduce_loss(elements, reduction, mask).to(result)
+    scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
+    start, of_both = per_class("shift", shift, logits, low=-math.inf), per_class("weight", weight, logits)
+    share, share_negative = (1.0, 1 / scale) if alpha is None else (alpha, (1 - alpha) / scale)
+    if of_both is not None:
+        share, share_negative = share * of_both, share_negative * of_both
+    positive = FocalCost(-1.0, gamma, share, start)
+    negative = FocalCost(float(scale), gamma, share_negative, start)
+    return elementwise_loss(logits, targets, positive, negative, mask, reduction, element_weight, wide=True)
 
 
 def rebalancing_weight(
@@ -167,20 +177,26 @@ class DistributionBalancedLoss(MultiLabelLoss):
         )
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
-        weight = self.class_weight
-        if self.weight_slope is not None and targets.shape[-1:] == self.frequency.shape:
-            _, known = check_inputs(logits, targets, mask, reduction)  # 0 where masked
-            weight = rebalancing_weight(known, self.frequency, self.weight_floor, self.weight_slope, self.weight_center)
-        return distribution_balanced_loss(
+        rebalance = None
+        if self.weight_slope is not None:
+            rebalance = functools.partial(
+                rebalancing_weight,
+                frequency=self.frequency,
+                floor=self.weight_floor,
+                slope=self.weight_slope,
+                center=self.weight_center,
+            )
+        return _distribution_balanced(
             logits,
             targets,
             self.shift,
             self.negative_scale,
-            weight,
+            self.class_weight,
+            rebalance,
             self.gamma,
             self.alpha,
-            mask=mask,
-            reduction=reduction,
+            mask,
+            reduction,
         )
 
 

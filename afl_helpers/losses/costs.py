@@ -1,0 +1,175 @@
+"""What an element costs as a positive or as a negative: the formula, and a kernel that computes it with its gradient.
+
+The loss of an element is ``y * positive + (1 - y) * negative``. A loss whose elements do not depend on each other is a
+pair of costs; :func:`afl_helpers.losses.elementwise.elementwise_loss` does the rest.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from afl_helpers.losses.base import PerClass
+
+ZERO = torch.zeros((), device="cpu")
+LOG2_E = 1 / math.log(2)
+
+
+class Cost:
+    """What elements cost as positives, or as negatives, by their logits."""
+
+    def formula(self, z: Tensor) -> Tensor:
+        """Return the costs, for any device, derivative and trace."""
+        raise NotImplementedError
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Return this cost with its tensors, one number or one per label, changed."""
+        return self
+
+    def mixed(self, negative: "Cost", y: Tensor) -> "Cost | None":
+        """Return the cost of elements with targets of 0 and 1 as one cost; None where that is no gain.
+
+        Args:
+            negative: the cost of negatives; this is the cost of positives.
+            y: targets of a block, in the type of its logits.
+        """
+        return None
+
+    def tensors(self) -> list[Tensor]:
+        """Return the parameters that are tensors."""
+        found: list[Tensor] = []
+        self.map(lambda value: found.append(value) or value)  # type: ignore[func-returns-value]
+        return found
+
+    def kernel(self, z: Tensor, loss: Tensor, gradient: Tensor | None, factor: float, scratch: list[Tensor]) -> None:
+        """Write the costs to ``loss``, and their derivatives times ``factor`` to ``gradient`` if it is given.
+
+        Args:
+            z: logits of a block, not to be changed; the other tensors have its shape and type.
+            scratch: buffers to use.
+        """
+        if gradient is None:
+            loss.copy_(self.formula(z))
+            return
+        with torch.enable_grad():
+            leaf = z.detach().requires_grad_()
+            costs = self.formula(leaf)
+            (slope,) = torch.autograd.grad(costs.sum(), leaf)
+        loss.copy_(costs.detach())
+        torch.mul(slope, factor, out=gradient)
+
+
+def changed(value: PerClass | None, change: Callable[[Tensor], Tensor]) -> PerClass | None:
+    """Return ``change(value)`` of a tensor, and a number or None as it is."""
+    return change(value) if isinstance(value, Tensor) else value
+
+
+@dataclass
+class FocalCost(Cost):
+    """``weight * sigmoid(x)^gamma * softplus(x)`` with ``x = scale (z + shift)``.
+
+    sigmoid(x) is the probability of being wrong: scale is below 0 for a positive and above 0 for a negative.
+
+    Args:
+        scale, shift: of the logit; a number, or one per label.
+        gamma: a number, one per label, or a function of x, which is not differentiated; None is 0.
+        weight: a number, or one per label; None is 1.
+        detach: whether ``sigmoid(x)^gamma`` is a constant in the gradient.
+        flipped: where it is 1, scale changes its sign; None flips nothing.
+    """
+
+    scale: PerClass
+    gamma: PerClass | Callable[[Tensor], Tensor] | None = None
+    weight: PerClass | None = None
+    shift: PerClass | None = None
+    detach: bool = False
+    flipped: Tensor | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "FocalCost":
+        scale = change(self.scale) if isinstance(self.scale, Tensor) else self.scale
+        gamma = change(self.gamma) if isinstance(self.gamma, Tensor) else self.gamma
+        return FocalCost(scale, gamma, changed(self.weight, change), changed(self.shift, change), self.detach)
+
+    def mixed(self, negative: Cost, y: Tensor) -> "FocalCost | None":
+        if not isinstance(negative, FocalCost):
+            return None
+        one_gamma = self.gamma is negative.gamma
+        if not one_gamma and (callable(self.gamma) or callable(negative.gamma)):
+            return None
+        opposite = isinstance(self.scale, float) and isinstance(negative.scale, float) and self.scale == -negative.scale
+        return FocalCost(
+            negative.scale if opposite else _by_target(self.scale, negative.scale, y, 1.0),
+            self.gamma if one_gamma else _by_target(self.gamma, negative.gamma, y, 0.0),
+            _by_target(self.weight, negative.weight, y, 1.0),
+            _by_target(self.shift, negative.shift, y, 0.0),
+            self.detach,
+            y if opposite else None,
+        )
+
+    def formula(self, z: Tensor) -> Tensor:
+        x = self.scale * (z if self.shift is None else z + self.shift)
+        cost = -logsigmoid(-x)
+        if self.gamma is not None:
+            gamma = self.gamma(x.detach()) if callable(self.gamma) else self.gamma
+            focus = torch.exp(gamma * logsigmoid(x))
+            cost = (focus.detach() if self.detach else focus) * cost
+        return cost if self.weight is None else self.weight * cost
+
+    def kernel(self, z: Tensor, loss: Tensor, gradient: Tensor | None, factor: float, scratch: list[Tensor]) -> None:
+        """See :meth:`Cost.kernel`.
+
+        With q = sigmoid(x), p = 1 - q and ce = softplus(x), the derivative by x is ``weight q^gamma (q + gamma p ce)``:
+        nothing cancels.
+        """
+        x, q, p, rest = scratch[:4]
+        self._shifted(z, x)
+        gamma = self.gamma(x) if callable(self.gamma) else self.gamma
+        torch.sigmoid(x, out=q)
+        torch.neg(x, out=p).sigmoid_()
+        torch.minimum(p, q, out=rest).neg_().log1p_()  # -log(1 + exp(-|x|))
+        ce = torch.clamp(x, min=0, out=loss).sub_(rest)
+        focus = self.weight
+        if gamma is not None:
+            log_q = x.clamp_(max=0).add_(rest)
+            focus = log_q.mul_(gamma * LOG2_E).exp2_()
+            if self.weight is not None:
+                focus.mul_(self.weight)
+        if gradient is not None:
+            if gamma is not None and not self.detach:
+                p.mul_(ce)
+                q.addcmul_(p, gamma) if isinstance(gamma, Tensor) else q.add_(p, alpha=gamma)
+            if isinstance(self.scale, Tensor):
+                q.mul_(self.scale)
+            else:
+                factor *= self.scale
+            if isinstance(focus, Tensor):
+                torch.addcmul(ZERO, q, focus, value=factor, out=q)  # both factors in one pass
+            else:
+                q.mul_(factor if focus is None else factor * focus)
+            if self.flipped is None:
+                gradient.copy_(q)
+            else:
+                torch.addcmul(q, q, self.flipped, value=-2, out=gradient)
+        if focus is not None:
+            loss.mul_(focus)
+
+    def _shifted(self, z: Tensor, x: Tensor) -> None:
+        """Write ``scale (z + shift)`` to ``x``."""
+        if self.shift is not None:
+            z = torch.add(z, self.shift, out=x)
+        if self.flipped is not None:
+            z = torch.addcmul(z, z, self.flipped, value=-2, out=x)
+        if z is not x or not isinstance(self.scale, float) or self.scale != 1:
+            torch.mul(z, self.scale, out=x)
+
+
+def _by_target(positive: PerClass | None, negative: PerClass | None, y: Tensor, missing: float) -> Any:
+    """Return the parameter of each element: ``positive`` if y is 1, ``negative`` if y is 0."""
+    if positive is negative:
+        return positive
+    positive, negative = (missing if value is None else value for value in (positive, negative))
+    return torch.lerp(*(torch.as_tensor(value, dtype=y.dtype).expand_as(y) for value in (negative, positive)), y)
