@@ -185,10 +185,10 @@ def minus_log_rest(z, margin):
     return -mp.log1p(-p_m) if p_m < 0.5 else -mp.log(sigmoid(-z) + mp.mpf(margin))
 
 
-def asymmetric(z, y, c, document, held, gamma_positive, gamma_negative, margin):
+def asymmetric(z, y, c, document, held, gamma_positive, gamma_negative, margin, alpha=None):
     if y:
-        return focal(z, 1, gamma_positive)
-    return shifted(z, margin) ** mp.mpf(gamma_negative) * minus_log_rest(z, margin)
+        return balance(alpha, y, c) * focal(z, 1, gamma_positive)
+    return balance(alpha, y, c) * shifted(z, margin) ** mp.mpf(gamma_negative) * minus_log_rest(z, margin)
 
 
 def polynomial(z, epsilon_1, epsilon_2):
@@ -200,11 +200,11 @@ def polynomial(z, epsilon_1, epsilon_2):
 
 
 def asymmetric_polynomial(
-    z, y, c, document, held, gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative
+    z, y, c, document, held, gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative, alpha
 ):
     if y:
-        return sigmoid(-held) ** mp.mpf(gamma_positive) * polynomial(z, epsilon_1, epsilon_2)
-    weight = shifted(held, margin) ** mp.mpf(gamma_negative)
+        return balance(alpha, y, c) * sigmoid(-held) ** mp.mpf(gamma_positive) * polynomial(z, epsilon_1, epsilon_2)
+    weight = balance(alpha, y, c) * shifted(held, margin) ** mp.mpf(gamma_negative)
     return weight * (minus_log_rest(z, margin) - mp.mpf(epsilon_negative) * (1 - shifted(z, margin)))
 
 
@@ -288,14 +288,130 @@ def weighted_asymmetric(z, y, c, document, held, power, smoothing, cooccurrence,
     return weights[c] / (sum(weights) / len(weights)) * (target * positive + (1 - target) * negative)
 
 
-def ldam(z, y, c, document, held, max_margin, scale):
+def ldam(z, y, c, document, held, max_margin, scale, alpha):
     rarest = max(n ** mp.mpf(-0.25) for n in document.n)
     margin = mp.mpf(max_margin) * document.n[c] ** mp.mpf(-0.25) / rarest
-    return cross_entropy(mp.mpf(scale) * (z - margin if y else z), y)
+    return balance(alpha, y, c) * cross_entropy(mp.mpf(scale) * (z - margin if y else z), y)
 
 
 def partial_label_masking(z, y, c, document, held, rate, n_bins):
     return cross_entropy(z, y)  # before the first end_epoch() the ideal ratio is the observed one: nothing is masked
+
+
+def logit_adjusted(z, y, c, document, held, tau):
+    n = document.given[c]
+    return cross_entropy(z + mp.mpf(tau) * mp.log((n + 0.5) / (document.N - n + 0.5)), y)
+
+
+def hill(z, y, c, document, held, lambda_, margin, gamma):
+    """The focal loss of a positive that must clear a margin; a hill in the gradient of a negative."""
+    if y:
+        return focal(z - mp.mpf(margin), 1, gamma)
+    return (mp.mpf(lambda_) - sigmoid(z)) * sigmoid(z) ** 2
+
+
+def self_paced(z, y, c, document, held, threshold, margin, gamma, change_epoch):
+    """In the first epoch: a negative is corrected if no epoch must pass before."""
+    if y:
+        return focal(z - mp.mpf(margin), 1, gamma)
+    return focal(z, int(change_epoch == 0 and sigmoid(held) > mp.mpf(threshold)), gamma)
+
+
+def gradient_balanced(z, y, c, document, held, growth, n_epochs):
+    """In the first epoch; log(1 + e^(d z)) / d with d = 1 + q/10 for a negative."""
+    if y:
+        return cross_entropy(z, 1)
+    C = (mp.log(document.N) - 1) * mp.mpf("2.5") ** mp.mpf("0.55")
+    d = 1 + (1 + C * (document.given[c] + mp.mpf("1.5")) ** mp.mpf("-0.55")) / 10
+    return cross_entropy(d * z, 0) / d
+
+
+# --- losses that do not fall apart into elements --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WholeReference:
+    """What the tests know about a loss of a document or of a batch.
+
+    Args:
+        cost: (rows of logits, rows of targets, parameters) -> one cost per document, or the cost of the batch. An entry
+            that is masked is None in both.
+        defaults, other: as in ``Reference``.
+    """
+
+    cost: Callable[..., object]
+    defaults: dict[str, object]
+    other: dict[str, object]
+
+
+def whole_reference(name, params, logits, targets):
+    """Mean loss of a batch and its derivative by each logit (0 where it is None), in mpf.
+
+    Args:
+        logits, targets: rows of numbers; None if masked.
+    """
+    params = {**REFERENCES[name].defaults, **params}
+    rows = [[None if z is None else mp.mpf(z) for z in row] for row in logits]
+
+    def cost(rows):
+        value = REFERENCES[name].cost(rows, targets, **params)
+        if not isinstance(value, list):
+            return value
+        known = [v for v, row in zip(value, rows) if any(z is not None for z in row)]
+        return sum(known) / len(known)
+
+    def moved(i, c, step):
+        return [[z + step if (i, c) == (j, k) else z for k, z in enumerate(row)] for j, row in enumerate(rows)]
+
+    slopes = [
+        [
+            mp.mpf(0) if z is None else (cost(moved(i, c, STEP)) - cost(moved(i, c, -STEP))) / (2 * STEP)
+            for c, z in enumerate(row)
+        ]
+        for i, row in enumerate(rows)
+    ]
+    return cost(rows), slopes
+
+
+def zlpr(rows, targets):
+    documents = []
+    for row, labels in zip(rows, targets):
+        known = [(z, mp.mpf(y)) for z, y in zip(row, labels) if z is not None]
+        negatives = sum((1 - y) * mp.exp(z) for z, y in known)
+        positives = sum(y * mp.exp(-z) for z, y in known)
+        documents.append(mp.log1p(negatives) + mp.log1p(positives))
+    return documents
+
+
+def two_way(rows, targets, temperature_positive, temperature_negative):
+    """log(1 + (sum exp(z/Tn))^Tn (sum exp(-z/Tp))^Tp) of each row and each column that holds a positive."""
+    Tp, Tn = mp.mpf(temperature_positive), mp.mpf(temperature_negative)
+    grid = [[(z, y) for z, y in zip(row, labels)] for row, labels in zip(rows, targets)]
+    total = mp.mpf(0)
+    for groups in (grid, list(zip(*grid))):
+        costs = []
+        for group in groups:
+            positives = [z for z, y in group if z is not None and y == 1]
+            negatives = [z for z, y in group if z is not None and y == 0]
+            if positives:
+                product = sum(mp.exp(-z / Tp) for z in positives) ** Tp
+                costs.append(mp.log1p(product * sum(mp.exp(z / Tn) for z in negatives) ** Tn if negatives else 0))
+        total += sum(costs) / len(costs) if costs else 0
+    return total
+
+
+def sigmoid_f1(rows, targets, slope, offset, on_probabilities):
+    """1 - 2 TP / (sum of s + number of positives), label by label."""
+    losses = []
+    for column, labels in zip(zip(*rows), zip(*targets)):
+        known = [(z, mp.mpf(y)) for z, y in zip(column, labels) if z is not None]
+        if not known:
+            continue
+        s = [sigmoid(mp.mpf(slope) * ((sigmoid(z) if on_probabilities else z) + mp.mpf(offset))) for z, _ in known]
+        positives = sum(y for _, y in known)
+        hit = sum(a * y for a, (_, y) in zip(s, known))
+        losses.append(1 - 2 * hit / (sum(s) + positives) if positives else mp.mpf(1))
+    return sum(losses) / len(losses)
 
 
 REFERENCES = {
@@ -331,7 +447,7 @@ REFERENCES = {
     ),
     "asl": Reference(
         asymmetric,
-        {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05},
+        {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05, "alpha": None},
         {"gamma_positive": 1.0, "gamma_negative": 1.5, "margin": 0.2},
     ),
     "apl": Reference(
@@ -343,6 +459,7 @@ REFERENCES = {
             "epsilon_1": 1.0,
             "epsilon_2": -2.5,
             "epsilon_negative": 0.0,
+            "alpha": None,
         },
         {"gamma_positive": 1.5, "gamma_negative": 2.0, "margin": 0.2, "epsilon_1": 0.5, "epsilon_negative": 0.3},
     ),
@@ -356,6 +473,7 @@ REFERENCES = {
             "epsilon_2": -2.5,
             "epsilon_negative": 0.0,
             "lambda_": 1.5,
+            "alpha": None,
         },
         {"gamma_positive": 1.5, "gamma_negative": 2.0, "margin": 0.2, "epsilon_1": 0.5, "lambda_": 2.0},
     ),
@@ -389,7 +507,11 @@ REFERENCES = {
         {"gamma": 2.0, "alpha": 0.5, "beta": 0.9, "prior_shift": 0.05, "negative_scale": 2.0},
         {"gamma": 0.0, "alpha": 0.3, "beta": 0.99},
     ),
-    "ldam": Reference(ldam, {"max_margin": 0.5, "scale": 30.0}, {"max_margin": 1.0, "scale": 2.0}),
+    "ldam": Reference(
+        ldam,
+        {"max_margin": 0.5, "scale": 30.0, "alpha": None},
+        {"max_margin": 1.0, "scale": 2.0},
+    ),
     "plm": Reference(partial_label_masking, {"rate": 0.1, "n_bins": 10}, {}),
     "wal": Reference(
         weighted_asymmetric,
@@ -403,5 +525,26 @@ REFERENCES = {
         },
         {"gamma_positive": 1.0, "margin": 0.2, "power": 1.0, "smoothing": 0.2},
         by_document=True,
+    ),
+    "logit_adjusted": Reference(logit_adjusted, {"tau": 1.0}, {"tau": 0.4}),
+    "hill": Reference(
+        hill, {"lambda_": 1.5, "margin": 1.0, "gamma": 2.0}, {"lambda_": 2.0, "margin": 0.5, "gamma": 0.5}
+    ),
+    "splc": Reference(
+        self_paced,
+        {"threshold": 0.6, "margin": 1.0, "gamma": 2.0, "change_epoch": 1},
+        {"margin": 0.5, "gamma": 1.5, "change_epoch": 0},
+    ),
+    "dbgb": Reference(gradient_balanced, {"growth": 2.0, "n_epochs": 10}, {"growth": 4.0, "n_epochs": 1}),
+    "zlpr": WholeReference(zlpr, {}, {}),
+    "two_way": WholeReference(
+        two_way,
+        {"temperature_positive": 4.0, "temperature_negative": 1.0},
+        {"temperature_positive": 1.0, "temperature_negative": 2.5},
+    ),
+    "sigmoid_f1": WholeReference(
+        sigmoid_f1,
+        {"slope": 1.0, "offset": 0.0, "on_probabilities": False},
+        {"slope": 10.0, "offset": -0.5, "on_probabilities": True},
     ),
 }

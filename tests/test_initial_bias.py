@@ -6,6 +6,7 @@ import torch
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit
 
+from afl_helpers.errors import UsageError
 from afl_helpers.losses import LOSSES, MultiLabelLoss, build_loss, reduce_loss
 from afl_helpers.training import ProbeConfig, TrainingConfig, best_constant_logits, fine_tune, prior_logits, probe
 from afl_helpers.training.encoders import head_bias
@@ -48,7 +49,14 @@ def test_a_rare_label_starts_near_a_quarter_at_gamma_5():
     assert found.item() == pytest.approx(0.25, abs=0.01)
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES))
+@pytest.mark.parametrize("name", sorted(name for name in LOSSES if LOSSES[name].unit != "element"))
+def test_a_loss_without_a_cost_per_label_has_no_best_constant(name):
+    with pytest.raises(UsageError, match="no cost per label.*start_bias='zero'"):
+        best_constant_logits(build_loss(name), COUNTS, N)
+    assert (start_logits("loss", build_loss(name), COUNTS, N) == 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in LOSSES if LOSSES[name].unit == "element"))
 def test_no_constant_is_better_for_any_loss(name):
     """Among all constants on a fine grid, on documents that have one label each or none."""
     loss = build_loss(name, COUNTS, N)

@@ -96,9 +96,10 @@ def settings():
         yield "apl", params, special
         yield "ral", params, special
     special = around(logit(0.05))
+    yield "asl", {"alpha": [0.1, 0.2, 0.5, 0.0, 1.0, 0.9]}, special
     for params in (
         {"epsilon_1": 0.0, "epsilon_2": 0.0},
-        {"epsilon_1": 0.5, "epsilon_2": -1.0, "epsilon_negative": 0.5},
+        {"epsilon_1": 0.5, "epsilon_2": -1.0, "epsilon_negative": 0.5, "alpha": [0.1, 0.2, 0.5, 0.0, 1.0, 0.9]},
         {"epsilon_1": 1.0, "epsilon_2": 0.0, "gamma_positive": 1.0},
         {"epsilon_1": -1.0, "epsilon_2": -2.5, "epsilon_negative": 2.0, "gamma_negative": 0.0},
     ):
@@ -118,10 +119,29 @@ def settings():
         for params in ({}, {"gamma": 0.3, "alpha": None, "prior_shift": 0.5}, {"gamma": 1.0, "negative_scale": 1.0}):
             yield name, params, []
     yield "cb_ntr", {"beta": 0.9999, "gamma": 5.0}, []
-    for params in ({}, {"max_margin": 0.0, "scale": 1.0}, {"max_margin": 3.0, "scale": 10.0}):
+    for params in ({}, {"max_margin": 0.0, "scale": 1.0}, {"max_margin": 3.0, "scale": 10.0, "alpha": 0.2}):
         largest = params.get("max_margin", 0.5)
         yield "ldam", params, around(largest, largest * (1 / 600) ** 0.25)
     yield "plm", {}, []
+    for tau in (1.0, 0.25, 2.0):
+        yield "logit_adjusted", {"tau": tau}, around(*(-tau * math.log((n + 0.5) / (N - n + 0.5)) for n in (600, 1)))
+    for params in (
+        {},
+        {"lambda_": 2.0, "margin": 0.0, "gamma": 0.0},
+        {"lambda_": 1.0, "margin": 0.5, "gamma": 0.3},
+        {"lambda_": 1.25, "gamma": 50.0},
+    ):
+        # Below 1.5 the gradient of a negative is 0 at p = lambda / 1.5.
+        yield "hill", params, around(0.0, params.get("margin", 1.0))
+    for params in (
+        {},
+        {"change_epoch": 0},
+        {"change_epoch": 0, "threshold": 0.9, "gamma": 0.3, "margin": 0.0},
+        {"change_epoch": 0, "threshold": 0.05, "gamma": 0.0, "margin": 0.5},
+    ):
+        yield "splc", params, beside(logit(params.get("threshold", 0.6)))
+    for params in ({}, {"growth": 4.0, "n_epochs": 20}):
+        yield "dbgb", params, []
     shared = [[n * m / 1500 for m in COUNTS] for n in COUNTS]
     for params in (
         {},
@@ -133,8 +153,10 @@ def settings():
         yield "wal", params, around(logit(margin)) if margin else []
 
 
+#: The losses with one loss per element; tests/test_coupled_losses.py has the others.
+BY_ELEMENT = [name for name in LOSSES if LOSSES[name].unit == "element"]
 SETTINGS = list(settings())
-SETTINGS += [(name, {}, []) for name in LOSSES if name not in {setting[0] for setting in SETTINGS}]
+SETTINGS += [(name, {}, []) for name in BY_ELEMENT if name not in {setting[0] for setting in SETTINGS}]
 IDS = [f"{name}-{i}" for i, (name, _, _) in enumerate(SETTINGS)]
 
 
@@ -204,7 +226,9 @@ def worst(found, expected, tolerance, logits, targets, what):
 def test_value_and_gradient(name, params, special):
     logits, targets = batch(name, special)
     *wanted, sign = expected(name, params, logits, targets)
-    margin, gamma = params.get("margin", REFERENCES[name].defaults.get("margin")), params.get("gamma_negative", 4.0)
+    shifts = "gamma_negative" in REFERENCES[name].defaults  # elsewhere a margin is one of the logit
+    margin = params.get("margin", REFERENCES[name].defaults.get("margin")) if shifts else None
+    gamma = params.get("gamma_negative", 4.0)
     # A float64 logit of the margin is known to 1e-16 alone: what is left of p_m beside it is worth that much less.
     near = np.abs(logits - logit(margin)) if margin and isinstance(gamma, float) else np.inf
     exact = 2e-12 + (0 if margin is None else (gamma + 1) * 2e-15 / np.maximum(near, 1e-300))
@@ -231,7 +255,7 @@ def test_defaults_are_those_of_the_reference(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", BY_ELEMENT)
 def test_half_precision_is_the_float32_computation(name, dtype):
     """... of the rounded logits, also where autocast is on."""
     special = [z for other, _, points in SETTINGS if other == name for z in points]
@@ -271,6 +295,7 @@ def test_logits_of_a_layer_under_autocast(name):
 
 LN3 = math.log(3)  # p = 3/4
 P, Q = 0.75, 0.25
+DBGB = 1 + (1 + (math.log(100) - 1) * (2.5 / 21.5) ** 0.55) / 10
 ASL_IS_BCE = {"gamma_negative": 0.0, "margin": 0.0}
 
 
@@ -324,6 +349,16 @@ ASL_IS_BCE = {"gamma_negative": 0.0, "margin": 0.0}
         ("ldam", {"scale": 2.0, "max_margin": 2**0.5}, [1, 1], 0, math.log(1 + math.exp(2) / 9), None),  # (1/4)^(1/4)
         ("ldam", {"scale": 2.0}, [1, 0], 1, math.log(10), 1.8),
         ("plm", {}, [1, 0], 1, -math.log(Q), P),
+        ("logit_adjusted", {}, [1, 0], 0, math.log(1 + 20.5 / 80.5 / 3), -1 / (1 + 3 * 80.5 / 20.5)),
+        ("logit_adjusted", {"tau": 2.0}, [1, 0], 1, math.log(1 + 3 * (20.5 / 80.5) ** 2), None),
+        ("hill", {}, [1, 0], 1, 0.75 * P**2, 3 * P**2 * Q**2),
+        ("hill", {"margin": LN3}, [1, 0], 0, 0.25 * math.log(2), 0.25 * (math.log(0.5) - 0.5)),  # p_m = 1/2
+        ("splc", {}, [1, 0], 1, -(P**2) * math.log(Q), -(P**2) * (2 * Q * math.log(Q) - P)),
+        ("splc", {"change_epoch": 0}, [1, 0], 1, -(Q**2) * math.log(P), Q**2 * (2 * P * math.log(P) - Q)),
+        ("splc", {"change_epoch": 0, "threshold": 0.8, "gamma": 0.0}, [1, 0], 1, -math.log(Q), P),
+        ("dbgb", {}, [1, 0], 0, -math.log(P), -Q),
+        # q = 1 + (ln 100 - 1) (2.5 / 21.5)^0.55 = 2.10376...: d = 1.210376...
+        ("dbgb", {}, [1, 0], 1, math.log1p(3**DBGB) / DBGB, 1 / (1 + 3**-DBGB)),
         # weights (1/80)^1 and (1/20)^1 over their mean: 2/5 and 8/5; the target of label 1 is .1 * P(1 | 0)
         ("wal", {"power": 1.0, **ASL_IS_BCE}, [1, 0], 0, -math.log(P) * 0.4, -Q * 0.4),
         ("wal", {"power": 1.0, **ASL_IS_BCE}, [1, 0], 1, -(0.02 * math.log(P) + 0.98 * math.log(Q)) * 1.6, 0.73 * 1.6),

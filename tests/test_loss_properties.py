@@ -21,14 +21,19 @@ from afl_helpers.losses import LOSSES, build_loss, focal_loss
 from afl_helpers.losses.rebalanced import rebalancing_weight
 
 COUNTS, N = [60, 20, 3, 1], 100
-NAMES = sorted(LOSSES)
-every_loss = pytest.mark.parametrize("name", NAMES)
+every_loss = pytest.mark.parametrize("name", sorted(LOSSES))
+#: The losses with one loss per element; tests/test_coupled_losses.py has the laws of the others.
+NAMES = sorted(name for name in LOSSES if LOSSES[name].unit == "element")
+every_loss_by_element = pytest.mark.parametrize("name", NAMES)
+
+#: Their alpha weighs positives, and 1 - alpha negatives; that of the adaptive focal loss (Eq. 3) weighs both.
+WEIGHED_AS_IN_EQ_1 = sorted(name for name in LOSSES if "alpha" in LOSSES[name].parameters and name[:3] != "afl")
 
 #: What each entry of the registry claims; each claim is tested both where it is made and where it is denied.
 BCE = sorted(name for name in LOSSES if LOSSES[name].reduces_to_bce is not None)
-MONOTONE = sorted(name for name in LOSSES if LOSSES[name].monotone)
-SOFT_TARGETS = sorted(name for name in LOSSES if LOSSES[name].soft_targets)
-DIFFERENTIATED = sorted(name for name in LOSSES if LOSSES[name].differentiated)
+MONOTONE = sorted(name for name in NAMES if LOSSES[name].monotone)
+SOFT_TARGETS = sorted(name for name in NAMES if LOSSES[name].soft_targets)
+DIFFERENTIATED = sorted(name for name in NAMES if LOSSES[name].differentiated)
 
 
 def build(name, counts=COUNTS, n_documents=N, **params):
@@ -45,6 +50,16 @@ def batch(rows=6, n_labels=4, seed=0, dtype=torch.float64):
     y = torch.randint(0, 2, (rows, n_labels), generator=generator).to(dtype)
     y[0], y[-1] = 0, 1
     return z.requires_grad_(), y
+
+
+def reductions(name):
+    """Those that the loss has: one number per batch has no others than the mean."""
+    return ("mean",) if LOSSES[name].unit == "batch" else ("mean", "sum", "sum_over_classes", "none")
+
+
+def finest(name):
+    """The reduction that gives most numbers."""
+    return reductions(name)[-1]
 
 
 def derivatives(value, z):
@@ -147,7 +162,7 @@ def test_class_balanced_weighs_the_focal_loss(drawn, gamma):
     assert (weights[0][np.argsort(counts)].diff() <= 1e-12).all()
 
 
-@pytest.mark.parametrize("name", ["focal", "distribution_balanced", "rebalanced_focal", "ntr_focal", "cb_ntr"])
+@pytest.mark.parametrize("name", WEIGHED_AS_IN_EQ_1)
 @quick
 @given(batches())
 def test_limits_of_alpha(name, drawn):
@@ -190,7 +205,7 @@ def test_monotone(name, drawn, line, other):
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(MONOTONE)))
 def test_where_a_loss_is_not_monotone(name):
     z = torch.linspace(-6, 6, 1201, dtype=torch.float64)[:, None].repeat(1, 4)
-    loss = build(name)
+    loss = build(name, **REFERENCES[name].other)
     rises = loss(z, torch.ones_like(z), reduction="none").diff(dim=0).max()
     falls = loss(z, torch.zeros_like(z), reduction="none").diff(dim=0).min()
     assert rises > 1e-4 or falls < -1e-4
@@ -275,7 +290,7 @@ def test_parameters_of_the_function_can_be_learnt():
 def test_second_backward_gives_the_same_gradient(name):
     loss = build(name)
     z, y = batch(dtype=torch.float32)
-    for reduction in ("mean", "none"):
+    for reduction in {"mean", finest(name)}:
         value = loss(z * 1, y, reduction=reduction).sum()
         first = torch.autograd.grad(value, z, retain_graph=True)[0].clone()
         second = torch.autograd.grad(value, z, retain_graph=True)[0].clone()
@@ -323,7 +338,7 @@ def test_a_batch_of_many_blocks(name, threads):
         torch.testing.assert_close(loss(z * 1, y, reduction="none").double(), expected, rtol=2e-5, atol=1e-30)
 
 
-@every_loss
+@pytest.mark.parametrize("name", sorted(name for name in LOSSES if LOSSES[name].unit != "batch"))
 def test_per_sample_gradients(name):
     """torch.func: the gradient of each document, at once."""
     loss = build(name).eval()
@@ -336,7 +351,7 @@ def test_per_sample_gradients(name):
 
 
 @pytest.mark.parametrize("which", ["defaults", "other"])
-@every_loss
+@every_loss_by_element
 def test_random_batches_against_the_reference(name, which):
     params = getattr(REFERENCES[name], which)
     loss = build(name, **params)
@@ -359,6 +374,7 @@ def functions():
     share = {beta: (1 - beta) / (1 - beta**n) for beta in (0.9, 0.999)}
     balanced = share[0.999] / share[0.999].mean()
     shift = -0.05 * torch.log(N / n - 1)
+    rarity = (math.log(N) - 1) * (2.5 / (n + 1.5)) ** 0.55
     db, focal = losses.distribution_balanced_loss, losses.focal_loss
     rebalanced = functools.partial(rebalancing_weight, frequency=n)
     return {
@@ -370,6 +386,13 @@ def functions():
         "afl-literal": lambda z, y, **k: focal(z, y, 2 * N / n, **k),
         "flsd53": losses.flsd_loss,
         "asl": losses.asymmetric_loss,
+        "logit_adjusted": lambda z, y, **k: losses.logit_adjusted_loss(z, y, torch.log((n + 0.5) / (N - n + 0.5)), **k),
+        "hill": losses.hill_loss,
+        "splc": lambda z, y, **k: losses.splc_loss(z, y, correct=False, **k),
+        "dbgb": lambda z, y, **k: losses.gradient_balanced_loss(z, y, 1.1 + 0.1 * rarity, **k),
+        "zlpr": losses.zlpr_loss,
+        "two_way": losses.two_way_loss,
+        "sigmoid_f1": losses.sigmoid_f1_loss,
         "apl": losses.asymmetric_polynomial_loss,
         "ral": losses.robust_asymmetric_loss,
         "ldam": lambda z, y, **k: losses.ldam_loss(z, y, 0.5 * n**-0.25, **k),  # the rarest has one document
@@ -388,7 +411,7 @@ def test_module_is_function(name):
     mask = torch.ones(6, 4, dtype=torch.bool)
     mask[2] = False
     for kwargs in ({}, {"mask": mask}):
-        for reduction in ("mean", "sum", "sum_over_classes", "none"):
+        for reduction in reductions(name):
             torch.testing.assert_close(
                 loss(z, y, reduction=reduction, **kwargs), function(z, y, reduction=reduction, **kwargs)
             )
@@ -398,7 +421,7 @@ def test_module_is_function(name):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4), (5, 1), (3, 4)])
-@every_loss
+@every_loss_by_element
 def test_reductions_with_and_without_mask(name, shape):
     rows, n_labels = shape
     loss = build(name, COUNTS[-n_labels:])
@@ -432,11 +455,12 @@ def test_nothing_to_reduce(name):
     value.backward()
     assert value == 0 and (z.grad == 0).all()
     empty = torch.zeros(0, 4, requires_grad=True)
-    for reduction in ("mean", "sum", "sum_over_classes"):
+    for reduction in set(reductions(name)) - {"none"}:
         value = loss(empty, torch.zeros(0, 4), reduction=reduction)
         value.backward()
         assert value == 0
-    assert loss(empty, torch.zeros(0, 4), reduction="none").shape == (0, 4)
+    shape = {"element": (0, 4), "document": (0,), "batch": ()}[LOSSES[name].unit]
+    assert loss(empty, torch.zeros(0, 4), reduction=finest(name)).shape == shape
 
 
 @every_loss
@@ -448,7 +472,7 @@ def test_any_count_and_batch_is_finite(name, drawn):
     z, y, counts, n_documents = drawn
     loss = build(name, counts, n_documents)
     for dtype in (torch.float32, torch.float64):
-        elements = loss(z.to(dtype), y.to(dtype), reduction="none")
+        elements = loss(z.to(dtype), y.to(dtype), reduction=finest(name))
         assert elements.isfinite().all() and (elements >= 0).all() and elements.dtype == dtype
         assert gradient(loss, z.to(dtype), y.to(dtype)).isfinite().all()
 
@@ -462,7 +486,7 @@ def test_dtype_of_the_targets_is_free(name):
         assert torch.equal(loss(z, y.to(dtype)), expected) and loss(z, y.to(dtype)).dtype == torch.float32
 
 
-@every_loss
+@every_loss_by_element
 @quick
 @given(drawn=batches(soft=True), share=st.floats(0.01, 0.99))
 def test_soft_targets_mix_the_two_costs(name, drawn, share):
@@ -516,8 +540,9 @@ def test_nothing_is_changed_by_a_backward(name):
     z, y = batch(dtype=torch.float32)
     mask = torch.arange(24).reshape(6, 4) % 5 != 0
     before = z.detach().clone(), y.clone(), mask.clone(), copy.deepcopy(loss.state_dict())
-    upstream = torch.full((6, 4), 2.0)
-    loss(z, y, mask=mask, reduction="none").backward(upstream)
+    value = loss(z, y, mask=mask, reduction=finest(name))
+    upstream = torch.full_like(value, 2.0)
+    value.backward(upstream)
     loss(z, y).backward()
     assert torch.equal(z.detach(), before[0]) and torch.equal(y, before[1]) and torch.equal(mask, before[2])
     assert (upstream == 2).all() and torch.is_grad_enabled()
@@ -612,14 +637,14 @@ def test_state_dict_carries_all_that_the_counts_gave(name):
     file.seek(0)
     other.load_state_dict(torch.load(file, weights_only=True))
     z, y = batch()
-    assert torch.equal(other(z, y, reduction="none"), loss(z, y, reduction="none"))
+    assert torch.equal(other(z, y, reduction=finest(name)), loss(z, y, reduction=finest(name)))
 
 
 @every_loss
 def test_conversions_keep_the_values(name):
     """.to(float64) and .double() change nothing; .half() and .bfloat16() of a model that holds the loss neither."""
     z, y = batch()
-    expected = build(name, **REFERENCES[name].other)(z, y, reduction="none")
+    expected = build(name, **REFERENCES[name].other)(z, y, reduction=finest(name))
     for convert in (
         lambda m: m.double(),
         lambda m: m.to(torch.float64),
@@ -629,9 +654,9 @@ def test_conversions_keep_the_values(name):
     ):
         holder = torch.nn.ModuleDict({"loss": build(name, **REFERENCES[name].other), "head": torch.nn.Linear(2, 2)})
         loss = convert(holder)["loss"]
-        torch.testing.assert_close(loss(z, y, reduction="none"), expected, rtol=1e-14, atol=0)
+        torch.testing.assert_close(loss(z, y, reduction=finest(name)), expected, rtol=1e-14, atol=0)
     loss = build(name, **REFERENCES[name].other).float()
-    torch.testing.assert_close(loss(z, y, reduction="none"), expected, rtol=1e-5, atol=1e-30)
+    torch.testing.assert_close(loss(z, y, reduction=finest(name)), expected, rtol=1e-5, atol=1e-30)
 
 
 @every_loss
@@ -759,7 +784,7 @@ def test_wal_takes_labels_that_all_or_none_carry():
 def test_one_document(name):
     loss = build(name, [1, 0], 1)
     z, y = batch(rows=3, n_labels=2)
-    assert loss(z, y, reduction="none").isfinite().all() and gradient(loss, z, y).isfinite().all()
+    assert loss(z, y, reduction=finest(name)).isfinite().all() and gradient(loss, z, y).isfinite().all()
 
 
 def test_no_parameter_is_without_effect():
@@ -793,11 +818,26 @@ def test_no_parameter_is_without_effect():
         "negative_scale": 3.0,
         "max_margin": 1.0,
         "scale": 2.0,
+        "tau": 0.5,
+        "change_epoch": 0,
+        "temperature_positive": 2.0,
+        "temperature_negative": 2.0,
+        "slope": 3.0,
+        "offset": 0.5,
+        "on_probabilities": True,
     }
-    idle = {"reduction", "assignment_seed", "rate", "n_bins"}  # of a shuffle, and of later epochs
+    idle = {
+        "reduction",
+        "assignment_seed",
+        "rate",
+        "n_bins",
+        "threshold",
+        "growth",
+        "n_epochs",
+    }  # of a shuffle, and of later epochs
     for name, info in LOSSES.items():
-        before = build(name)(z, y, reduction="none")
+        before = build(name)(z, y, reduction=finest(name))
         for parameter in set(info.defaults) - idle:
             value = changes[parameter] if parameter in changes else REFERENCES[name].other[parameter]
-            after = build(name, **{parameter: value})(z, y, reduction="none")
+            after = build(name, **{parameter: value})(z, y, reduction=finest(name))
             assert not torch.equal(before, after), (name, parameter)

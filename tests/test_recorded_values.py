@@ -96,6 +96,8 @@ def test_no_digit_has_changed(name, label, params, dtype):
             # An exponential has a relative error of its argument times that of the type: 2e-7 times 40 at 1e-17.
             exponents = np.abs(np.log(np.maximum(np.abs(expected), 1e-40)))
             allowed = rtol * np.maximum(1, exponents / 10) * np.abs(expected) + 1e-40
+            if what == "soft":  # the gradients of both sides have opposite signs
+                allowed += rtol * max(map(abs, expected)) / 10
             assert (np.abs(np.subtract(numbers, expected)) <= allowed).all(), (what, numbers, expected)
     # Masked or not, "sum" and "compiled" have the gradient of the elements and of the mean.
     np.testing.assert_allclose(found["sum"][1], found["elements"][1], rtol=rtol, atol=1e-40)

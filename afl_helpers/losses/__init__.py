@@ -19,10 +19,16 @@ from afl_helpers.losses.cross_entropy import (
     binary_cross_entropy,
 )
 from afl_helpers.losses.focal import FocalLoss, focal_loss
+from afl_helpers.losses.gradient_balanced import GradientBalancedLoss, gradient_balanced_loss
+from afl_helpers.losses.identification.identify import Identification, identify_loss
+from afl_helpers.losses.log_sum_exp import TwoWayLoss, ZLPRLoss, two_way_loss, zlpr_loss
+from afl_helpers.losses.logit_adjustment import LogitAdjustedLoss, logit_adjusted_loss
 from afl_helpers.losses.margins import LDAMLoss, ldam_loss
+from afl_helpers.losses.missing_labels import HillLoss, SPLCLoss, hill_loss, splc_loss
 from afl_helpers.losses.partial import PartialLabelMaskingLoss
 from afl_helpers.losses.rebalanced import DistributionBalancedLoss, distribution_balanced_loss
 from afl_helpers.losses.registry import LOSSES, build_loss, check_loss
+from afl_helpers.losses.soft_f1 import SigmoidF1Loss, sigmoid_f1_loss
 from afl_helpers.losses.weighted_asymmetric import WeightedAsymmetricLoss
 
 __all__ = [
@@ -34,14 +40,22 @@ __all__ = [
     "ClassBalancedLoss",
     "DistributionBalancedLoss",
     "FocalLoss",
+    "GradientBalancedLoss",
+    "HillLoss",
+    "Identification",
     "LDAMLoss",
+    "LogitAdjustedLoss",
     "LossInfo",
     "MultiLabelLoss",
     "PartialLabelMaskingLoss",
     "RobustAsymmetricLoss",
+    "SPLCLoss",
     "SampleDependentFocalLoss",
+    "SigmoidF1Loss",
+    "TwoWayLoss",
     "WeightedAsymmetricLoss",
     "WeightedBinaryCrossEntropy",
+    "ZLPRLoss",
     "asymmetric_loss",
     "asymmetric_polynomial_loss",
     "binary_cross_entropy",
@@ -50,7 +64,15 @@ __all__ = [
     "distribution_balanced_loss",
     "flsd_loss",
     "focal_loss",
+    "gradient_balanced_loss",
+    "hill_loss",
+    "identify_loss",
     "ldam_loss",
+    "logit_adjusted_loss",
     "reduce_loss",
     "robust_asymmetric_loss",
+    "sigmoid_f1_loss",
+    "splc_loss",
+    "two_way_loss",
+    "zlpr_loss",
 ]

@@ -11,7 +11,7 @@ from afl_helpers.losses.base import (
     check_number,
     per_class,
 )
-from afl_helpers.losses.costs import FocalCost
+from afl_helpers.losses.costs import Cost, FocalCost, balanced
 from afl_helpers.losses.elementwise import elementwise_loss
 from afl_helpers.losses.shifted import ShiftedCost
 
@@ -23,6 +23,7 @@ def asymmetric_loss(
     gamma_negative: PerClassLike = 4.0,
     margin: float = 0.05,
     *,
+    alpha: PerClassLike | None = None,
     weight: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
@@ -33,7 +34,7 @@ def asymmetric_loss(
     ``p_m = max(p - margin, 0)``: a negative below the margin has no loss and no gradient, by definition.
 
     Args:
-        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         weight: number or (n_labels,), weight of positives and negatives; None is 1.
 
     Example:
@@ -47,17 +48,27 @@ def asymmetric_loss(
         tensor([[0.0408, 0.6931]])
     """
     logits, targets = check_inputs(logits, targets, mask, reduction)
+    positive, negative = asymmetric_costs(logits, gamma_positive, gamma_negative, margin, weight, alpha)
+    return elementwise_loss(logits, targets, positive, negative, mask, reduction)
+
+
+def asymmetric_costs(
+    logits: Tensor,
+    gamma_positive: PerClassLike,
+    gamma_negative: PerClassLike,
+    margin: float,
+    weight: PerClassLike | None,
+    alpha: PerClassLike | None,
+) -> tuple[Cost, Cost]:
+    """Return the cost of a positive and of a negative; :func:`asymmetric_loss` describes the parameters."""
     focus_positive = per_class("gamma_positive", gamma_positive, logits)
     focus_negative = per_class("gamma_negative", gamma_negative, logits)
-    class_weight = per_class("weight", weight, logits)
+    of_positives, of_negatives = balanced(per_class("alpha", alpha, logits), per_class("weight", weight, logits))
     margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
-    positive = FocalCost(-1.0, focus_positive, class_weight)
-    negative = (
-        ShiftedCost(focus_negative, margin, weight=class_weight)
-        if margin
-        else FocalCost(1.0, focus_negative, class_weight)
-    )
-    return elementwise_loss(logits, targets, positive, negative, mask, reduction)
+    positive = FocalCost(-1.0, focus_positive, of_positives)
+    if not margin:
+        return positive, FocalCost(1.0, focus_negative, of_negatives)
+    return positive, ShiftedCost(focus_negative, margin, weight=of_negatives)
 
 
 class AsymmetricLoss(MultiLabelLoss):
@@ -67,6 +78,7 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_positive: gamma of the positives: number or (n_labels,), at least 0.
         gamma_negative: gamma of the negatives: number or (n_labels,), at least 0.
         margin: in [0, 1): a negative with p below it has neither loss nor gradient.
+        alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
 
     Example:
         >>> import torch
@@ -78,6 +90,7 @@ class AsymmetricLoss(MultiLabelLoss):
 
     gamma_positive: Tensor
     gamma_negative: Tensor
+    alpha: Tensor | None
 
     def __init__(
         self,
@@ -85,15 +98,25 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_negative: ArrayLike = 4.0,
         margin: float = 0.05,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ):
         super().__init__(reduction)
         self.margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
+        self._set_per_class("alpha", alpha, upper=1.0)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return asymmetric_loss(
-            logits, targets, self.gamma_positive, self.gamma_negative, self.margin, mask=mask, reduction=reduction
+            logits,
+            targets,
+            self.gamma_positive,
+            self.gamma_negative,
+            self.margin,
+            alpha=self.alpha,
+            mask=mask,
+            reduction=reduction,
         )
 
 
@@ -102,6 +125,10 @@ ASYMMETRY = {
     "gamma_positive": "gamma of the positives: number or (n_labels,), at least 0.",
     "gamma_negative": "gamma of the negatives: number or (n_labels,), at least 0.",
     "margin": "in [0, 1): a negative with p below it has neither loss nor gradient.",
+}
+#: Meaning of a weight per class, as in Eq. 1.
+ALPHA = {
+    "alpha": "number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.",
 }
 
 ENTRIES = {
@@ -114,7 +141,7 @@ ENTRIES = {
         when="Many labels, few positives per document, and some positives not labelled: easy negatives weigh little,"
         " and very easy ones nothing.",
         build=AsymmetricLoss,
-        parameters=ASYMMETRY,
+        parameters={**ASYMMETRY, **ALPHA},
         reduces_to_bce={"gamma_negative": 0.0, "margin": 0.0},
     ),
 }

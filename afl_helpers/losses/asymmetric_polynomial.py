@@ -3,7 +3,7 @@
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from afl_helpers.losses.asymmetric import ASYMMETRY, AsymmetricLoss
+from afl_helpers.losses.asymmetric import ALPHA, ASYMMETRY, AsymmetricLoss
 from afl_helpers.losses.base import (
     LossInfo,
     PerClass,
@@ -12,6 +12,7 @@ from afl_helpers.losses.base import (
     check_number,
     per_class,
 )
+from afl_helpers.losses.costs import balanced
 from afl_helpers.losses.elementwise import elementwise_loss
 from afl_helpers.losses.shifted import PolynomialCost, ShiftedCost
 
@@ -42,6 +43,7 @@ def asymmetric_polynomial_loss(
     epsilon_2: float = -2.5,
     epsilon_negative: float = 0.0,
     *,
+    alpha: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -63,9 +65,10 @@ def asymmetric_polynomial_loss(
     logits, targets = check_inputs(logits, targets, mask, reduction)
     focus_positive, focus_negative = _focus(logits, gamma_positive, gamma_negative)
     epsilon_1, epsilon_2, epsilon_negative = _coefficients(epsilon_1, epsilon_2, epsilon_negative)
+    weight, weight_negative = balanced(per_class("alpha", alpha, logits))
     margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
-    positive = PolynomialCost(focus_positive, epsilon_1, epsilon_2, detach=True)
-    negative = ShiftedCost(focus_negative, margin, epsilon_negative, detach=True)
+    positive = PolynomialCost(focus_positive, epsilon_1, epsilon_2, detach=True, weight=weight)
+    negative = ShiftedCost(focus_negative, margin, epsilon_negative, detach=True, weight=weight_negative)
     return elementwise_loss(logits, targets, positive, negative, mask, reduction)
 
 
@@ -80,6 +83,7 @@ def robust_asymmetric_loss(
     epsilon_negative: float = 0.0,
     lambda_: float = 1.5,
     *,
+    alpha: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -100,9 +104,11 @@ def robust_asymmetric_loss(
     logits, targets = check_inputs(logits, targets, mask, reduction)
     focus_positive, focus_negative = _focus(logits, gamma_positive, gamma_negative)
     epsilon_1, epsilon_2, epsilon_negative = _coefficients(epsilon_1, epsilon_2, epsilon_negative)
+    weight, weight_negative = balanced(per_class("alpha", alpha, logits))
     margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
-    positive = PolynomialCost(focus_positive, epsilon_1, epsilon_2, detach=False)
-    negative = ShiftedCost(focus_negative, margin, epsilon_negative, check_number("lambda_", lambda_, 1.0))
+    positive = PolynomialCost(focus_positive, epsilon_1, epsilon_2, detach=False, weight=weight)
+    lambda_ = check_number("lambda_", lambda_, 1.0)
+    negative = ShiftedCost(focus_negative, margin, epsilon_negative, lambda_, weight=weight_negative)
     return elementwise_loss(logits, targets, positive, negative, mask, reduction)
 
 
@@ -110,7 +116,7 @@ class AsymmetricPolynomialLoss(AsymmetricLoss):
     """Asymmetric polynomial loss (APL, Huang et al., ICASSP 2023); its focusing weights are not differentiated.
 
     Args:
-        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         epsilon_1: coefficient of (1 - p) in the positive part.
         epsilon_2: twice the coefficient of (1 - p)^2 in the positive part.
         epsilon_negative: coefficient of (1 - p_m) in the negative part.
@@ -134,8 +140,10 @@ class AsymmetricPolynomialLoss(AsymmetricLoss):
         epsilon_2: float = -2.5,
         epsilon_negative: float = 0.0,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ):
-        super().__init__(gamma_positive, gamma_negative, margin, reduction)
+        super().__init__(gamma_positive, gamma_negative, margin, reduction, alpha=alpha)
         self.epsilon_1, self.epsilon_2, self.epsilon_negative = _coefficients(epsilon_1, epsilon_2, epsilon_negative)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
@@ -148,6 +156,7 @@ class AsymmetricPolynomialLoss(AsymmetricLoss):
             self.epsilon_1,
             self.epsilon_2,
             self.epsilon_negative,
+            alpha=self.alpha,
             mask=mask,
             reduction=reduction,
         )
@@ -157,7 +166,7 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
     """Robust asymmetric loss (RAL, Park et al., ICCVW 2023): APL with the factor of the Hill loss on its negatives.
 
     Args:
-        gamma_positive, gamma_negative, margin: see :class:`AsymmetricLoss`.
+        gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         epsilon_1, epsilon_2, epsilon_negative: see :class:`AsymmetricPolynomialLoss`.
         lambda_: at least 1; the negative part is multiplied by ``(lambda_ - p) p^2 (lambda_ - (1 - p_m))``.
 
@@ -180,8 +189,12 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
         epsilon_negative: float = 0.0,
         lambda_: float = 1.5,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ):
-        super().__init__(gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative, reduction)
+        super().__init__(
+            gamma_positive, gamma_negative, margin, epsilon_1, epsilon_2, epsilon_negative, reduction, alpha=alpha
+        )
         self.lambda_ = check_number("lambda_", lambda_, 1.0)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
@@ -195,6 +208,7 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
             self.epsilon_2,
             self.epsilon_negative,
             self.lambda_,
+            alpha=self.alpha,
             mask=mask,
             reduction=reduction,
         )
@@ -202,6 +216,7 @@ class RobustAsymmetricLoss(AsymmetricPolynomialLoss):
 
 _POLYNOMIAL = {
     **ASYMMETRY,
+    **ALPHA,
     "epsilon_1": "coefficient of (1 - p) in the positive part.",
     "epsilon_2": "twice the coefficient of (1 - p)^2 in the positive part.",
     "epsilon_negative": "coefficient of (1 - p_m) in the negative part.",

@@ -7,7 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, Literal, Self, overload
 
 import numpy as np
 import torch
@@ -169,6 +169,8 @@ class MultiLabelLoss(nn.Module):
     soft_targets = True
     #: The number of labels that the parameters fix; None if every parameter is one number.
     n_labels: int | None = None
+    #: What one value of reduction "none" belongs to: an element, a document, or (refused) a batch; see ``LossInfo``.
+    unit: Literal["element", "document", "batch"] = "element"
 
     def __init__(self, reduction: str = "mean"):
         super().__init__()
@@ -312,6 +314,9 @@ class LossInfo:
         differentiated: whether the gradient is the true derivative of the loss; False if a focusing weight is treated
             as a constant.
         reduces_to_bce: parameters with which the loss is binary cross-entropy, or None.
+        unit: what the loss falls apart into: ``"element"``; ``"document"``, if it compares the labels of a document, so
+            that reduction ``"none"`` gives (batch,); or ``"batch"``, if it compares documents, so that its value depends
+            on which of them share a batch and the only reduction is ``"mean"``.
 
     Example:
         >>> from afl_helpers.losses import LOSSES
@@ -334,9 +339,14 @@ class LossInfo:
     soft_targets: bool = True
     differentiated: bool = True
     reduces_to_bce: Mapping[str, object] | None = None
+    unit: Literal["element", "document", "batch"] = "element"
 
     def __post_init__(self) -> None:
         reduction = "mean, sum, sum_over_classes (Eq. 3, averaged over the batch) or none."
+        if self.unit == "document":
+            reduction = "mean or sum_over_classes (both over the documents), sum, or none (one value per document)."
+        elif self.unit == "batch":
+            reduction = "mean; the loss is one number per batch."
         object.__setattr__(self, "parameters", {**self.parameters, "reduction": reduction})
 
     @property

@@ -68,6 +68,13 @@ def changed(value: PerClass | None, change: Callable[[Tensor], Tensor]) -> PerCl
     return change(value) if isinstance(value, Tensor) else value
 
 
+def balanced(alpha: PerClass | None, weight: PerClass | None = None) -> tuple[PerClass | None, PerClass | None]:
+    """Return the weight of positives and of negatives: alpha and 1 - alpha as in Eq. 1, times ``weight``."""
+    if alpha is None:
+        return weight, weight
+    return (alpha, 1 - alpha) if weight is None else (alpha * weight, (1 - alpha) * weight)
+
+
 @dataclass
 class FocalCost(Cost):
     """``weight * sigmoid(x)^gamma * softplus(x)`` with ``x = scale (z + shift)``.

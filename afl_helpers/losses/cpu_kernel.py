@@ -33,6 +33,7 @@ def loss_and_gradient(
     positive: Cost,
     negative: Cost,
     weight: Callable[[Tensor], Tensor] | None,
+    soften: Callable[[Tensor], Tensor] | None,
     kept: Tensor | None,
     dtype: torch.dtype,
     divisor: float | None,
@@ -44,6 +45,7 @@ def loss_and_gradient(
         logits, targets: (..., n_labels).
         positive, negative: cost of a positive and of a negative, with parameters in ``dtype``.
         weight: from the targets of some rows, in ``dtype``, to factors on their elements; None is 1.
+        soften: from the targets of some rows, in ``dtype``, to those of the loss; None leaves them.
         kept: of the shape of the logits, 0 for an element without loss and gradient; None keeps all.
         dtype: of the computation.
         divisor: the loss is the sum over all elements divided by it; None returns the loss of each element.
@@ -69,7 +71,7 @@ def loss_and_gradient(
 
     def work(indices: Iterator[int]) -> None:
         with torch.inference_mode(in_inference), torch.no_grad():
-            buffers = torch.empty((N_SCRATCH + 2, n_rows, width), dtype=dtype, device="cpu")
+            buffers = torch.empty((N_SCRATCH + 4, n_rows, width), dtype=dtype, device="cpu")
             for index in indices:
                 rows = slice(starts[index], starts[index] + n_rows)
                 z, y = logits[rows].to(dtype), targets[rows]
@@ -78,7 +80,7 @@ def loss_and_gradient(
                 if gradient is not None and out_dtype == dtype:
                     slope = gradient[rows]
                 wanted = slope if with_gradient else None
-                _block(z, y, positive, negative, weight, 1 / (divisor or 1), loss, wanted, scratch)
+                _block(z, y, positive, negative, weight, soften, 1 / (divisor or 1), loss, wanted, scratch)
                 if kept is not None:
                     loss.mul_(kept[rows])
                     slope.mul_(kept[rows])
@@ -117,6 +119,7 @@ def _block(
     positive: Cost,
     negative: Cost,
     weight: Callable[[Tensor], Tensor] | None,
+    soften: Callable[[Tensor], Tensor] | None,
     factor: float,
     loss: Tensor,
     gradient: Tensor | None,
@@ -124,6 +127,8 @@ def _block(
 ) -> None:
     """Write the losses of a block to ``loss``, and their gradient times ``factor`` to ``gradient`` if given."""
     y = y.to(z.dtype)
+    if soften is not None:
+        y = soften(check_target_range(y))
     excess = torch.addcmul(y, y, y, value=-1, out=scratch[0]).view(-1)  # y (1 - y): 0 for hard targets
     if not torch.dot(excess, excess):
         mixed = positive.mixed(negative, y)
@@ -134,13 +139,13 @@ def _block(
             _put_positives(z, y, positive, factor, loss, gradient)
     else:
         check_target_range(y)
-        loss_p = torch.empty_like(z)
-        slope_p = None if gradient is None else torch.empty_like(z)
+        *scratch, loss_p, spare = scratch
+        slope_p = None if gradient is None else spare
         positive.kernel(z, loss_p, slope_p, factor, scratch)
         negative.kernel(z, loss, gradient, factor, scratch)
-        torch.add(y * loss_p, (1 - y) * loss, out=loss)
+        torch.lerp(loss, loss_p, y, out=loss)
         if gradient is not None and slope_p is not None:
-            torch.add(y * slope_p, (1 - y) * gradient, out=gradient)
+            torch.lerp(gradient, slope_p, y, out=gradient)
     if weight is not None:
         factors = weight(y)
         loss.mul_(factors)

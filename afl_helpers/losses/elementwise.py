@@ -29,6 +29,7 @@ def elementwise_loss(
     mask: Tensor | None,
     reduction: str,
     weight: Callable[[Tensor], Tensor] | None = None,
+    soften: Callable[[Tensor], Tensor] | None = None,
     kept: Tensor | None = None,
     wide: bool = False,
 ) -> Tensor:
@@ -39,6 +40,7 @@ def elementwise_loss(
         positive, negative: their tensors may have any floating-point type.
         weight: from targets (..., n_labels) to factors on their elements; None is 1. It may look at the other labels of
             a document, and is not differentiated.
+        soften: from targets (..., n_labels) to those that the costs are mixed by, of the same type.
         kept: of the shape of the logits, False for an element without loss and gradient that counts in a mean.
         wide: whether to compute in float64, where the device has it.
     """
@@ -46,7 +48,7 @@ def elementwise_loss(
     dtype = widest(logits.device) if wide else result
     if not has_fast_path(logits, targets, positive, negative):
         y = check_target_range(targets.to(dtype)) if in_trace() else check_target_range(targets).to(dtype)
-        elements = _plain(logits.to(dtype), y, positive, negative, weight)
+        elements = _plain(logits.to(dtype), y, positive, negative, weight, soften)
         if kept is not None:
             elements = torch.where(kept, elements, 0.0)
         return reduce_loss(elements, reduction, mask).to(result)
@@ -59,14 +61,23 @@ def elementwise_loss(
         kept = mask if kept is None else kept & mask
         divisor = max(1, int(mask.count_nonzero())) if reduction == "mean" else divisor
     loss: Tensor = _OnCPU.apply(  # type: ignore[no-untyped-call]  # by torch
-        logits, targets, positive, negative, weight, kept, dtype, divisor
+        logits, targets, positive, negative, weight, soften, kept, dtype, divisor
     )
     return loss
 
 
-def _plain(z: Tensor, y: Tensor, positive: Cost, negative: Cost, weight: Callable[[Tensor], Tensor] | None) -> Tensor:
+def _plain(
+    z: Tensor,
+    y: Tensor,
+    positive: Cost,
+    negative: Cost,
+    weight: Callable[[Tensor], Tensor] | None,
+    soften: Callable[[Tensor], Tensor] | None,
+) -> Tensor:
+    """Return the loss of each element by the formulas, for any device, derivative and trace."""
     positive, negative = (cost.map(lambda value: cast_like(z, value)) for cost in (positive, negative))
-    elements = mix(y, positive.formula(z), negative.formula(z))
+    soft = y if soften is None else soften(y)
+    elements = mix(soft, positive.formula(z), negative.formula(z))
     return elements if weight is None else weight(y) * elements
 
 
@@ -98,22 +109,23 @@ class _OnCPU(torch.autograd.Function):
         positive: Cost,
         negative: Cost,
         weight: Callable[[Tensor], Tensor] | None,
+        soften: Callable[[Tensor], Tensor] | None,
         kept: Tensor | None,
         dtype: torch.dtype,
         divisor: float | None,
     ) -> Tensor:
         ctx.save_for_backward(logits, targets)
-        ctx.arguments = positive, negative, weight, kept, dtype, divisor
+        ctx.arguments = positive, negative, weight, soften, kept, dtype, divisor
         loss, ctx.gradient = loss_and_gradient(logits.detach(), targets, *ctx.arguments, ctx.needs_input_grad[0])
         return loss
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         logits, targets = ctx.saved_tensors
-        positive, negative, weight, kept, dtype, divisor = ctx.arguments
-        none = (None,) * 7
+        positive, negative, weight, soften, kept, dtype, divisor = ctx.arguments
+        none = (None,) * 8
         if torch.is_grad_enabled():  # the gradient itself will be differentiated
-            elements = _plain(logits.to(dtype), targets.to(dtype), positive, negative, weight)
+            elements = _plain(logits.to(dtype), targets.to(dtype), positive, negative, weight, soften)
             elements = elements if kept is None else torch.where(kept, elements, 0.0)
             loss = (elements if divisor is None else elements.sum() / divisor).to(upstream.dtype)
             return torch.autograd.grad(loss, logits, upstream, create_graph=True)[0], *none

@@ -14,7 +14,7 @@ from afl_helpers.losses.base import (
     clip_counts,
     per_class,
 )
-from afl_helpers.losses.costs import FocalCost
+from afl_helpers.losses.costs import FocalCost, balanced
 from afl_helpers.losses.elementwise import elementwise_loss
 
 
@@ -24,6 +24,7 @@ def ldam_loss(
     margin: PerClassLike,
     scale: float = 30.0,
     *,
+    alpha: PerClassLike | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -43,7 +44,9 @@ def ldam_loss(
     logits, targets = check_inputs(logits, targets, mask, reduction)
     distance = per_class("margin", margin, logits)
     scale = check_number("scale", scale, 0.0, open_low=True)
-    positive, negative = FocalCost(-scale, shift=-distance), FocalCost(scale)
+    weight, weight_negative = balanced(per_class("alpha", alpha, logits))
+    positive = FocalCost(-scale, weight=weight, shift=-distance)
+    negative = FocalCost(scale, weight=weight_negative)
     return elementwise_loss(logits, targets, positive, negative, mask, reduction)
 
 
@@ -53,6 +56,7 @@ class LDAMLoss(MultiLabelLoss):
     Args:
         margin: number or (n_labels,), at least 0: by how much the logit of a positive must clear the boundary.
         scale: factor on the logits, above 0.
+        alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
 
     Example:
         >>> from afl_helpers.losses import LDAMLoss
@@ -62,11 +66,20 @@ class LDAMLoss(MultiLabelLoss):
     """
 
     margin: Tensor
+    alpha: Tensor | None
 
-    def __init__(self, margin: ArrayLike, scale: float = 30.0, reduction: str = "mean"):
+    def __init__(
+        self,
+        margin: ArrayLike,
+        scale: float = 30.0,
+        reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
+    ):
         super().__init__(reduction)
         self.scale = check_number("scale", scale, 0.0, open_low=True)
         self._set_per_class("margin", margin)
+        self._set_per_class("alpha", alpha, upper=1.0)
 
     @classmethod
     def from_counts(
@@ -76,6 +89,8 @@ class LDAMLoss(MultiLabelLoss):
         max_margin: float = 0.5,
         scale: float = 30.0,
         reduction: str = "mean",
+        *,
+        alpha: ArrayLike | None = None,
     ) -> Self:
         """Build the loss with the margins ``max_margin n_c^(-1/4) / max_j n_j^(-1/4)``.
 
@@ -83,13 +98,14 @@ class LDAMLoss(MultiLabelLoss):
             label_counts, n_documents: see :func:`~afl_helpers.losses.base.clip_counts`.
             max_margin: margin of the rarest class, at least 0.
             scale: factor on the logits, above 0.
+            alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
         """
         max_margin = check_number("max_margin", max_margin, 0.0)
         counts = clip_counts(label_counts, n_documents)
-        return cls(max_margin * (counts / counts.min()) ** -0.25, scale, reduction)
+        return cls(max_margin * (counts / counts.min()) ** -0.25, scale, reduction, alpha=alpha)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
-        return ldam_loss(logits, targets, self.margin, self.scale, mask=mask, reduction=reduction)
+        return ldam_loss(logits, targets, self.margin, self.scale, alpha=self.alpha, mask=mask, reduction=reduction)
 
 
 ENTRIES = {
@@ -105,6 +121,7 @@ ENTRIES = {
         parameters={
             "max_margin": "margin of the rarest class, at least 0.",
             "scale": "factor on the logits, above 0.",
+            "alpha": "number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.",
         },
         needs_counts=True,
         reduces_to_bce={"max_margin": 0.0, "scale": 1.0},

@@ -1,5 +1,7 @@
 """Partial label masking: a loss with a state that changes from epoch to epoch."""
 
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,15 +17,18 @@ from afl_helpers.losses.base import (
     check_number,
     clip_counts,
     per_class,
-    reduce_loss,
 )
-from afl_helpers.losses.cross_entropy import binary_cross_entropy
+from afl_helpers.losses.costs import FocalCost
+from afl_helpers.losses.elementwise import elementwise_loss
 
 if TYPE_CHECKING:  # transformers takes seconds to import
     from afl_helpers.losses.trainer_callback import LossStateCallback
 
 #: Replaces the empty bins of a target histogram, as machine epsilon does in the implementation that we followed.
 _EMPTY = float(np.finfo(np.float64).eps)
+
+#: Elements that are recorded at a time.
+_BLOCK = 100_000
 
 
 class PartialLabelMaskingLoss(MultiLabelLoss):
@@ -84,16 +89,19 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         logits, targets = check_inputs(logits, targets, mask, reduction)
         per_class("ratio", self.ratio, logits)
         targets = check_hard_targets(targets, "partial label masking")
-        elements = binary_cross_entropy(logits, targets, reduction="none")
+        kept = None
         if self.training and logits.requires_grad:
-            self._record(logits.detach(), targets, mask)
-            elements = torch.where(torch.rand_like(elements) < self._keep(targets), elements, 0.0)
-        return reduce_loss(elements, reduction, mask)
+            for block in _row_blocks(logits.detach(), targets, mask):
+                self._record(*block)
+            dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+            kept = torch.rand_like(logits, dtype=dtype, requires_grad=False) < self._keep(targets)
+        return elementwise_loss(logits, targets, FocalCost(-1.0), FocalCost(1.0), mask, reduction, kept=kept)
 
     def _keep(self, targets: Tensor) -> Tensor:
         """Return the probability that each element is kept, (batch, n_labels)."""
-        relative = (self.ideal_ratio / self.ratio).to(targets.device)
-        return torch.where(targets.bool(), relative.clamp(max=1), (1 / relative).clamp(max=1)).float()
+        relative = self.ideal_ratio / self.ratio
+        positive, negative = (value.clamp(max=1).float().to(targets.device) for value in (relative, 1 / relative))
+        return torch.where(targets.bool(), positive, negative)
 
     def _record(self, logits: Tensor, targets: Tensor, mask: Tensor | None) -> None:
         bins = (torch.sigmoid(logits.float()) * self.n_bins).long().clamp(max=self.n_bins - 1)
@@ -137,6 +145,13 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         from afl_helpers.losses.trainer_callback import LossStateCallback  # transformers takes seconds to import
 
         return LossStateCallback(self)
+
+
+def _row_blocks(logits: Tensor, targets: Tensor, mask: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Yield some rows of each at a time, so that what is computed of them takes little memory."""
+    n_rows = max(1, _BLOCK // max(1, logits.shape[-1]))
+    masks = itertools.repeat(None) if mask is None else mask.split(n_rows)
+    yield from zip(logits.split(n_rows), targets.split(n_rows), masks)
 
 
 def _in_processes() -> bool:

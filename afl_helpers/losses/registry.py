@@ -13,9 +13,14 @@ from afl_helpers.losses import (
     asymmetric_polynomial,
     cross_entropy,
     focal,
+    gradient_balanced,
+    log_sum_exp,
+    logit_adjustment,
     margins,
+    missing_labels,
     partial,
     rebalanced,
+    soft_f1,
     weighted_asymmetric,
 )
 from afl_helpers.losses.base import LossInfo, MultiLabelLoss
@@ -30,6 +35,11 @@ _FAMILIES = (
     margins,
     partial,
     rebalanced,
+    logit_adjustment,
+    missing_labels,
+    gradient_balanced,
+    soft_f1,
+    log_sum_exp,
 )
 
 #: Name of a loss -> its entry.

@@ -134,10 +134,10 @@ class ShiftedCost(Cost):
     def kernel(self, z: Tensor, loss: Tensor, gradient: Tensor | None, factor: float, scratch: list[Tensor]) -> None:
         """See :meth:`Cost.kernel`.
 
-        With b = -log q_m - epsilon q_m the cost is ``p_m^gamma b hill``. p_m has the derivative pq, so the cost has
-        ``p_m^gamma pq [(gamma b / p_m + 1 / q_m + epsilon) hill + b hill' / pq]``.
+        With b = -log q_m the cost is ``p_m^gamma b hill``. p_m has the derivative pq, so the cost has
+        ``p_m^gamma pq [(gamma b / p_m + 1 / q_m) hill + b hill' / pq]``.
         """
-        if self.margin == 0:
+        if self.margin == 0 or self.epsilon:  # then a negative below the margin may cost something
             super().kernel(z, loss, gradient, factor, scratch)
             return
         p_m, pq, q_m, inside, focus = scratch[:5]
@@ -154,16 +154,12 @@ class ShiftedCost(Cost):
         hill = None if self.lambda_ is None else _Hill(pq, q, p_m, self.lambda_)
         pq.mul_(q)
         cost = torch.div(p_m, q_m, out=loss).log1p_()  # -log q_m, as 1 / q_m = 1 + p_m / q_m
-        if self.epsilon:
-            cost.sub_(q_m, alpha=self.epsilon)
         torch.log(p_m, out=focus).mul_(self.gamma * LOG2_E).exp2_()
         focus.mul_(inside)
         if self.weight is not None:
             focus.mul_(self.weight)
         if gradient is not None:
             slope = q_m.reciprocal_()
-            if self.epsilon:
-                slope.add_(self.epsilon)
             if not self.detach:
                 slope.addcmul_(torch.div(cost, p_m, out=p_m), torch.as_tensor(self.gamma, dtype=z.dtype))
             if hill is not None:

@@ -73,6 +73,9 @@ class TrainerHook:
             return mean
         # Under nn.DataParallel there is one count per replica, all equal, and Trainer multiplies by their number.
         counts = torch.as_tensor(num_items_in_batch, device=logits.device).reshape(-1)
+        if self.loss.unit == "batch":  # a part is a batch of its own; Trainer's counts say how much of the whole it is
+            part: Tensor = self.loss(logits, targets, mask=known)
+            return part * labels.ne(_NOT_COUNTED).sum() / (counts[0] * len(counts))
         total: Tensor = self.loss(logits, targets, mask=known, reduction="sum")
         return total / (self._divisor(labels, known, counts[0]) * len(counts))
 
@@ -94,18 +97,22 @@ class TrainerHook:
         if self.loss.reduction == "sum":
             return 1
         mean = self.loss.reduction == "mean"
+        by_document = self.loss.unit == "document"
         if known is not None:
             counted_here = labels.ne(_NOT_COUNTED).sum()
             # A mean leaves unknown entries out; a mean over documents has every document, as in a direct call.
-            excess = counted_here - (known.sum() if mean else labels.numel())
+            of_known = known.any(-1).sum() * labels.shape[-1] if by_document else known.sum()
+            excess = counted_here - (of_known if mean else labels.numel())
             message = (
-                _SPLIT.format("an unknown value that is not -100", "mark unknown labels as -100")
+                _SPLIT.format("unknown values of a document that has others", "do not split the batch")
+                if mean and by_document
+                else _SPLIT.format("an unknown value that is not -100", "mark unknown labels as -100")
                 if mean
                 else _SPLIT.format("an unknown value", 'build the loss with reduction="mean"')
             )
             refuse_unless((excess == 0) | (count == counted_here), lambda: message, message)
             count = (count - excess).clamp(min=1)
-        return count if mean else count / labels.shape[-1]
+        return count if mean and not by_document else count / labels.shape[-1]
 
     def _look_at_trainer(self) -> None:
         """Refuse what the calling Trainer is set to do and does not do, and warn of what it lacks.

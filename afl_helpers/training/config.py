@@ -93,8 +93,8 @@ class EpochConfig(Config):
         batch_size: documents per batch.
         learning_rate, weight_decay: of AdamW.
         start_bias: where the bias of the last layer starts. "loss": at each label's best constant for the loss that is
-            trained, see ``best_constant_logits``; "prior": at the log odds of
-            the labels; "zero".
+            trained, see ``best_constant_logits``, or at zero for a loss without a cost per label; "prior": at the log
+            odds of the labels; "zero".
         select_by: the validation metric that chooses the epoch to keep, and among values that are tuned. The weighted
             and the macro average precision rank the documents of each label; the mean over the labels weighs each by its
             validation positives, or all equally. The micro one ranks all (document, label) pairs together, so scores

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
 
 #: No best constant lies outside -LIMIT to LIMIT: there, a probability differs from 0 or 1 by less than 1e-17.
@@ -39,11 +40,11 @@ def start_logits(start_bias: str, loss: MultiLabelLoss, label_counts: ArrayLike,
 
     Args:
         start_bias: "loss", "prior" or "zero"; see :class:`~afl_helpers.training.config.EpochConfig`.
-        loss: the loss that is trained.
+        loss: the loss that is trained. One without a cost per label has no best constant: "loss" is then "zero".
         label_counts: (n_labels,) number of training documents with each label.
         n_documents: number of training documents.
     """
-    if start_bias == "loss":
+    if start_bias == "loss" and loss.unit == "element":
         return best_constant_logits(loss, label_counts, n_documents)
     log_odds = prior_logits(label_counts, n_documents)
     return log_odds if start_bias == "prior" else torch.zeros_like(log_odds)
@@ -63,7 +64,10 @@ def best_constant_logits(loss: MultiLabelLoss, label_counts: ArrayLike, n_docume
     Some losses weigh an element by the other labels of its document (distribution-balanced, rebalanced focal, weighted
     asymmetric). For them every training document is taken to have exactly one label, so the result is approximate, and
     the time grows with the square of the number of labels. Partial label masking starts without a mask, and so at the
-    log odds.
+    log odds. Losses that compare the labels of a document or the documents of a batch have no cost per label.
+
+    Raises:
+        UsageError: a loss that has no cost per label.
 
     Example:
         >>> from afl_helpers.losses import FocalLoss
@@ -72,6 +76,10 @@ def best_constant_logits(loss: MultiLabelLoss, label_counts: ArrayLike, n_docume
         >>> [round(value, 3) for value in p.tolist()]
         [0.003, 0.11, 0.266]
     """
+    if loss.unit != "element":
+        raise UsageError(
+            f"{type(loss).__name__} has no cost per label, so no constant logit is the best; use start_bias='zero' or 'prior'"
+        )
     loss = copy.deepcopy(loss).cpu().eval()
     counts = torch.as_tensor(np.asarray(label_counts, dtype=float))
     rates = (counts + 0.5) / (n_documents + 1)

@@ -34,7 +34,8 @@ def focal_curves(gammas: Sequence[float]) -> Figure:
 def loss_curves(name: str, label_counts: Sequence[int], n_documents: int) -> Figure:
     """Draw one loss of the registry against the logit, for a positive and a negative, and the gradient of each.
 
-    The loss has its default parameters. Thin lines show binary cross-entropy for comparison.
+    The loss has its default parameters. Thin lines show binary cross-entropy for comparison. A loss that has no loss per
+    label is drawn for a batch of one document, which has the second label with a logit of 0.
 
     Args:
         name: Name of the loss in the registry.
@@ -55,7 +56,10 @@ def loss_curves(name: str, label_counts: Sequence[int], n_documents: int) -> Fig
             targets = torch.zeros_like(logits)
             targets[:, 0], targets[:, 1] = target, 1.0
             loss.eval()
-            values = loss(logits, targets, reduction="none")[:, 0]
+            if loss.unit == "element":
+                values = loss(logits, targets, reduction="none")[:, 0]
+            else:  # each row is a batch of its own: one document, which has the second label
+                values = torch.stack([loss(z[None], y[None]) for z, y in zip(logits, targets)])
             (gradient,) = torch.autograd.grad(values.sum(), logits)
             label = None if drawn == "bce" else "positive" if target else "negative"
             alpha = 0.45 if drawn == "bce" and name != "bce" else 1.0

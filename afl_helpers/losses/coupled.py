@@ -1,0 +1,147 @@
+"""The bases of the losses that do not fall apart into one loss per element."""
+
+import math
+from typing import Literal
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from afl_helpers.errors import UsageError
+from afl_helpers.losses.base import (
+    MultiLabelLoss,
+    PerClassLike,
+    as_rows,
+    as_strided,
+    check_logits,
+    check_mask,
+    check_reduction,
+    check_shape,
+    require,
+)
+
+
+def reduce_documents(
+    documents: Tensor, reduction: str, known: Tensor | None = None, weight: PerClassLike | None = None
+) -> Tensor:
+    """Reduce one loss per document.
+
+    Args:
+        documents: (...,), one loss per document.
+        reduction: ``"mean"`` over the documents of which any label is known; ``"sum_over_classes"``: mean over all
+            documents; ``"sum"``; ``"none"``: no reduction.
+        known: (..., n_labels) mask of bool, None if all labels are known.
+        weight: (...,), one weight per document, at least 0. It leaves the divisor of a mean as it is.
+
+    Returns:
+        A scalar, or (...,) if ``reduction`` is ``"none"``.
+    """
+    if weight is not None:
+        documents = documents * document_weight(weight, documents, None if known is None else known.any(-1))
+    if reduction == "none":
+        return documents
+    total = documents.sum()
+    if reduction == "mean" and known is not None:
+        return total / known.any(-1).count_nonzero().clamp(min=1)
+    return total / (1 if reduction == "sum" else max(1, documents.numel()))
+
+
+def document_weight(weight: PerClassLike, documents: Tensor, some_known: Tensor | None) -> Tensor:
+    """Return one weight per document, 0 where no label is known.
+
+    Raises:
+        UsageError: another shape, as of weights per element, which mean nothing here; or a weight below 0.
+    """
+    tensor = as_strided("weight", weight, documents)
+    if tensor.shape != documents.shape:
+        raise UsageError(
+            f"weight has shape {tuple(tensor.shape)}; this loss compares labels, so pass one weight per document, shape"
+            f" {tuple(documents.shape)}"
+        )
+    tensor = tensor.to(documents.dtype)
+    if some_known is not None:
+        tensor = torch.where(some_known, tensor, 0.0)
+    valid = (tensor >= 0) & (tensor < math.inf)
+    return require(tensor, valid, "weight holds {}; pass finite weights of at least 0")
+
+
+def check_batch_reduction(reduction: str) -> None:
+    """Raise an error unless the reduction is ``"mean"``, the only one that a loss of a whole batch has."""
+    check_reduction(reduction)
+    if reduction != "mean":
+        raise UsageError(
+            f'reduction is "{reduction}"; this loss is one number per batch, not a sum over elements: pass "mean"'
+        )
+
+
+class DocumentLoss(MultiLabelLoss):
+    """A loss per document, whose labels it compares with each other; ``unit`` is ``"document"``.
+
+    Reduction ``"none"`` gives one value per document, (...,). ``"mean"`` and ``"sum_over_classes"`` are means over the
+    documents, ``"sum"`` is their sum. A masked label is left out of its document. A document of which no label is known
+    costs 0; ``"mean"`` does not count it. ``weight`` is one per document.
+    """
+
+    unit: Literal["element", "document", "batch"] = "document"
+
+    def forward(
+        self,
+        logits: Tensor,
+        targets: ArrayLike | Tensor,
+        mask: ArrayLike | Tensor | None = None,
+        reduction: str | None = None,
+        weight: PerClassLike | None = None,
+    ) -> Tensor:
+        """Return the reduced loss; ``reduction=None`` uses the loss's default."""
+        reduction = reduction or self.reduction
+        check_reduction(reduction)
+        check_logits(logits)
+        targets = check_shape("targets", targets, logits)
+        known = None if mask is None else check_mask(mask, logits)
+        return reduce_documents(self.compute(logits, targets, known, "none"), reduction, known, weight)
+
+
+class BatchLoss(MultiLabelLoss):
+    """A loss of a whole batch, whose documents it compares with each other; ``unit`` is ``"batch"``.
+
+    The only reduction is ``"mean"``; the others are refused. A masked element takes no part. A document of weight w
+    counts like w documents; ``weight`` is one per document.
+
+    The value depends on which documents share a batch. In a Trainer each part of a batch (an accumulated step, a process)
+    is therefore a batch of its own: the hook averages over the parts, by their number of elements. Make each part as large
+    as the memory allows.
+    """
+
+    unit: Literal["element", "document", "batch"] = "batch"
+
+    def __init__(self, reduction: str = "mean"):
+        super().__init__(reduction)
+        check_batch_reduction(reduction)
+
+    def compute_batch(self, logits: Tensor, targets: Tensor, mask: Tensor | None, weight: Tensor | None) -> Tensor:
+        """Return the loss of rows of logits; ``weight`` is (batch,)."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        logits: Tensor,
+        targets: ArrayLike | Tensor,
+        mask: ArrayLike | Tensor | None = None,
+        reduction: str | None = None,
+        weight: PerClassLike | None = None,
+    ) -> Tensor:
+        """Return the loss of the batch."""
+        check_batch_reduction(reduction or self.reduction)
+        check_logits(logits)
+        targets = as_rows(check_shape("targets", targets, logits))
+        known = None if mask is None else check_mask(mask, logits)
+        each = None
+        if weight is not None:
+            like = logits.detach()[..., 0]
+            like = like if like.dtype == torch.float64 else like.float()
+            each = document_weight(weight, like, None if known is None else known.any(-1)).reshape(-1)
+        return self.compute_batch(as_rows(logits), targets, None if known is None else as_rows(known), each)
+
+    def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
+        check_batch_reduction(reduction)
+        return self.compute_batch(logits, targets, mask, None)

@@ -1,0 +1,347 @@
+"""identify_loss on losses written anew as people write them, right and wrong, and on every loss of the registry."""
+
+import functools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from afl_helpers.errors import UsageError
+from afl_helpers.losses import LOSSES, build_loss, identify_loss
+
+ROOT = Path(__file__).resolve().parent.parent
+COUNTS, N = [60, 20, 3, 1], 100
+bce = F.binary_cross_entropy_with_logits
+
+# --- public forms, written out anew ---------------------------------------------------------------------------------
+
+
+def usual_focal(logits, targets, alpha=0.25, gamma=2.0, reduction="mean"):
+    """The formula of torchvision and fvcore."""
+    p = torch.sigmoid(logits)
+    ce = bce(logits, targets, reduction="none")
+    p_t = p * targets + (1 - p) * (1 - targets)
+    loss = (alpha * targets + (1 - alpha) * (1 - targets)) * (1 - p_t) ** gamma * ce
+    return {"mean": loss.mean, "sum": loss.sum, "none": lambda: loss}[reduction]()
+
+
+class FocalOfTheMean(nn.Module):
+    """A form from Kaggle: the weight comes from the mean of the batch, and alpha multiplies everything."""
+
+    def __init__(self, alpha=0.8, gamma=2.0):
+        super().__init__()
+        self.alpha, self.gamma = alpha, gamma
+
+    def forward(self, inputs, targets):
+        mean = F.binary_cross_entropy(torch.sigmoid(inputs).view(-1), targets.view(-1), reduction="mean")
+        return self.alpha * (1 - torch.exp(-mean)) ** self.gamma * mean
+
+
+class FocalByElement(FocalOfTheMean):
+    """The same with a weight per element; alpha still multiplies everything."""
+
+    def forward(self, inputs, targets):
+        ce = bce(inputs, targets, reduction="none")
+        return (self.alpha * (1 - torch.exp(-ce)) ** self.gamma * ce).mean()
+
+
+def stable_focal(logits, targets, gamma=2.0):
+    """A form from Kaggle: cross-entropy with max(-z, 0), and the weight through a logsigmoid."""
+    top = (-logits).clamp(min=0)
+    ce = logits - logits * targets + top + ((-top).exp() + (-logits - top).exp()).log()
+    return ((F.logsigmoid(-logits * (targets * 2 - 1)) * gamma).exp() * ce).sum(1).mean()
+
+
+class AuthorsASL(nn.Module):
+    def __init__(self, gamma_neg=4, gamma_pos=1, clip=0.05, held=False):
+        super().__init__()
+        self.gamma_neg, self.gamma_pos, self.clip, self.held = gamma_neg, gamma_pos, clip, held
+
+    def forward(self, x, y):
+        p = torch.sigmoid(x)
+        q = (1 - p + self.clip).clamp(max=1)
+        loss = y * torch.log(p.clamp(min=1e-8)) + (1 - y) * torch.log(q.clamp(min=1e-8))
+        with torch.set_grad_enabled(not self.held):
+            weight = (1 - (p * y + q * (1 - y))) ** (self.gamma_pos * y + self.gamma_neg * (1 - y))
+        return -(loss * weight).sum()
+
+
+def clamped_focal(logits, targets, gamma=2.0):
+    p = torch.sigmoid(logits).clamp(1e-8, 1 - 1e-8)
+    return -(targets * (1 - p) ** gamma * p.log() + (1 - targets) * p**gamma * (1 - p).log()).mean()
+
+
+def keras_focal(y_true, y_pred, gamma=2.0, alpha=0.25):
+    eps = 1e-7
+    y_pred = y_pred.clamp(eps, 1 - eps)
+    one, zero = torch.where(y_true == 1, y_pred, 1.0), torch.where(y_true == 0, y_pred, 0.0)
+    return -(alpha * (1 - one) ** gamma * one.log()).sum() - ((1 - alpha) * zero**gamma * (1 - zero).log()).sum()
+
+
+def softmax_focal(logits, targets, gamma=2.0):
+    log_p = F.log_softmax(logits, dim=1)
+    return -(targets * (1 - log_p.exp()) ** gamma * log_p).sum(1).mean()
+
+
+def wrong_side(logits, targets, alpha=0.25, gamma=2.0):
+    ce = bce(logits, targets, reduction="none")
+    weight = torch.where(targets == 1, 1 - alpha, alpha)
+    return (weight * (1 - (-ce).exp()) ** gamma * ce).mean()
+
+
+def writes_to_its_input(logits, targets, offset=0.0):
+    logits += offset + 1e-3
+    return bce(logits, targets)
+
+
+def sigmoid_in_the_model(logits, targets):
+    """The model returned probabilities, and the loss has a sigmoid too."""
+    return bce(torch.sigmoid(logits), targets)
+
+
+def without_gradient(logits, targets):
+    return torch.tensor(bce(logits.detach(), targets).item(), dtype=logits.dtype)
+
+
+def zlpr(y_pred, y_true):
+    y_pred = (1 - 2 * y_true) * y_pred
+    zeros = torch.zeros_like(y_pred[..., :1])
+    negative = torch.cat([y_pred - y_true * 1e12, zeros], -1)
+    positive = torch.cat([y_pred - (1 - y_true) * 1e12, zeros], -1)
+    return torch.logsumexp(negative, -1) + torch.logsumexp(positive, -1)
+
+
+def per_positive(logits, targets):
+    return usual_focal(logits, targets, reduction="sum") / targets.sum().clamp(min=1)
+
+
+def soft_dice(logits, targets):
+    p = torch.sigmoid(logits)
+    return 1 - (2 * (p * targets).sum() + 1) / (p.sum() + targets.sum() + 1)
+
+
+def smoothed(logits, targets, eps=0.1):
+    return bce(logits, targets * (1 - eps) + eps / 2)
+
+
+def test_the_usual_focal_loss():
+    found = identify_loss(usual_focal)
+    assert (found.name, found.params, found.reduction) == ("focal", {"gamma": 2.0, "alpha": 0.25}, "mean")
+    assert found.faults == () and found.difference < 1e-9
+    assert any("easy" in note and "exactly 0" in note for note in found.notes)  # 1 - p rounds to 0
+    for reduction in ("sum", "none"):
+        assert identify_loss(functools.partial(usual_focal, reduction=reduction)).reduction == reduction
+
+
+def test_a_gamma_below_1_gives_nan():
+    found = identify_loss(functools.partial(usual_focal, gamma=0.5))
+    assert found.params["gamma"] == 0.5
+    assert [fault for fault in found.faults if "NaN" in fault and "below 1" in fault]
+    assert not any("NaN" in fault for fault in identify_loss(build_loss("focal", gamma=0.5)).faults)
+
+
+def test_a_focal_loss_of_the_mean():
+    found = identify_loss(FocalOfTheMean())
+    assert (found.name, found.params["gamma"], found.reduction) == ("focal", 2.0, "mean")
+    assert any("mean cross-entropy of the batch" in fault for fault in found.faults)
+    assert any("balances nothing" in fault for fault in found.faults)
+
+
+def test_an_alpha_that_balances_nothing():
+    found = identify_loss(FocalByElement())
+    assert (found.name, found.params) == ("focal", {"gamma": 2.0, "weight": 0.8})
+    assert found.faults == (
+        "alpha multiplies positives and negatives alike, so it scales the loss and balances nothing",
+    )
+
+
+def test_a_focal_loss_summed_over_the_labels():
+    found = identify_loss(stable_focal)
+    assert (found.name, found.params, found.reduction) == ("focal", {"gamma": 2.0}, "sum_over_classes")
+    assert found.faults == () and any("documents alone" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_the_asymmetric_loss_of_its_authors(held):
+    found = identify_loss(AuthorsASL(held=held))
+    assert (found.name, found.reduction) == ("asl", "sum")
+    assert found.params == {"gamma_positive": 1.0, "gamma_negative": 4.0, "margin": 0.05}
+    (cap,) = [fault for fault in found.faults if "clamped" in fault]
+    assert cap.startswith("a positive never costs more than 18.42, because p is clamped at 1e-08")
+    assert any("held constant" in note for note in found.notes) == held
+    assert found.difference < 1e-4
+
+
+def test_a_clamp_at_both_ends():
+    found = identify_loss(clamped_focal)
+    assert (found.name, found.params) == ("focal", {"gamma": 2.0})
+    assert [fault.split()[1] for fault in found.faults if "1e-08" in fault] == ["positive"]
+    # 1 - 1e-8 is 1 in float32: a negative's log is of 0, times a weight of 1.
+    assert any("a negative" in fault and "inf" in fault for fault in found.faults)
+
+
+def test_the_order_of_keras():
+    found = identify_loss(keras_focal)
+    assert (found.name, found.params, found.reduction) == ("focal", {"gamma": 2.0, "alpha": 0.25}, "sum")
+    assert found.faults[:2] == (
+        "it takes (targets, logits) in this order",
+        "it takes probabilities, not logits: give it the sigmoid of the logits",
+    )
+
+
+def test_probabilities():
+    found = identify_loss(F.binary_cross_entropy)
+    assert (found.name, found.reduction) == ("bce", "mean") and "probabilities" in found.faults[0]
+
+
+def test_softmax_instead_of_sigmoid():
+    for function in (softmax_focal, F.cross_entropy):
+        found = identify_loss(function)
+        assert found.name is None and any("softmax" in fault for fault in found.faults)
+
+
+def test_alpha_on_the_wrong_side():
+    found = identify_loss(wrong_side)
+    assert found.params == {"gamma": 2.0, "alpha": 0.75}
+    assert found.faults == ("alpha is on the wrong side: 0.25 weighs the negatives, and positives get 0.75",)
+    # Without a word on what was meant it is a focal loss with an alpha of 0.75.
+    assert identify_loss(wrong_side, claimed={}).faults == ()
+    assert identify_loss(usual_focal, claimed={"alpha": 0.75}).faults[0].startswith("alpha is on the wrong side: 0.75")
+
+
+def test_a_gamma_that_is_not_the_one_meant():
+    assert identify_loss(usual_focal, claimed={"gamma": 3.0}).faults == ("gamma acts as 2, not as 3",)
+
+
+def test_targets_swapped():
+    found = identify_loss(lambda z, y: usual_focal(z, 1 - y, alpha=0.75))
+    assert found.params == {"gamma": 2.0, "alpha": 0.75} and "swapped" in found.faults[0]
+
+
+def test_sigmoid_twice():
+    found = identify_loss(sigmoid_in_the_model)
+    assert found.name == "bce" and "sigmoid is applied twice" in found.faults[0]
+
+
+def test_input_written():
+    faults = identify_loss(functools.partial(writes_to_its_input, offset=-1e-3 + 1e-12)).faults
+    assert "it writes to the logits that it is given; copy them first" in faults
+
+
+def test_no_gradient():
+    assert any("no gradient" in fault for fault in identify_loss(without_gradient).faults)
+
+
+def test_a_wrong_gradient():
+    class Halved(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, z):
+            return z * 1
+
+        @staticmethod
+        def backward(ctx, upstream):
+            return upstream / 2
+
+    found = identify_loss(lambda z, y: bce(Halved.apply(z), y))
+    assert found.name == "bce" and found.faults == ("its gradient is not the derivative of its value",)
+
+
+def test_torch_itself():
+    found = identify_loss(nn.BCEWithLogitsLoss())
+    assert (found.name, found.params, found.reduction, found.faults) == ("bce", {}, "mean", ())
+    weights = torch.tensor([1.0, 5.0, 20.0, 100.0])
+    found = identify_loss(nn.BCEWithLogitsLoss(pos_weight=weights))
+    assert (found.name, found.params, found.reduction) == ("weighted_bce", {"pos_weight": weights.tolist()}, "mean")
+    assert identify_loss(nn.MultiLabelSoftMarginLoss(reduction="sum")).name == "bce"
+    assert identify_loss(nn.BCEWithLogitsLoss(pos_weight=weights, reduction="sum")).reduction == "sum"
+
+
+def test_zlpr_of_its_authors():
+    for function, reduction in ((zlpr, "none"), (lambda z, y: zlpr(z, y).mean(), "mean")):
+        found = identify_loss(function)
+        assert (found.name, found.reduction) == ("zlpr", reduction)
+
+
+def test_divided_by_the_positives():
+    found = identify_loss(per_positive)
+    assert (found.name, found.params) == ("focal", {"gamma": 2.0, "alpha": 0.25})
+    assert "positives" in found.reduction and "rest of its batch" in found.notes[0]
+
+
+def test_smoothed_targets():
+    found = identify_loss(smoothed)
+    assert (found.name, found.params, found.reduction) == ("bce", {"smoothing": 0.1}, "mean")
+
+
+def test_what_is_not_known_is_not_named():
+    for function in (soft_dice, lambda z, y: ((z.sigmoid() - y) ** 2).mean(), lambda z, y: (z - y).abs().sum()):
+        found = identify_loss(function)
+        assert found.name is None and str(found).startswith("no loss that is known here")
+
+
+# --- the losses here ------------------------------------------------------------------------------------------------
+
+#: Found under another name, because its default values are those of that loss.
+SAME = {"plm": "bce"}
+
+
+@pytest.mark.filterwarnings("ignore:.*classes have a gamma")
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_here_is_found_and_has_no_fault(name):
+    loss = build_loss(name, COUNTS, N)
+    found = identify_loss(loss, label_counts=COUNTS, n_documents=N, claimed={})
+    assert found.name == SAME.get(name, name)
+    assert found.faults == () and found.reduction == "mean"
+    assert found.difference is None or found.difference < 1e-4
+
+
+def test_parameters_per_label():
+    gamma, alpha = [0.5, 1.0, 2.0, 5.0], [0.1, 0.2, 0.5, 0.9]
+    found = identify_loss(build_loss("focal", gamma=gamma, alpha=alpha), claimed={})
+    assert found.params["gamma"] == pytest.approx(gamma, abs=1e-4)
+    assert found.params["alpha"] == pytest.approx(alpha, abs=1e-4)
+
+
+# --- the command, and errors ----------------------------------------------------------------------------------------
+
+
+def test_a_function_that_cannot_be_called():
+    with pytest.raises(UsageError, match=r"fails on logits and targets of shape \(3, 4\).*n_labels"):
+        identify_loss(nn.BCEWithLogitsLoss(pos_weight=torch.ones(7)))
+    assert identify_loss(nn.BCEWithLogitsLoss(pos_weight=torch.ones(7)), n_labels=7).name == "bce"
+    with pytest.raises(UsageError, match="n_labels is 1"):
+        identify_loss(usual_focal, 1)
+
+
+def run(*args, cwd=None):
+    command = [sys.executable, "-m", "afl_helpers", "identify", *args]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, env=env)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom torch.nn.functional import binary_cross_entropy_with_logits as bce\n"
+        "def focal(z, y, gamma=2.0):\n    ce = bce(z, y, reduction='none')\n"
+        "    return ((1 - (-ce).exp()) ** gamma * ce).mean()\n"
+        "class Loss(torch.nn.Module):\n    def __init__(self, gamma=1.0):\n        super().__init__()\n"
+        "        self.gamma = gamma\n    def forward(self, z, y):\n        return focal(z, y, self.gamma)\n"
+    )
+    code, out, _ = run("mine:focal", cwd=tmp_path)
+    assert code == 0 and "Focal loss (focal), gamma 2.0" in out and "reduction: mean" in out
+    code, out, _ = run("mine:Loss", "--param", "gamma=0.5", cwd=tmp_path)
+    assert code == 0 and "gamma 0.5" in out and "fault: the gradient of a positive is NaN" in out
+    for wrong, words in (
+        ("mine", "is not MODULE:FUNCTION"),
+        ("absent:focal", "there is no module absent; run"),
+        ("mine:other", "unknown function of mine: 'other'.*Loss, focal"),
+    ):
+        code, _, err = run(wrong, cwd=tmp_path)
+        assert code == 1 and re.match(f"error: .*{words}", err)
