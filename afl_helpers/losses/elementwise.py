@@ -116,7 +116,8 @@ class _OnCPU(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(logits, targets)
         ctx.arguments = positive, negative, weight, soften, kept, dtype, divisor
-        loss, ctx.gradient = loss_and_gradient(logits.detach(), targets, *ctx.arguments, ctx.needs_input_grad[0])
+        with_gradient = ctx.needs_input_grad[0] and not torch.is_inference_mode_enabled()
+        loss, ctx.gradient = loss_and_gradient(logits.detach(), targets, *ctx.arguments, with_gradient)
         return loss
 
     @staticmethod

@@ -27,8 +27,8 @@ if TYPE_CHECKING:  # transformers takes seconds to import
 #: Replaces the empty bins of a target histogram, as machine epsilon does in the implementation that we followed.
 _EMPTY = float(np.finfo(np.float64).eps)
 
-#: Elements that are recorded at a time.
-_BLOCK = 100_000
+#: Elements that are recorded at a time: too few for torch to split an operation over threads.
+_BLOCK = 32_000
 
 
 class PartialLabelMaskingLoss(MultiLabelLoss):
