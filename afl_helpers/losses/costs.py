@@ -174,9 +174,10 @@ class FocalCost(Cost):
             torch.mul(z, self.scale, out=x)
 
 
-def _by_target(positive: PerClass | None, negative: PerClass | None, y: Tensor, missing: float) -> Any:
+def _by_target(positive: Any, negative: Any, y: Tensor, missing: float) -> Any:
     """Return the parameter of each element: ``positive`` if y is 1, ``negative`` if y is 0."""
     if positive is negative:
         return positive
     positive, negative = (missing if value is None else value for value in (positive, negative))
-    return torch.lerp(*(torch.as_tensor(value, dtype=y.dtype).expand_as(y) for value in (negative, positive)), y)
+    start, end = (torch.as_tensor(value, dtype=y.dtype).expand_as(y) for value in (negative, positive))
+    return torch.lerp(start, end, y)

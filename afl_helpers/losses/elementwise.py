@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from afl_helpers.losses.base import (
-    cast_like,
     check_mask,
     check_target_range,
     in_trace,
@@ -75,7 +74,7 @@ def _plain(
     soften: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
     """Return the loss of each element by the formulas, for any device, derivative and trace."""
-    positive, negative = (cost.map(lambda value: cast_like(z, value)) for cost in (positive, negative))
+    positive, negative = (cost.map(lambda value: value.to(z.dtype).to(z.device)) for cost in (positive, negative))
     soft = y if soften is None else soften(y)
     elements = mix(soft, positive.formula(z), negative.formula(z))
     return elements if weight is None else weight(y) * elements
@@ -117,7 +116,9 @@ class _OnCPU(torch.autograd.Function):
         ctx.save_for_backward(logits, targets)
         ctx.arguments = positive, negative, weight, soften, kept, dtype, divisor
         with_gradient = ctx.needs_input_grad[0] and not torch.is_inference_mode_enabled()
-        loss, ctx.gradient = loss_and_gradient(logits.detach(), targets, *ctx.arguments, with_gradient)
+        loss, ctx.gradient = loss_and_gradient(
+            logits.detach(), targets, positive, negative, weight, soften, kept, dtype, divisor, with_gradient
+        )
         return loss
 
     @staticmethod
@@ -133,7 +134,9 @@ class _OnCPU(torch.autograd.Function):
         # The first backward gives its memory away; a second one over the same graph computes the gradient again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
-            gradient = loss_and_gradient(logits.detach(), targets, *ctx.arguments, True)[1]
+            gradient = loss_and_gradient(
+                logits.detach(), targets, positive, negative, weight, soften, kept, dtype, divisor, True
+            )[1]
         if in_trace():  # several upstream gradients at once
             return gradient * upstream, *none
         if divisor is None or upstream != 1:

@@ -150,8 +150,8 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
 def _row_blocks(logits: Tensor, targets: Tensor, mask: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Yield some rows of each at a time, so that what is computed of them takes little memory."""
     n_rows = max(1, _BLOCK // max(1, logits.shape[-1]))
-    masks = itertools.repeat(None) if mask is None else mask.split(n_rows)
-    yield from zip(logits.split(n_rows), targets.split(n_rows), masks)
+    masks = itertools.repeat(None) if mask is None else torch.split(mask, n_rows)
+    yield from zip(torch.split(logits, n_rows), torch.split(targets, n_rows), masks)
 
 
 def _in_processes() -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
+    PerClass,
     PerClassLike,
     cast_like,
     check_inputs,
@@ -87,6 +88,8 @@ def _distribution_balanced(
     gamma = check_number("gamma", gamma, 0.0)
     scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
     start, of_both = per_class("shift", shift, logits, low=-math.inf), per_class("weight", weight, logits)
+    share: PerClass
+    share_negative: PerClass
     share, share_negative = (1.0, 1 / scale) if alpha is None else (alpha, (1 - alpha) / scale)
     if of_both is not None:
         share, share_negative = share * of_both, share_negative * of_both
