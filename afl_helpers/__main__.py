@@ -16,10 +16,14 @@ import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afl_helpers import __version__
 from afl_helpers.errors import MissingFileError, UsageError, UserError, unknown_name
+
+if TYPE_CHECKING:
+    from afl_helpers.data import Corpus
+    from afl_helpers.data.reading import OnError
 
 
 def _parse_pairs(pairs: list[str]) -> dict[str, Any]:
@@ -44,14 +48,37 @@ def _check_corpus_name(name: str) -> None:
         load_corpus(name)
 
 
-def _data(args: argparse.Namespace) -> None:
-    from afl_helpers.data import load_corpus
+def _load(args: argparse.Namespace) -> "Corpus":
+    """Load the corpus that the arguments name, and print what was read, joined and left out."""
+    import warnings
 
-    corpus = load_corpus(args.corpus, on_error="skip" if args.skip_malformed else "raise")
+    from afl_helpers.data import CorpusWarning, load_corpus
+    from afl_helpers.data.own_files import TableOptions, read_corpus
+
+    on_error: OnError = "skip" if args.skip_malformed else "raise"
+    options: dict[str, Any] = {
+        name: getattr(args, name) for name in ("separator", "delimiter", "encoding", "label_names")
+    }
+    # A number names a column of a file without a header.
+    options["text"] = int(args.text) if args.text and args.text.isdigit() else args.text
+    columns = [int(name) if name.isdigit() else name for name in args.labels or ()]
+    options["labels"] = columns[0] if len(columns) == 1 else columns or None
+    options |= {"unlabelled": args.unlabelled, "on_error": on_error}
+    parts = {name: getattr(args, name) for name in ("validation", "test") if getattr(args, name)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CorpusWarning)  # the notes, which are printed, hold the same sentences
+        if parts or args.split_column:
+            source = {"train": args.corpus, **parts} if parts else args.corpus
+            corpus = read_corpus(TableOptions(**options, split_column=args.split_column), source)
+        else:
+            corpus = load_corpus(args.corpus, **options)
+    print(corpus.describe())
+    return corpus
+
+
+def _data(args: argparse.Namespace) -> None:
+    corpus = _load(args)
     counts = corpus.label_counts
-    print(
-        f"{corpus.name}: {len(corpus):,} documents, {corpus.n_labels} labels, {counts.sum() / len(corpus):.2f} per document"
-    )
     print(f"source: {corpus.source}\nfingerprint: {corpus.fingerprint}")
     for name, count in corpus.report.items():
         print(f"  {name}: {count:,}")
@@ -70,12 +97,11 @@ def _train(args: argparse.Namespace) -> None:
 
     check_loss(args.loss, loss_params)
     from afl_helpers.chapters.profiles import PROFILES
-    from afl_helpers.data import load_corpus
     from afl_helpers.training import check_save_folder, fine_tune, probe
 
     if args.save:
         check_save_folder(args.save)  # before hours of training, not after
-    whole = load_corpus(args.corpus, on_error="skip" if args.skip_malformed else "raise")
+    whole = _load(args)
     corpus = whole.select_labels(min_count=args.min_count)
     dropped = [name for name in whole.label_names if name not in set(corpus.label_names)]
     if dropped:
@@ -84,7 +110,10 @@ def _train(args: argparse.Namespace) -> None:
             f"{len(dropped)} of {whole.n_labels} labels are left out because they have fewer than {args.min_count} "
             f"documents (--min-count): {', '.join(dropped[:5])}{more}"
         )
-    splits = corpus.split(0.8, 0.1, 0.1, seed=0)
+    for note in corpus.notes[len(whole.notes) :]:
+        print(note)
+    splits, how = _splits(corpus)
+    print(f"splits: {how}")
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in zip(("train", "validation", "test"), splits))
     print(f"{corpus.n_labels} labels; documents: {sizes}")
     options: dict[str, Any] = {"loss": args.loss, "seed": args.seed, "loss_params": loss_params}
@@ -122,6 +151,21 @@ def _identify(args: argparse.Namespace) -> None:
     elif params:
         function = functools.partial(function, **params)
     print(identify_loss(function, args.labels))
+
+
+def _splits(corpus: "Corpus") -> tuple[tuple["Corpus", "Corpus", "Corpus"], str]:
+    """Return the given splits of a corpus, or splits of our own, and a sentence on where they come from."""
+    if corpus.subset is None:
+        return corpus.split(0.8, 0.1, 0.1, seed=0), "80, 10 and 10 % of the documents, stratified by label"
+    n_train, n_validation, n_test = (corpus.subset.count(name) for name in ("train", "validation", "test"))
+    if not (n_train and n_test):
+        lacking = "test" if n_train else "train"
+        raise UsageError(f"the given splits of {corpus.name!r} have no {lacking} documents; give all splits, or none")
+    if n_validation:
+        return corpus.official_split(), "as given"
+    # As many as in the studies, where the corpus is large enough.
+    size = min(1000, max(1, n_train // 5))
+    return corpus.official_split(size), f"train and test as given; {size:,} training documents for validation"
 
 
 def _predict(args: argparse.Namespace) -> None:
@@ -272,6 +316,7 @@ def _rescore(args: argparse.Namespace) -> None:
 
 
 def _compare(args: argparse.Namespace) -> None:
+    from afl_helpers.results import deciding_interval
     from afl_helpers.studies import compare_study, describe_progress, load_study
 
     study = load_study(args.name, args.results)
@@ -281,8 +326,7 @@ def _compare(args: argparse.Namespace) -> None:
         return
     table = compare_study(study)
     for row in table.to_dict("records"):
-        ending = "_corrected" if row["decided_by"] == "corrected t" else ""
-        low, high, p_value = row[f"low{ending}"], row[f"high{ending}"], row[f"p{ending}_adjusted"]
+        low, high, p_value = deciding_interval(row)
         outcome, plain = row["outcome"], row["outcome_plain"]
         print(
             f"{row['corpus']}, {row['endpoint']}: {row['setting']} minus {row['rival']} "
@@ -363,6 +407,28 @@ def _colour(verdict: str) -> str:
     return f"\033[{code}m{verdict}\033[0m"
 
 
+def _add_reading(command: argparse.ArgumentParser) -> None:
+    """Add the corpus and the options for tables of one's own."""
+    command.add_argument("corpus", nargs="?", default="toy", help="name, table, folder or archive (default: toy)")
+    table = command.add_argument_group("a table of your own (.csv, .tsv, .jsonl, .json, each also .gz; .parquet)")
+    table.add_argument("--text", metavar="COLUMN", help="column of the texts (a number from 0 without a header)")
+    table.add_argument(
+        "--labels",
+        action="append",
+        metavar="COLUMN",
+        help="column of the labels; repeated: one column of 0 and 1 per label",
+    )
+    table.add_argument("--separator", metavar="TEXT", help="what separates the labels in a cell (default: |)")
+    table.add_argument("--delimiter", metavar="CHARACTER", help="what separates the columns (default: guessed)")
+    table.add_argument("--encoding", metavar="NAME", help="encoding of the file (default: utf-8)")
+    table.add_argument("--label-names", metavar="FILE", help="file with the label names in order, one per line")
+    table.add_argument("--unlabelled", choices=("keep", "drop"), help="keep or drop documents without a label")
+    table.add_argument("--split-column", metavar="COLUMN", help="column that says train, validation or test")
+    table.add_argument("--validation", metavar="FILE", help="table with the validation documents")
+    table.add_argument("--test", metavar="FILE", help="table with the test documents")
+    table.add_argument("--skip-malformed", action="store_true", help="skip malformed lines and count them")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
@@ -372,13 +438,12 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     data = commands.add_parser("data", help="load a corpus, verify it and describe it")
-    data.add_argument("corpus", nargs="?", default="toy", help="name, folder, archive, .csv or .jsonl (default: toy)")
+    _add_reading(data)
     data.add_argument("--top", type=int, default=20, metavar="N", help="show the first N labels (default: 20)")
-    data.add_argument("--skip-malformed", action="store_true", help="skip malformed lines and count them")
     data.set_defaults(function=_data)
 
     train = commands.add_parser("train", help="train on a corpus with one loss")
-    train.add_argument("corpus", nargs="?", default="toy", help="name, folder, archive, .csv or .jsonl (default: toy)")
+    _add_reading(train)
     train.add_argument("--loss", default="afl", metavar="NAME", help="name of the loss (default: afl)")
     train.add_argument(
         "--loss-param",
@@ -405,7 +470,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="keep only labels with at least N documents (default: 10)",
     )
-    train.add_argument("--skip-malformed", action="store_true", help="skip malformed lines and count them")
     train.add_argument("--seed", type=int, default=0, help="seed of initial weights and document order (default: 0)")
     train.add_argument(
         "--checkpoints",

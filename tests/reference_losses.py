@@ -111,9 +111,13 @@ def weighted_bce(z, y, c, document, held, cap):
     return weight * cross_entropy(z, y) if y else cross_entropy(z, y)
 
 
-def class_balanced(z, y, c, document, held, beta, gamma):
+def class_balanced(z, y, c, document, held, beta, gamma, weight_by):
     weights = [effective_weight(n, beta) for n in document.n]
-    return weights[c] / (sum(weights) / len(weights)) * focal(z, y, gamma)
+    weights = [weight / (sum(weights) / len(weights)) for weight in weights]
+    if weight_by == "label":
+        return weights[c] * focal(z, y, gamma)
+    carried = [weight for weight, target in zip(weights, document.targets) if target]
+    return (sum(carried) / len(carried) if carried else 1) * focal(z, y, gamma)
 
 
 def effective_weight(n, beta):
@@ -185,10 +189,12 @@ def minus_log_rest(z, margin):
     return -mp.log1p(-p_m) if p_m < 0.5 else -mp.log(sigmoid(-z) + mp.mpf(margin))
 
 
-def asymmetric(z, y, c, document, held, gamma_positive, gamma_negative, margin, alpha=None):
+def asymmetric(z, y, c, document, held, gamma_positive, gamma_negative, margin, alpha=None, detach_focus=False):
+    focus_at = held if detach_focus else z
     if y:
-        return balance(alpha, y, c) * focal(z, 1, gamma_positive)
-    return balance(alpha, y, c) * shifted(z, margin) ** mp.mpf(gamma_negative) * minus_log_rest(z, margin)
+        return balance(alpha, y, c) * sigmoid(-focus_at) ** mp.mpf(gamma_positive) * minus_log_sigmoid(z)
+    focus = shifted(focus_at, margin) ** mp.mpf(gamma_negative)
+    return balance(alpha, y, c) * focus * minus_log_rest(z, margin)
 
 
 def polynomial(z, epsilon_1, epsilon_2):
@@ -224,11 +230,11 @@ def rebalancing(c, document, floor, slope, center):
     return mp.mpf(floor) + sigmoid(mp.mpf(slope) * (1 / document.n[c] / repeated - mp.mpf(center)))
 
 
-def tolerant(z, y, c, document, prior_shift, negative_scale):
+def tolerant(z, y, c, document, prior_shift, negative_scale, divide_negatives):
     """Negative-tolerant regularisation: the logit that the focal loss gets, and the weight that goes with it."""
     z = z - mp.mpf(prior_shift) * mp.log(document.N / document.n[c] - 1)
     scale = mp.mpf(1) if y else mp.mpf(negative_scale)
-    return scale * z, 1 / scale
+    return scale * z, 1 / scale if divide_negatives else mp.mpf(1)
 
 
 def distribution_balanced(
@@ -244,9 +250,10 @@ def distribution_balanced(
     weight_center,
     prior_shift,
     negative_scale,
+    divide_negatives,
 ):
     weight = rebalancing(c, document, weight_floor, weight_slope, weight_center)
-    z, negative_weight = tolerant(z, y, c, document, prior_shift, negative_scale)
+    z, negative_weight = tolerant(z, y, c, document, prior_shift, negative_scale, divide_negatives)
     return weight * negative_weight * balance(alpha, y, c) * focal(z, y, gamma)
 
 
@@ -255,8 +262,8 @@ def rebalanced_focal(z, y, c, document, held, gamma, alpha, weight_floor, weight
     return weight * balance(alpha, y, c) * focal(z, y, gamma)
 
 
-def ntr_focal(z, y, c, document, held, gamma, alpha, prior_shift, negative_scale):
-    z, negative_weight = tolerant(z, y, c, document, prior_shift, negative_scale)
+def ntr_focal(z, y, c, document, held, gamma, alpha, prior_shift, negative_scale, divide_negatives):
+    z, negative_weight = tolerant(z, y, c, document, prior_shift, negative_scale, divide_negatives)
     return negative_weight * balance(alpha, y, c) * focal(z, y, gamma)
 
 
@@ -294,7 +301,7 @@ def ldam(z, y, c, document, held, max_margin, scale, alpha):
     return balance(alpha, y, c) * cross_entropy(mp.mpf(scale) * (z - margin if y else z), y)
 
 
-def partial_label_masking(z, y, c, document, held, rate, n_bins):
+def partial_label_masking(z, y, c, document, held, rate, n_bins, update, bound):
     return cross_entropy(z, y)  # before the first end_epoch() the ideal ratio is the observed one: nothing is masked
 
 
@@ -417,7 +424,12 @@ def sigmoid_f1(rows, targets, slope, offset, on_probabilities):
 REFERENCES = {
     "bce": Reference(bce, {}, {}),
     "weighted_bce": Reference(weighted_bce, {"cap": None}, {"cap": 5.0}),
-    "class_balanced": Reference(class_balanced, {"beta": 0.999, "gamma": 0.0}, {"beta": 0.9, "gamma": 1.5}),
+    "class_balanced": Reference(
+        class_balanced,
+        {"beta": 0.999, "gamma": 0.0, "weight_by": "label"},
+        {"beta": 0.9, "gamma": 1.5, "weight_by": "document"},
+        by_document=True,
+    ),
     "focal": Reference(
         plain_focal, {"gamma": 2.0, "alpha": None}, {"gamma": [0.5, 2.0, 3.0, 0.0], "alpha": [0.25, 0.5, 0.9, 1.0]}
     ),
@@ -447,7 +459,7 @@ REFERENCES = {
     ),
     "asl": Reference(
         asymmetric,
-        {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05, "alpha": None},
+        {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05, "alpha": None, "detach_focus": False},
         {"gamma_positive": 1.0, "gamma_negative": 1.5, "margin": 0.2},
     ),
     "apl": Reference(
@@ -487,6 +499,7 @@ REFERENCES = {
             "weight_center": 0.9,
             "prior_shift": 0.05,
             "negative_scale": 2.0,
+            "divide_negatives": True,
         },
         {"gamma": 1.5, "alpha": 0.3, "weight_center": 0.2, "prior_shift": 0.5},
         by_document=True,
@@ -499,12 +512,19 @@ REFERENCES = {
     ),
     "ntr_focal": Reference(
         ntr_focal,
-        {"gamma": 2.0, "alpha": 0.5, "prior_shift": 0.05, "negative_scale": 2.0},
-        {"gamma": 1.5, "alpha": None, "prior_shift": 0.5, "negative_scale": 3.0},
+        {"gamma": 2.0, "alpha": 0.5, "prior_shift": 0.05, "negative_scale": 2.0, "divide_negatives": True},
+        {"gamma": 1.5, "alpha": None, "prior_shift": 0.5, "negative_scale": 3.0, "divide_negatives": False},
     ),
     "cb_ntr": Reference(
         cb_ntr,
-        {"gamma": 2.0, "alpha": 0.5, "beta": 0.9, "prior_shift": 0.05, "negative_scale": 2.0},
+        {
+            "gamma": 2.0,
+            "alpha": 0.5,
+            "beta": 0.9,
+            "prior_shift": 0.05,
+            "negative_scale": 2.0,
+            "divide_negatives": True,
+        },
         {"gamma": 0.0, "alpha": 0.3, "beta": 0.99},
     ),
     "ldam": Reference(
@@ -512,7 +532,7 @@ REFERENCES = {
         {"max_margin": 0.5, "scale": 30.0, "alpha": None},
         {"max_margin": 1.0, "scale": 2.0},
     ),
-    "plm": Reference(partial_label_masking, {"rate": 0.1, "n_bins": 10}, {}),
+    "plm": Reference(partial_label_masking, {"rate": 0.1, "n_bins": 10, "update": "distance", "bound": 10.0}, {}),
     "wal": Reference(
         weighted_asymmetric,
         {

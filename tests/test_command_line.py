@@ -1,5 +1,7 @@
 """The command line and the profiles, as a user meets them."""
 
+import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from afl_helpers import errors
-from afl_helpers.__main__ import main
+from afl_helpers.__main__ import _splits, main
 from afl_helpers.chapters.profiles import PROFILES, active_profile
 from afl_helpers.claims import CLAIMS, claims_table
+from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.studies import complete_results
 
@@ -256,3 +259,59 @@ def test_full_profile_has_the_settings_that_the_paper_states():
     config = PROFILES["full"].config
     assert (config.encoder, config.batch_size, config.learning_rate) == ("bert-base-uncased", 16, 2e-5)
     assert (config.schedule, config.warmup_steps, config.epochs) == ("cosine", 500, 100)
+
+
+def test_data_reads_a_table_as_its_options_say(capsys, tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text("id;body;tags\n1;caf\xe9;x, y\n2;tea;x\n3;water;\n4;;x\n", encoding="cp1252")
+    command = ["data", str(table), "--text", "body", "--labels", "tags"]
+    assert main(command) == 1
+    assert "it seems to be cp1252; save it as UTF-8, or pass --encoding cp1252" in capsys.readouterr().err
+    assert main([*command, "--encoding", "cp1252", "--separator", ",", "--delimiter", ";"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "mine: 4 rows, 3 documents, 2 labels, 1.00 labels per document; 1 document without a label (kept)",
+        "mine.csv: texts from 'body', labels from 'tags', ids from 'id'",
+        "1 row of mine.csv with a blank text left out",
+    ]
+    assert lines[-1] == "labels: x 2, y 1"
+
+
+def test_columns_by_number_and_a_file_of_names(capsys, tmp_path):
+    (tmp_path / "a.tsv").write_text("one\t0\ntwo\t1\n")
+    (tmp_path / "b.tsv").write_text("three\t2\n")
+    (tmp_path / "names.txt").write_text("joy\nfear\nrage\n")
+    files = [str(tmp_path / "a.tsv"), "--test", str(tmp_path / "b.tsv")]
+    assert main(["data", *files, "--text", "0", "--labels", "1", "--label-names", str(tmp_path / "names.txt")]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("a: 3 rows, 3 documents, 3 labels, 1.00 labels per document; 0 documents without a label\n")
+    assert "documents per split: train 2, test 1" in out
+    assert "1 label only in other splits than train; the list of labels keeps them: 'rage'" in out
+    assert "labels: joy 1, fear 1, rage 1" in out
+
+
+def test_train_uses_the_given_splits():
+    labels = [[1, place % 2] for place in range(40)]
+    subset = ["train"] * 30 + ["test"] * 10
+    corpus = Corpus("mine", [f"text {place}" for place in range(40)], labels, ["x", "y"], subset=subset)
+    splits, how = _splits(corpus)
+    assert [len(split) for split in splits] == [24, 6, 10]
+    assert splits[2].document_ids == [str(place) for place in range(31, 41)]
+    assert how == "train and test as given; 6 training documents for validation"
+    given = dataclasses.replace(corpus, subset=["train"] * 25 + ["dev"] * 5 + ["test"] * 10)
+    splits, how = _splits(given)
+    assert [len(split) for split in splits] == [25, 5, 10] and how == "as given"
+    with pytest.raises(UsageError, match="have no test documents"):
+        _splits(dataclasses.replace(corpus, subset=["train"] * 40))
+    splits, how = _splits(dataclasses.replace(corpus, subset=None))
+    assert [len(split) for split in splits] == [32, 4, 4]
+
+
+@pytest.mark.skipif(not os.environ.get("AFL_DATA_DIR"), reason="real data is needed: set AFL_DATA_DIR")
+def test_train_does_not_train_on_the_test_stories_of_reuters():
+    corpus = load_corpus("reuters").select_labels(min_count=10)
+    official = {row_id for row_id, name in zip(corpus.document_ids, corpus.subset) if name == "test"}
+    splits, how = _splits(corpus)
+    assert set(splits[2].document_ids) == official and len(splits[1]) == 1000
+    assert not official.intersection(splits[0].document_ids + splits[1].document_ids)
+    assert how.startswith("train and test as given; 1,000")

@@ -1,7 +1,9 @@
 """Each figure draws what it is given: points in the data, names on the axes, one style."""
 
 import ast
+import html
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +20,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from afl_helpers.chapters import figures
-from afl_helpers.chapters.display import loss_card, runs_table, we_find
+from afl_helpers.chapters.display import loss_card, loss_table, runs_table, we_find
 from afl_helpers.errors import UsageError
 from afl_helpers.gamma import class_gamma, positive_gradient
 from afl_helpers.losses import LOSSES, focal_loss
@@ -175,7 +177,33 @@ def test_loss_card_names_every_parameter_without_leftover_markup(name):
     text = loss_card(name).data
     for parameter in LOSSES[name].parameters:
         assert parameter == "reduction" or f"<code>{parameter}</code>" in text
-    assert "`" not in text and ":func:" not in text and LOSSES[name].fidelity[:20] in text
+    assert "`" not in text and ":func:" not in text
+    fidelity = html.escape(LOSSES[name].fidelity.replace("``", ""), quote=False)
+    assert fidelity in re.sub("</?code>", "", text)
+
+
+def test_the_table_of_losses_has_a_row_for_each():
+    _, *rows = re.findall(r"<tr.*?</tr>", loss_table().data, re.DOTALL)
+    assert len(rows) == len(LOSSES)
+    for row, (name, info) in zip(rows, LOSSES.items()):
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)
+        assert cells[0].endswith(f"<code>{name}</code>") and cells[1] == info.agreement
+
+
+def test_the_gallery_has_a_panel_for_each_loss():
+    figure = figures.loss_gallery([40, 250, 600], 1000)
+    drawn = [axes for axes in figure.axes if axes.lines]
+    assert len(drawn) == len(LOSSES)
+    z, positive = drawn[0].lines[0].get_data()
+    np.testing.assert_allclose(positive, np.log1p(np.exp(-np.asarray(z))), rtol=1e-6)
+    np.testing.assert_allclose(drawn[0].lines[1].get_ydata(), -1 / (1 + np.exp(np.asarray(z))), rtol=1e-6)
+
+
+def test_masking_settles_by_one_update_and_runs_away_by_the_other():
+    settled, run_away, bound = figures.masking_over_epochs(epochs=20).axes[0].lines
+    assert np.abs(np.log(settled.get_ydata())).max() < 0.01
+    ratios = run_away.get_ydata()[1:] / run_away.get_ydata()[:-1]
+    assert ratios.min() > 1.2 and bound.get_ydata()[0] == 10
 
 
 def two_settings() -> pd.DataFrame:

@@ -285,6 +285,44 @@ def test_what_is_not_known_is_not_named():
         assert found.name is None and str(found).startswith("no loss that is known here")
 
 
+# --- what is odd in how it is computed ------------------------------------------------------------------------------
+
+FORMS = {
+    "focal": usual_focal,
+    "bce": bce,
+    "asl": AuthorsASL(),
+    "zlpr": zlpr,
+    "hill": build_loss("hill"),
+    "flsd53": build_loss("flsd53"),
+    "two_way": build_loss("two_way"),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_loss_that_computes_in_single_precision(name):
+    """Its values have 7 digits: enough for the same name, and no reason to call its gradient wrong."""
+    found = identify_loss(lambda z, y: FORMS[name](z.float(), y.float()), claimed={})
+    exact = identify_loss(FORMS[name], claimed={})
+    assert (found.name, found.params, found.reduction) == (exact.name, exact.params, exact.reduction)
+    assert found.name == name and found.faults == exact.faults
+
+
+def test_random_numbers():
+    torch.manual_seed(0)
+    found = identify_loss(lambda z, y: bce(F.dropout(z, 0.5), y))
+    assert any("random numbers" in fault for fault in found.faults)
+
+
+def test_a_batch_without_a_positive():
+    found = identify_loss(lambda z, y: usual_focal(z, y, reduction="sum") / y.sum())
+    assert any(fault.startswith("a batch without a positive costs inf") for fault in found.faults)
+
+
+def test_in_place_and_twice():
+    faults = identify_loss(lambda z, y: bce(z.sigmoid_(), y)).faults
+    assert "applied twice" in faults[0] and "writes to the logits" in faults[-1]
+
+
 # --- the losses here ------------------------------------------------------------------------------------------------
 
 #: Found under another name, because its default values are those of that loss.

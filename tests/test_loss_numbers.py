@@ -46,6 +46,7 @@ def settings():
         {"beta": 0.99999, "gamma": 5.0},
         {"beta": 0.0},
         {"gamma": 1e5},
+        {"weight_by": "document", "gamma": 0.3},
     ):
         yield "class_balanced", params, []
     for gamma in GAMMAS:
@@ -93,6 +94,7 @@ def settings():
         params = {"gamma_positive": gamma_positive, "gamma_negative": gamma_negative, "margin": margin}
         special = around(logit(margin)) if margin else []
         yield "asl", params, special
+        yield "asl", {**params, "detach_focus": True}, special
         yield "apl", params, special
         yield "ral", params, special
     special = around(logit(0.05))
@@ -118,6 +120,7 @@ def settings():
     for name in ("ntr_focal", "cb_ntr"):
         for params in ({}, {"gamma": 0.3, "alpha": None, "prior_shift": 0.5}, {"gamma": 1.0, "negative_scale": 1.0}):
             yield name, params, []
+        yield name, {"gamma": 2.0, "negative_scale": 5.0, "divide_negatives": False}, []
     yield "cb_ntr", {"beta": 0.9999, "gamma": 5.0}, []
     for params in ({}, {"max_margin": 0.0, "scale": 1.0}, {"max_margin": 3.0, "scale": 10.0, "alpha": 0.2}):
         largest = params.get("max_margin", 0.5)

@@ -52,14 +52,9 @@ def batch(rows=6, n_labels=4, seed=0, dtype=torch.float64):
     return z.requires_grad_(), y
 
 
-def reductions(name):
-    """Those that the loss has: one number per batch has no others than the mean."""
-    return ("mean",) if LOSSES[name].unit == "batch" else ("mean", "sum", "sum_over_classes", "none")
-
-
 def finest(name):
     """The reduction that gives most numbers."""
-    return reductions(name)[-1]
+    return LOSSES[name].reductions[-1]
 
 
 def derivatives(value, z):
@@ -104,6 +99,11 @@ def test_every_loss_has_a_reference():
 
 
 @every_loss
+def test_the_module_and_its_entry_agree_on_soft_targets(name):
+    assert build(name).soft_targets == LOSSES[name].soft_targets
+
+
+@every_loss
 def test_an_entry_describes_the_parameters_of_its_function(name):
     """All of them, and in the words of the docstring; a partial may fix some."""
     info = LOSSES[name]
@@ -141,7 +141,7 @@ def test_ratio_law_class_by_class(drawn, base, reading):
     bce = build("bce")(z, y, reduction="none")  # torch's own cancels at a logit of -30
     ratio = torch.where(y == 1, (-z).sigmoid(), z.sigmoid()) ** gamma
     adaptive = build("afl", counts, n_documents, base_gamma=base, normalization=reading, bounds=None)
-    for loss in (adaptive, build("focal", gamma=gamma.tolist())):
+    for loss in (adaptive, build("focal", counts, n_documents, gamma=gamma.tolist())):
         torch.testing.assert_close(loss(z, y, reduction="none"), ratio * bce, rtol=1e-9, atol=1e-200)
     bounded = build("afl", counts, n_documents, base_gamma=base, normalization=reading, bounds=(1.0, 1.0))
     torch.testing.assert_close(bounded(z, y), build("focal", gamma=1.0)(z, y))
@@ -411,7 +411,7 @@ def test_module_is_function(name):
     mask = torch.ones(6, 4, dtype=torch.bool)
     mask[2] = False
     for kwargs in ({}, {"mask": mask}):
-        for reduction in reductions(name):
+        for reduction in LOSSES[name].reductions:
             torch.testing.assert_close(
                 loss(z, y, reduction=reduction, **kwargs), function(z, y, reduction=reduction, **kwargs)
             )
@@ -455,7 +455,7 @@ def test_nothing_to_reduce(name):
     value.backward()
     assert value == 0 and (z.grad == 0).all()
     empty = torch.zeros(0, 4, requires_grad=True)
-    for reduction in set(reductions(name)) - {"none"}:
+    for reduction in set(LOSSES[name].reductions) - {"none"}:
         value = loss(empty, torch.zeros(0, 4), reduction=reduction)
         value.backward()
         assert value == 0
@@ -497,12 +497,54 @@ def test_soft_targets_mix_the_two_costs(name, drawn, share):
         with pytest.raises(UsageError, match="targets of 0 and 1"):
             loss(z, y)
         return
+    if REFERENCES[name].by_document:
+        return  # the other labels enter, too: see below
     one, zero = loss(z, torch.ones_like(z), reduction="none"), loss(z, torch.zeros_like(z), reduction="none")
     torch.testing.assert_close(loss(z, y, reduction="none"), y * one + (1 - y) * zero)
 
 
+def mixture(loss, z, y):
+    one, zero = loss(z, torch.ones_like(z), reduction="none"), loss(z, torch.zeros_like(z), reduction="none")
+    return y * one + (1 - y) * zero
+
+
+@quick
+@given(drawn=batches(soft=True))
+def test_a_soft_target_repeats_its_document_in_proportion(drawn):
+    """Wu et al., Eq. 4, with each label's share of the document in place of a whole label."""
+    z, y, counts, n_documents = drawn
+    n = torch.tensor(counts, dtype=torch.float64).clip(min(1, n_documents / 2), max(n_documents - 1, n_documents / 2))
+    repeated = sum(y[:, [j]] / n[j] for j in range(len(counts)))
+    weight = 0.1 + torch.sigmoid(10 * (1 / n / repeated - 0.9))
+    tolerant = mixture(build("ntr_focal", counts, n_documents), z, y)
+    torch.testing.assert_close(
+        build("distribution_balanced", counts, n_documents)(z, y, reduction="none"), weight * tolerant
+    )
+    plain = mixture(build("ntr_focal", counts, n_documents, prior_shift=0.0, negative_scale=1.0), z, y)
+    torch.testing.assert_close(build("rebalanced_focal", counts, n_documents)(z, y, reduction="none"), weight * plain)
+
+
+@quick
+@given(drawn=batches(soft=True), with_table=st.booleans())
+def test_a_soft_target_smooths_the_others_in_proportion(drawn, with_table):
+    z, y, counts, n_documents = drawn
+    n = torch.tensor(counts, dtype=torch.float64)
+    conditional = (n.clip(min(1, n_documents / 2), max(n_documents - 1, n_documents / 2)) / n_documents).expand(
+        len(n), -1
+    )
+    params = {}
+    if with_table:
+        shared = torch.minimum(n[:, None], n) / 3
+        params, conditional = {"cooccurrence": shared.tolist()}, shared / n.clamp(min=1)[:, None]
+    conditional = torch.where(torch.eye(len(n), dtype=torch.bool), 1.0, conditional)
+    smoothed = 0.7 * y + 0.3 * torch.einsum("dj,jc->dc", y, conditional) / y.sum(1, keepdim=True).clamp(min=1)
+    found = build("wal", counts, n_documents, smoothing=0.3, **params)(z, y, reduction="none")
+    expected = mixture(build("wal", counts, n_documents, smoothing=0.0), z, smoothed)
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("share", [1e-6, 1e-3, 1 - 1e-3])
-@pytest.mark.parametrize("name", SOFT_TARGETS)
+@pytest.mark.parametrize("name", [name for name in SOFT_TARGETS if not REFERENCES[name].by_document])
 def test_one_soft_target_among_many_hard_ones(name, share):
     """A sum of targets over the batch does not notice it; its loss and gradient must."""
     logits = torch.tensor([[-300.0, -3.0, 3.0, 300.0]])
@@ -675,11 +717,15 @@ def test_a_copy_is_independent(name):
 PREDICTED = torch.tensor([0.9, 0.9, 0.1, 0.1]).logit()
 
 
+BOTH_UPDATES = pytest.mark.parametrize("update", ["distance", "standardized_kl"])
+
+
 def plm_after_an_epoch(**params):
     """Label 0 has positives at .9, .9, .1 and a negative at .1; label 1 a positive at .9 and negatives at .9, .1, .1.
 
-    With two bins the divergence of label 0 is K for its positives and 0 for its negatives, of label 1 0 and the same K.
-    Standardised over the two: 1 and -1, -1 and 1. Label 2 has no positive: it counts as average.
+    The errors of label 0 are 1.1/3 for its positives and .1 for its negatives, those of label 1 .1 and 1.1/3. With two
+    bins the divergence of label 0 is K for its positives and 0 for its negatives, of label 1 0 and the same K.
+    Standardised over the two: 1 and -1, -1 and 1. Label 2 has no positive: it does not move.
     """
     loss = build_loss("plm", label_counts=[5, 2, 3], n_documents=10, n_bins=2, **params)
     z = torch.stack([PREDICTED, PREDICTED, PREDICTED], 1).requires_grad_()
@@ -691,12 +737,17 @@ def plm_after_an_epoch(**params):
 
 def test_plm_moves_its_ideal_ratio():
     for rate in (0.1, 0.3):
-        ideal = plm_after_an_epoch(rate=rate).ideal_ratio.tolist()
+        ideal = plm_after_an_epoch(rate=rate, bound=7.0).ideal_ratio.tolist()
+        moved = 7.0 ** (rate * 0.8 / 3)
+        assert ideal == pytest.approx([5 / 5 * moved, 2 / 8 / moved, 3 / 7])
+        ideal = plm_after_an_epoch(rate=rate, update="standardized_kl").ideal_ratio.tolist()
         assert ideal == pytest.approx([0.5 * math.exp(2 * rate), 0.2 * math.exp(-2 * rate), 0.3])
 
 
-def test_plm_keeps_as_often_as_it_says():
-    loss = plm_after_an_epoch(reduction="none")
+@BOTH_UPDATES
+def test_plm_keeps_as_often_as_it_says(update):
+    loss = plm_after_an_epoch(reduction="none", update=update, rate=0.1 if update == "standardized_kl" else 1.0)
+    p = math.exp(-0.2) if update == "standardized_kl" else 10 ** (-0.8 / 3)
     z = torch.randn(40_000, 3, generator=torch.Generator().manual_seed(1)).requires_grad_()
     y = (torch.arange(40_000) % 2)[:, None].repeat(1, 3).float()
     torch.manual_seed(7)
@@ -706,7 +757,7 @@ def test_plm_keeps_as_often_as_it_says():
     whole = build("bce")(z, y, reduction="none")
     assert torch.equal(elements, torch.where(kept, whole, 0.0)) and ((slope != 0) == kept).all()
     # Negatives of label 0, which has too few positives; positives of label 1, which has too many.
-    for found, p in ((kept[0::2, 0], math.exp(-0.2)), (kept[1::2, 1], math.exp(-0.2))):
+    for found in (kept[0::2, 0], kept[1::2, 1]):
         assert found.float().mean().item() == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / 20_000))
     assert kept[1::2, 0].all() and kept[0::2, 1].all() and kept[:, 2].all()
     assert loss(z, y, reduction="mean").item() < whole.mean()  # what is masked still counts in the mean
@@ -714,6 +765,122 @@ def test_plm_keeps_as_often_as_it_says():
     torch.manual_seed(7)
     assert torch.equal(loss(z, y), elements)
     assert not torch.equal(loss(z, y), elements)
+
+
+@pytest.mark.parametrize("update, ideals, shares", [("distance", [1 / 3, 3.0, 0.1], [0.25, 0.75, 1 / 11]),
+                                                    ("standardized_kl", [0.25, 0.75, 0.1], [1 / 3, 0.6, 1 / 6])])  # fmt: skip
+def test_plm_reaches_its_ideal_by_odds_and_not_by_shares(update, ideals, shares):
+    """Labels on half of the documents: of the elements that are kept, which share is positive?"""
+    loss = build_loss("plm", [500] * 3, 1000, update=update, reduction="none")
+    loss.ideal_ratio.copy_(torch.tensor(ideals))
+    y = (torch.arange(100_000) % 2)[:, None].repeat(1, 3).float()
+    torch.manual_seed(3)
+    kept = loss(torch.ones(100_000, 3, requires_grad=True), y) != 0
+    found = (kept & y.bool()).sum(0) / kept.sum(0)
+    for share, expected in zip(found.tolist(), shares):
+        assert share == pytest.approx(expected, abs=5 * math.sqrt(expected * (1 - expected) / 50_000))
+
+
+def factors_over_epochs(loss, z, y, epochs):
+    """The ideal over the observed ratio after each epoch of the same predictions: (epochs, n_labels)."""
+    factors = []
+    for _ in range(epochs):
+        loss(z.clone().requires_grad_(), y)
+        loss.end_epoch()
+        factors.append(loss.ideal_ratio / loss.ratio)
+    return torch.stack(factors)
+
+
+PLM_COUNTS = [400, 120, 40, 9, 3]
+
+
+def plm_batch(seed=0, rows=1000, scale=2.0):
+    generator = torch.Generator().manual_seed(seed)
+    y = (torch.rand(rows, 5, generator=generator) < torch.tensor(PLM_COUNTS) / 1000).float()
+    y[0], y[1] = 1, 0
+    return torch.randn(rows, 5, generator=generator) * scale + 2 * y - 1, y
+
+
+def test_plm_stays_where_predictions_are_perfect():
+    _, y = plm_batch()
+    factors = factors_over_epochs(build_loss("plm", PLM_COUNTS, 1000), (2 * y - 1) * 200, y, 200)
+    assert torch.equal(factors, torch.ones_like(factors))
+
+
+def test_plm_settles_where_the_update_of_the_third_party_runs_away():
+    """Of 5,000 predictions, two have p = .73 on the right side, and the others are right; none ever changes."""
+    _, y = plm_batch()
+    z = (2 * y - 1) * 12
+    z[y[:, 0].nonzero()[0], 0], z[(y[:, 1] == 0).nonzero()[0], 1] = 1.0, -1.0
+    settled = factors_over_epochs(build_loss("plm", PLM_COUNTS, 1000), z, y, 200)
+    error = (1 - 1 / (1 + math.exp(-1))) / y[:, 0].sum().item()  # of the positives of label 0; all else is 1e-5 or less
+    assert settled[-1, 0].item() == pytest.approx(10**error, rel=1e-4)
+    assert (settled.log().abs() < 0.002).all()
+    run_away = factors_over_epochs(build_loss("plm", PLM_COUNTS, 1000, update="standardized_kl"), z, y, 50)
+    assert run_away[9, 0] == pytest.approx(12.2, rel=0.01) and run_away[-1, 0] > 2e5
+    assert (run_away[1:, 0] / run_away[:-1, 0] - run_away[0, 0]).abs().max() < 1e-9  # by the same factor each epoch
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.7, 1.0])
+@pytest.mark.parametrize("bound", [1.0, 3.0, 10.0])
+def test_plm_is_bounded_for_any_predictions(rate, bound):
+    loss, generator = build_loss("plm", PLM_COUNTS, 1000, rate=rate, bound=bound), torch.Generator().manual_seed(0)
+    _, y = plm_batch(rows=50)
+    for epoch in range(200):  # long spells of being wrong about positives, about negatives, and of noise
+        z = [-30.0, 30.0, 20 * torch.randn(50, 5, generator=generator)][epoch // 40 % 3] * torch.ones(50, 5)
+        factors = factors_over_epochs(loss, z, y, 1)
+        assert (factors <= bound * (1 + 1e-12)).all() and (factors >= (1 - 1e-12) / bound).all()
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 1.0])
+def test_plm_converges_for_unchanging_predictions(rate):
+    z, y = plm_batch()
+    z = z - torch.arange(5) / 2 + 0.7
+    p = torch.sigmoid(z.double())
+    error = (y * (1 - p)).sum(0) / y.sum(0) - ((1 - y) * p).sum(0) / (1 - y).sum(0)
+    limit = math.log(10) * error
+    for start in (1.0, 0.01, 50.0):
+        loss = build_loss("plm", PLM_COUNTS, 1000, rate=rate)
+        loss.ideal_ratio.mul_(start)
+        logs = factors_over_epochs(loss, z, y, 200).log()
+        expected = limit + (math.log(start) - limit) * (1 - rate) ** torch.arange(1, 201, dtype=torch.float64)[:, None]
+        torch.testing.assert_close(logs, expected, rtol=0, atol=1e-6)
+    assert error.abs().min() > 0.01
+
+
+def test_plm_rises_with_the_errors_of_positives_and_falls_with_those_of_negatives():
+    for seed in range(20):
+        z, y = plm_batch(seed, rows=60)
+        row, label = seed % 60, seed % 5
+        before = factors_over_epochs(build_loss("plm", PLM_COUNTS, 1000), z, y, 3)[-1]
+        z[row, label] -= 0.5
+        after = factors_over_epochs(build_loss("plm", PLM_COUNTS, 1000), z, y, 3)[-1]
+        assert (after > before).tolist() == [c == label for c in range(5)]  # a positive is worse, or a negative better
+        assert torch.equal(after[after == before], before[after == before]) and (after >= before).all()
+
+
+def test_plm_settles_together_with_a_model_that_fits_what_it_keeps():
+    """A model of one score per label predicts the share of positives among the elements that were kept."""
+    loss = build_loss("plm", PLM_COUNTS, 1000)
+    y = (torch.arange(1000)[:, None] < torch.tensor(PLM_COUNTS)).float()
+    for _ in range(200):
+        loss(loss.ideal_ratio.log().expand(1000, 5).clone().requires_grad_(), y)
+        loss.end_epoch()
+    # All elements of a label have one p, so both errors sum to 1 and the fixed point is log f = log 10 (1 - 2p).
+    factor, p = loss.ideal_ratio / loss.ratio, loss.ideal_ratio / (1 + loss.ideal_ratio)
+    torch.testing.assert_close(factor.log(), math.log(10) * (1 - 2 * p), rtol=0, atol=1e-6)
+    assert (factor[1:] > factor[:-1]).all() and factor[0] > 1  # the rarer, the more negatives are left out
+
+
+def test_plm_parameters_are_checked():
+    for params, words in (
+        ({"update": "kl"}, "update.*choose one of: distance, standardized_kl"),
+        ({"rate": 1.5}, r"rate is 1.5; pass a finite number in \[0, 1\]"),
+        ({"bound": 0.5}, "bound is 0.5"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            build_loss("plm", [5, 2], 10, **params)
+    build_loss("plm", [5, 2], 10, update="standardized_kl", rate=1.5)
 
 
 def test_plm_is_bce_where_nothing_is_trained():
@@ -739,7 +906,8 @@ def test_plm_does_not_count_what_is_masked():
     other(torch.where(mask, z, torch.nan), torch.where(mask, y, torch.nan), mask=mask)
     for part in (loss, other):
         part.end_epoch()
-    assert torch.equal(loss.ideal_ratio, other.ideal_ratio) and (loss.ideal_ratio != loss.ratio).any()
+    torch.testing.assert_close(loss.ideal_ratio, other.ideal_ratio, rtol=1e-7, atol=0)
+    assert (loss.ideal_ratio != loss.ratio).any()
 
 
 def test_plm_goes_on_from_its_state():
@@ -787,6 +955,11 @@ def test_one_document(name):
     assert loss(z, y, reduction=finest(name)).isfinite().all() and gradient(loss, z, y).isfinite().all()
 
 
+def with_gradient(loss, z, y, reduction):
+    value = loss(z, y, reduction=reduction)
+    return torch.cat([value.detach().flatten(), torch.autograd.grad(value.sum(), z)[0].flatten()])
+
+
 def test_no_parameter_is_without_effect():
     z, y = batch()
     changes = {
@@ -816,6 +989,8 @@ def test_no_parameter_is_without_effect():
         "weight_center": 0.1,
         "prior_shift": 0.7,
         "negative_scale": 3.0,
+        "divide_negatives": False,
+        "detach_focus": True,
         "max_margin": 1.0,
         "scale": 2.0,
         "tau": 0.5,
@@ -831,13 +1006,15 @@ def test_no_parameter_is_without_effect():
         "assignment_seed",
         "rate",
         "n_bins",
+        "update",
+        "bound",
         "threshold",
         "growth",
         "n_epochs",
     }  # of a shuffle, and of later epochs
     for name, info in LOSSES.items():
-        before = build(name)(z, y, reduction=finest(name))
+        before = with_gradient(build(name), z, y, finest(name))
         for parameter in set(info.defaults) - idle:
             value = changes[parameter] if parameter in changes else REFERENCES[name].other[parameter]
-            after = build(name, **{parameter: value})(z, y, reduction=finest(name))
+            after = with_gradient(build(name, **{parameter: value}), z, y, finest(name))
             assert not torch.equal(before, after), (name, parameter)

@@ -6,6 +6,7 @@ by ``torch.distributed.run``, this file is what each process does.
 
 import gc
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -113,6 +114,7 @@ def train(
     callbacks=(),
     resume: Path | None = None,
     n_gpu=None,
+    with_callback: bool = True,
     **settings,
 ) -> Result:
     documents = Documents()
@@ -141,7 +143,7 @@ def train(
         args=arguments,
         train_dataset=documents,
         compute_loss_func=loss.for_trainer(),
-        callbacks=list(callbacks) + ([loss.callback()] if loss.stateful else []),
+        callbacks=list(callbacks) + ([loss.callback()] if loss.stateful and with_callback else []),
     )
     trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     loss.end_epoch()  # the last, where the callback has left it open
@@ -232,6 +234,24 @@ def test_evaluation_gives_the_loss_of_the_whole_set(reduction, tmp_path):
     assert trainer.evaluate()["eval_loss"] == pytest.approx(expected, rel=1e-6)
 
 
+def code_of_the_page() -> dict[str, object]:
+    """What the code on the page about ``compute_loss_func`` defines; its assertions hold."""
+    text = (Path(__file__).resolve().parent.parent / "book" / "compute-loss-func.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    return names
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_function_on_the_page_trains_like_ours(steps, tmp_path, monkeypatch):
+    settings = {"per_device_train_batch_size": BATCH_SIZE // steps, "gradient_accumulation_steps": steps}
+    expected = train(new_loss("bce"), tmp_path, **settings)
+    loss = new_loss("bce")
+    monkeypatch.setattr(loss, "for_trainer", lambda: code_of_the_page()["compute_loss"])
+    assert train(loss, tmp_path, **settings).differences(expected) == []
+
+
 # --- a loss with a state --------------------------------------------------------------------------------------------
 
 #: Checkpoints after every step, also the last of an epoch, which comes before the end of the epoch; and after every epoch.
@@ -255,6 +275,18 @@ def test_a_resumed_run_ends_as_the_uninterrupted(uninterrupted):
     for step in {"step": [1, 3, 5, 9], "epoch": [3, 9]}[saving]:
         resumed = train(new_loss("plm", rate=1.0), folder, resume=folder / f"checkpoint-{step}", **settings)
         assert (step, resumed.differences(run, exactly=True)) == (step, [])
+
+
+def test_masking_without_its_callback_warns_once_and_does_not_mask(tmp_path):
+    settings = {"num_train_epochs": 2}
+    loss = new_loss("plm", rate=1.0)
+    with pytest.warns(UserWarning, match=r"PartialLabelMaskingLoss learns after each epoch") as caught:
+        found = train(loss, tmp_path, with_callback=False, **settings)
+    assert len([warning for warning in caught if "after each epoch" in str(warning.message)]) == 1
+    expected = train(new_loss("bce"), tmp_path, **settings)
+    assert found.losses == pytest.approx(expected.losses)
+    for name, change in expected.change.items():
+        torch.testing.assert_close(found.change[name], change)
 
 
 def test_saving_changes_nothing(uninterrupted, tmp_path):

@@ -319,10 +319,8 @@ def test_a_loss_is_described_by_all_that_it_holds(parts):
     describe = assemble.resolve_loss
     first, second = (describe(AdaptiveFocalLoss(gamma), None, parts[0])[1] for gamma in ([0.5, 5.0], [5.0, 0.5]))
     assert first != second and first["params"]["gamma"] == [0.5, 5.0]
-    assert describe("focal", {"gamma": np.array([1.0, 2.0])}, parts[0])[1] == {
-        "name": "focal",
-        "params": {"gamma": [1.0, 2.0]},
-    }
+    gamma = np.linspace(1.0, 2.0, parts[0].n_labels)
+    assert describe("focal", {"gamma": gamma}, parts[0])[1] == {"name": "focal", "params": {"gamma": gamma.tolist()}}
 
 
 def test_a_probe_takes_what_it_shares_with_a_training_configuration():

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML, Math, display
 
+from afl_helpers.chapters.figures import title_of
 from afl_helpers.losses import LOSSES
 from afl_helpers.results import Result
 
@@ -18,6 +19,30 @@ def we_find(text: str) -> HTML:
     return HTML(
         '<div class="admonition we-find"><p class="admonition-title">We find</p>'
         f"<p>{html.escape(text, quote=False)}</p></div>"
+    )
+
+
+def describe_outcomes(table: pd.DataFrame) -> str:
+    """Return in a sentence how many of a study's comparisons have each outcome.
+
+    Args:
+        table: rows of :func:`afl_helpers.results.compare`.
+    """
+    counts = table["outcome"].value_counts()
+    found = ", ".join(
+        f"{counts.get(name, 0)} {words}"
+        for name, words in {
+            "higher": "are higher",
+            "lower": "are lower",
+            "within the margin": f"lie within {table['margin'].iloc[0]:g}",
+            "undecided": "are undecided",
+        }.items()
+    )
+    rivals = " and ".join(dict.fromkeys(table["rival"].map(title_of)))
+    return (
+        f"Adaptive focal loss minus {rivals}, {table['n_blocks'].min()} {table['unit'].iloc[0]}s each "
+        f"({table['setting'].nunique()} readings of Eq. 2, {table['corpus'].nunique()} corpora, "
+        f"{table['endpoint'].nunique()} endpoints): of {len(table)} differences {found}."
     )
 
 
@@ -74,6 +99,26 @@ def loss_card(name: str) -> HTML:
     call = _code(f"build_loss({name!r}, ...)")
     text = f"<b>Use.</b> {_inline(info.when)} <b>Fidelity.</b> {_inline(info.fidelity)}. <b>In code</b> {call}"
     return HTML(f"<p>{text}{'' if rows else '; no parameters'}.</p>{table}")
+
+
+def loss_table() -> HTML:
+    """Show how every loss of the registry compares with its sources, what it needs, and when to use it.
+
+    On a page of the book, the reader sorts the table by the column whose head is pressed.
+    """
+    rows = [
+        {
+            "loss": f"{html.escape(info.title, quote=False)}<br>{_code(name)}",
+            "against its sources": info.agreement,
+            "needs counts": "yes" if info.needs_counts else "no",
+            "soft targets": "yes" if info.soft_targets else "no",
+            "monotone": "yes" if info.monotone else "no",
+            "when": _inline(info.when),
+        }
+        for name, info in LOSSES.items()
+    ]
+    table = pd.DataFrame(rows).to_html(index=False, escape=False, border=0, classes="sortable")
+    return HTML(table.replace("<th>", '<th style="text-align: left">').replace("<td>", '<td style="text-align: left">'))
 
 
 def _code(text: str) -> str:

@@ -4,7 +4,7 @@ The rules were written before the runs of the studies in blocks were read.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: A difference below this does not matter; the studies declare the same.
 MARGIN = 0.01
@@ -101,6 +101,7 @@ class Spread:
     settings: tuple[str, ...]
     large: bool
     endpoints: tuple[str, ...] = ("f1_micro@at_0.5", "f1_micro@tuned_common")
+    n_data_sets: int = 1
 
     def __str__(self) -> str:
         which = "some" if self.large else "no"
@@ -147,14 +148,7 @@ def _at_some_threshold(*comparisons: Comparison) -> Order:
     return Order(
         {
             THRESHOLD_TITLES[threshold]: tuple(
-                Comparison(
-                    c.setting,
-                    c.against,
-                    tuple(f"{metric}@{threshold}" for metric in c.endpoints),
-                    c.margin,
-                    c.wanted,
-                )
-                for c in comparisons
+                replace(c, endpoints=tuple(f"{metric}@{threshold}" for metric in c.endpoints)) for c in comparisons
             )
             for threshold in PAPER_THRESHOLDS
         }

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -164,10 +164,7 @@ def _order(rule: Order, group: Group) -> Iterable[Finding | str]:
             own = readings[reading]
             rows, outcomes = [], {}
             for alternative, comparisons in rule.alternatives.items():
-                parts = [
-                    _rows_of(tables[_key(c)], _swap(c, own), c.wanted).assign(alternative=alternative)
-                    for c in comparisons
-                ]
+                parts = [_rows_of(tables[_key(c)], _swap(c, own)).assign(alternative=alternative) for c in comparisons]
                 rows += parts
                 outcomes[alternative] = conjunction([o for part in parts for o in part["holds"]])
             yield Finding(
@@ -209,17 +206,17 @@ def _compare_all(
 
 def _swap(comparison: Comparison, own: str) -> Comparison:
     setting, *against = (own if name == "afl" else name for name in (comparison.setting, *comparison.against))
-    return Comparison(setting, tuple(against), comparison.endpoints, comparison.margin, comparison.wanted)
+    return replace(comparison, setting=setting, against=tuple(against))
 
 
-def _rows_of(table: pd.DataFrame, comparison: Comparison, wanted: str) -> pd.DataFrame:
+def _rows_of(table: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     own = (
         (table["setting"] == comparison.setting)
         & table["rival"].isin(comparison.against)
         & table["endpoint"].isin(comparison.endpoints)
     )
     rows = table[own].copy()
-    return rows.assign(holds=[row_outcome(outcome, wanted) for outcome in rows["outcome"]])
+    return rows.assign(holds=[row_outcome(outcome, comparison.wanted) for outcome in rows["outcome"]])
 
 
 def row_outcome(outcome: str, wanted: str = "higher") -> str:

@@ -192,7 +192,7 @@ def _decide(claim: Claim, groups: Sequence[Group]) -> tuple[str, str, str, list[
         return _architectures(rule, groups)
     if isinstance(rule, Match):
         return _match(claim, rule, groups)
-    n_data_sets = rule.n_data_sets if isinstance(rule, Order) else 1
+    n_data_sets = rule.n_data_sets
     found, counted, reasons = _evidence(rule, groups)
     evidence = [describe_finding(finding) for finding in counted]
     beside = [finding for finding in found if finding not in counted and finding.group.unit == "block"]
@@ -249,7 +249,7 @@ def _evidence(rule: Order | Spread, groups: Sequence[Group]) -> tuple[list[Findi
             reason = "all its runs have one split of the documents"
         if reason:
             reasons.append(f"{group.study} on {group.corpus} does not count: {reason}.")
-    return found, _nearest(found, rule.n_data_sets if isinstance(rule, Order) else 1), reasons
+    return found, _nearest(found, rule.n_data_sets), reasons
 
 
 def _nearest(found: Sequence[Finding], n_data_sets: int) -> list[Finding]:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from afl_helpers.claims.definitions import endpoint_title
 from afl_helpers.claims.evidence import Finding
+from afl_helpers.results import deciding_interval
 
 _OUTCOMES = {"holds": "it holds", "fails": "it fails", "undecided": "undecided"}
 
@@ -22,18 +23,11 @@ def decisive(finding: Finding, alternative: str | None = None) -> pd.Series:
 
 def describe_row(row: pd.Series, detectable: bool = False) -> str:
     """Return one comparison in words: what, by how much, with the interval of the test that decided."""
-    low, high = interval_of(row)
+    low, high, _ = deciding_interval(row.to_dict())
     text = f"{endpoint_title(row['endpoint'])}, {row['setting']} - {row['rival']}: {row['estimate']:+.3f} [{low:+.3f}, {high:+.3f}]"
     if detectable:
         text += f", detectable {row['detectable']:.3f}"
     return text
-
-
-def interval_of(row: pd.Series) -> tuple[float, float]:
-    """Return the interval of the test that decided a comparison."""
-    if row["decided_by"] == "corrected t":
-        return row["low_corrected"], row["high_corrected"]
-    return row["low"], row["high"]
 
 
 def describe_finding(finding: Finding) -> str:

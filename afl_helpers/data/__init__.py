@@ -6,17 +6,20 @@
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict, Unpack, overload
 
 from afl_helpers.data import own_files
-from afl_helpers.data.corpus import Corpus
-from afl_helpers.data.reading import MalformedLines, OnError
+from afl_helpers.data.corpus import Corpus, Unlabelled, check_unlabelled
+from afl_helpers.data.reading import CorpusWarning, MalformedLines, OnError
 from afl_helpers.data.sources import cmu, cmu_leads, reuters, toy
 from afl_helpers.data.sources.download import local_data_dir
+from afl_helpers.data.table_files import is_dataset_folder, table_ending
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 
-__all__ = ["CORPORA", "Corpus", "load_corpus"]
+__all__ = ["CORPORA", "Corpus", "CorpusWarning", "load_corpus"]
 
 #: The corpora by name, each with a description.
 CORPORA = {
@@ -26,44 +29,120 @@ CORPORA = {
     "cmu-leads-masked": "cmu-leads with all genre words masked",
     "reuters": "Reuters-21578, ModApte: 10,789 stories, 90 topics, with an official split",
 }
-TABLE_ENDINGS = (".csv", ".jsonl")
 ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
 
 
+class _Options(TypedDict, total=False):
+    """The options of `load_corpus` that change nothing about the type of what it returns."""
+
+    text: str | int | None
+    labels: str | int | Sequence[str | int] | None
+    separator: str | None
+    delimiter: str | None
+    encoding: str | None
+    label_names: Sequence[str] | Mapping[int, str] | str | os.PathLike[str] | None
+    unlabelled: Unlabelled | None
+    data_dir: str | os.PathLike[str] | None
+    on_error: OnError
+
+
+@overload
+def load_corpus(name: Mapping[str, object], **options: Unpack[_Options]) -> dict[str, Corpus]: ...
+@overload
 def load_corpus(
-    name: str | os.PathLike[str] = "toy",
+    name: str | os.PathLike[str], *, split_column: str, **options: Unpack[_Options]
+) -> dict[str, Corpus]: ...
+@overload
+def load_corpus(name: str | os.PathLike[str] = "toy", **options: Unpack[_Options]) -> Corpus: ...
+def load_corpus(
+    name: str | os.PathLike[str] | Mapping[str, object] = "toy",
     *,
+    text: str | int | None = None,
+    labels: str | int | Sequence[str | int] | None = None,
+    separator: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    label_names: Sequence[str] | Mapping[int, str] | str | os.PathLike[str] | None = None,
+    unlabelled: Unlabelled | None = None,
+    split_column: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     on_error: OnError = "raise",
-) -> Corpus:
+) -> Corpus | dict[str, Corpus]:
     """Load a corpus by its name, or from your own files.
 
     Args:
-        name: "toy", "cmu", "cmu-leads", "cmu-leads-masked" or "reuters"; or the path of a folder or .tar.gz archive in
-            CMU's layout (movie.metadata.tsv and plot_summaries.txt, each also as .gz); or the path of a .csv or .jsonl
-            file with the columns text and labels.
+        name: one of:
+
+            - a name of `CORPORA`: "toy", "cmu", "cmu-leads", "cmu-leads-masked" or "reuters";
+            - the path of a table: .csv, .tsv, .txt, .jsonl or .json, each also as .gz, or .parquet;
+            - the path of a folder that `save_to_disk` of datasets wrote;
+            - the path of a folder or .tar.gz archive in CMU's layout (movie.metadata.tsv and plot_summaries.txt, each also
+              as .gz);
+            - a dict of such tables, data frames or datasets by the name of their split.
+        text: the column of the texts. Columns are guessed from their names where one guess is possible. Numbers, from 0,
+            name the columns of a file without a header.
+        labels: the column of the labels, or a list with one column of 0 and 1 per label. A cell holds names or numbers of
+            labels: a list (also as JSON, Python or numpy write one), a vector of 0 and 1, or a string.
+        separator: what separates the labels in a string: "|" by default, " " for any blanks, "" for nothing.
+        delimiter: what separates the columns of a text file; by default a tab in .tsv, else what the first line suggests.
+        encoding: the encoding of a text file, such as "cp1252"; UTF-8 by default.
+        label_names: the labels in order, where cells hold numbers or the list is fixed: a list, a dict by number, or a file
+            with one name per line or with JSON.
+        unlabelled: whether to "keep" or "drop" documents without a label. Your own tables keep them by default; the
+            published corpora are without them.
+        split_column: the column that names the split of each row.
         data_dir: the folder with local copies of the public archives; by default the folder that the environment variable
             AFL_DATA_DIR names. What it lacks is downloaded once into the user's cache folder, or into AFL_CACHE_DIR.
         on_error: how to treat a malformed line: "raise" an error that names file and line, or "skip" and count it.
 
+    Returns:
+        A corpus. For a dict or a split column, a dict with one corpus per split; all have the same labels. What was read,
+        joined or left out stands in `Corpus.describe()`; what may lose or misread data is also a `CorpusWarning`.
+
     Raises:
-        UsageError: the name is unknown.
+        UsageError: the name is unknown, or an option does not fit.
         MissingFileError: a file does not exist and cannot be downloaded.
         DataError: a file has wrong content.
         StorageError: the cache folder cannot be written.
-        MissingExtraError: a download needs a package that is not installed.
+        MissingExtraError: a download or a file needs a package that is not installed.
 
     Example:
         >>> from afl_helpers.data import load_corpus
         >>> load_corpus("toy")
         Corpus('toy', 2,400 documents, 28 labels)
     """
+    options = own_files.TableOptions(
+        text, labels, separator, delimiter, encoding, label_names, unlabelled, split_column, on_error
+    )
+    MalformedLines(on_error)  # checks the argument before a download starts
+    if isinstance(name, Mapping):
+        return own_files.read_splits(options, name)
     if not isinstance(name, str | os.PathLike):
         raise UsageError(
-            f"load_corpus takes a name or a path, not a {type(name).__name__}; write a data frame to a .csv with the "
-            "columns text and labels, or build a Corpus"
+            f"load_corpus takes a name, a path or a dict of splits, not a {type(name).__name__}; "
+            "use Corpus.from_frame or Corpus.from_dataset"
         )
-    MalformedLines(on_error)  # checks the argument before a download starts
+    if name in CORPORA:
+        given = options.given()
+        if given:
+            raise UsageError(f"{given[0]} is an option for tables of your own; {name!r} is read without it")
+        corpus = _load_named(str(name), data_dir, on_error)
+        if unlabelled is not None:
+            check_unlabelled(unlabelled)
+            corpus = replace(corpus, unlabelled=unlabelled)
+        return corpus
+    path = _existing_path(name)
+    if path.is_dir() and not is_dataset_folder(path) or path.name.endswith(ARCHIVE_ENDINGS):
+        given = options.given()
+        if given:
+            raise UsageError(f"{given[0]} is an option for tables; {path} is read in CMU's layout, without it")
+        return cmu.load_layout(path, on_error)
+    if split_column is not None:
+        return own_files.read_splits(options, path)
+    return own_files.read_corpus(options, path)
+
+
+def _load_named(name: str, data_dir: str | os.PathLike[str] | None, on_error: OnError) -> Corpus:
     if name == "toy":
         return _load_toy(on_error)
     loaders: dict[str, Callable[[Path | None, OnError], Corpus]] = {
@@ -72,9 +151,19 @@ def load_corpus(
         "cmu-leads-masked": cmu_leads.load_masked_leads,
         "reuters": reuters.load_reuters,
     }
-    if name in loaders:
-        return loaders[name](local_data_dir(data_dir), on_error)
-    return _load_path(name, on_error)
+    return loaders[name](local_data_dir(data_dir), on_error)
+
+
+def _existing_path(name: str | os.PathLike[str]) -> Path:
+    path = Path(name).expanduser()
+    known_ending = table_ending(path) is not None or path.name.endswith(ARCHIVE_ENDINGS)
+    if not path.exists():
+        if known_ending or len(path.parts) > 1 or isinstance(name, os.PathLike):
+            raise MissingFileError(f"there is no file or folder {path}; check the path")
+        raise UsageError(
+            f"{unknown_name('corpus', name, CORPORA)}; or give the path of a table, a folder or an archive"
+        )
+    return path
 
 
 def _load_toy(on_error: OnError) -> Corpus:
@@ -86,20 +175,3 @@ def _load_toy(on_error: OnError) -> Corpus:
         source="generated texts with the real genre statistics of the CMU corpus; not real plots",
         on_error=on_error,
     )
-
-
-def _load_path(name: str | os.PathLike[str], on_error: OnError) -> Corpus:
-    path = Path(name).expanduser()
-    known_ending = path.name.endswith((*TABLE_ENDINGS, *ARCHIVE_ENDINGS))
-    if not path.exists():
-        if known_ending or len(path.parts) > 1 or isinstance(name, os.PathLike):
-            raise MissingFileError(f"there is no file or folder {path}; check the path")
-        raise UsageError(
-            f"{unknown_name('corpus', name, CORPORA)}; or give the path of a folder, a .tar.gz archive, "
-            "a .csv or a .jsonl file"
-        )
-    if path.name.endswith(TABLE_ENDINGS):
-        return own_files.read_table(path, on_error=on_error)
-    if path.is_dir() or path.name.endswith(ARCHIVE_ENDINGS):
-        return cmu.load_layout(path, on_error)
-    raise UsageError(f"cannot tell what {path} is from its name; give a folder, a .tar.gz, a .csv or a .jsonl file")

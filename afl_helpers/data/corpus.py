@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     import pandas
 
 LabelMatrix: TypeAlias = NDArray[np.uint8] | sparse.csr_array
+Unlabelled: TypeAlias = Literal["keep", "drop"]
+
+#: Names of parts in files -> the names used here.
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +40,17 @@ class Corpus:
         name: the name of the corpus, e.g. "cmu-leads".
         texts: one string per document.
         labels: 0 or 1, uint8, of shape (n_documents, n_labels): a numpy array, or a `scipy.sparse.csr_array` where the
-            array would take more than 1 GiB.
-        label_names: one unique name per column of `labels`. The readers order them by decreasing count, then by name.
-        document_ids: one unique id per document.
-        subset: "train" or "test" for each document if the corpus has an official split, else None.
+            array would take more than 1 GiB. You may pass 0 and 1 in any form: lists, booleans, floats, a data frame
+            with one column per label, a tensor or a sparse matrix.
+        label_names: one unique name per column of `labels`. The readers order them by decreasing count, then by name. If
+            you pass none, the columns of the data frame name the labels.
+        document_ids: one unique id per document. If you pass none, documents are numbered from 1.
+        subset: "train", "validation" or "test" for each document if the corpus has an official split, else None.
         report: what was read, joined and dropped, and how often. A split keeps the report of the whole corpus.
         source: where the texts come from, in words.
+        unlabelled: "keep" if documents without a label are documents of the corpus, "drop" if its published form leaves
+            them out. `select_labels` follows it.
+        notes: sentences on how the corpus was read; `describe` shows them.
 
     Raises:
         UsageError: lengths, shape, values or names do not fit together.
@@ -57,15 +70,22 @@ class Corpus:
     name: str
     texts: list[str]
     labels: LabelMatrix
-    label_names: list[str]
-    document_ids: list[str]
+    label_names: list[str] = field(default_factory=list)
+    document_ids: list[str] = field(default_factory=list)
     subset: list[str] | None = None
     report: dict[str, int] = field(default_factory=dict)
     source: str = ""
+    unlabelled: Unlabelled = "keep"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # A frozen dataclass sets its own fields this way.
         object.__setattr__(self, "texts", _strings("texts", self.texts))
+        if self.label_names is None or not len(self.label_names):
+            object.__setattr__(self, "label_names", _column_names(self.labels))
+        if self.document_ids is None or not len(self.document_ids):
+            object.__setattr__(self, "document_ids", [str(number) for number in range(1, len(self.texts) + 1)])
+        check_unlabelled(self.unlabelled)
         object.__setattr__(self, "label_names", _unique_strings("label_names", self.label_names))
         object.__setattr__(self, "document_ids", _unique_strings("document_ids", self.document_ids))
         object.__setattr__(self, "labels", _label_matrix(self.labels))
@@ -86,7 +106,28 @@ class Corpus:
         return len(self.texts)
 
     def __repr__(self) -> str:
-        return f"Corpus({self.name!r}, {self.n_documents:,} documents, {self.n_labels} labels)"
+        dropped = self.report.get("documents_without_selected_label", 0)
+        left_out = f"; {dropped:,} without a selected label left out" if dropped and self.unlabelled == "drop" else ""
+        return f"Corpus({self.name!r}, {self.n_documents:,} documents, {self.n_labels} labels{left_out})"
+
+    def describe(self) -> str:
+        """Return what was read, in lines: rows, documents, labels; then what was joined or left out.
+
+        Example:
+            >>> from afl_helpers.data import load_corpus
+            >>> print(load_corpus("toy").describe().splitlines()[0])
+            toy: 2,400 documents, 28 labels, 1.92 labels per document; 0 documents without a label
+        """
+        # A split has the report of the whole corpus, whose rows are not those of the split.
+        is_whole = self.n_documents == self.report.get("documents")
+        rows = f"{_number(self.report['rows'], 'row')}, " if is_whole and "rows" in self.report else ""
+        per_document = self.label_counts.sum() / max(self.n_documents, 1)
+        first = (
+            f"{self.name}: {rows}{_number(self.n_documents, 'document')}, {_number(self.n_labels, 'label')}, "
+            f"{per_document:.2f} labels per document; "
+            f"{_number(self.n_unlabelled, 'document')} without a label{' (kept)' if self.n_unlabelled else ''}"
+        )
+        return "\n".join([first, *self.notes])
 
     @property
     def n_documents(self) -> int:
@@ -97,6 +138,14 @@ class Corpus:
     def n_labels(self) -> int:
         """The number of labels."""
         return len(self.label_names)
+
+    @property
+    def n_unlabelled(self) -> int:
+        """The number of documents without a label."""
+        return self.n_documents - int(np.count_nonzero(self._labels_per_document()))
+
+    def _labels_per_document(self) -> NDArray[np.int64]:
+        return np.asarray(self.labels.sum(axis=1, dtype=np.int64), dtype=np.int64).reshape(-1)
 
     @property
     def dense_labels(self) -> NDArray[np.uint8]:
@@ -128,17 +177,22 @@ class Corpus:
         digest.update(rows.indices.astype("<i8").tobytes())
         return digest.hexdigest()
 
-    def select_labels(self, *, min_count: int | None = None, top: int | None = None) -> "Corpus":
-        """Keep the frequent labels, and the documents that carry at least one of them.
+    def select_labels(
+        self, *, min_count: int | None = None, top: int | None = None, unlabelled: Unlabelled | None = None
+    ) -> "Corpus":
+        """Keep the frequent labels.
 
         Pass either `min_count` or `top`.
 
         Args:
             min_count: keep the labels that at least this many documents of this corpus carry.
             top: keep this many of the most frequent labels; equally frequent labels are taken in order of their names.
+            unlabelled: whether to "keep" or "drop" documents that carry none of the kept labels; by default as the corpus
+                says.
 
         Returns:
-            A corpus with the kept labels in their present order. Its report counts the dropped labels and documents.
+            A corpus with the kept labels in their present order. Its report counts the dropped labels, and the documents
+            without a kept label; its notes and its `repr` say how many documents were dropped.
 
         Raises:
             UsageError: neither or both are given, or nothing would be left.
@@ -163,13 +217,21 @@ class Corpus:
             raise UsageError(
                 f"{sentence} pass a smaller min_count", command_line=f"{sentence} pass a smaller --min-count"
             )
-        labels = self.labels[:, kept]
-        documents = np.flatnonzero(np.asarray(labels.sum(axis=1, dtype=np.int64)).reshape(-1))
+        unlabelled = self.unlabelled if unlabelled is None else unlabelled
+        check_unlabelled(unlabelled)
+        narrowed = replace(self, labels=self.labels[:, kept], label_names=[self.label_names[i] for i in kept])
+        documents = np.flatnonzero(narrowed._labels_per_document())
+        without = self.n_documents - documents.size
         report = Counter(self.report)
         report["labels_not_selected"] += self.n_labels - kept.size
-        report["documents_without_selected_label"] += self.n_documents - documents.size
-        narrowed = replace(self, labels=labels, label_names=[self.label_names[i] for i in kept], report=dict(report))
-        return narrowed.select_documents(documents)
+        if unlabelled == "drop":
+            report["documents_without_selected_label"] += without
+        notes = list(self.notes)
+        if without:
+            done = "left out" if unlabelled == "drop" else "kept"
+            notes.append(f"{_number(without, 'document')} without a selected label {done}")
+        narrowed = replace(narrowed, report=dict(report), notes=tuple(notes), unlabelled=unlabelled)
+        return narrowed.select_documents(documents) if unlabelled == "drop" else narrowed
 
     def select_documents(self, indices: Sequence[int] | NDArray[np.integer] | NDArray[np.bool]) -> "Corpus":
         """Return the documents at the given positions, in the given order; labels and report do not change.
@@ -274,11 +336,11 @@ class Corpus:
     def official_split(self, validation: int = 1000, *, seed: int = 0) -> tuple["Corpus", "Corpus", "Corpus"]:
         """Return the training, validation and test splits that the corpus was published with.
 
-        The official test documents stay as they are. The validation documents are taken from the official training
-        documents and stratified as in :meth:`split`.
+        The official test documents stay as they are, and so do the validation documents if there are any. Otherwise they
+        are taken from the official training documents and stratified as in :meth:`split`.
 
         Args:
-            validation: the exact number of validation documents.
+            validation: the exact number of validation documents, if the corpus has none of its own.
             seed: the same seed gives the same splits.
 
         Raises:
@@ -286,16 +348,71 @@ class Corpus:
         """
         if self.subset is None:
             raise UsageError(f"the corpus {self.name!r} has no official split; use split(0.8, 0.1, 0.1) instead")
-        is_test = np.array([name == "test" for name in self.subset], dtype=bool)
-        official_train = self.select_documents(~is_test)
+        subset = np.array(self.subset)
+        official_train, test = self.select_documents(subset == "train"), self.select_documents(subset == "test")
+        if np.any(subset == "validation"):
+            return official_train, self.select_documents(subset == "validation"), test
         held_out = splits.stratified_sample(
             official_train.document_ids, official_train.texts, official_train.labels, validation, seed=seed
         )
-        return (
-            official_train.select_documents(~held_out),
-            official_train.select_documents(held_out),
-            self.select_documents(is_test),
-        )
+        return official_train.select_documents(~held_out), official_train.select_documents(held_out), test
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: "pandas.DataFrame",
+        *,
+        text: str | None = None,
+        labels: str | Sequence[str] | None = None,
+        separator: str | None = None,
+        label_names: Any = None,
+        unlabelled: Unlabelled | None = None,
+        name: str = "data frame",
+    ) -> "Corpus":
+        """Build a corpus from a pandas data frame.
+
+        Args:
+            text, labels, separator, label_names, unlabelled: as in :func:`~afl_helpers.data.load_corpus`.
+            name: the name of the corpus.
+
+        Raises:
+            UsageError: a column cannot be guessed or does not exist.
+            DataError: a row is malformed, or none is left.
+
+        Example:
+            >>> import pandas
+            >>> from afl_helpers.data import Corpus
+            >>> frame = pandas.DataFrame({"body": ["Pay me.", "Hello."], "billing": [1, 0], "spam": [1, 0]})
+            >>> corpus = Corpus.from_frame(frame, text="body", labels=["billing", "spam"])
+            >>> corpus.labels.tolist()
+            [[1, 1], [0, 0]]
+        """
+        from afl_helpers.data import own_files  # which imports this module
+
+        options = own_files.TableOptions(text, labels, separator, label_names=label_names, unlabelled=unlabelled)
+        return own_files.read_corpus(options, frame, name)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: "datasets.Dataset",
+        *,
+        text: str | None = None,
+        labels: str | Sequence[str] | None = None,
+        separator: str | None = None,
+        label_names: Any = None,
+        unlabelled: Unlabelled | None = None,
+        name: str = "dataset",
+    ) -> "Corpus":
+        """Build a corpus from a `datasets.Dataset`. The names of a `ClassLabel` are the label names.
+
+        For a `DatasetDict`, use :func:`~afl_helpers.data.load_corpus`, which returns one corpus per split. Arguments and
+        errors are those of :meth:`from_frame`.
+        """
+        from afl_helpers.data import own_files  # which imports this module
+
+        options = own_files.TableOptions(text, labels, separator, label_names=label_names, unlabelled=unlabelled)
+        return own_files.read_corpus(options, dataset, name)
 
     def to_dataset(self) -> "datasets.Dataset":
         """Return a `datasets.Dataset` with the columns id, text and labels (float32 vectors of length n_labels).
@@ -364,29 +481,57 @@ def _subset(values: Iterable[str], n_documents: int) -> list[str]:
     values = _strings("subset", values)
     if len(values) != n_documents:
         raise UsageError(f"subset has {len(values)} entries for {n_documents} texts; pass one per text")
-    strange = set(values) - {"train", "test"}
+    strange = set(values) - set(SPLIT_NAMES)
     if strange:
-        raise UsageError(f"subset holds {sorted(strange)[0]!r}; pass 'train' or 'test' for each text")
-    return values
+        raise UsageError(f"subset holds {sorted(strange)[0]!r}; pass 'train', 'validation' or 'test' for each text")
+    return [SPLIT_NAMES[value] for value in values]
 
 
-def _label_matrix(labels: LabelMatrix) -> LabelMatrix:
-    if not isinstance(labels, np.ndarray) and not sparse.issparse(labels):
-        raise UsageError(f"labels is of type {type(labels).__name__}; pass a numpy array or a scipy sparse array")
-    if labels.ndim != 2:
-        raise UsageError(f"labels has {labels.ndim} dimensions; pass two dimensions, (n_documents, n_labels)")
-    if labels.dtype.kind not in "bui":
-        raise UsageError(f"labels has type {labels.dtype}; pass uint8 or another whole-number type")
-    if isinstance(labels, np.ndarray):
-        _check_binary(labels)
-        return labels.astype(np.uint8, copy=False)
-    labels = sparse.csr_array(labels)
-    labels.sum_duplicates()
-    labels.eliminate_zeros()
-    _check_binary(labels.data)
-    return labels.astype(np.uint8, copy=False)
+def check_unlabelled(unlabelled: object) -> None:
+    """Raise a UsageError if the value is neither "keep" nor "drop"."""
+    if unlabelled not in ("keep", "drop"):
+        raise UsageError(f"unlabelled must be 'keep' or 'drop', not {unlabelled!r}")
 
 
-def _check_binary(values: NDArray[np.uint8]) -> None:
-    if values.size and not (values.min() >= 0 and values.max() <= 1):
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _column_names(labels: Any) -> list[str]:
+    """Return the names of a data frame's columns; none for other kinds of labels."""
+    return [str(column) for column in labels.columns] if hasattr(labels, "columns") else []
+
+
+def _label_matrix(labels: Any) -> LabelMatrix:
+    """Return 0 and 1 of any kind as uint8, dense or sparse as they come."""
+    is_sparse: bool = sparse.issparse(labels)
+    if is_sparse:
+        matrix: sparse.csr_array = sparse.csr_array(labels)
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+        matrix.data = _zeros_and_ones(matrix.data)
+        return matrix
+    if hasattr(labels, "detach"):  # a torch tensor, perhaps on a GPU
+        labels = labels.detach().cpu()
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        raise UsageError("labels has rows of different lengths; pass one 0 or 1 per label in each row") from None
+    if array.ndim != 2:
+        raise UsageError(f"labels has {array.ndim} dimensions; pass two dimensions, (n_documents, n_labels)")
+    return _zeros_and_ones(array)
+
+
+def _zeros_and_ones(values: NDArray[Any]) -> NDArray[np.uint8]:
+    if values.dtype.kind == "O":
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError):
+            raise UsageError(
+                "labels holds values that are no numbers; pass 0 and 1, or use Corpus.from_frame for names of labels"
+            ) from None
+    if values.dtype.kind not in "buif":
+        raise UsageError(f"labels has type {values.dtype}; pass 0 and 1, or use Corpus.from_frame for names of labels")
+    if not np.all((values == 0) | (values == 1)):
         raise UsageError("labels holds other values; pass 0 and 1 only")
+    return values.astype(np.uint8, copy=False)

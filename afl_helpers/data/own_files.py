@@ -1,141 +1,584 @@
-"""Your own data: a .csv or .jsonl file with a text and its labels in each row."""
+"""Your own data: tables in files, data frames and datasets become corpora.
 
-import csv
-import io
+Each row is a document. A row that cannot be read is an error, or is skipped and counted; a row with a blank text is left out
+and counted. A row without a label is a document without labels, unless you ask to drop it. Whatever was left out, joined or
+guessed stands in the notes of the corpus; what may lose or misread data is also a `CorpusWarning`.
+"""
+
 import json
+import os
 import re
-from collections.abc import Iterator
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+from typing import Any, TypeVar
 
-from afl_helpers.data.corpus import Corpus
-from afl_helpers.data.reading import MalformedLines, OnError, build_corpus
-from afl_helpers.data.sources.download import SourceFile, read_file
-from afl_helpers.errors import DataError
+import numpy as np
 
-if TYPE_CHECKING:
-    from _csv import Reader  # the type of csv.reader's result has no public name
+from afl_helpers.data.columns import Columns, find_columns, shown, zero_or_one
+from afl_helpers.data.corpus import SPLIT_NAMES, Corpus, Unlabelled, check_unlabelled
+from afl_helpers.data.label_cells import (
+    MISSING_WORDS,
+    CellError,
+    Tokens,
+    are_numbers,
+    are_vectors,
+    joined_forms,
+    one_space,
+    read_cell,
+    similar_labels,
+    suspected_separator,
+)
+from afl_helpers.data.reading import CorpusWarning, MalformedLines, OnError, build_corpus
+from afl_helpers.data.sources.download import read_file
+from afl_helpers.data.table_files import (
+    MISSING,
+    SURROGATE,
+    Table,
+    is_dataset,
+    is_dataset_folder,
+    is_frame,
+    read_dataset,
+    read_folder,
+    read_frame,
+    read_path,
+    table_ending,
+    table_name,
+)
+from afl_helpers.errors import DataError, MissingFileError, UsageError
 
-SEPARATOR = "|"
+TABLES_TAKEN = "give a .csv, .tsv, .txt, .jsonl, .json (each also as .gz) or .parquet file, or pass a data frame"
+#: Names of columns that may hold a given split.
+SPLIT_COLUMNS = ("split", "subset", "fold", "partition")
 HALF_A_PAIR = "half a surrogate pair is not a character"
-_SURROGATE = re.compile("[\ud800-\udfff]")
-CELL_LIMIT = 2**27  # characters; the csv module's default of 131,072 is too low for long texts
-
-#: Id (None if there is none), text and labels of a row.
-Row: TypeAlias = tuple[str | None, str, list[str]]
 
 
-def read_table(path: Path, *, on_error: OnError = "raise") -> Corpus:
-    """Read a table with the columns text and labels, and optionally id.
+_Token = TypeVar("_Token", int, str)
 
-    A .csv file has a header; its labels are separated by "|" or given as a JSON list. Each line of a .jsonl file is an
-    object whose labels are a list of strings. Files are in UTF-8. Without ids, rows are numbered from 1. Rows with a blank
-    text, without a label or with a repeated id are left out and counted.
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How to read a table; see `afl_helpers.data.load_corpus` for each option."""
+
+    text: str | int | None = None
+    labels: str | int | Sequence[str | int] | None = None
+    separator: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    label_names: Any = None
+    unlabelled: Unlabelled | None = None
+    split_column: str | None = None
+    on_error: OnError = "raise"
+
+    def given(self) -> list[str]:
+        """Return the names of the options that say how to read a table, among those that were passed."""
+        return [name for name in vars(self) if name not in ("unlabelled", "on_error") and vars(self)[name] is not None]
+
+
+@dataclass
+class _Row:
+    """A row with a text: its tokens become names of labels when all tables are read."""
+
+    id: str
+    text: str
+    tokens: Tokens
+    number: int
+    split: str | None
+    table: Table
+
+
+@dataclass
+class _Reading:
+    """The rows of one or several tables, and what was counted on the way.
+
+    Attributes:
+        notes: what was guessed or joined.
+        alarms: what was left out, or may be misread.
+        declared: the label names that the tables themselves declare, in order.
+    """
+
+    options: TableOptions
+    rows: list[_Row] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
+    declared: list[str] | None = None
+    tables: list[Table] = field(default_factory=list)
+
+
+def read_corpus(options: TableOptions, source: object, name: str | None = None) -> Corpus:
+    """Read one corpus from a table, a folder of a dataset, or several tables by the name of their split.
+
+    If there are splits, they become the official split of the corpus.
+
+    Args:
+        source: a path, a data frame or a dataset; or a dict of them.
+        name: the name of the corpus; by default that of the file.
 
     Raises:
-        DataError: a row is malformed (the message names file and line), or none is left.
-        MissingFileError: the file cannot be read.
+        UsageError: an option does not fit the table.
+        DataError: a row is malformed, or no document is left.
     """
-    bad = MalformedLines(on_error)
-    file = SourceFile(str(path), read_file(path).removeprefix(b"\xef\xbb\xbf"))
-    rows = _csv_rows if path.suffix == ".csv" else _jsonl_rows
-    report = dict.fromkeys(("rows", "rows_with_repeated_id", "rows_without_label", "texts_blank"), 0)
-    texts, label_sets, ids = [], [], []
+    whole, split_of = _read(options, source, name)
+    splits = set(split_of)
+    if splits == {None}:
+        return whole
+    strange = sorted(str(split) for split in splits if split not in SPLIT_NAMES)
+    if strange:
+        raise DataError(f"{whole.source} has a split {shown(strange[0])!r}; name splits train, validation and test")
+    return replace(whole, subset=[str(split) for split in split_of])
+
+
+def read_splits(options: TableOptions, source: object, name: str | None = None) -> dict[str, Corpus]:
+    """Read given splits, each from a table of its own or all from one table with a split column.
+
+    Arguments and errors are those of `read_corpus`.
+
+    Returns:
+        One corpus per split, all with the same list of labels.
+    """
+    whole, split_of = _read(options, source, name)
+    splits = np.array([str(split) for split in split_of])
+    return {
+        split: replace(whole.select_documents(splits == split), name=f"{whole.name}-{split}")
+        for split in dict.fromkeys(splits.tolist())
+    }
+
+
+def _read(options: TableOptions, source: object, name: str | None) -> tuple[Corpus, list[str | None]]:
+    check_unlabelled("keep" if options.unlabelled is None else options.unlabelled)
+    MalformedLines(options.on_error)
+    tables = _tables(options, source)
+    reading = _Reading(options)
+    for split, table in tables:
+        _read_rows(reading, table, split)
+    names = _name_labels(reading)
+    if options.unlabelled == "drop":
+        kept = [row for row in reading.rows if row.tokens]
+        _alarm(reading, len(reading.rows) - len(kept), "row", "without a label left out, because unlabelled is 'drop'")
+        reading.rows = kept
+    _unique_ids(reading)
+    return _corpus(reading, names, source, name), [row.split for row in reading.rows]
+
+
+# --- where tables come from -------------------------------------------------------------------------------------------
+
+
+def _tables(options: TableOptions, source: object) -> list[tuple[str | None, Table]]:
+    """Return the tables of a source, each with the name of its split."""
+    if not isinstance(source, Mapping):
+        return [(split, table) for split, table in _load(options, source).items()]
+    if not source:
+        raise UsageError("the dict of splits is empty; pass for example {'train': 'a.csv', 'test': 'b.csv'}")
+    if options.split_column is not None:
+        raise UsageError("split_column does not go with a dict of splits; pass one of the two")
+    tables: list[tuple[str | None, Table]] = []
+    for split, part in source.items():
+        loaded = _load(options, part)
+        if set(loaded) != {None}:
+            raise UsageError(f"the split {split!r} is a dataset that has splits itself; pass its folder alone")
+        tables.append((str(split), loaded[None]))
+    return tables
+
+
+def _load(options: TableOptions, source: object) -> Mapping[str | None, Table]:
+    bad = MalformedLines(options.on_error)
+    if is_frame(source):
+        return {None: read_frame(source, bad)}
+    if is_dataset(source):
+        return {None: read_dataset(source, bad)}
+    if not isinstance(source, str | os.PathLike):
+        raise UsageError(f"a table is a path, a data frame or a datasets.Dataset, not a {type(source).__name__}")
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise MissingFileError(f"there is no file or folder {path}; check the path")
+    if path.is_dir():
+        if not is_dataset_folder(path):
+            raise UsageError(f"{path} is no folder that save_to_disk of datasets wrote; pass the path of a file")
+        return read_folder(path, bad)
+    if table_ending(path) is None:
+        raise UsageError(f"cannot tell what {path} is from its name; {TABLES_TAKEN}")
+    numbered = [option for option in (options.text, options.labels) if option is not None]
+    flat = [part for option in numbered for part in ([option] if isinstance(option, str | int) else option)]
+    has_header = not any(isinstance(part, int) for part in flat)
+    return {None: read_path(path, bad, delimiter=options.delimiter, encoding=options.encoding, has_header=has_header)}
+
+
+def _name_of(source: object) -> str:
+    if isinstance(source, Mapping):
+        paths = [Path(part) for part in source.values() if isinstance(part, str | os.PathLike)]
+        return table_name(paths[0]) if paths else "splits"
+    if isinstance(source, str | os.PathLike):
+        return table_name(Path(source))
+    return "data frame" if is_frame(source) else "dataset"
+
+
+def _describe_source(source: object) -> str:
+    if isinstance(source, Mapping):
+        return "the splits " + ", ".join(f"{split} ({_describe_source(part)})" for split, part in source.items())
+    if isinstance(source, str | os.PathLike):
+        return f"the {'folder' if Path(source).expanduser().is_dir() else 'file'} {Path(source).name}"
+    return "a data frame" if is_frame(source) else "a dataset"
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _read_rows(reading: _Reading, table: Table, split: str | None) -> None:
+    options = reading.options
+    columns = find_columns(table, options.text, options.labels, options.split_column)
+    if columns.binary:
+        _declare(reading, table, columns.binary)
+    elif columns.labels in table.class_names:
+        _declare(reading, table, table.class_names[columns.labels])
+    reading.tables.append(table)
+    n_rows, blank_ids, blank_texts = 0, 0, 0
+    for position, number in enumerate(table.numbers):
+        try:
+            row = _read_row(table, columns, options, position)
+        except CellError as error:
+            table.bad.reject(table.file, number, str(error))
+            continue
+        n_rows += 1
+        if not row.id:
+            blank_ids += columns.id is not None
+            row.id = str(n_rows)
+        row.split = row.split or split
+        if row.text:
+            reading.rows.append(row)
+        else:
+            blank_texts += 1
+    reading.counts["rows"] += n_rows
+    reading.counts["texts_blank"] += blank_texts
+    file = Path(table.file).name
+    note = f"{file}: texts from {shown(columns.text)!r}, labels from "
+    if columns.binary:
+        note += f"{len(columns.binary)} columns of 0 and 1"
+    else:
+        note += repr(shown(str(columns.labels)))
+    note += "" if columns.id is None else f", ids from {shown(columns.id)!r}"
+    if columns.unused:
+        note += f"; not used: {_some(columns.unused)}"
+        by_name = [name for name in columns.unused if name.lower() in SPLIT_COLUMNS]
+        if by_name:
+            note += f" (for the given split, pass split_column={by_name[0]!r}, --split-column {by_name[0]})"
+    reading.notes.append(note)
+    _alarm(reading, blank_texts, "row", f"of {file} with a blank text left out")
+    _alarm(reading, table.bad.skipped, table.bad.unit, f"of {file} skipped, malformed")
+    _alarm(reading, blank_ids, "row", f"of {file} without an id, numbered instead")
+
+
+def _read_row(table: Table, columns: Columns, options: TableOptions, position: int) -> _Row:
+    """Return a row; its id is "" if it has none.
+
+    Raises:
+        CellError: a cell holds something else than it should.
+    """
+    text = table.columns[columns.text][position]
+    if not (isinstance(text, str) or text is None):
+        raise CellError(f"expected a string under {shown(columns.text)!r}")
+    tokens: Tokens
+    if columns.binary:
+        tokens = [name for name in columns.binary if _binary_cell(table, name, position)]
+    elif columns.labels is None or table.columns[columns.labels][position] is MISSING:
+        raise CellError(f"there is nothing under {shown(str(columns.labels))!r}")
+    else:
+        tokens = read_cell(table.columns[columns.labels][position], options.separator)
+        if columns.labels in table.class_names:
+            tokens = [token for token in tokens if token != -1]  # type: ignore[assignment]  # -1: no label
+    row_id = _id_cell(None if columns.id is None else table.columns[columns.id][position])
+    split = None
+    if options.split_column is not None:
+        cell = table.columns[options.split_column][position]
+        split = "" if cell is None or cell is MISSING else str(cell).strip()
+        if not split:
+            raise CellError(f"the split under {shown(options.split_column)!r} is blank")
+        split = SPLIT_NAMES.get(split.lower(), split)
+    strings = [text or "", row_id, *(token for token in tokens if isinstance(token, str))]
+    if any(map(SURROGATE.search, strings)):
+        raise CellError(HALF_A_PAIR)
+    return _Row(row_id, " ".join((text or "").split()), tokens, table.numbers[position], split, table)
+
+
+def _binary_cell(table: Table, name: str, position: int) -> int:
+    cell = table.columns[name][position]
+    value = zero_or_one(cell)
+    if value is None:
+        found = "nothing" if cell is None or cell is MISSING or cell == "" else repr(shown(str(cell)))
+        raise CellError(f"expected 0 or 1 under {shown(name)!r}, found {found}")
+    return value
+
+
+def _id_cell(cell: object) -> str:
+    if cell is None or cell is MISSING:
+        return ""
+    if isinstance(cell, float) and cell.is_integer():  # pandas keeps whole numbers as floats if one is missing
+        return str(int(cell))
+    if isinstance(cell, str) or (isinstance(cell, int | np.integer) and not isinstance(cell, bool)):
+        return str(cell) if str(cell).strip() else ""
+    raise CellError("expected a string or a number under 'id'")
+
+
+def _unique_ids(reading: _Reading) -> None:
+    """Give each row an id of its own: rows of several splits get the split in front, and repeated ids a number."""
+    by_split: dict[str | None, set[str]] = {}
+    for row in reading.rows:
+        by_split.setdefault(row.split, set()).add(row.id)
+    if len(by_split) > 1 and len(set().union(*by_split.values())) < sum(map(len, by_split.values())):
+        for row in reading.rows:
+            row.id = f"{row.split}/{row.id}"
+    taken = {row.id for row in reading.rows}
     seen: set[str] = set()
-    for row_id, text, labels in rows(file, bad):
-        report["rows"] += 1
-        row_id = str(report["rows"]) if row_id is None else row_id
-        text = " ".join(text.split())
-        names = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
-        if row_id in seen:
-            report["rows_with_repeated_id"] += 1
-        elif not text:
-            report["texts_blank"] += 1
-        elif not names:
-            report["rows_without_label"] += 1
+    next_number: Counter[str] = Counter()
+    first = ""
+    for row in reading.rows:
+        if row.id in seen:
+            first = first or row.id
+            reading.counts["rows_with_repeated_id"] += 1
+            given = row.id
+            while row.id in taken:
+                next_number[given] += 1
+                row.id = f"{given}#{next_number[given] + 1}"
+            taken.add(row.id)
+        seen.add(row.id)
+    repeated = f"with an id that an earlier row has, such as {shown(first)!r}; '#2', '#3' and so on is added"
+    _alarm(reading, reading.counts["rows_with_repeated_id"], "row", repeated)
+
+
+# --- labels -----------------------------------------------------------------------------------------------------------
+
+
+def _declare(reading: _Reading, table: Table, names: list[str]) -> None:
+    if reading.declared is not None and reading.declared != names and reading.options.label_names is None:
+        raise DataError(f"{table.file} declares other labels than {reading.tables[0].file}; pass label_names=")
+    reading.declared = names
+
+
+def _name_labels(reading: _Reading) -> list[str] | None:
+    """Turn the tokens of all rows into names; return the names in their order if they are given, else None."""
+    given = _given_names(reading.options.label_names)
+    if given is None and reading.declared is not None:
+        given = dict(enumerate(reading.declared))
+    rows = [row.tokens for row in reading.rows]
+    known = set() if given is None else set(given.values())
+    has_numbers = are_numbers(rows) and any(rows) and not any(token in known for row in rows for token in row)
+    if has_numbers:
+        numbers = [[int(token) for token in row] for row in rows]
+        if are_vectors(numbers):
+            given = _name_vectors(reading, numbers, given)
+        elif given is not None:
+            _take_names(
+                reading,
+                numbers,
+                given,
+                lambda number: f"there is no label name for the number {number}",
+                "with a number that has no name",
+            )
         else:
-            texts.append(text)
-            label_sets.append(names)
-            ids.append(row_id)
-        seen.add(row_id)
-    report["malformed_lines_skipped"] = bad.skipped
-    return build_corpus(path.stem, texts, label_sets, ids, report=report, source=f"the file {path.name}")
+            if any(isinstance(token, int) for row in rows for token in row):
+                reading.notes.append("the labels are numbers; pass label_names= (a list or a file) to name them")
+            for row, found in zip(reading.rows, numbers):
+                row.tokens = list(dict.fromkeys(map(str, found)))
+        return None if given is None else list(given.values())
+    cells = Counter(str(token).strip() for row in rows for token in row)
+    for row in reading.rows:
+        row.tokens = list(dict.fromkeys(filter(None, (one_space(str(token)) for token in row.tokens))))
+    if given is not None:
+        names = list(given.values())
+        cleaned = {one_space(name): name for name in names}
+        _take_names(
+            reading,
+            [[str(token) for token in row.tokens] for row in reading.rows],
+            cleaned,
+            lambda token: f"label {shown(str(token))!r} is not in label_names",
+            "with a label not in label_names",
+        )
+        return names
+    _join_and_suspect(reading, cells)
+    return None
 
 
-def _csv_rows(file: SourceFile, bad: MalformedLines) -> Iterator[Row]:
-    text = file.content.decode("utf-8", "surrogateescape")  # so that a bad byte spoils only its own row
-    limit = csv.field_size_limit(CELL_LIMIT)
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = next(reader, [])
-        for column in ("text", "labels"):
-            if header.count(column) != 1:
-                raise DataError(
-                    f"{file.name}, line 1: expected a header with one column named {column!r}, found {str(header)[:80]}; "
-                    "name the columns text, labels and, if there is one, id"
-                )
-        yield from _csv_body(reader, header, bad, file.name)
-    except csv.Error as error:
-        # After a broken quote nobody knows where the next row starts, so there is nothing to skip to.
-        raise DataError(f"{file.name}, line {reader.line_num}: {error}; correct the quoting") from None
-    finally:
-        csv.field_size_limit(limit)
+def _name_vectors(reading: _Reading, numbers: list[list[int]], given: dict[int, str] | None) -> dict[int, str]:
+    length = len(numbers[0])
+    if given is None:
+        given = {number: str(number) for number in range(length)}
+        reading.notes.append(
+            f"the labels are vectors of {length} zeros and ones; pass label_names= (a list or a file) to name them"
+        )
+    if len(given) != length:
+        raise UsageError(f"the labels are vectors of {length} zeros and ones, but there are {len(given)} label names")
+    names = list(given.values())
+    for row, vector in zip(reading.rows, numbers):
+        row.tokens = [name for name, one in zip(names, vector) if one]
+    return given
 
 
-def _csv_body(reader: "Reader", header: list[str], bad: MalformedLines, file: str) -> Iterator[Row]:
-    line = reader.line_num + 1  # a row starts after the last line of the previous row
-    for row in reader:
-        start, line = line, reader.line_num + 1
-        if not row:
-            continue
-        if len(row) != len(header):
-            bad.reject(file, start, f"expected {len(header)} columns, found {len(row)}")
-            continue
-        if any(map(_SURROGATE.search, row)):
-            bad.reject(file, start, "a byte is not UTF-8")
-            continue
-        cells = dict(zip(header, row, strict=True))
-        labels = cells["labels"].split(SEPARATOR)
-        if cells["labels"].lstrip().startswith("["):
-            parsed = _parsed(cells["labels"])
-            if not _is_string_list(parsed):
-                bad.reject(file, start, f"expected labels as a JSON list of strings, found {cells['labels'][:40]!r}")
-                continue
-            if any(map(_SURROGATE.search, parsed)):
-                bad.reject(file, start, HALF_A_PAIR)
-                continue
-            labels = parsed
-        yield cells.get("id"), cells["text"], labels
-
-
-def _jsonl_rows(file: SourceFile, bad: MalformedLines) -> Iterator[Row]:
-    for number, line in enumerate(file.content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        row = _parsed(line)
-        if not isinstance(row, dict):
-            bad.reject(file.name, number, f"expected a JSON object in UTF-8, found {line[:40].decode('latin-1')!r}")
-            continue
-        row_id, text, labels = row.get("id"), row.get("text"), row.get("labels")
-        if not isinstance(text, str):
-            bad.reject(file.name, number, 'expected a string under "text"')
-        elif not _is_string_list(labels):
-            bad.reject(file.name, number, 'expected a list of strings under "labels"')
-        elif not isinstance(row_id, str | int | None):
-            bad.reject(file.name, number, 'expected a string or a number under "id"')
-        elif any(map(_SURROGATE.search, [text, *labels, str(row_id)])):
-            bad.reject(file.name, number, HALF_A_PAIR)
+def _take_names(
+    reading: _Reading,
+    found: Sequence[Sequence[_Token]],
+    names: Mapping[_Token, str],
+    problem: Callable[[_Token], str],
+    reason: str,
+) -> None:
+    """Replace the tokens of each row by their names; skip a row with a token that has no name."""
+    kept = []
+    for row, tokens in zip(reading.rows, found):
+        unknown = [token for token in tokens if token not in names]
+        if unknown:
+            row.table.bad.reject(row.table.file, row.number, problem(unknown[0]))
+            _alarm(reading, 1, row.table.bad.unit, f"of {Path(row.table.file).name} skipped, {reason}")
         else:
-            yield None if row_id is None else str(row_id), text, labels
+            row.tokens = list(dict.fromkeys(names[token] for token in tokens))
+            kept.append(row)
+    reading.rows = kept
 
 
-def _parsed(text: str | bytes) -> object:
-    """Return the JSON value, or None if it does not parse."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # bytes that are not UTF-8 raise a ValueError as well
+def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
+    """Join labels that look the same, and say where names may be more than one label or one label twice.
+
+    `cells` has the labels as they stand in the table, with their line breaks.
+    """
+    counts = Counter(str(token) for row in reading.rows for token in row.tokens)
+    joined = joined_forms(counts)
+    if joined:
+        for row in reading.rows:
+            row.tokens = list(dict.fromkeys(joined.get(str(token), str(token)) for token in row.tokens))
+        reading.counts["labels_joined"] = len(joined)
+        reading.alarms.append(
+            f"{_number(len(joined), 'label')} joined with one that differs in invisible characters or Unicode form: "
+            f"{_some(sorted(set(joined.values())))}"
+        )
+        counts = Counter(str(token) for row in reading.rows for token in row.tokens)
+    similar = similar_labels(counts)
+    if similar:
+        shown_groups = [" and ".join(f"{shown(label)!r} ({counts[label]:,})" for label in group) for group in similar]
+        more = "" if len(similar) <= 3 else f"; and {len(similar) - 3} more"
+        reading.alarms.append(
+            f"labels that differ only in case, blanks or hyphens are kept apart: {'; '.join(shown_groups[:3])}{more}"
+        )
+    missing = [label for label in counts if label.lower() in MISSING_WORDS]
+    if missing:
+        reading.alarms.append(
+            f"read as {'a label' if len(missing) == 1 else 'labels'}: {_some(missing)}; for no label, leave the cell empty"
+        )
+    if reading.options.separator is None and all(len(row.tokens) < 2 for row in reading.rows):
+        separator = suspected_separator(cells)
+        if separator is not None:
+            joined_labels = [(label, count) for label, count in cells.most_common() if separator in label][:3]
+            common = ", ".join(f"{shown(label)!r} ({count:,})" for label, count in joined_labels)
+            reading.alarms.append(
+                f"labels seem to be separated by {separator!r}, but are read as one: {common}; "
+                f"pass separator={separator!r} (--separator {separator!r}) to split them, or '' if they are single labels"
+            )
+
+
+def _given_names(value: object) -> dict[int, str] | None:
+    """Return label names by number, from a list, a dict, or a file with one name per line or with JSON."""
+    if value is None:
         return None
+    if isinstance(value, str | os.PathLike):
+        value = _names_in_file(Path(value).expanduser())
+    if isinstance(value, Mapping):
+        try:
+            names = {int(number): str(name) for number, name in value.items()}
+        except (TypeError, ValueError):
+            raise UsageError("label_names is a dict whose keys are no whole numbers; pass {0: 'name', ...}") from None
+    else:
+        try:
+            names = dict(enumerate(map(str, value)))  # type: ignore[call-overload]  # checked by the except
+        except TypeError:
+            raise UsageError(f"label_names is a {type(value).__name__}; pass a list, a dict or a file") from None
+    repeated = [name for name, count in Counter(names.values()).items() if count > 1]
+    if repeated or not names:
+        raise UsageError(f"label_names holds {shown(repeated[0])!r} twice" if repeated else "label_names is empty")
+    return names
 
 
-def _is_string_list(value: object) -> TypeGuard[list[str]]:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+def _names_in_file(path: Path) -> object:
+    content = read_file(path).removeprefix(b"\xef\xbb\xbf")
+    try:
+        text = content.decode("utf-8")
+        if path.name.endswith((".json", ".json.gz")):
+            return json.loads(text)
+    except ValueError:
+        raise DataError(f"{path} is not UTF-8, or not JSON as its name says; correct it") from None
+    lines = [line.strip() for line in re.split(r"\r\n?|\n", text) if line.strip()]
+    numbered = [re.fullmatch(r"(\d{1,9})[\t,; ]\s*(.+)", line) for line in lines]
+    if lines and all(numbered):
+        return {int(match[1]): match[2].strip() for match in numbered if match}
+    return lines
+
+
+# --- the corpus -------------------------------------------------------------------------------------------------------
+
+
+def _corpus(reading: _Reading, names: list[str] | None, source: object, name: str | None) -> Corpus:
+    rows = reading.rows
+    report = {
+        "rows": reading.counts["rows"],
+        "rows_with_repeated_id": reading.counts["rows_with_repeated_id"],
+        "rows_without_label": sum(not row.tokens for row in rows),
+        "texts_blank": reading.counts["texts_blank"],
+        "malformed_lines_skipped": sum(table.bad.skipped for table in reading.tables),
+    }
+    described = _describe_source(source)
+    if rows and names is None and not any(row.tokens for row in rows):
+        raise DataError(f"{described}: none of the {len(rows):,} rows has a label; check the column of the labels")
+    _count_labels_of_splits(reading, report)
+    if names is not None:
+        without = sorted(set(names) - {str(token) for row in rows for token in row.tokens}, key=names.index)
+        if without:
+            reading.notes.append(f"{_number(len(without), 'label')} without a document: {_some(without)}")
+    label_sets = [[str(token) for token in row.tokens] for row in rows]
+    corpus = build_corpus(
+        _name_of(source) if name is None else name,
+        [row.text for row in rows],
+        label_sets,
+        [row.id for row in rows],
+        report=report,
+        source=described,
+        label_names=names,
+        unlabelled=reading.options.unlabelled or "keep",
+        notes=[*reading.notes, *reading.alarms],
+    )
+    for sentence in reading.alarms:
+        warnings.warn(f"{corpus.name}: {sentence}", CorpusWarning, stacklevel=5)
+    return corpus
+
+
+def _count_labels_of_splits(reading: _Reading, report: dict[str, int]) -> None:
+    """Count the labels that training lacks, and the texts that stand in several splits."""
+    sizes = Counter(row.split for row in reading.rows)
+    if len(sizes) < 2:
+        return
+    reading.notes.append("documents per split: " + ", ".join(f"{split} {size:,}" for split, size in sizes.items()))
+    found: dict[str | None, set[int | str]] = {split: set() for split in sizes}
+    texts: dict[str, set[str | None]] = {}
+    for row in reading.rows:
+        found[row.split].update(row.tokens)
+        texts.setdefault(row.text, set()).add(row.split)
+    if "train" in found:
+        lacking = sorted(str(label) for label in set().union(*found.values()) - found["train"])
+        report["labels_not_in_train"] = len(lacking)
+        if lacking:
+            only = "only in other splits than train; the list of labels keeps them"
+            reading.alarms.append(f"{_number(len(lacking), 'label')} {only}: {_some(lacking)}")
+    shared = sum(len(splits) > 1 for splits in texts.values())
+    report["texts_in_several_splits"] = shared
+    _alarm(reading, shared, "text", "in more than one split")
+
+
+def _alarm(reading: _Reading, count: int, noun: str, sentence: str) -> None:
+    if count:
+        reading.alarms.append(f"{_number(count, noun)} {sentence}")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return ", ".join(repr(shown(name)) for name in names[:5]) + more

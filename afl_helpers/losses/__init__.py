@@ -11,7 +11,7 @@ from afl_helpers.losses.asymmetric_polynomial import (
     asymmetric_polynomial_loss,
     robust_asymmetric_loss,
 )
-from afl_helpers.losses.base import LossInfo, MultiLabelLoss, reduce_loss
+from afl_helpers.losses.base import LossInfo, MultiLabelLoss, PublishedForm, reduce_loss, smooth_labels
 from afl_helpers.losses.cross_entropy import (
     BinaryCrossEntropy,
     ClassBalancedLoss,
@@ -29,6 +29,7 @@ from afl_helpers.losses.partial import PartialLabelMaskingLoss
 from afl_helpers.losses.rebalanced import DistributionBalancedLoss, distribution_balanced_loss
 from afl_helpers.losses.registry import LOSSES, build_loss, check_loss
 from afl_helpers.losses.soft_f1 import SigmoidF1Loss, sigmoid_f1_loss
+from afl_helpers.losses.trainer_hook import TrainerHook
 from afl_helpers.losses.weighted_asymmetric import WeightedAsymmetricLoss
 
 __all__ = [
@@ -48,10 +49,12 @@ __all__ = [
     "LossInfo",
     "MultiLabelLoss",
     "PartialLabelMaskingLoss",
+    "PublishedForm",
     "RobustAsymmetricLoss",
     "SPLCLoss",
     "SampleDependentFocalLoss",
     "SigmoidF1Loss",
+    "TrainerHook",
     "TwoWayLoss",
     "WeightedAsymmetricLoss",
     "WeightedBinaryCrossEntropy",
@@ -72,6 +75,7 @@ __all__ = [
     "reduce_loss",
     "robust_asymmetric_loss",
     "sigmoid_f1_loss",
+    "smooth_labels",
     "splc_loss",
     "two_way_loss",
     "zlpr_loss",

@@ -16,6 +16,7 @@ from afl_helpers.gamma import assign_gamma, check_counts, class_gamma, positive_
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
+    PublishedForm,
     check_inputs,
     check_number,
     in_trace,
@@ -102,6 +103,9 @@ class AdaptiveFocalLoss(MultiLabelLoss):
                 "inverse_frequency" and "effective_number" come from the counts, scaled to a largest value of 1.
             gamma_negative: number or (n_labels,), gamma of the negatives alone; None uses the same for both.
         """
+        base_gamma = check_number("base_gamma", base_gamma, 0.0)
+        if isinstance(bounds, Tensor | np.ndarray):
+            bounds = tuple(bounds.tolist())
         if rescale and not base_gamma > 0:
             raise UsageError(f"rescale divides by base_gamma, which is {base_gamma}; pass a base above 0")
         gamma = class_gamma(label_counts, n_documents, base_gamma, normalization, bounds)
@@ -272,7 +276,12 @@ ENTRIES = {
         equation=r"-\alpha_c (1 - p_t)^{\gamma_c} \log p_t, \quad"
         r" \gamma_c = \mathrm{clip}(base_\gamma \, \bar n / n_c, 0.5, 5)",
         reference="labd2025aflbert",
-        fidelity="the paper's Eq. 3; the normalisation of Eq. 2 and its bounds are our reading",
+        published=(
+            PublishedForm(
+                "the paper's Eq. 2 and 3 to the letter", "equal", {"normalization": "documents", "bounds": None}
+            ),
+        ),
+        fidelity="the normalisation of Eq. 2 and its bounds are our reading",
         when="The paper's method, in a reading that trains. Compare it with focal loss at the upper bound before you"
         " credit the adaptation.",
         build=AdaptiveFocalLoss.from_counts,
@@ -284,7 +293,8 @@ ENTRIES = {
         title="Adaptive focal loss, to the letter",
         equation=r"-\alpha_c (1 - p_t)^{\gamma_c} \log p_t, \quad \gamma_c = base_\gamma \, N / n_c",
         reference="labd2025aflbert",
-        fidelity="the paper's Eq. 2 and 3 to the letter, with f_c the share of documents and alpha_c = 1",
+        published=(PublishedForm("the paper's Eq. 2 and 3 to the letter", "equal"),),
+        fidelity="with f_c the share of documents and alpha_c = 1",
         when="To see what the equation does as printed: rare labels do not train from a zero bias.",
         build=functools.partial(AdaptiveFocalLoss.from_counts, normalization="documents", bounds=None),
         parameters={name: _ALL_READINGS[name] for name in ("base_gamma", "alpha", "gamma_negative", "rescale")},
@@ -296,7 +306,12 @@ ENTRIES = {
         equation=r"-(1 - p_t)^{\gamma(p_t)} \log p_t, \quad"
         r" \gamma(p_t) = 5 \;(p_t < 0.2),\; 3 \;(p_t < 0.5),\; \gamma",
         reference="mukhoti2020calibrating",
-        fidelity="the authors' code, which has a softmax; one sigmoid per label is ours",
+        published=(
+            PublishedForm(
+                "the authors' code with two classes per label, present and absent (Mukhoti et al. 2020)", "equal"
+            ),
+        ),
+        fidelity="the source has a softmax over exclusive classes; one sigmoid per label is ours",
         when="For calibration. The loss jumps when gamma changes: at p_t = 0.2, a better score costs more.",
         build=SampleDependentFocalLoss,
         parameters={

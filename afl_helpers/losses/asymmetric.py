@@ -7,6 +7,7 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClassLike,
+    PublishedForm,
     check_inputs,
     check_number,
     per_class,
@@ -25,6 +26,7 @@ def asymmetric_loss(
     *,
     alpha: PerClassLike | None = None,
     weight: PerClassLike | None = None,
+    detach_focus: bool = False,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -36,6 +38,7 @@ def asymmetric_loss(
     Args:
         gamma_positive, gamma_negative, margin, alpha: see :class:`AsymmetricLoss`.
         weight: number or (n_labels,), weight of positives and negatives; None is 1.
+        detach_focus: see :class:`AsymmetricLoss`.
 
     Example:
         >>> import torch
@@ -48,7 +51,7 @@ def asymmetric_loss(
         tensor([[0.0408, 0.6931]])
     """
     logits, targets = check_inputs(logits, targets, mask, reduction)
-    positive, negative = asymmetric_costs(logits, gamma_positive, gamma_negative, margin, weight, alpha)
+    positive, negative = asymmetric_costs(logits, gamma_positive, gamma_negative, margin, weight, alpha, detach_focus)
     return elementwise_loss(logits, targets, positive, negative, mask, reduction)
 
 
@@ -57,18 +60,19 @@ def asymmetric_costs(
     gamma_positive: PerClassLike,
     gamma_negative: PerClassLike,
     margin: float,
-    weight: PerClassLike | None,
-    alpha: PerClassLike | None,
+    weight: PerClassLike | None = None,
+    alpha: PerClassLike | None = None,
+    detach_focus: bool = False,
 ) -> tuple[Cost, Cost]:
     """Return the cost of a positive and of a negative; :func:`asymmetric_loss` describes the parameters."""
     focus_positive = per_class("gamma_positive", gamma_positive, logits)
     focus_negative = per_class("gamma_negative", gamma_negative, logits)
     of_positives, of_negatives = balanced(per_class("alpha", alpha, logits), per_class("weight", weight, logits))
     margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
-    positive = FocalCost(-1.0, focus_positive, of_positives)
+    positive = FocalCost(-1.0, focus_positive, of_positives, detach=detach_focus)
     if not margin:
-        return positive, FocalCost(1.0, focus_negative, of_negatives)
-    return positive, ShiftedCost(focus_negative, margin, weight=of_negatives)
+        return positive, FocalCost(1.0, focus_negative, of_negatives, detach=detach_focus)
+    return positive, ShiftedCost(focus_negative, margin, detach=detach_focus, weight=of_negatives)
 
 
 class AsymmetricLoss(MultiLabelLoss):
@@ -79,6 +83,8 @@ class AsymmetricLoss(MultiLabelLoss):
         gamma_negative: gamma of the negatives: number or (n_labels,), at least 0.
         margin: in [0, 1): a negative with p below it has neither loss nor gradient.
         alpha: number or (n_labels,) in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
+        detach_focus: whether the focusing weights, ``(1 - p)^gamma_positive`` and ``p_m^gamma_negative``, are constant
+            in the gradient.
 
     Example:
         >>> import torch
@@ -100,9 +106,11 @@ class AsymmetricLoss(MultiLabelLoss):
         reduction: str = "mean",
         *,
         alpha: ArrayLike | None = None,
+        detach_focus: bool = False,
     ):
         super().__init__(reduction)
         self.margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
+        self.detach_focus = bool(detach_focus)
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
         self._set_per_class("alpha", alpha, upper=1.0)
@@ -115,6 +123,7 @@ class AsymmetricLoss(MultiLabelLoss):
             self.gamma_negative,
             self.margin,
             alpha=self.alpha,
+            detach_focus=self.detach_focus,
             mask=mask,
             reduction=reduction,
         )
@@ -137,11 +146,24 @@ ENTRIES = {
         equation=r"-y (1 - p)^{\gamma_+} \log p - (1 - y) \, p_m^{\gamma_-} \log(1 - p_m),"
         r" \quad p_m = \max(p - m, 0)",
         reference="ridnik2021asl",
-        fidelity="as in its source and the authors' code, without its clamp",
+        published=(
+            PublishedForm("Eq. 7 and the authors' AsymmetricLossOptimized (Ridnik et al. 2021)", "equal"),
+            PublishedForm(
+                "their AsymmetricLoss as train.py calls it, which holds the focusing weight constant",
+                "equal",
+                {"detach_focus": True},
+            ),
+        ),
+        fidelity="without the clamp of p at 1e-8 in their code; gamma_positive is 0 as in train.py, not 1 as in the class",
         when="Many labels, few positives per document, and some positives not labelled: easy negatives weigh little,"
         " and very easy ones nothing.",
         build=AsymmetricLoss,
-        parameters={**ASYMMETRY, **ALPHA},
+        parameters={
+            **ASYMMETRY,
+            **ALPHA,
+            "detach_focus": "whether the focusing weights, ``(1 - p)^gamma_positive`` and ``p_m^gamma_negative``, are"
+            " constant in the gradient.",
+        },
         reduces_to_bce={"gamma_negative": 0.0, "margin": 0.0},
     ),
 }

@@ -8,6 +8,7 @@ from afl_helpers.losses.base import (
     LossInfo,
     PerClass,
     PerClassLike,
+    PublishedForm,
     check_inputs,
     check_number,
     per_class,
@@ -228,7 +229,8 @@ ENTRIES = {
         equation=r"-y (1 - p)^{\gamma_+} \left[\log p + \epsilon_1 (1 - p) + \tfrac{\epsilon_2}{2} (1 - p)^2\right]"
         r" - (1 - y) \, p_m^{\gamma_-} \left[\log(1 - p_m) + \epsilon_- (1 - p_m)\right]",
         reference="huang2023apl",
-        fidelity="the authors' code; the focusing weights are not differentiated",
+        published=(PublishedForm("the authors' code (Huang et al. 2023)", "equal"),),
+        fidelity="without its clamp; the focusing weights are not differentiated",
         when="As ASL, with tunable coefficients for the first terms of the positive part's series.",
         build=AsymmetricPolynomialLoss,
         parameters=_POLYNOMIAL,
@@ -240,7 +242,8 @@ ENTRIES = {
         equation=r"-y (1 - p)^{\gamma_+} \left[\log p + \epsilon_1 (1 - p) + \tfrac{\epsilon_2}{2} (1 - p)^2\right]"
         r" - (1 - y) \, p_m^{\gamma_-} \log(1 - p_m) \, (\lambda - p) \, p^2 (\lambda - 1 + p_m)",
         reference="park2023ral",
-        fidelity="the authors' code, without its clamps; the printed paper may differ",
+        published=(PublishedForm("the authors' code (Park et al. 2023)", "equal"),),
+        fidelity="without its clamps; the printed paper may differ",
         when="As APL; its authors report that it is less sensitive to its parameters.",
         build=RobustAsymmetricLoss,
         parameters={

@@ -6,7 +6,7 @@ This module exceeds 300 lines because every check on an argument is kept here, i
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self, overload
 
 import numpy as np
@@ -30,7 +30,8 @@ PerClassLike = ArrayLike | Tensor
 #: Devices that have no float64. There, buffers and computations that are float64 elsewhere are float32.
 WITHOUT_FLOAT64 = frozenset({"mps"})
 #: Devices that run behind the program: looking at a value would make the program wait, so the device itself checks it.
-ASYNCHRONOUS = frozenset({"cuda"})
+#: The meta device has no values to look at.
+ASYNCHRONOUS = frozenset({"cuda", "meta"})
 
 
 def reduce_loss(
@@ -96,9 +97,13 @@ def _element_weight(weight: PerClassLike, elements: Tensor, kept: Tensor | None)
             f"weight has shape {tuple(weight.shape)}, logits have {tuple(elements.shape)}; pass one weight per document,"
             f" shape {tuple(elements.shape[:-1])}, or per element, shape {tuple(elements.shape)}"
         )
-    weight = weight.to(elements.dtype)
-    if kept is not None:
-        weight = torch.where(kept, weight, 0.0)
+    return valid_weight(weight.to(elements.dtype), kept)
+
+
+def valid_weight(weight: Tensor, counted: Tensor | None) -> Tensor:
+    """Return a weight, 0 where it does not count; refuse one that is not finite or below 0 where it does."""
+    if counted is not None:
+        weight = torch.where(counted, weight, 0.0)
     valid = (weight >= 0) & (weight < math.inf)
     return require(weight, valid, "weight holds {}; pass finite weights of at least 0")
 
@@ -295,6 +300,46 @@ class MultiLabelLoss(nn.Module):
         self.register_buffer(name, tensor)
 
 
+#: How the values and gradients of a loss compare with those of a published form, over all elements.
+Agreement = Literal["equal", "equal up to a constant", "different"]
+
+
+@dataclass(frozen=True)
+class PublishedForm:
+    """A form of a loss that somebody else published, and how the loss here compares with it.
+
+    A test writes every form out anew from its source, compares values and gradients, and holds the result to this entry.
+
+    Args:
+        source: who published the form, and where we read it.
+        agreement: the result of the comparison.
+        params: parameters that turn the loss into this form; empty for its defaults.
+        constant: the published loss over the loss here, if the two are equal up to a constant that is one number.
+
+    Example:
+        >>> from afl_helpers.losses import LOSSES
+        >>> for form in LOSSES["ntr_focal"].published:
+        ...     print(form.statement)
+        with ``divide_negatives=False`` equal to NTR-Focal of BalancedLossNLP (Huang et al. 2021)
+    """
+
+    source: str
+    agreement: Agreement
+    params: Mapping[str, object] = field(default_factory=dict)
+    constant: float | None = None
+
+    @property
+    def statement(self) -> str:
+        """The comparison in words."""
+        how = {
+            "equal": "equal to",
+            "equal up to a constant": f"equal up to a constant factor{f' of {self.constant:g}' if self.constant else ''} to",
+            "different": "another form than",
+        }[self.agreement]
+        params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
+        return f"with ``{params}`` {how} {self.source}" if params else f"{how} {self.source}"
+
+
 @dataclass(frozen=True)
 class LossInfo:
     """An entry of the registry.
@@ -303,7 +348,8 @@ class LossInfo:
         title: the name of the loss in prose.
         equation: the loss of one label, in LaTeX.
         reference: key in the bibliography.
-        fidelity: how close this loss is to its source.
+        fidelity: how close this loss is to its source. An entry gives what no comparison can tell; the statements of
+            ``published`` are put before it.
         when: when to use it, and what to watch out for.
         build: returns the module; takes ``label_counts`` and ``n_documents`` first if ``needs_counts``.
         parameters: name of each parameter that the loss takes -> its meaning, in the words of the docstring of
@@ -314,6 +360,7 @@ class LossInfo:
         differentiated: whether the gradient is the true derivative of the loss; False if a focusing weight is treated
             as a constant.
         reduces_to_bce: parameters with which the loss is binary cross-entropy, or None.
+        published: the forms that the loss was compared with.
         unit: what the loss falls apart into: ``"element"``; ``"document"``, if it compares the labels of a document, so
             that reduction ``"none"`` gives (batch,); or ``"batch"``, if it compares documents, so that its value depends
             on which of them share a batch and the only reduction is ``"mean"``.
@@ -339,9 +386,12 @@ class LossInfo:
     soft_targets: bool = True
     differentiated: bool = True
     reduces_to_bce: Mapping[str, object] | None = None
+    published: tuple[PublishedForm, ...] = ()
     unit: Literal["element", "document", "batch"] = "element"
 
     def __post_init__(self) -> None:
+        statements = [form.statement for form in self.published] + ([self.fidelity] if self.fidelity else [])
+        object.__setattr__(self, "fidelity", "; ".join(statements))
         reduction = "mean, sum, sum_over_classes (Eq. 3, averaged over the batch) or none."
         if self.unit == "document":
             reduction = "mean or sum_over_classes (both over the documents), sum, or none (one value per document)."
@@ -350,10 +400,29 @@ class LossInfo:
         object.__setattr__(self, "parameters", {**self.parameters, "reduction": reduction})
 
     @property
+    def reductions(self) -> tuple[str, ...]:
+        """The reductions that the loss takes, the finest last."""
+        return ("mean",) if self.unit == "batch" else REDUCTIONS
+
+    @property
     def defaults(self) -> dict[str, object]:
         """The default of each parameter."""
         signature = inspect.signature(self.build).parameters
         return {name: signature[name].default for name in self.parameters}
+
+    @property
+    def agreement(
+        self,
+    ) -> Literal["equal", "equal up to a constant", "equal with other parameters", "our construction"]:
+        """The best agreement with a published form, in one phrase."""
+        by_default = {form.agreement for form in self.published if not form.params}
+        if "equal" in by_default:
+            return "equal"
+        if "equal up to a constant" in by_default:
+            return "equal up to a constant"
+        if any(form.agreement != "different" for form in self.published):
+            return "equal with other parameters"
+        return "our construction"
 
 
 # --- checks ---------------------------------------------------------------------------------------------------------
@@ -404,7 +473,7 @@ def refuse_unless(valid: Tensor, message: Callable[[], str], device_message: str
     """
     if valid.device.type in ASYNCHRONOUS:
         torch._assert_async(valid, device_message)
-    elif valid.device.type != "meta" and not valid:
+    elif not valid:
         raise UsageError(message())
 
 
@@ -495,7 +564,7 @@ def per_class(name: str, value: PerClassLike | None, logits: Tensor, low: float 
         name: the parameter's name, for the message.
         value: number or (n_labels,); None stays None.
         logits: (..., n_labels).
-        low: the smallest value that it may have. Not checked of a tensor on another device than the CPU, of one that is
+        low: the smallest value that it may have. Not checked of a tensor on an asynchronous device, of one that is
             learnt, and in a trace.
 
     Raises:
@@ -514,7 +583,8 @@ def per_class(name: str, value: PerClassLike | None, logits: Tensor, low: float 
             f"{name} has shape {tuple(value.shape)}, logits have {logits.shape[-1]} labels; "
             f"pass one number or a tensor of shape ({logits.shape[-1]},)"
         )
-    if value.device.type == "cpu" and value.numel() and not value.requires_grad and not in_trace():
+    seen = value.device.type not in ASYNCHRONOUS
+    if seen and value.numel() and not value.requires_grad and not in_trace():
         smallest, largest = (bound.item() for bound in value.aminmax())
         if not (smallest >= low and largest < math.inf):
             wrong = largest if smallest >= low else smallest
@@ -538,6 +608,8 @@ def check_number(
     Raises:
         UsageError: not one finite number in the range, or, if ``whole``, with a fraction.
     """
+    if torch.compiler.is_compiling():  # it was checked when the loss was built, and may be symbolic here
+        return value
     number = value
     if type(value) not in (int, float) and getattr(value, "ndim", None) == 0:
         number = value.item()  # type: ignore[attr-defined]  # of numpy or torch

@@ -17,7 +17,8 @@ from afl_helpers.losses.base import (
     check_mask,
     check_reduction,
     check_shape,
-    require,
+    in_trace,
+    valid_weight,
 )
 
 
@@ -58,11 +59,7 @@ def document_weight(weight: PerClassLike, documents: Tensor, some_known: Tensor 
             f"weight has shape {tuple(tensor.shape)}; this loss compares labels, so pass one weight per document, shape"
             f" {tuple(documents.shape)}"
         )
-    tensor = tensor.to(documents.dtype)
-    if some_known is not None:
-        tensor = torch.where(some_known, tensor, 0.0)
-    valid = (tensor >= 0) & (tensor < math.inf)
-    return require(tensor, valid, "weight holds {}; pass finite weights of at least 0")
+    return valid_weight(tensor.to(documents.dtype), some_known)
 
 
 def check_batch_reduction(reduction: str) -> None:
@@ -72,6 +69,20 @@ def check_batch_reduction(reduction: str) -> None:
         raise UsageError(
             f'reduction is "{reduction}"; this loss is one number per batch, not a sum over elements: pass "mean"'
         )
+
+
+def spoil_wrong(loss: Tensor, targets: Tensor, known: Tensor | None, soft_targets: bool) -> Tensor:
+    """Return the losses; in a trace, where no target can be refused, NaN where a target is wrong.
+
+    Args:
+        loss: (...,) one per document, or one number.
+        targets: (..., n_labels).
+    """
+    if not in_trace():
+        return loss
+    valid = (targets >= 0) & (targets <= 1) if soft_targets else (targets == 0) | (targets == 1)
+    valid = valid if known is None else valid | ~known
+    return loss * torch.where(valid.all(-1) if loss.ndim else valid.all(), 1.0, math.nan)
 
 
 class DocumentLoss(MultiLabelLoss):
@@ -98,7 +109,8 @@ class DocumentLoss(MultiLabelLoss):
         check_logits(logits)
         targets = check_shape("targets", targets, logits)
         known = None if mask is None else check_mask(mask, logits)
-        return reduce_documents(self.compute(logits, targets, known, "none"), reduction, known, weight)
+        documents = spoil_wrong(self.compute(logits, targets, known, "none"), targets, known, self.soft_targets)
+        return reduce_documents(documents, reduction, known, weight)
 
 
 class BatchLoss(MultiLabelLoss):
@@ -133,14 +145,15 @@ class BatchLoss(MultiLabelLoss):
         """Return the loss of the batch."""
         check_batch_reduction(reduction or self.reduction)
         check_logits(logits)
-        targets = as_rows(check_shape("targets", targets, logits))
+        targets = check_shape("targets", targets, logits)
         known = None if mask is None else check_mask(mask, logits)
         each = None
         if weight is not None:
             like = logits.detach()[..., 0]
             like = like if like.dtype == torch.float64 else like.float()
             each = document_weight(weight, like, None if known is None else known.any(-1)).reshape(-1)
-        return self.compute_batch(as_rows(logits), targets, None if known is None else as_rows(known), each)
+        rows = as_rows(logits), as_rows(targets), None if known is None else as_rows(known)
+        return spoil_wrong(self.compute_batch(*rows, each), targets, known, self.soft_targets)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         check_batch_reduction(reduction)

@@ -4,13 +4,12 @@ With a plain formula, autograd writes twenty and more tensors of the size of the
 through all steps while it is in the cache, and only the gradient is written. Positives are few, so a block first gets the
 cost of negatives everywhere, and then its positives are put in their places.
 
-Threads share out whole blocks: a block is too small for torch to split an operation on it, so a thread waits for the
-others once per batch, and not once per operation.
+With several threads, torch splits each operation on a block. A block then has more rows, so that the threads wait for
+each other less often, which counts where another program has some of the cores.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,10 +18,8 @@ from torch import Tensor
 from afl_helpers.losses.base import as_rows, check_target_range
 from afl_helpers.losses.costs import Cost
 
-#: Elements per block. Below 32,768 torch works on a tensor in one thread.
-_BLOCK = 32_000
-#: The same for a program with one thread, where a larger block saves calls.
-_BLOCK_OF_ONE_THREAD = 100_000
+#: Elements per block and thread.
+_BLOCK = 100_000
 #: Buffers of a block that a cost may use.
 N_SCRATCH = 5
 
@@ -63,54 +60,33 @@ def loss_and_gradient(
     elements = torch.empty(logits.shape, dtype=out_dtype, device="cpu") if divisor is None else None
     gradient = torch.empty(logits.shape, dtype=out_dtype, device="cpu") if with_gradient else None
     n, width = logits.shape
-    block = _BLOCK if torch.get_num_threads() > 1 else _BLOCK_OF_ONE_THREAD
-    n_rows = min(max(1, block // max(1, width)), max(n, 1))
-    starts = range(0, n, n_rows)
-    sums = [0.0] * len(starts)
-    in_inference = torch.is_inference_mode_enabled()  # a property of the thread, as is no_grad
-
-    def work(indices: Iterator[int]) -> None:
-        with torch.inference_mode(in_inference), torch.no_grad():
-            buffers = torch.empty((N_SCRATCH + 4, n_rows, width), dtype=dtype, device="cpu")
-            for index in indices:
-                rows = slice(starts[index], starts[index] + n_rows)
-                z, y = logits[rows].to(dtype), targets[rows]
-                loss, slope, *scratch = buffers[:, : len(z)].unbind()
-                loss = loss if elements is None or out_dtype != dtype else elements[rows]
-                if gradient is not None and out_dtype == dtype:
-                    slope = gradient[rows]
-                wanted = slope if with_gradient else None
-                _block(z, y, positive, negative, weight, soften, 1 / (divisor or 1), loss, wanted, scratch)
-                if kept is not None:
-                    loss.mul_(kept[rows])
-                    slope.mul_(kept[rows])
-                if elements is None:
-                    sums[index] = loss.sum().item()
-                elif loss.dtype != out_dtype:
-                    elements[rows] = loss
-                if gradient is not None and slope.dtype != out_dtype:
-                    gradient[rows] = slope
-
-    _share_out(work, len(starts))
+    n_rows = min(max(1, _BLOCK * torch.get_num_threads() // max(1, width)), max(n, 1))
+    sums = []
+    with torch.no_grad():
+        buffers = torch.empty((N_SCRATCH + 4, n_rows, width), dtype=dtype, device="cpu")
+        for start in range(0, n, n_rows):
+            rows = slice(start, start + n_rows)
+            z, y = logits[rows].to(dtype), targets[rows]
+            loss, slope, *scratch = (buffers if len(z) == n_rows else buffers[:, : len(z)]).unbind()
+            loss = loss if elements is None or out_dtype != dtype else elements[rows]
+            if gradient is not None and out_dtype == dtype:
+                slope = gradient[rows]
+            wanted = slope if with_gradient else None
+            _block(z, y, positive, negative, weight, soften, 1 / (divisor or 1), loss, wanted, scratch)
+            if kept is not None:
+                loss.mul_(kept[rows])
+                slope.mul_(kept[rows])
+            if elements is None:
+                sums.append(loss.sum().item())
+            elif loss.dtype != out_dtype:
+                elements[rows] = loss
+            if gradient is not None and slope.dtype != out_dtype:
+                gradient[rows] = slope
     if elements is None:
         elements = torch.tensor(math.fsum(sums) / (divisor or 1), dtype=out_dtype, device="cpu")
     else:
         elements = elements.view(shape)
     return elements, None if gradient is None else gradient.view(shape)
-
-
-def _share_out(work: Callable[[Iterator[int]], None], n_blocks: int) -> None:
-    """Let torch's number of threads take block after block."""
-    indices = iter(range(n_blocks))
-    n_threads = min(torch.get_num_threads(), n_blocks)
-    if n_threads <= 1:
-        work(indices)
-        return
-    with ThreadPoolExecutor(n_threads - 1) as pool:
-        others = [pool.submit(work, indices) for _ in range(n_threads - 1)]
-        work(indices)
-        for other in others:
-            other.result()
 
 
 def _block(

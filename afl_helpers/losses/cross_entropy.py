@@ -3,17 +3,22 @@
 from typing import Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from afl_helpers.errors import unknown_name
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClassLike,
+    PublishedForm,
     check_inputs,
     check_number,
     clip_counts,
+    on_device,
     per_class,
+    reduce_loss,
 )
 from afl_helpers.losses.focal import focal_loss, reduced_focal
 
@@ -112,11 +117,17 @@ def effective_number_weight(label_counts: ArrayLike, n_documents: int, beta: flo
 
 
 class ClassBalancedLoss(MultiLabelLoss):
-    """Focal loss, which at gamma 0 is cross-entropy, with a weight per class on positives and negatives alike.
+    """Focal loss, which at gamma 0 is cross-entropy, with weights by class on positives and negatives alike.
+
+    Cui et al. (CVPR 2019) have one label per document, and weigh all its elements by the weight of that label:
+    ``weight_by="document"``. By default each element has the weight of its own label, as with BalancedLossNLP (Huang et
+    al., EMNLP 2021), which has the other too.
 
     Args:
         weight: number or (n_labels,), at least 0.
         gamma: number or (n_labels,), at least 0; 0 is binary cross-entropy.
+        weight_by: ``"label"`` or ``"document"``: each element has the weight of its label, or the mean weight of the
+            labels of its document; a document without labels then weighs 1.
 
     Example:
         >>> from afl_helpers.losses import ClassBalancedLoss
@@ -128,8 +139,11 @@ class ClassBalancedLoss(MultiLabelLoss):
     weight: Tensor
     gamma: Tensor
 
-    def __init__(self, weight: ArrayLike, gamma: ArrayLike = 0.0, reduction: str = "mean"):
+    def __init__(self, weight: ArrayLike, gamma: ArrayLike = 0.0, reduction: str = "mean", *, weight_by: str = "label"):
         super().__init__(reduction)
+        if weight_by not in ("label", "document"):
+            raise unknown_name("weight_by", weight_by, ("label", "document"))
+        self.weight_by = weight_by
         self._set_per_class("weight", weight)
         self._set_per_class("gamma", gamma)
 
@@ -141,6 +155,8 @@ class ClassBalancedLoss(MultiLabelLoss):
         beta: float = 0.999,
         gamma: ArrayLike = 0.0,
         reduction: str = "mean",
+        *,
+        weight_by: str = "label",
     ) -> Self:
         """Build the loss with the inverse effective number of documents per class, scaled to a mean of 1 over labels.
 
@@ -149,16 +165,30 @@ class ClassBalancedLoss(MultiLabelLoss):
             beta: in [0, 1); 0 weights all labels alike; near 1, the weight is the inverse frequency. Huang et al. (2021)
                 use 0.9.
             gamma: number or (n_labels,), at least 0; 0 is binary cross-entropy.
+            weight_by: ``"label"`` or ``"document"``: each element has the weight of its label, or the mean weight of the
+                labels of its document; a document without labels then weighs 1.
         """
         weight = effective_number_weight(label_counts, n_documents, beta)
-        return cls(weight / weight.mean(), gamma, reduction)
+        return cls(weight / weight.mean(), gamma, reduction, weight_by=weight_by)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
-        return focal_loss(logits, targets, self.gamma, self.weight, None, self.weight, mask=mask, reduction=reduction)
+        if self.weight_by == "label":
+            weight = self.weight
+            return focal_loss(logits, targets, self.gamma, weight, None, weight, mask=mask, reduction=reduction)
+        elements = focal_loss(logits, targets, self.gamma, mask=mask, reduction="none")
+        known = targets if mask is None else torch.where(mask.bool(), targets, 0)
+        return reduce_loss(self._document_weight(known).to(elements) * elements, reduction, mask)
+
+    def _document_weight(self, targets: Tensor) -> Tensor:
+        """Return the mean weight of each document's labels, (batch, 1)."""
+        weight = on_device(self.weight, targets.device)
+        known = targets.to(weight)
+        n_labels = known.sum(-1, keepdim=True)
+        return torch.where(n_labels > 0, (known * weight).sum(-1, keepdim=True) / n_labels.clamp(min=1e-30), 1.0)
 
     @property
     def posterior_gamma(self) -> Tensor | None:
-        return self.gamma
+        return self.gamma if self.weight_by == "label" else None
 
 
 ENTRIES = {
@@ -166,7 +196,8 @@ ENTRIES = {
         title="Binary cross-entropy",
         equation=r"-y \log p - (1 - y) \log(1 - p)",
         reference="bishop2006pattern",
-        fidelity="textbook",
+        published=(PublishedForm("the textbook", "equal"),),
+        fidelity="",
         when="The baseline. Its scores are probabilities; before you try more, tune a threshold for each rare label.",
         build=BinaryCrossEntropy,
         parameters={},
@@ -176,7 +207,8 @@ ENTRIES = {
         title="Weighted binary cross-entropy",
         equation=r"-w_c \, y \log p - (1 - y) \log(1 - p), \quad w_c = (N - n_c) / n_c",
         reference="putra2023weighting",
-        fidelity="textbook; the paper names class weights without a formula",
+        published=(PublishedForm("the textbook", "equal"),),
+        fidelity="the paper names class weights without a formula",
         when="When missing a rare label costs more than a false alarm. Scores are no longer probabilities, and without"
         " a cap the rarest labels dominate the gradient.",
         build=WeightedBinaryCrossEntropy.from_counts,
@@ -187,13 +219,28 @@ ENTRIES = {
         title="Class-balanced loss",
         equation=r"-w_c (1 - p_t)^{\gamma} \log p_t, \quad w_c \propto (1 - \beta) / (1 - \beta^{n_c})",
         reference="cui2019classbalanced",
-        fidelity="as in its source, with a sigmoid per label; weights scaled to a mean of 1",
+        published=(
+            PublishedForm(
+                "CBloss of BalancedLossNLP, weights by class (Huang et al. 2021)",
+                "equal up to a constant",
+                {"beta": 0.9, "gamma": 2.0},
+            ),
+            PublishedForm(
+                "the authors' sigmoid form, for documents with one label (Cui et al. 2019)",
+                "equal",
+                {"weight_by": "document"},
+            ),
+        ),
+        fidelity="by default each label has its own weight, as in BalancedLossNLP; the source weighs all labels of a"
+        " document alike",
         when="A softer form of inverse frequency: counts far above 1 / (1 - beta) get nearly the same weight.",
         build=ClassBalancedLoss.from_counts,
         parameters={
             "beta": "in [0, 1); 0 weights all labels alike; near 1, the weight is the inverse frequency."
             " Huang et al. (2021) use 0.9.",
             "gamma": "number or (n_labels,), at least 0; 0 is binary cross-entropy.",
+            "weight_by": '``"label"`` or ``"document"``: each element has the weight of its label, or the mean weight'
+            " of the labels of its document; a document without labels then weighs 1.",
         },
         needs_counts=True,
         reduces_to_bce={"beta": 0.0},

@@ -97,6 +97,12 @@ def _has_tangent(value: Tensor) -> bool:
     return forward_ad.unpack_dual(value).tangent is not None  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
+def _is_batched(upstream: Tensor) -> bool:
+    """Return whether this stands for several gradients at once, as in a vectorized Jacobian."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(upstream) or functorch.is_legacy_batchedtensor(upstream)
+
+
 class _OnCPU(torch.autograd.Function):
     """Keeps the gradient that the CPU kernel computes with the loss; a second derivative uses the plain formula."""
 
@@ -137,7 +143,7 @@ class _OnCPU(torch.autograd.Function):
             gradient = loss_and_gradient(
                 logits.detach(), targets, positive, negative, weight, soften, kept, dtype, divisor, True
             )[1]
-        if in_trace():  # several upstream gradients at once
+        if _is_batched(upstream):
             return gradient * upstream, *none
         if divisor is None or upstream != 1:
             gradient.mul_(upstream)

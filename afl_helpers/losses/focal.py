@@ -9,6 +9,7 @@ from afl_helpers.losses.base import (
     MultiLabelLoss,
     PerClass,
     PerClassLike,
+    PublishedForm,
     cast_like,
     check_inputs,
     per_class,
@@ -128,7 +129,8 @@ ENTRIES = {
         title="Focal loss",
         equation=r"-\alpha_t (1 - p_t)^{\gamma} \log p_t",
         reference="lin2017focal",
-        fidelity="as in its source; the paper's Eq. 1",
+        published=(PublishedForm("Eq. 5 of Lin et al. (2017), and Eq. 4 without an alpha", "equal"),),
+        fidelity="the paper's Eq. 1",
         when="When easy negatives outnumber everything else. Scores move towards one half: tune the threshold.",
         build=FocalLoss,
         parameters={

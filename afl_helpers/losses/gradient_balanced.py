@@ -10,6 +10,7 @@ from afl_helpers.gamma import check_counts
 from afl_helpers.losses.base import (
     LossInfo,
     PerClassLike,
+    PublishedForm,
     check_inputs,
     check_number,
     per_class,
@@ -107,8 +108,8 @@ ENTRIES = {
         r" d_c = 1 + g \, \tfrac{e}{E - 1} + \tfrac{1}{10} q_c, \quad"
         r" q_c = 1 + (\log N - 1) \left(\tfrac{2.5}{n_c + 1.5}\right)^{0.55}, \quad \zeta(x) = \log(1 + e^{x})",
         reference="yao2023dbgb",
-        fidelity="the authors' pre-publication code, without the second head and its random mask; we could not obtain"
-        " the text",
+        published=(PublishedForm("the authors' pre-publication code for one head (Yao et al. 2023)", "equal"),),
+        fidelity="without the second head and its random mask; we could not obtain the text",
         when="Thousands of labels, most of them rare: the many easy negatives of a rare label stop to weigh on it. Set"
         " the number of epochs, and let the training loop end them. Scores are not probabilities: tune thresholds.",
         build=GradientBalancedLoss,

@@ -11,6 +11,7 @@ from torch.nn.functional import logsigmoid
 from afl_helpers.losses.base import (
     LossInfo,
     PerClassLike,
+    PublishedForm,
     as_rows,
     check_hard_targets,
     check_inputs,
@@ -42,7 +43,7 @@ def zlpr_loss(logits: Tensor, targets: Tensor, *, mask: Tensor | None = None, re
     enters the first sum with the weight 1 - y and the second with y.
 
     Args:
-        reduction: see :class:`~afl_helpers.losses.coupled.DocumentLoss`.
+        reduction: see ``afl_helpers.losses.coupled.DocumentLoss``.
 
     Example:
         >>> import torch
@@ -99,7 +100,7 @@ def two_way_loss(
     Args:
         temperature_positive, temperature_negative: see :class:`TwoWayLoss`.
         weight: one per document; a document of weight w counts like w documents.
-        reduction: see :class:`~afl_helpers.losses.coupled.BatchLoss`.
+        reduction: see ``afl_helpers.losses.coupled.BatchLoss``.
 
     Example:
         >>> import torch
@@ -161,7 +162,8 @@ ENTRIES = {
         title="ZLPR",
         equation=r"\log\Bigl(1 + \sum_{c: y_c = 0} e^{z_c}\Bigr) + \log\Bigl(1 + \sum_{c: y_c = 1} e^{-z_c}\Bigr)",
         reference="su2022zlpr",
-        fidelity="the first author's code; the form for soft targets after third parties' code, without its clips",
+        published=(PublishedForm("the first author's code (Su et al. 2022)", "equal"),),
+        fidelity="the form for soft targets is after third parties' code, without its clips",
         when="Many labels, few per document: the gradients of a document's negatives add up to less than 1, so they"
         " cannot drown a positive. A score above 0 means yes; it is not a probability.",
         build=ZLPRLoss,
@@ -174,7 +176,8 @@ ENTRIES = {
         r"T_n \log\sum_{y = 0} e^{z / T_n} + T_p \log\sum_{y = 1} e^{-z / T_p}\Bigr), \quad"
         r" \zeta(x) = \log(1 + e^{x})",
         reference="kobayashi2023twoway",
-        fidelity="the author's code, without its finite mask value",
+        published=(PublishedForm("the author's code (Kobayashi 2023)", "equal"),),
+        fidelity="without its finite mask value",
         when="When the order of the scores matters, within a document and within a label. The batch must hold several"
         " documents of most labels (the author uses 512). Zero has no meaning: thresholds must be tuned.",
         build=TwoWayLoss,

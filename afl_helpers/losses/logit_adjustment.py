@@ -14,14 +14,14 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClassLike,
+    PublishedForm,
     as_array,
-    cast_like,
     check_inputs,
     check_number,
     per_class,
-    promote,
 )
-from afl_helpers.losses.focal import reduced_focal
+from afl_helpers.losses.costs import FocalCost
+from afl_helpers.losses.elementwise import elementwise_loss
 
 
 def logit_adjusted_loss(
@@ -41,9 +41,9 @@ def logit_adjusted_loss(
         >>> torch.round(logit_adjusted_loss(logits, targets, offset, reduction="none"), decimals=4)  # log 2, log 10/9
         tensor([[0.6931, 0.1054]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
-    start = cast_like(logits, per_class("offset", offset, logits, low=-math.inf))
-    return reduced_focal(logits + start, targets, (None, None, None, None), mask, reduction)
+    logits, targets = check_inputs(logits, targets, mask, reduction)
+    start = per_class("offset", offset, logits, low=-math.inf)
+    return elementwise_loss(logits, targets, FocalCost(-1.0, shift=start), FocalCost(1.0, shift=start), mask, reduction)
 
 
 class LogitAdjustedLoss(MultiLabelLoss):
@@ -95,8 +95,11 @@ ENTRIES = {
         equation=r"y \, \zeta(-z') + (1 - y) \, \zeta(z'), \quad z' = z + \tau \log\frac{n_c + 1/2}{N - n_c + 1/2},"
         r" \quad \zeta(x) = \log(1 + e^{x})",
         reference="menon2021logit",
-        fidelity="our construction: the source has a softmax over exclusive classes; of the shape of Balanced Softmax's"
-        " sigmoid variant, whose authors' code we read",
+        published=(
+            PublishedForm("the sigmoid form of Balanced Softmax in its authors' code (Ren et al. 2020)", "different"),
+        ),
+        fidelity="our construction: the source has a softmax over exclusive classes. From that sigmoid form it differs by"
+        " the halves alone, which keep the offset of a label without documents finite",
         when="When a rare label should be predicted as soon as it is more probable than usual, which is the balanced"
         " error's threshold and not F1's: tune thresholds for F1. Probabilities come back as the sigmoid of z'.",
         build=LogitAdjustedLoss.from_counts,

@@ -9,6 +9,7 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClassLike,
+    PublishedForm,
     check_inputs,
     check_number,
     clip_counts,
@@ -114,7 +115,13 @@ ENTRIES = {
         equation=r"y \, \zeta(-s (z - d_c)) + (1 - y) \, \zeta(s z), \quad d_c \propto n_c^{-1/4}, \quad"
         r" \zeta(x) = \log(1 + e^{x})",
         reference="cao2019ldam",
-        fidelity="our construction: the source has a softmax over exclusive classes",
+        published=(
+            PublishedForm(
+                "the authors' code with two classes per label, present and absent (Cao et al. 2019)", "different"
+            ),
+        ),
+        fidelity="our construction with a sigmoid per label and a margin for positives alone; the source has a softmax over"
+        " exclusive classes and a margin for each",
         when="When rare labels overfit: their positives must clear a larger margin. The scale sets the range of the"
         " logits, so thresholds must be tuned.",
         build=LDAMLoss.from_counts,

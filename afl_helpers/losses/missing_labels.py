@@ -9,6 +9,7 @@ from torch import Tensor
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
+    PublishedForm,
     check_hard_targets,
     check_inputs,
     check_number,
@@ -199,7 +200,8 @@ ENTRIES = {
         title="Hill loss",
         equation=r"-y (1 - p_m)^{\gamma} \log p_m + (1 - y) (\lambda - p) \, p^2, \quad p_m = \sigma(z - m)",
         reference="zhang2021hill",
-        fidelity="the authors' code; they sum over batch and labels, here the mean is the default",
+        published=(PublishedForm("the authors' code (Zhang et al. 2021)", "equal"),),
+        fidelity="they sum over batch and labels, here the mean is the default",
         when="Many positives were never labelled, so a negative with a high score is more likely a gap than an error. A"
         " hard true negative teaches little too. Scores are not probabilities: tune thresholds.",
         build=HillLoss,
@@ -216,7 +218,8 @@ ENTRIES = {
         r" \log(1 - \tilde p), \quad \tilde p = \sigma(z - m y), \quad"
         r" \tilde y = \max(y, [\tilde p > \tau]) \text{ after the first epoch}",
         reference="zhang2021hill",
-        fidelity="the authors' code; they sum over batch and labels, here the mean is the default",
+        published=(PublishedForm("the authors' code (Zhang et al. 2021)", "equal"),),
+        fidelity="they sum over batch and labels, here the mean is the default",
         when="As the Hill loss, if you trust the model to fill the gaps after one epoch. It trains towards its own"
         " mistakes just as firmly, and a rare label that never exceeds the threshold gains nothing. The training loop"
         " must end the epochs.",

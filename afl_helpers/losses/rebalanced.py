@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from afl_helpers.losses.base import (
     MultiLabelLoss,
     PerClass,
     PerClassLike,
+    PublishedForm,
     cast_like,
     check_inputs,
     check_number,
@@ -36,6 +36,7 @@ def distribution_balanced_loss(
     gamma: float = 2.0,
     alpha: float | None = 0.5,
     *,
+    divide_negatives: bool = True,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -52,6 +53,7 @@ def distribution_balanced_loss(
         weight: number, (n_labels,) or of the shape of the logits; None is 1.
         gamma: at least 0.
         alpha: in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
+        divide_negatives: whether the loss of negatives is divided by ``negative_scale``.
 
     Example:
         >>> import torch
@@ -65,37 +67,44 @@ def distribution_balanced_loss(
     """
     if isinstance(weight, Tensor) and weight.ndim > 1 and weight.shape == logits.shape:
         elements = distribution_balanced_loss(
-            logits, targets, shift, negative_scale, None, gamma, alpha, mask=mask, reduction="none"
+            logits,
+            targets,
+            shift,
+            negative_scale,
+            None,
+            gamma,
+            alpha,
+            divide_negatives=divide_negatives,
+            mask=mask,
+            reduction="none",
         )
         return reduce_loss(elements * cast_like(elements, weight), reduction, mask)
-    return _distribution_balanced(logits, targets, shift, negative_scale, weight, None, gamma, alpha, mask, reduction)
+    logits, targets = check_inputs(logits, targets, mask, reduction)
+    costs = _costs(logits, shift, negative_scale, weight, gamma, alpha, divide_negatives)
+    return elementwise_loss(logits, targets, *costs, mask, reduction, wide=True)
 
 
-def _distribution_balanced(
+def _costs(
     logits: Tensor,
-    targets: Tensor,
     shift: PerClassLike,
     negative_scale: float,
     weight: PerClassLike | None,
-    element_weight: Callable[[Tensor], Tensor] | None,
     gamma: float,
     alpha: float | None,
-    mask: Tensor | None,
-    reduction: str,
-) -> Tensor:
-    """Compute :func:`distribution_balanced_loss`; ``element_weight`` gives the weights of elements from the targets."""
-    logits, targets = check_inputs(logits, targets, mask, reduction)
+    divide_negatives: bool,
+) -> tuple[FocalCost, FocalCost]:
+    """Return the cost of a positive and of a negative; see :func:`distribution_balanced_loss`."""
     gamma = check_number("gamma", gamma, 0.0)
     scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
     start, of_both = per_class("shift", shift, logits, low=-math.inf), per_class("weight", weight, logits)
     share: PerClass
     share_negative: PerClass
-    share, share_negative = (1.0, 1 / scale) if alpha is None else (alpha, (1 - alpha) / scale)
+    share, share_negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    if divide_negatives:
+        share_negative /= scale
     if of_both is not None:
         share, share_negative = share * of_both, share_negative * of_both
-    positive = FocalCost(-1.0, gamma, share, start)
-    negative = FocalCost(float(scale), gamma, share_negative, start)
-    return elementwise_loss(logits, targets, positive, negative, mask, reduction, element_weight, wide=True)
+    return FocalCost(-1.0, gamma, share, start), FocalCost(float(scale), gamma, share_negative, start)
 
 
 def rebalancing_weight(
@@ -121,7 +130,13 @@ def rebalancing_weight(
 
 
 class DistributionBalancedLoss(MultiLabelLoss):
-    """Distribution-balanced loss (Wu et al., ECCV 2020) and its ablations, as in BalancedLossNLP's code.
+    """Distribution-balanced loss (Wu et al., ECCV 2020) and its ablations, as in BalancedLossNLP (Huang et al., EMNLP 2021).
+
+    BalancedLossNLP differs from the code of Wu et al. in two ways. It does not divide the shift of the logits by
+    ``negative_scale``, which its authors call a mended error: ``prior_shift / negative_scale`` here gives the shift of
+    Wu et al. And it weighs positives by alpha and negatives by 1 - alpha, where they multiply the whole loss by 2. Without a
+    weight per element, which is the negative-tolerant focal loss, BalancedLossNLP does not divide the loss of negatives
+    by ``negative_scale`` either: ``divide_negatives=False``.
 
     Args:
         label_counts, n_documents: see :func:`~afl_helpers.losses.base.clip_counts`.
@@ -133,7 +148,9 @@ class DistributionBalancedLoss(MultiLabelLoss):
             et al.).
         beta: in [0, 1), for a class-balanced weight instead; None uses no such weight.
         prior_shift: at least 0; each logit starts from the log odds of its label times this factor.
-        negative_scale: above 0; logits of negatives are multiplied by it, their loss is divided by it.
+        negative_scale: above 0; logits of negatives are multiplied by it.
+        divide_negatives: whether the loss of negatives is divided by ``negative_scale``, which leaves the gradient of a
+            negative far from the boundary as it was.
 
     Example:
         >>> import torch
@@ -161,6 +178,8 @@ class DistributionBalancedLoss(MultiLabelLoss):
         prior_shift: float = 0.05,
         negative_scale: float = 2.0,
         reduction: str = "mean",
+        *,
+        divide_negatives: bool = True,
     ):
         super().__init__(reduction)
         self.gamma = check_number("gamma", gamma, 0.0)
@@ -173,6 +192,7 @@ class DistributionBalancedLoss(MultiLabelLoss):
         prior_shift = check_number("prior_shift", prior_shift, 0.0)
         self.negative_scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
         counts = clip_counts(label_counts, n_documents)
+        self.divide_negatives = bool(divide_negatives)
         self._set_per_class("frequency", counts)
         self.register_buffer("shift", torch.from_numpy(-prior_shift * np.log(n_documents / counts - 1)))
         self._set_per_class(
@@ -189,18 +209,17 @@ class DistributionBalancedLoss(MultiLabelLoss):
                 slope=self.weight_slope,
                 center=self.weight_center,
             )
-        return _distribution_balanced(
+        logits, targets = check_inputs(logits, targets, mask, reduction)
+        costs = _costs(
             logits,
-            targets,
             self.shift,
             self.negative_scale,
             self.class_weight,
-            rebalance,
             self.gamma,
             self.alpha,
-            mask,
-            reduction,
+            self.divide_negatives,
         )
+        return elementwise_loss(logits, targets, *costs, mask, reduction, rebalance, wide=True)
 
 
 _FOCAL = {
@@ -215,7 +234,9 @@ _REBALANCING = {
 }
 _TOLERANCE = {
     "prior_shift": "at least 0; each logit starts from the log odds of its label times this factor.",
-    "negative_scale": "above 0; logits of negatives are multiplied by it, their loss is divided by it.",
+    "negative_scale": "above 0; logits of negatives are multiplied by it.",
+    "divide_negatives": "whether the loss of negatives is divided by ``negative_scale``, which leaves the gradient of a"
+    " negative far from the boundary as it was.",
 }
 
 ENTRIES = {
@@ -225,7 +246,16 @@ ENTRIES = {
         r" w_{ic} = \left[a + \sigma(b (r_{ic} - m))\right] s^{y - 1}, \quad"
         r" z' = s^{1 - y} \left(z - k \log(N / n_c - 1)\right)",
         reference="wu2020distribution",
-        fidelity="as in its source's and BalancedLossNLP's code, focal form",
+        published=(
+            PublishedForm("DBloss of BalancedLossNLP (Huang et al. 2021)", "equal"),
+            PublishedForm(
+                "the authors' code at the same parameters (Wu et al. 2020)",
+                "equal up to a constant",
+                {"prior_shift": 0.025},
+                4.0,
+            ),
+        ),
+        fidelity="the two sources differ: Wu et al. divide the shift k by the scale s",
         when="Long tails of labels that occur together: it corrects for the repetition of a document for each of its"
         " labels, and stops training on negatives early.",
         build=functools.partial(DistributionBalancedLoss, beta=None),
@@ -237,7 +267,8 @@ ENTRIES = {
         equation=r"\left[a + \sigma(b (r_{ic} - m))\right] \alpha_t (1 - p_t)^{\gamma} (-\log p_t), \quad"
         r" r_{ic} = n_c^{-1} / \textstyle\sum_{j: y_{ij} = 1} n_j^{-1}",
         reference="huang2021balancing",
-        fidelity="BalancedLossNLP's code: the weights of the distribution-balanced loss alone",
+        published=(PublishedForm("R-BCE-Focal of BalancedLossNLP (Huang et al. 2021)", "equal"),),
+        fidelity="the weights of the distribution-balanced loss alone",
         when="To see what the rebalancing weights contribute.",
         build=functools.partial(DistributionBalancedLoss, prior_shift=0.0, negative_scale=1.0),
         parameters={**_FOCAL, **_REBALANCING},
@@ -248,8 +279,13 @@ ENTRIES = {
         equation=r"s^{y - 1} \alpha_t (1 - p'_t)^{\gamma} (-\log p'_t), \quad"
         r" z' = s^{1 - y} \left(z - k \log(N / n_c - 1)\right)",
         reference="huang2021balancing",
-        fidelity="BalancedLossNLP's code: the shift and scale of the distribution-balanced loss alone",
-        when="To see what negative tolerance contributes; among the best on Reuters in its source.",
+        published=(
+            PublishedForm("NTR-Focal of BalancedLossNLP (Huang et al. 2021)", "equal", {"divide_negatives": False}),
+        ),
+        fidelity="the shift and scale of the distribution-balanced loss alone, with negatives divided by s as there; in"
+        " BalancedLossNLP negatives cost s = 2 times as much",
+        when="To see what negative tolerance contributes. Its source, where negatives cost twice as much, reports it among"
+        " the best on Reuters.",
         build=functools.partial(DistributionBalancedLoss, weight_slope=None),
         parameters={**_FOCAL, **_TOLERANCE},
         needs_counts=True,
@@ -260,8 +296,14 @@ ENTRIES = {
         equation=r"w_c \, s^{y - 1} \alpha_t (1 - p'_t)^{\gamma} (-\log p'_t), \quad"
         r" w_c = (1 - \beta) / (1 - \beta^{n_c})",
         reference="huang2021balancing",
-        fidelity="BalancedLossNLP's code, weights by class; its factor of 10 on the whole loss is left to the learning"
-        " rate",
+        published=(
+            PublishedForm(
+                "CBloss-ntr of BalancedLossNLP, weights by class (Huang et al. 2021)",
+                "equal up to a constant",
+                constant=10.0,
+            ),
+        ),
+        fidelity="the constant is left to the learning rate",
         when="The best micro F1 on Reuters in its source.",
         build=functools.partial(DistributionBalancedLoss, weight_slope=None, beta=0.9),
         parameters={

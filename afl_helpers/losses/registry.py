@@ -4,9 +4,11 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.gamma import check_counts
 from afl_helpers.losses import (
     adaptive_focal,
     asymmetric,
@@ -45,6 +47,9 @@ _FAMILIES = (
 #: Name of a loss -> its entry.
 LOSSES: dict[str, LossInfo] = {name: info for family in _FAMILIES for name, info in family.ENTRIES.items()}
 
+#: Parameters that are lists of another length than the number of labels.
+_NOT_PER_LABEL = frozenset({"bounds", "gammas", "limits"})
+
 
 def build_loss(
     name: str, label_counts: ArrayLike | None = None, n_documents: int | None = None, **params: Any
@@ -58,7 +63,7 @@ def build_loss(
         params: parameters of that loss, see ``LOSSES[name].parameters``.
 
     Returns:
-        The loss, a module of logits and targets, both (batch, n_labels).
+        The loss, a module of logits and targets, both (..., n_labels).
 
     Raises:
         UsageError: an unknown name or parameter (the message lists the valid ones), missing counts, or a value that the
@@ -80,10 +85,18 @@ def build_loss(
         if parameter not in info.parameters:
             raise unknown_name(f"parameter of loss {name!r}:", parameter, info.parameters)
     if not info.needs_counts:
-        return info.build(**params)
-    if label_counts is None or n_documents is None:
+        loss = info.build(**params)
+    elif label_counts is None or n_documents is None:
         raise UsageError(f"loss {name!r} depends on class frequency; pass label_counts and n_documents")
-    return info.build(label_counts, n_documents, **params)
+    else:
+        loss = info.build(label_counts, n_documents, **params)
+    n_labels = None if label_counts is None else len(check_counts(label_counts))
+    if loss.n_labels is not None and n_labels not in (None, loss.n_labels):
+        raise UsageError(
+            f"parameters of loss {name!r} have {loss.n_labels} labels, label_counts has {n_labels}; pass one number per"
+            " label in each"
+        )
+    return loss
 
 
 def check_loss(name: str, params: Mapping[str, Any]) -> None:
@@ -104,9 +117,23 @@ def check_loss(name: str, params: Mapping[str, Any]) -> None:
             ...
         afl_helpers.errors.UsageError: unknown parameter of loss 'focal': 'gama' (did you mean 'gamma'?); ...
     """
-    # Any counts will do, as long as there is one for each entry of a parameter per label.
-    listed = [len(value) for key, value in params.items() if isinstance(value, list | tuple) and key != "bounds"]
-    counts = range(1, max(listed, default=2) + 1)
+    # Any counts will do that have a number for each label of the parameters and allow for their co-occurrence.
+    counts, n_documents = np.array([1.0, 2.0]), 4
+    lengths = [_shape(value)[0] for key, value in params.items() if key not in _NOT_PER_LABEL and _shape(value)]
+    if lengths and lengths[0]:
+        counts, n_documents = np.arange(1.0, lengths[0] + 1), 2 * lengths[0]
+    shared = params.get("cooccurrence")
+    if shared is not None and len(_shape(shared)) == 2 and all(_shape(shared)):
+        counts = np.nan_to_num(np.asarray(shared, dtype=np.float64)).clip(min=1).max(1)
+        n_documents = int(2 * counts.max())
     with warnings.catch_warnings():  # of gammas too large for these counts
         warnings.simplefilter("ignore")
-        build_loss(name, list(counts), 2 * len(counts), **params)
+        build_loss(name, counts, n_documents, **params)
+
+
+def _shape(value: object) -> tuple[int, ...]:
+    """Return the shape of a list, an array or a tensor; () of a number, a name, and of what is no array."""
+    try:
+        return tuple(np.shape(value))  # type: ignore[call-overload]  # whether it is an array is what is found out
+    except ValueError:  # rows of different lengths
+        return ()

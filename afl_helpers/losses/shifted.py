@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -18,6 +17,12 @@ def _log_one_minus_exp(d: Tensor) -> Tensor:
     small = d < math.log(2.0)
     near, far = torch.where(small, d, 1.0), torch.where(small, 1.0, d)
     return torch.where(small, torch.log(-torch.expm1(-near)), torch.log1p(-torch.exp(-far)))
+
+
+def _round_to_float32(value: float) -> float:
+    """Return the nearest float32, without a tensor, which a default device could not hold or a trace would record."""
+    mantissa, exponent = math.frexp(value)
+    return math.ldexp(round(math.ldexp(mantissa, 24)), exponent - 24)
 
 
 class ShiftedProbability:
@@ -36,7 +41,7 @@ class ShiftedProbability:
             self.p_m, self.q_m = torch.sigmoid(logits), torch.sigmoid(-logits)
             return
         cut = math.log(margin / (1 - margin))
-        coarse = torch.tensor(cut, dtype=torch.float32).item()
+        coarse = _round_to_float32(cut)
         distance = (logits - coarse) - (cut - coarse)  # in two steps: the first is exact if the logit is near the cut
         self.inside = distance > 1e-30
         log_p_m = _log_one_minus_exp(torch.where(self.inside, distance, 1.0)) + logsigmoid(logits) + math.log1p(-margin)
@@ -142,7 +147,7 @@ class ShiftedCost(Cost):
             return
         p_m, pq, q_m, inside, focus = scratch[:5]
         cut = math.log(self.margin / (1 - self.margin))
-        coarse = float(np.float32(cut))
+        coarse = _round_to_float32(cut)
         torch.sub(z, coarse, out=p_m).sub_(cut - coarse)
         torch.mul(p_m, 1e30, out=inside).clamp_(0, 1)
         at_least = torch.clamp(z, min=cut, out=focus)

@@ -4,7 +4,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from afl_helpers.losses.base import LossInfo, PerClassLike, as_rows, check_inputs, check_mask, check_number, promote
+from afl_helpers.losses.base import (
+    LossInfo,
+    PerClassLike,
+    PublishedForm,
+    as_rows,
+    check_inputs,
+    check_mask,
+    check_number,
+    promote,
+)
 from afl_helpers.losses.coupled import BatchLoss, check_batch_reduction, document_weight
 
 
@@ -28,7 +37,7 @@ def sigmoid_f1_loss(
     Args:
         slope, offset, on_probabilities: see :class:`SigmoidF1Loss`.
         weight: one per document; a document of weight w counts like w documents.
-        reduction: see :class:`~afl_helpers.losses.coupled.BatchLoss`.
+        reduction: see ``afl_helpers.losses.coupled.BatchLoss``.
 
     Example:
         >>> import torch
@@ -96,7 +105,19 @@ ENTRIES = {
         equation=r"\operatorname{mean}_c \left[1 - \frac{2 \sum_i s_{ic} y_{ic}}{\sum_i (s_{ic} + y_{ic})}\right],"
         r" \quad s = \sigma(b (z + e))",
         reference="benedict2022sigmoidf1",
-        fidelity="the authors' code, on logits instead of probabilities (``on_probabilities`` restores them)",
+        published=(
+            PublishedForm(
+                "the authors' PyTorch code (Benedict et al. 2022)",
+                "equal",
+                {"on_probabilities": True},
+            ),
+            PublishedForm(
+                "their TensorFlow code, where next to nothing is learnt, because every s is above 0.9999",
+                "equal",
+                {"on_probabilities": True, "slope": 10.0, "offset": 1.0},
+            ),
+        ),
+        fidelity="on logits instead of probabilities by default",
         when="To train for macro F1 itself, with large batches: a label without a positive in the batch teaches"
         " nothing. Start from a model that cross-entropy has trained; scores are not probabilities.",
         build=SigmoidF1Loss,

@@ -25,6 +25,14 @@ class TrainerHook:
     Args:
         loss: the loss; its reduction is not ``"none"``.
         ignore_index, label_smoothing: see :meth:`MultiLabelLoss.for_trainer`.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.losses import BinaryCrossEntropy, TrainerHook
+        >>> hook = TrainerHook(BinaryCrossEntropy(), label_smoothing=0.2)
+        >>> labels = torch.tensor([[1.0, torch.nan]])  # the second is unknown
+        >>> round(hook((torch.tensor([[2.0, 2.0]]),), labels).item(), 4)  # 0.9 log(1 + e^-2) + 0.1 log(1 + e^2)
+        0.3269
     """
 
     def __init__(self, loss: MultiLabelLoss, ignore_index: int | None = -100, label_smoothing: float = 0.0):
@@ -75,7 +83,7 @@ class TrainerHook:
         counts = torch.as_tensor(num_items_in_batch, device=logits.device).reshape(-1)
         if self.loss.unit == "batch":  # a part is a batch of its own; Trainer's counts say how much of the whole it is
             part: Tensor = self.loss(logits, targets, mask=known)
-            return part * labels.ne(_NOT_COUNTED).sum() / (counts[0] * len(counts))
+            return part * labels.ne(_NOT_COUNTED).sum() / (counts[0].clamp(min=1) * len(counts))
         total: Tensor = self.loss(logits, targets, mask=known, reduction="sum")
         return total / (self._divisor(labels, known, counts[0]) * len(counts))
 
@@ -120,9 +128,8 @@ class TrainerHook:
         Trainer does not hand itself to the function. Its frame, which called the hook, is where its settings are seen.
         """
         trainer = sys._getframe(2).f_locals.get("self")
-        smoother = getattr(trainer, "label_smoother", None)
-        if smoother is not None:
-            factor = getattr(smoother, "epsilon", "above 0")
+        factor = getattr(getattr(trainer, "args", None), "label_smoothing_factor", 0.0)
+        if hasattr(trainer, "compute_loss_func") and factor:
             raise UsageError(
                 f"label_smoothing_factor is {factor}, which Trainer does not apply to a compute_loss_func; leave it at 0,"
                 f" and pass loss.for_trainer(label_smoothing={factor})"

@@ -4,9 +4,9 @@ Over the documents of one block, :func:`afl_helpers.evaluation.difference_interv
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -185,6 +185,19 @@ def compare(
         for i, (key, pair) in enumerate(zip(keys, pairs))
     ]
     return pd.DataFrame([asdict(row) for row in rows])
+
+
+def deciding_interval(row: Mapping[Hashable, Any]) -> tuple[float, float, float]:
+    """Return low, high and the corrected p value of the test that decides a row of :func:`compare`.
+
+    Example:
+        >>> from afl_helpers.results import deciding_interval
+        >>> row = {"decided_by": "paired t", "low": -0.1, "high": 0.2, "p_adjusted": 0.4}
+        >>> deciding_interval(row)
+        (-0.1, 0.2, 0.4)
+    """
+    ending = "_corrected" if row["decided_by"] == "corrected t" else ""
+    return row[f"low{ending}"], row[f"high{ending}"], row[f"p{ending}_adjusted"]
 
 
 class _Pair(NamedTuple):

@@ -1,5 +1,6 @@
 """The primary comparison of a study: whether all of its runs are there, and what they say."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -91,8 +92,8 @@ def complete_results(folder: str | Path | None = None) -> tuple[list[Result], li
         except MissingFileError:
             return [], []
     found, running = [], []
-    for results in _by_study(read_all_studies(folder)):
-        study = load_study(results[0].study, folder)
+    for name, results in itertools.groupby(read_all_studies(folder), lambda result: result.study):
+        study = load_study(name, folder)
         progress = describe_progress(study) if study.primary else None
         if progress:
             running.append(f"{study.name} is {progress}")
@@ -102,13 +103,6 @@ def complete_results(folder: str | Path | None = None) -> tuple[list[Result], li
         else:
             found += results
     return found, running
-
-
-def _by_study(results: Sequence[Result]) -> list[list[Result]]:
-    studies: dict[str, list[Result]] = {}
-    for result in results:
-        studies.setdefault(result.study, []).append(result)
-    return list(studies.values())
 
 
 def complete_blocks(study: Study | str, folder: str | Path | None = None) -> list[Result]:

@@ -1,5 +1,7 @@
 import numpy as np
+import pandas
 import pytest
+import torch
 from scipy import sparse
 
 from afl_helpers.data import Corpus, load_corpus
@@ -42,15 +44,18 @@ def test_counts_do_not_overflow_the_byte_of_a_label():
         ({"document_ids": ["1", "2", "3", "1"]}, "document_ids holds '1' 2 times"),
         ({"label_names": ["y", "x", "y"]}, "label_names holds 'y' 2 times"),
         ({"label_names": ["y", "x"]}, r"labels has shape \(4, 3\); pass .* \(4, 2\)"),
-        ({"labels": np.zeros((4, 3), np.float32)}, "pass uint8"),
+        ({"labels": np.full((4, 3), 0.5)}, "0 and 1 only"),
+        ({"labels": np.full((4, 3), np.nan)}, "0 and 1 only"),
+        ({"labels": [["y"], ["x"], ["y"], ["z"]]}, "Corpus.from_frame for names of labels"),
+        ({"labels": [[0, 1, 0], [0]] * 2}, "rows of different lengths"),
+        ({"unlabelled": "yes"}, "unlabelled must be 'keep' or 'drop'"),
         ({"labels": np.full((4, 3), 2)}, "0 and 1 only"),
         ({"labels": np.full((4, 3), -1)}, "0 and 1 only"),
         ({"labels": np.zeros(4, np.uint8)}, "two dimensions"),
-        ({"labels": [[0, 1, 0]] * 4}, "numpy array or a scipy sparse array"),
         ({"texts": ["a", "b", "c", None]}, r"texts\[3\] is of type NoneType"),
         ({"texts": "abcd"}, "pass a list of strings"),
         ({"subset": ["train", "test"]}, "subset has 2 entries"),
-        ({"subset": ["train", "test", "dev", "test"]}, "subset holds 'dev'"),
+        ({"subset": ["train", "test", "fold 1", "test"]}, "subset holds 'fold 1'"),
     ],
 )
 def test_the_constructor_refuses_what_does_not_fit(changes, message):
@@ -87,20 +92,60 @@ def test_fingerprint_changes_with_each_part(changes):
     assert make(**changes).fingerprint != make().fingerprint
 
 
-def test_select_labels_by_count():
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda labels: labels.tolist(),
+        lambda labels: labels.astype(bool),
+        lambda labels: labels.astype(np.float16),
+        lambda labels: labels.astype(object),
+        lambda labels: pandas.DataFrame(labels),
+        lambda labels: torch.tensor(labels, dtype=torch.float64, requires_grad=True),
+        lambda labels: sparse.coo_matrix(labels.astype(np.float64)),
+    ],
+)
+def test_zeros_and_ones_of_any_kind(kind):
+    corpus = make(labels=kind(make().labels))
+    assert corpus.fingerprint == make().fingerprint
+    assert corpus.labels.dtype == np.uint8
+
+
+def test_ids_and_names_are_made_where_none_are_given():
+    frame = pandas.DataFrame({"y": [1, 0], "x": [True, True]})
+    corpus = Corpus("small", ["a", "b"], frame)
+    assert corpus.label_names == ["y", "x"] and corpus.document_ids == ["1", "2"]
+    assert corpus.labels.tolist() == [[1, 1], [0, 1]]
+    assert Corpus("small", ["a", "b"], [[1], [0]], ["y"]).document_ids == ["1", "2"]
+
+
+def test_select_labels_drops_documents_where_the_corpus_says_so():
+    corpus = make(report={"documents": 4}, unlabelled="drop")
+    for selected in (corpus.select_labels(min_count=2), make().select_labels(min_count=2, unlabelled="drop")):
+        assert selected.label_names == ["y", "x"]
+        assert selected.document_ids == ["1", "2", "3"]
+        assert selected.labels.tolist() == [[1, 1], [1, 0], [0, 1]]
+        assert selected.report["labels_not_selected"] == selected.report["documents_without_selected_label"] == 1
+        assert repr(selected) == "Corpus('small', 3 documents, 2 labels; 1 without a selected label left out)"
+        assert selected.notes == ("1 document without a selected label left out",)
+
+
+def test_select_labels_keeps_documents_by_default():
     selected = make(report={"documents": 4}).select_labels(min_count=2)
-    assert selected.label_names == ["y", "x"]
-    assert selected.document_ids == ["1", "2", "3"]
-    assert selected.labels.tolist() == [[1, 1], [1, 0], [0, 1]]
-    assert selected.report == {
-        "documents": 4,
-        "labels_not_selected": 1,
-        "documents_without_selected_label": 1,
-    }
+    assert selected.document_ids == ["1", "2", "3", "4"]
+    assert selected.labels.tolist() == [[1, 1], [1, 0], [0, 1], [0, 0]]
+    assert selected.n_unlabelled == 1
+    assert "1 document without a label (kept)" in selected.describe()
+    assert selected.report == {"documents": 4, "labels_not_selected": 1}
+
+
+def test_a_given_validation_split_is_kept():
+    corpus = make(subset=["train", "test", "dev", "train"])
+    assert corpus.subset == ["train", "test", "validation", "train"]
+    assert [split.document_ids for split in corpus.official_split()] == [["1", "4"], ["3"], ["2"]]
 
 
 def test_select_labels_top_breaks_ties_by_name():
-    selected = make().select_labels(top=1)
+    selected = make(unlabelled="drop").select_labels(top=1)
     assert selected.label_names == ["x"]  # as frequent as "y"
     assert selected.document_ids == ["1", "3"]
     assert make().select_labels(top=99).label_names == ["y", "x", "z"]

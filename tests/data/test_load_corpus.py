@@ -20,7 +20,7 @@ def test_unknown_names_list_the_valid_ones():
     with pytest.raises(UsageError) as error:
         load_corpus("cmu-lead")
     assert all(name in str(error.value) for name in CORPORA)
-    assert "did you mean 'cmu-leads'" in str(error.value) and "path of a folder" in str(error.value)
+    assert "did you mean 'cmu-leads'" in str(error.value) and "path of a table" in str(error.value)
 
 
 @pytest.mark.parametrize("path", ["no/such/folder", "nothing.csv", "nothing.tar.gz", Path("nothing")])
@@ -30,7 +30,7 @@ def test_a_path_that_is_not_there(path):
 
 
 def test_what_is_no_name_and_no_path_is_refused():
-    with pytest.raises(UsageError, match="a name or a path, not a DataFrame"):
+    with pytest.raises(UsageError, match="not a DataFrame; use Corpus.from_frame"):
         load_corpus(pandas.DataFrame({"text": ["a"], "labels": ["b"]}))
 
 

@@ -1,10 +1,12 @@
-import gzip
 import json
 
 import pytest
 
-from afl_helpers.data import load_corpus
+from afl_helpers.data import CorpusWarning, load_corpus
 from afl_helpers.errors import DataError
+
+# Those tests that are about them ask for them.
+pytestmark = pytest.mark.filterwarnings("ignore::afl_helpers.data.CorpusWarning")
 
 
 def write(path, content):
@@ -28,19 +30,30 @@ EXPECTED = {
     "rows_without_label": 1,
     "texts_blank": 1,
     "malformed_lines_skipped": 0,
-    "documents": 3,
+    "documents": 5,
     "labels": 3,
 }
 
 
 def test_csv(tmp_path):
-    corpus = load_corpus(write(tmp_path / "mine.csv", CSV))
+    with pytest.warns(CorpusWarning) as warned:
+        corpus = load_corpus(write(tmp_path / "mine.csv", CSV))
     assert corpus.name == "mine"
-    assert corpus.document_ids == ["a", "b", "e"]
-    assert corpus.texts == ['One, "two" three', "Four", "Seven"]
+    assert corpus.document_ids == ["a", "b", "d", "a#2", "e"]
+    assert corpus.texts == ['One, "two" three', "Four", "Five", "Six", "Seven"]
     assert corpus.label_names == ["x", "y", "x|z"]
-    assert corpus.labels.tolist() == [[1, 1, 0], [0, 1, 1], [1, 0, 0]]
+    assert corpus.labels.tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0], [1, 0, 0], [1, 0, 0]]
     assert corpus.report == EXPECTED
+    assert [str(warning.message) for warning in warned] == [
+        "mine: 1 row of mine.csv with a blank text left out",
+        "mine: 1 row with an id that an earlier row has, such as 'a'; '#2', '#3' and so on is added",
+    ]
+    assert all(warning.filename == __file__ for warning in warned)
+    assert corpus.describe().splitlines() == [
+        "mine: 6 rows, 5 documents, 3 labels, 1.20 labels per document; 1 document without a label (kept)",
+        "mine.csv: texts from 'text', labels from 'labels', ids from 'id'",
+        *(str(warning.message).removeprefix("mine: ") for warning in warned),
+    ]
 
 
 def test_jsonl_gives_the_same(tmp_path):
@@ -72,7 +85,7 @@ def test_long_cells_are_read(tmp_path):
     ("name", "content", "line", "problem"),
     [
         ("t.csv", b'text,labels\n"two\nlines",y\nA,x,z\n', 4, "expected 2 columns, found 3"),
-        ("t.csv", b'text,labels\nB,y\nA,"[""x"", 3]"\n', 3, "expected labels as a JSON list of strings"),
+        ("t.csv", b'text,labels\nB,y\nA,"[""x"", 3]"\n', 3, "expected a list of strings or of whole numbers"),
         ("t.csv", b"text,labels\nB,y\ncaf\xe9,x\n", 3, "not UTF-8"),
         ("t.jsonl", b'{"text": "B", "labels": ["y"]}\n\nnothing\n', 3, "expected a JSON object"),
         ("t.jsonl", b'{"text": "B", "labels": ["y"]}\n[1]\n', 2, "expected a JSON object"),
@@ -80,14 +93,14 @@ def test_long_cells_are_read(tmp_path):
             "t.jsonl",
             b'{"text": "B", "labels": ["y"]}\n{"text": 1, "labels": ["x"]}\n',
             2,
-            'string under "text"',
+            "string under 'text'",
         ),
-        ("t.jsonl", b'{"text": "B", "labels": ["y"]}\n{"text": "a", "labels": "x"}\n', 2, 'under "labels"'),
+        ("t.jsonl", b'{"text": "B", "labels": ["y"]}\n{"text": "a", "labels": [0.5]}\n', 2, "a list of strings"),
         (
             "t.jsonl",
             b'{"text": "B", "labels": ["y"]}\n{"id": [], "text": "a", "labels": ["x"]}\n',
             2,
-            'under "id"',
+            "under 'id'",
         ),
         ("t.jsonl", b'{"text": "B", "labels": ["y"]}\n{"text": "caf\xe9", "labels": ["x"]}\n', 2, "UTF-8"),
         (
@@ -111,8 +124,13 @@ def test_a_malformed_row_is_named_or_skipped(tmp_path, name, content, line, prob
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("txt,labels\nA,x\n", "line 1: expected a header with one column named 'text'"),
-        ("text,label\nA,x\n", "column named 'labels'"),
+        ("a,b,c\nA,x,y\n", "line 1: expected a header .* found 'a', 'b', 'c'; name the columns with text= and labels="),
+        ("text,a,b\nA,x,y\n", "which one holds the labels, found 'text', 'a', 'b'; name the columns with labels="),
+        ("text,comment,labels,tags\n", "no document"),
+        ("content,comment,labels\nA,B,x\n", "which one holds the texts"),
+        ("text,text,labels\nA,B,x\n", "which one holds the texts"),
+        ("text/labels\nA/x\n", "or their delimiter with delimiter="),
+        ("text,labels\nA,\n", "none of the 1 rows has a label"),
         ("", "line 1: expected a header"),
         ('text,labels\nA,x\n"open,x\n', "line 3: .*quoting"),
         ("text,labels\n,x\n", "no document"),
@@ -124,7 +142,6 @@ def test_tables_that_cannot_be_read(tmp_path, content, problem):
 
 
 def test_other_endings_are_refused(tmp_path):
-    path = tmp_path / "mine.csv.gz"
-    path.write_bytes(gzip.compress(CSV.encode()))
-    with pytest.raises(ValueError, match="cannot tell what"):
+    path = write(tmp_path / "mine.xlsx", CSV)
+    with pytest.raises(ValueError, match="cannot tell what .* give a .csv"):
         load_corpus(path)

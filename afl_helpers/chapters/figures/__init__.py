@@ -3,6 +3,7 @@
 - ``style``: colours, titles, and what all figures share
 - ``data``: a corpus: label frequencies, co-occurrence, text lengths, splits
 - ``concepts``: an idea: losses, their gradients, readings of gamma
+- ``losses``: all losses of the registry side by side, and masking over the epochs
 - ``diagrams``: the classifier and the course of a study, as boxes and arrows
 - ``evaluation``: a trained model: epochs, thresholds, recall by frequency, calibration
 - ``results``: studies: metrics by setting, differences with intervals, ranks
@@ -21,6 +22,7 @@ _NAMES = {
     "style": ("PALETTE", "RULE_TITLES", "SETTING_TITLES", "look_at", "look_of", "set_style", "title_of"),
     "data": ("cooccurrence", "long_tail", "split_shares", "text_lengths"),
     "concepts": ("curves", "expected_bce", "focal_curves", "gamma_by_label", "gamma_readings", "loss_curves"),
+    "losses": ("loss_gallery", "masking_over_epochs", "value_and_gradient"),
     "diagrams": ("architecture", "workflow"),
     "evaluation": (
         "epochs",

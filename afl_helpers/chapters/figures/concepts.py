@@ -1,6 +1,5 @@
 """Figures that explain an idea: losses, their gradients, and gamma as a function of a label's count."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from afl_helpers.chapters.figures.losses import value_and_gradient
 from afl_helpers.chapters.figures.style import DOCUMENTS, PALETTE, look_at, one_panel, panels
 from afl_helpers.gamma import NORMALIZATIONS, class_gamma
-from afl_helpers.losses import build_loss, focal_loss
+from afl_helpers.losses import focal_loss
 
 
 def focal_curves(gammas: Sequence[float]) -> Figure:
@@ -45,26 +45,12 @@ def loss_curves(name: str, label_counts: Sequence[int], n_documents: int) -> Fig
     figure, (left, right) = panels(2, figsize=(7.6, 2.9))
     z = torch.linspace(-6, 6, 481, dtype=torch.float64)
     for drawn, width in (("bce", 1.0), (name, 2.2)):
-        with warnings.catch_warnings():
-            # The chapter speaks of what build_loss warns of: a literal gamma leaves rare labels without gradient.
-            warnings.simplefilter("ignore", UserWarning)
-            loss = build_loss(drawn, label_counts, n_documents)
         for target, colour, style in ((1.0, PALETTE[0], "-"), (0.0, PALETTE[1], "--")):
-            logits = torch.zeros(len(z), len(label_counts), dtype=torch.float64)
-            logits[:, 0] = z
-            logits.requires_grad_()
-            targets = torch.zeros_like(logits)
-            targets[:, 0], targets[:, 1] = target, 1.0
-            loss.eval()
-            if loss.unit == "element":
-                values = loss(logits, targets, reduction="none")[:, 0]
-            else:  # each row is a batch of its own: one document, which has the second label
-                values = torch.stack([loss(z[None], y[None]) for z, y in zip(logits, targets)])
-            (gradient,) = torch.autograd.grad(values.sum(), logits)
+            values, gradient = value_and_gradient(drawn, label_counts, n_documents, z, target)
             label = None if drawn == "bce" else "positive" if target else "negative"
             alpha = 0.45 if drawn == "bce" and name != "bce" else 1.0
-            left.plot(z, values.detach(), style, color=colour, linewidth=width, alpha=alpha, label=label)
-            right.plot(z, gradient[:, 0], style, color=colour, linewidth=width, alpha=alpha)
+            left.plot(z, values, style, color=colour, linewidth=width, alpha=alpha, label=label)
+            right.plot(z, gradient, style, color=colour, linewidth=width, alpha=alpha)
     left.set(xlabel="logit", ylabel="loss", ylim=(0, 4))
     right.set(xlabel="logit", ylabel="gradient by the logit", ylim=(-1.6, 1.6))
     if name == "bce":

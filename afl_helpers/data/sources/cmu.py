@@ -101,7 +101,16 @@ def read_cmu(
         ids.append(movie_id)
     report["movies_without_plot"] = len(genres_of.keys() - seen)
     report["malformed_lines_skipped"] = bad.skipped
-    return build_corpus(name, texts, genre_sets, ids, report=dict(report), source=source)
+    left_out = {
+        "without a genre": "plots_without_genre",
+        "without metadata": "plots_without_metadata",
+        "with a repeated id": "plots_with_repeated_id",
+        "without a text": "texts_blank",
+    }
+    notes = [f"plots left out {why}: {report[count]:,}" for why, count in left_out.items() if report[count]]
+    if bad.skipped:
+        notes.append(f"malformed lines skipped: {bad.skipped:,}")
+    return build_corpus(name, texts, genre_sets, ids, report=dict(report), source=source, notes=notes)
 
 
 def _source_file(source: FileOrPath, name: str) -> SourceFile:

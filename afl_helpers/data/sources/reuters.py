@@ -139,6 +139,10 @@ def read_reuters(files: Mapping[str, bytes], *, on_error: OnError = "raise", ver
         subset=subset,
         report=report,
         source=SOURCE,
+        notes=[
+            f"{report['train_without_topic']:,} training and {report['test_without_topic']:,} test stories without one of "
+            "these topics left out, as in the literature"
+        ],
     )
     if verify and not bad.skipped:  # without a story the counts cannot agree
         _verify(corpus.report, files)

@@ -33,14 +33,17 @@ def gradient_faults(probe: Probe, match: Match) -> Iterator[tuple[str, bool]]:
     if slope is None:
         yield "the result has no gradient, so nothing is trained", True
         return
-    step = 1e-5
+    # A loss that computes in float32 has 7 digits, of which a difference over a small step would lose most.
+    double = probe(z, y).dtype == torch.float64
+    step, tolerance = (1e-5, 1e-3) if double else (1e-2, 2e-2)
     numeric = torch.zeros_like(z)
     for i in range(z.numel()):
         change = torch.zeros(z.numel(), dtype=z.dtype)
         change[i] = step
         change = change.reshape(z.shape)
         numeric.view(-1)[i] = (probe.total(z + change, y) - probe.total(z - change, y)) / (2 * step)
-    if torch.allclose(slope, numeric, rtol=1e-3, atol=1e-3 * numeric.abs().max().item()):
+    close = torch.isclose(slope, numeric, rtol=tolerance, atol=tolerance * numeric.abs().max().item())
+    if close.sum() >= close.numel() - (0 if double else 1):  # a wide step may cross a jump
         return
     if match.name and not LOSSES[match.name].differentiated:
         return

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
@@ -34,6 +35,13 @@ class Identification:
         faults: what is wrong, one sentence each.
         notes: what is unusual but may be meant.
         difference: largest relative difference from the values of that loss here, on random batches.
+
+    Example:
+        >>> from torch.nn import BCEWithLogitsLoss
+        >>> from afl_helpers.losses import identify_loss
+        >>> found = identify_loss(BCEWithLogitsLoss(reduction="sum"))
+        >>> found.name, found.reduction, found.faults
+        ('bce', 'sum', ())
     """
 
     name: str | None
@@ -147,6 +155,7 @@ def _report(
     if match.reduction == "sum_over_classes":
         notes.append("it divides by the documents alone, so a loss of n labels is n times the mean over elements")
     faults += _against_claims(match, _claims(function) if claimed is None else claimed)
+    faults += _on_odd_batches(probe)
     for text, fault in (*gradient_faults(probe, match), *far_out(probe, match)):
         (faults if fault else notes).append(text)
     difference = None
@@ -160,6 +169,17 @@ def _report(
     for name in sorted(probe.written):
         faults.append(f"it writes to the {name} that it is given; copy them first")
     return Identification(match.name, match.params, match.reduction, tuple(faults), tuple(notes), difference)
+
+
+def _on_odd_batches(probe: Probe) -> Iterator[str]:
+    """Yield what a loss does with a batch without positives or without negatives, and with the same batch twice."""
+    z, y = random_batch(probe.n_labels, seed=8)
+    for targets, word in ((torch.zeros_like(y), "positive"), (torch.ones_like(y), "negative")):
+        value = probe.total(z, targets)
+        if not math.isfinite(value):
+            yield f"a batch without a {word} costs {value}"
+    if probe.total(z, y) != probe.total(z, y):
+        yield "it draws random numbers: the same batch costs something else each time"
 
 
 def _claims(function: Callable[..., Tensor]) -> dict[str, float]:

@@ -101,7 +101,7 @@ def near(a: float, b: float, relative: float = CLOSE) -> bool:
 def tidy(value: float) -> float:
     """Return the number with few decimals that this one is an approximation of."""
     for digits in range(7):
-        if near(value, round(value, digits), 2e-5):
+        if abs(value - round(value, digits)) <= 5e-5 * abs(value) + 1e-6:
             return round(value, digits) + 0.0
     return value
 
@@ -122,7 +122,7 @@ def interactions(probe: Probe) -> tuple[bool, bool]:
     def coupled(a: tuple[int, int], b: tuple[int, int]) -> bool:
         for targets in (y, torch.zeros_like(y), torch.ones_like(y)):
             values = [total(targets, a, b), total(targets, a), total(targets, b), total(targets)]
-            if abs(values[0] - values[1] - values[2] + values[3]) > 1e-6 * max(map(abs, values)):
+            if abs(values[0] - values[1] - values[2] + values[3]) > 2e-5 * max(map(abs, values)):
                 return True
         return False
 
@@ -171,9 +171,9 @@ def fit_focal(logits: Vector, costs: Vector) -> tuple[float, float] | None:
         return None
     focus, ratio = log_expit(-logits), np.log(costs) - np.log(-log_expit(logits))
     gamma, log_a = np.polyfit(focus, ratio, 1)
-    if np.abs(log_a + gamma * focus - ratio).max() > CLOSE:
+    if np.abs(log_a + gamma * focus - ratio).max() > 5 * CLOSE or gamma < -CLOSE:
         return None
-    return tidy(float(np.exp(log_a))), tidy(float(gamma))
+    return tidy(float(np.exp(log_a))), max(tidy(float(gamma)), 0.0)
 
 
 def fit_shifted(logits: Vector, costs: Vector) -> tuple[float, float, float] | None:

@@ -1,0 +1,139 @@
+"""Which column of a table holds the texts, which the labels, and which the ids.
+
+A column is guessed only where one guess is possible: its name says what it holds, or it is the only one left.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from afl_helpers.data.table_files import LABEL_NAMES, MISSING, TEXT_NAMES, Table
+from afl_helpers.errors import DataError, UsageError, unknown_name
+
+#: Names of columns that hold neither texts nor labels.
+OTHER_NAMES = ("id", "split", "subset", "fold", "index", "")
+_BINARY = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns to read: either `labels`, with names or numbers, or `binary`, one column of 0 and 1 per label."""
+
+    text: str
+    labels: str | None
+    binary: list[str]
+    id: str | None
+    unused: list[str]
+
+
+def zero_or_one(cell: object) -> int | None:
+    """Return the 0 or 1 in a cell, or None if it holds something else."""
+    if isinstance(cell, str):
+        return _BINARY.get(cell.strip().lower())
+    if isinstance(cell, bool | np.bool | int | np.integer | float | np.floating) and cell in (0, 1):
+        return int(cell)
+    return None
+
+
+def find_columns(
+    table: Table, text: str | int | None, labels: str | int | Sequence[str | int] | None, split: str | None
+) -> Columns:
+    """Return the columns that were named, and guess those that were not.
+
+    Raises:
+        UsageError: a named column does not exist.
+        DataError: more than one guess is possible, or none.
+    """
+    if not table.columns and not table.numbers and not table.place.endswith("line 1"):
+        return Columns("text", "labels", [], None, [])  # no row at all; whoever builds the corpus says so
+    split = None if split is None else _existing(table, "split_column", split)
+    text = None if text is None else _existing(table, "text", text)
+    binary: list[str] = []
+    named: str | None = None
+    if labels is not None and not isinstance(labels, str | int):
+        binary = [_existing(table, "labels", column) for column in labels]
+        if not binary:
+            raise UsageError("labels is an empty list; pass the name of a column, or one name per label")
+        repeated = [column for column in binary if binary.count(column) > 1]
+        if repeated:
+            raise UsageError(f"labels names the column {repeated[0]!r} twice; name each once")
+    elif labels is not None:
+        named = _existing(table, "labels", labels)
+    lower = [name for name in table.columns if name.lower() == "id"]
+    ids = lower[0] if len(lower) == 1 and lower[0] not in (text, named, *binary) else None
+    free = [name for name in table.columns if name not in (text, named, split, ids, *binary)]
+    known_text = text or _known(free, TEXT_NAMES)
+    known_labels = named if named is not None else (None if binary else _known(free, LABEL_NAMES))
+    free = [name for name in free if name not in (known_text, known_labels) and name.lower() not in OTHER_NAMES]
+    if known_text is None and (known_labels is not None or binary):
+        known_text = _only([name for name in free if _holds_strings(table, name)])
+    elif known_text is not None and known_labels is None and not binary:
+        known_labels, binary = _guess_labels(table, free)
+    if known_text is None:
+        raise _cannot_tell(table, "texts", "text", known_labels is None and not binary)
+    if known_labels is None and not binary:
+        raise _cannot_tell(table, "labels", "labels", False)
+    used = (known_text, known_labels, split, ids, *binary)
+    return Columns(known_text, known_labels, binary, ids, [name for name in table.columns if name not in used])
+
+
+def _existing(table: Table, argument: str, column: str | int) -> str:
+    name = str(column)
+    if name not in table.columns:
+        if not table.columns:
+            raise DataError(f"{table.place}: there are no columns; check the file")
+        error = unknown_name("column", column, [shown(name) for name in table.columns])
+        raise UsageError(f"{table.file}: {argument} names an {error}")
+    return name
+
+
+def _known(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """Return the column with the first of the names, else the only one that has another of them."""
+    first = [column for column in columns if column == names[0]]
+    return first[0] if first else _only([column for column in columns if column.lower() in names])
+
+
+def _only(columns: list[str]) -> str | None:
+    return columns[0] if len(columns) == 1 else None
+
+
+def _guess_labels(table: Table, free: list[str]) -> tuple[str | None, list[str]]:
+    binary = [name for name in free if _every(table, name, lambda cell: zero_or_one(cell) is not None)]
+    if len(binary) > 1:
+        return None, binary
+    if len(free) == 1:
+        return free[0], []
+    return _only([name for name in free if _every(table, name, lambda cell: isinstance(cell, list | np.ndarray))]), []
+
+
+def _holds_strings(table: Table, name: str) -> bool:
+    return _every(table, name, lambda cell: isinstance(cell, str) and zero_or_one(cell) is None)
+
+
+def _every(table: Table, name: str, holds: Callable[[Any], bool]) -> bool:
+    cells = [cell for cell in table.columns[name] if cell is not None and cell is not MISSING and cell != ""]
+    return bool(cells) and all(map(holds, cells))
+
+
+def shown(name: str) -> str:
+    """Return a name as errors show it: cut to 40 characters."""
+    return name if len(name) <= 40 else f"{name[:39]}…"
+
+
+def _cannot_tell(table: Table, what: str, argument: str, both: bool) -> DataError:
+    columns = list(table.columns)
+    found = ", ".join(repr(shown(name)) for name in columns[:10]) + (" and more" if len(columns) > 10 else "")
+    arguments = "text= and labels=" if both else f"{argument}="
+    options = "--text and --labels" if both else f"--{argument}"
+    start = f"{table.place}: cannot tell which column holds the {what}"
+    if table.place.endswith(("line 1", "line 2")):
+        start = f"{table.place}: expected a header that names the columns; cannot tell which one holds the {what}"
+    headless = " (numbers from 0 if the first line is no header)" if table.place.endswith("line 1") else ""
+    delimiter = len(columns) == 1 and table.place.endswith("line 1")
+    end = [f", or their delimiter with {name}" if delimiter else "" for name in ("delimiter=", "--delimiter")]
+    sentence = f"{start}, found {found or 'nothing'}; name the columns with"
+    return DataError(
+        f"{sentence} {arguments}{headless}{end[0]}", command_line=f"{sentence} {options}{headless}{end[1]}"
+    )

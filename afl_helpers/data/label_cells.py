@@ -1,0 +1,201 @@
+"""What a cell of labels holds: names or numbers, as a list or as one string."""
+
+import ast
+import json
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+SEPARATOR = "|"
+#: What else often separates labels; a space comes last because names of labels hold spaces, too.
+OTHER_SEPARATORS = (",", ";", "/", "\n", "\t", " ")
+#: What programs write for a missing value.
+MISSING_WORDS = {"nan", "null", "none", "<na>", "n/a", "na"}
+
+#: The labels of one cell: all names, or all numbers.
+Tokens: TypeAlias = list[str] | list[int]
+
+_ESCAPE = r"\\[\\'\"abfnrtvxuU0-7]"
+_ITEM = re.compile(
+    rf'"(?:[^"\\]|{_ESCAPE})*"|' + rf"'(?:[^'\\]|{_ESCAPE})*'" + r"|-?\d{1,18}(?:\.0*)?(?![\w.])", re.DOTALL
+)
+_CLOSING = {"[": "]", "(": ")", "{": "}"}
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
+_DASHES = re.compile("[\\s_\u2010-\u2015\u2212-]+")
+
+
+class CellError(ValueError):
+    """A cell that cannot be read; the message says what was expected."""
+
+
+def read_cell(cell: object, separator: str | None) -> Tokens:
+    """Return the labels of a cell: a list of names or of numbers, or a string that holds several.
+
+    Args:
+        cell: None, a name, a number, or a list of names or of numbers. A string may be a list as JSON, Python or numpy write
+            it.
+        separator: what separates the names in a string; None stands for "|", and "" for nothing.
+
+    Raises:
+        CellError: the cell holds something else.
+    """
+    if cell is None:
+        return []
+    if isinstance(cell, str):
+        return _read_string(cell, separator)
+    if isinstance(cell, np.ndarray | list | tuple | set | frozenset):
+        items = sorted(cell, key=str) if isinstance(cell, set | frozenset) else list(cell)
+        return _tokens(items, cell)
+    if isinstance(cell, bool | np.bool):
+        raise CellError(f"expected names or numbers of labels, found {cell}")
+    return _tokens([cell], cell)
+
+
+def _tokens(items: Sequence[object], cell: object) -> Tokens:
+    if all(isinstance(item, str) for item in items):
+        return [str(item) for item in items if str(item).strip()]
+    numbers = [_whole(item) for item in items]
+    if any(number is None for number in numbers):
+        raise CellError(f"expected a list of strings or of whole numbers, found {str(cell)[:40]!r}")
+    return [number for number in numbers if number is not None]
+
+
+def _whole(item: object) -> int | None:
+    if isinstance(item, bool | np.bool | int | np.integer):
+        return int(item)
+    if isinstance(item, float | np.floating) and float(item).is_integer():
+        return int(item)
+    return None
+
+
+def _read_string(cell: str, separator: str | None) -> Tokens:
+    stripped = cell.strip()
+    if stripped[:1] in _CLOSING:
+        items = _parse_list(stripped)
+        if items is not None:
+            return _tokens(items, cell)
+        if separator is None and stripped[0] == "[" and not re.match(r"\[[^\[\]\"',]*\]", stripped):
+            raise CellError(
+                f"expected labels as a JSON list of strings, found {cell[:40]!r}; "
+                'write a label that begins with a bracket as ["[x"]'
+            )
+    if separator == "":
+        parts = [cell]
+    else:
+        parts = cell.split() if separator == " " else cell.split(SEPARATOR if separator is None else separator)
+    return [part for part in parts if part.strip()]
+
+
+def _parse_list(text: str) -> list[object] | None:
+    """Return the items of a list as JSON, Python or numpy write it, or None if it is no such list."""
+    if text[0] == "[":
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return value if isinstance(value, list) else None
+    items: list[object] = []
+    place, after_item = 1, False
+    while place < len(text):
+        if text[place] == _CLOSING[text[0]]:
+            # A bracket with nothing or numbers alone in it, such as (1984), may be a name.
+            listed = text[0] == "[" or (bool(items) and all(isinstance(item, str) for item in items))
+            return items if listed and place == len(text) - 1 else None
+        if text[place].isspace() or text[place] == ",":
+            place, after_item = place + 1, False
+            continue
+        match = None if after_item else _ITEM.match(text, place)
+        if match is None:
+            return None
+        try:
+            items.append(ast.literal_eval(match[0]))
+        except (ValueError, SyntaxError):
+            return None
+        place, after_item = match.end(), True
+    return None
+
+
+# --- the whole column -------------------------------------------------------------------------------------------------
+
+
+def are_vectors(rows: Sequence[Tokens]) -> bool:
+    """Return whether the rows are vectors of 0 and 1, one number per label, and not lists of numbers of labels."""
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1 or lengths == {0} or lengths == {1}:
+        return False
+    return all(token in (0, 1) for row in rows for token in row)
+
+
+def are_numbers(rows: Iterable[Tokens]) -> bool:
+    """Return whether all labels are whole numbers from 0, perhaps written as strings."""
+    return all(isinstance(token, int) or is_number(token) for row in rows for token in row)
+
+
+def is_number(token: str) -> bool:
+    """Return whether the label is a whole number from 0 in decimal digits."""
+    token = token.strip()
+    return token.isascii() and token.isdigit() and len(token) < 19
+
+
+def one_space(label: str) -> str:
+    """Return the label without blanks around it, and with single spaces inside."""
+    return " ".join(label.split())
+
+
+def joined_forms(counts: Counter[str]) -> dict[str, str]:
+    """Return the name of each label that is also written otherwise: with other Unicode forms or invisible characters.
+
+    The most frequent form is the name; of equally frequent ones, the first in alphabetical order.
+    """
+    forms = defaultdict(list)
+    for label in counts:
+        forms[one_space(unicodedata.normalize("NFC", _INVISIBLE.sub("", label)))].append(label)
+    names: dict[str, str] = {}
+    for group in forms.values():
+        if len(group) > 1:
+            name = min(group, key=lambda label: (-counts[label], label))
+            names.update((label, name) for label in group if label != name)
+    return names
+
+
+def similar_labels(labels: Iterable[str]) -> list[list[str]]:
+    """Return groups of labels that differ only in case, in blanks, hyphens and underscores, or in Unicode form."""
+    groups = defaultdict(list)
+    for label in labels:
+        groups[_DASHES.sub(" ", unicodedata.normalize("NFKC", label)).casefold().strip()].append(label)
+    return [sorted(group) for group in groups.values() if len(group) > 1]
+
+
+def suspected_separator(counts: Counter[str]) -> str | None:
+    """Return the separator that single labels seem to hold, or None.
+
+    Args:
+        counts: how often each whole cell occurs; no cell was split.
+
+    A separator is suspected if at least half of the different cells that hold it share a part with another cell. Names hold
+    spaces, too ("Science Fiction", "Crime Fiction"); for a space, the part must also stand alone or in another place.
+    """
+    for separator in OTHER_SEPARATORS:
+        parts = {
+            cell: cell.split() if separator == " " else [one_space(part) for part in cell.split(separator)]
+            for cell in counts
+        }
+        several = [cell for cell in counts if len(parts[cell]) > 1 and all(parts[cell])]
+        places: dict[str, Counter[int]] = defaultdict(Counter)
+        for cell in counts:
+            alone = len(parts[cell]) == 1
+            for place, part in enumerate(parts[cell]):
+                places[part][-1 if alone else place] += 1
+
+        def recurs(part: str, place: int, places: dict[str, Counter[int]] = places, sep: str = separator) -> bool:
+            return len(places[part]) > 1 if sep == " " else places[part].total() > 1
+
+        found = [cell for cell in several if any(recurs(part, place) for place, part in enumerate(parts[cell]))]
+        if len(found) >= 2 and 2 * len(found) >= len(several) and 10 * len(several) >= len(counts):
+            return separator
+    return None

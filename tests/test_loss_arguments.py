@@ -1,0 +1,260 @@
+"""What a loss takes as an argument: numbers of numpy, lists and arrays; and what it refuses when it is built."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from reference_losses import REFERENCES
+
+import afl_helpers.losses as losses
+from afl_helpers.errors import UsageError
+from afl_helpers.losses import LOSSES, AdaptiveFocalLoss, FocalLoss, build_loss, check_loss
+from afl_helpers.losses.base import check_number
+
+COUNTS, N = [60, 20, 3, 1], 100
+COOCCURRENCE = [[60, 10, 2, 1], [10, 20, 1, 0], [2, 1, 3, 0], [1, 0, 0, 1]]
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*classes have a gamma",  # afl-literal, rightly
+    "ignore:Sparse CSR tensor support is in beta state",
+)
+every_loss = pytest.mark.parametrize("name", LOSSES)
+
+
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(5, 4, generator=generator, dtype=torch.float64)
+    return z, (torch.rand(5, 4, generator=generator) < 0.4).double()
+
+
+def parameters(name):
+    """All parameters of a loss with values, the defaults or, where there are some, others."""
+    values = LOSSES[name].defaults | REFERENCES[name].other
+    if "cooccurrence" in values:
+        values["cooccurrence"] = COOCCURRENCE
+    return values
+
+
+def converted(value, number, sequence):
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        return number(value)
+    return sequence(value)
+
+
+@pytest.mark.parametrize(
+    "number, sequence",
+    [
+        (np.float64, np.asarray),
+        (lambda x: np.int64(x) if x == int(x) else np.float64(x), tuple),
+        (lambda x: np.int32(x) if x == int(x) else float(x), list),
+        (np.asarray, lambda x: torch.tensor(x, dtype=torch.float64)),
+        (lambda x: torch.tensor(x, dtype=torch.float64), list),
+    ],
+)
+@every_loss
+def test_numbers_of_numpy_and_any_sequence(name, number, sequence):
+    given = parameters(name)
+    other = {key: converted(value, number, sequence) for key, value in given.items()}
+    z, y = batch()
+    loss = build_loss(name, COUNTS, N, **given).eval()
+    expected = loss(z, y)
+    assert torch.equal(build_loss(name, np.array(COUNTS), np.int64(N), **other).eval()(z, y), expected)
+    assert torch.equal(build_loss(name, torch.tensor(COUNTS), N, **other).eval()(z, y), expected)
+    check_loss(name, other)
+
+
+@every_loss
+def test_float32_numbers_are_taken_at_their_value(name):
+    given = parameters(name)
+    single = {key: converted(value, np.float32, lambda x: x) for key, value in given.items() if key != "n_bins"}
+    double = {key: float(value) if isinstance(value, np.float32) else value for key, value in single.items()}
+    single, double = ({k: v for k, v in values.items() if k != "assignment_seed"} for values in (single, double))
+    z, y = batch()
+    loss, expected = (build_loss(name, COUNTS, N, **values).eval()(z, y) for values in (single, double))
+    assert torch.equal(loss, expected)
+
+
+@pytest.mark.parametrize("wrong", [True, np.True_, "2", None, float("nan"), np.inf, [1.0], 1j])
+def test_what_is_no_number(wrong):
+    with pytest.raises(UsageError, match="x is .*; pass a finite number of at least 0"):
+        check_number("x", wrong, 0.0)
+
+
+def test_check_number_returns_one_of_python():
+    for value in (np.float32(0.5), np.float64(0.5), np.array(0.5), torch.tensor(0.5), 0.5):
+        assert type(check_number("x", value)) is float
+    assert check_number("x", np.int8(3), whole=True) == 3
+    with pytest.raises(UsageError, match="x is 2.5; pass a whole number of at least 2"):
+        check_number("x", 2.5, 2, whole=True)
+
+
+# --- functions ------------------------------------------------------------------------------------------------------
+
+FUNCTIONS = {
+    "focal_loss": ("gamma", "alpha", "gamma_negative", "alpha_negative"),
+    "binary_cross_entropy": ("pos_weight", "weight"),
+    "asymmetric_loss": ("gamma_positive", "gamma_negative", "alpha", "weight"),
+    "asymmetric_polynomial_loss": ("gamma_positive", "gamma_negative", "alpha"),
+    "robust_asymmetric_loss": ("gamma_positive", "gamma_negative", "alpha"),
+    "ldam_loss": ("margin", "alpha"),
+    "logit_adjusted_loss": ("offset",),
+    "gradient_balanced_loss": ("scale",),
+    "distribution_balanced_loss": ("weight", "shift"),
+}
+CASES = [(function, parameter) for function, names in FUNCTIONS.items() for parameter in names]
+FIXED = {"ldam_loss": {"margin": 0.5}}
+
+
+@pytest.mark.parametrize("function, parameter", CASES)
+def test_parameters_per_class_of_the_functions(function, parameter):
+    z, y = batch()
+    call, values = getattr(losses, function), [0.3, 1.0, 2.0, 0.5]
+    fixed = FIXED.get(function, {})
+
+    def of(value):
+        return call(z, y, **fixed | {parameter: value})
+
+    expected = of(torch.tensor(values, dtype=torch.float64))
+    for given in (values, tuple(values), np.array(values)):
+        assert torch.equal(of(given), expected)
+    for given in (np.float64(0.5), np.float32(0.5), np.array(0.5), 0.5, torch.tensor(0.5)):
+        torch.testing.assert_close(of(given), of([0.5] * 4))
+    with pytest.raises(UsageError, match=rf"{parameter} has shape \(3,\), logits have 4 labels"):
+        of([1.0, 2.0, 3.0])
+    with pytest.raises(UsageError, match=f"{parameter} "):
+        of("much")
+    for wrong in (float("nan"), [1.0, 1.0, float("inf"), 1.0]):
+        with pytest.raises(UsageError, match=f"{parameter} "):
+            of(wrong)
+    if parameter not in ("shift", "offset"):  # of a logit
+        for wrong in (-1.0, np.float32(-1), [1.0, -1.0, 1.0, 1.0], torch.full((4,), -1.0)):
+            with pytest.raises(UsageError, match=f"{parameter} .*-1.*at least 0"):
+                of(wrong)
+
+
+@pytest.mark.parametrize(
+    "function, params, words",
+    [
+        ("asymmetric_loss", {"margin": 1.0}, "margin is 1.0"),
+        ("robust_asymmetric_loss", {"lambda_": 0.5}, "lambda_ is 0.5"),
+        ("robust_asymmetric_loss", {"margin": -0.1}, "margin is -0.1"),
+        ("asymmetric_polynomial_loss", {"epsilon_1": float("nan")}, "epsilon_1 is nan"),
+        ("ldam_loss", {"margin": 0.5, "scale": 0}, "scale is 0; pass a finite number above 0"),
+        ("flsd_loss", {"gamma": -1}, "gamma is -1"),
+        ("flsd_loss", {"gammas": (1.0,)}, r"gammas is \(1.0,\); pass two numbers"),
+        ("flsd_loss", {"limits": (0.5, 0.2)}, "limits is"),
+        ("distribution_balanced_loss", {"gamma": -2}, "gamma is -2"),
+        ("distribution_balanced_loss", {"negative_scale": 0}, "negative_scale is 0"),
+    ],
+)
+def test_numbers_of_the_functions(function, params, words):
+    z, y = batch()
+    with pytest.raises(UsageError, match=words):
+        getattr(losses, function)(z, y, **params)
+
+
+# --- refused when built ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: build_loss("weighted_bce", COUNTS, N, cap=0), "cap is 0; pass a finite number above 0"),
+        (lambda: AdaptiveFocalLoss([1, 2], alpha=[0.1, 0.2, 0.3]), "alpha has 3 labels.* have 2"),
+        (lambda: AdaptiveFocalLoss([1, 2], gamma_negative=[1, 2, 3]), "gamma_negative has 3 labels"),
+        (lambda: build_loss("afl", COUNTS, N, alpha=[0.1, 0.2]), "alpha has 2 labels.* have 4"),
+        (lambda: build_loss("class_balanced", COUNTS, N, gamma=[0.1, 0.2]), "gamma has 2 labels.* have 4"),
+        (lambda: build_loss("wal", COUNTS, N, gamma_positive=[0.1, 0.2]), "has [24] labels.* have [24]"),
+        (lambda: build_loss("asl", gamma_positive=[0.1, 0.2], gamma_negative=[1, 2, 3]), "gamma_negative has 3 labels"),
+        (lambda: build_loss("focal", COUNTS, N, gamma=[1, 2, 3]), "parameters of loss 'focal' have 3 labels.*has 4"),
+        (lambda: FocalLoss([1, 2], alpha=[0.1, 0.2, 0.3]), "alpha has 3 labels"),
+        (lambda: FocalLoss("much"), "gamma is 'much'; pass one number, or one number per label"),
+        (lambda: FocalLoss([[1], [1, 2]]), "gamma is"),
+        (
+            lambda: FocalLoss(torch.ones(2).to_sparse()),
+            r"gamma has the layout torch.sparse_coo; pass gamma.to_dense\(\)",
+        ),
+        (lambda: FocalLoss(torch.ones(2, device="meta")), "gamma is a tensor on the meta device"),
+        (lambda: AdaptiveFocalLoss([1.0], alpha=-1.0), "alpha is -1.0; every value must be finite and at least 0"),
+        (lambda: AdaptiveFocalLoss([1.0], rescale_by=0), "rescale_by is 0; pass a finite number above 0"),
+        (lambda: build_loss("plm", COUNTS, N, n_bins=2.5), "n_bins is 2.5; pass a whole number"),
+        (lambda: build_loss("wal", COUNTS, N, cooccurrence=[[1, 2], [1]]), "cooccurrence is"),
+    ],
+)
+def test_refused_when_built(call, words):
+    with pytest.raises(UsageError, match=words) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+def test_alpha_of_adaptive_focal_loss_may_exceed_one():
+    """Weights with mean 1, as in class-balanced loss, are those of the paper's Eq. 3 times a constant."""
+    z, y = batch()
+    alpha = [0.25, 0.5, 1.25, 2.0]
+    found = build_loss("afl", COUNTS, N, alpha=alpha)(z, y, reduction="none")
+    whole = build_loss("afl", COUNTS, N)(z, y, reduction="none")
+    torch.testing.assert_close(found, torch.tensor(alpha, dtype=torch.float64) * whole)
+    assert build_loss("afl-literal", COUNTS, N, alpha=3).alpha == 3
+    with pytest.raises(UsageError, match=r"alpha is 1.5.*\[0, 1\]"):
+        FocalLoss(alpha=1.5)  # negatives weigh 1 - alpha
+
+
+@pytest.mark.parametrize(
+    "name, params",
+    [
+        ("wal", {"cooccurrence": [[50, 10], [10, 40]]}),
+        ("wal", {"cooccurrence": np.array([[50, 10], [10, 40]])}),
+        ("wal", {"cooccurrence": COOCCURRENCE, "gamma_positive": [0.0, 1.0, 2.0, 3.0]}),
+        ("wal", {"cooccurrence": [[0, 0], [0, 0]]}),
+        ("focal", {"gamma": np.array([1.0, 2.0, 3.0])}),
+        ("focal", {"gamma": torch.tensor([1.0, 2.0, 3.0]), "alpha": (0.1, 0.2, 0.3)}),
+        ("afl", {"alpha": np.ones(7), "bounds": [0.5, 5.0]}),
+        ("afl", {"alpha": "inverse_frequency", "bounds": None}),
+        ("afl-literal", {"gamma_negative": [1.0]}),
+        ("flsd53", {"gammas": (5.0, 3.0), "limits": [0.1, 0.2]}),
+        ("class_balanced", {"gamma": [1.0, 2.0, 3.0]}),
+    ],
+)
+def test_check_loss_takes_what_build_loss_takes(name, params):
+    check_loss(name, params)
+
+
+@pytest.mark.parametrize(
+    "name, params",
+    [
+        ("wal", {"cooccurrence": [[50, 10, 3], [10, 40, 3]]}),
+        ("wal", {"cooccurrence": [[50, -10], [10, 40]]}),
+        ("wal", {"cooccurrence": COOCCURRENCE, "gamma_positive": [0.0, 1.0]}),
+        ("wal", {"cooccurrence": [[1, 2], [1]]}),
+        ("focal", {"gamma": [1.0, 2.0], "alpha": [0.1, 0.2, 0.3]}),
+        ("focal", {"gamma": []}),
+        ("afl", {"alpha": [0.1, 0.2], "gamma_negative": [1.0]}),
+        ("afl", {"alpha": "frequency"}),
+        ("flsd53", {"gammas": (5.0, 3.0, 1.0)}),
+        ("weighted_bce", {"cap": 0}),
+    ],
+)
+def test_check_loss_refuses_what_build_loss_refuses(name, params):
+    with pytest.raises(UsageError):
+        check_loss(name, params)
+
+
+# --- sparse ---------------------------------------------------------------------------------------------------------
+
+
+@every_loss
+def test_sparse_tensors_are_refused_in_one_sentence(name):
+    z, y = batch()
+    loss = build_loss(name, COUNTS, N)
+    for sparse in (y.to_sparse(), y.to_sparse_csr()):
+        for kwargs in ({"targets": sparse}, {"targets": y, "mask": sparse}, {"targets": y, "weight": sparse}):
+            with pytest.raises(UsageError, match=r"(targets|mask|weight) has the layout .*pass .*\.to_dense\(\)"):
+                loss(z, **kwargs)
+        with pytest.raises(UsageError, match="logits has the layout"):
+            loss(sparse, y)
+    with pytest.raises(UsageError, match=r"targets is a sparse csr_array; pass targets.toarray\(\)"):
+        loss(z, scipy.sparse.csr_array(y.numpy()))
+    with pytest.raises(UsageError, match="targets is a list that is no array of numbers"):
+        loss(z, [[1, 0], [1]])
