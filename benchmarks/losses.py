@@ -3,14 +3,16 @@
     python benchmarks/losses.py
 
 Times: all losses in one process, in turns, on the same logits; the median of nine turns. The large shape is measured
-with one and with two threads, while nothing else runs and while every core has another program to run; the load that
-the machine had anyway is recorded beside it. Memory: each loss in a process of its own; the peak above the inputs in
-multiples of the logits. The formulas of torchvision and kornia are written out here, because the packages cannot be
-installed beside this torch. With a GPU, the same shapes also run on it.
+with one and with two threads, while this is all that the machine is given to do and while every core has another program
+to run; the load that the machine had anyway is recorded beside it. One thread on an idle machine is measured in processor
+time, which other programs do not add to, and everything else in wall time. Memory: the peak of what torch allocates,
+gradient included, in multiples of the logits. The formulas of torchvision and kornia are written out here, because the
+packages cannot be installed beside this torch. With a GPU, the same shapes also run on it.
 """
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -20,10 +22,11 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
-from common.process import in_a_process, memory
+from common.process import in_a_process
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
@@ -78,18 +81,25 @@ def implementations(labels: int, device: str) -> dict[str, Loss]:
     return found
 
 
-def now(device: str) -> float:
+def now(device: str, clock: Callable[[], float]) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter()
+    return clock()
 
 
-def step(loss: Loss, logits: Tensor, targets: Tensor, device: str, repetitions: int = 1) -> float:
+def step(
+    loss: Loss,
+    logits: Tensor,
+    targets: Tensor,
+    device: str,
+    repetitions: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Return the time of a forward and a backward pass in milliseconds."""
-    started = now(device)
+    started = now(device, clock)
     for _ in range(repetitions):
         loss(logits.detach().requires_grad_(), targets).backward()
-    return 1e3 * (now(device) - started) / repetitions
+    return 1e3 * (now(device, clock) - started) / repetitions
 
 
 @contextlib.contextmanager
@@ -112,30 +122,40 @@ def times(rows: int, labels: int, threads: int, busy: bool, compiled: bool, devi
         ways = {name: torch.compile(ways[name]) for name in ("torch BCE with logits", "afl_helpers, afl")}
     repetitions = 20 if rows * labels < 10**5 else 1
     turns: dict[str, list[float]] = {name: [] for name in ways}
+    clock = time.process_time if threads == 1 and not busy and device == "cpu" else time.perf_counter
     with load(busy):
         for turn in range(TURNS + 1):
             for name, loss in ways.items():
-                taken = step(loss, logits, targets, device, repetitions)
+                taken = step(loss, logits, targets, device, repetitions, clock)
                 if turn:  # the first loads libraries and compiles
                     turns[name].append(taken)
     return {name: statistics.median(taken) for name, taken in turns.items()}
 
 
-def extra_memory(name: str, rows: int, labels: int, device: str) -> float:
-    """Return the peak memory of this process beyond its inputs, in multiples of the logits; Linux only."""
-    torch.set_num_threads(1)
-    logits, targets = inputs(rows, labels, device)
-    loss = implementations(labels, device)[name]
-    step(loss, logits[:1], targets[:1], device)  # loads the libraries
+def allocated(run: Callable[[], object], device: str) -> int:
+    """Return the peak of what torch allocates while ``run`` runs, in bytes."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-    else:
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-        before = memory("VmRSS")
-    step(loss, logits, targets, device)
-    peak = torch.cuda.max_memory_allocated() if device == "cuda" else memory("VmHWM")
-    return (peak - before) / (4 * rows * labels)
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    changes = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes.sort(key=lambda event: event.start_ns())
+    return max(itertools.accumulate(event.nbytes() for event in changes))
+
+
+def extra_memory(rows: int, labels: int, device: str) -> dict[str, float]:
+    """Return the peak of what each implementation allocates, in multiples of the logits."""
+    torch.set_num_threads(1)
+    logits, targets = inputs(rows, labels, device)
+    found = {}
+    for name, loss in implementations(labels, device).items():
+        step(loss, logits[:1], targets[:1], device)  # loads the libraries
+        peak = allocated(partial(step, loss, logits, targets, device), device)
+        found[name] = peak / (logits.element_size() * logits.numel())
+    return found
 
 
 def table(rows: int, labels: int, threads: int, busy: bool, compiled: bool, device: str) -> dict[str, dict[str, float]]:
@@ -153,7 +173,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*classes have a gamma")
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--times", nargs=6, metavar=("ROWS", "LABELS", "THREADS", "BUSY", "COMPILED", "DEVICE"))
-    parser.add_argument("--memory", nargs=4, metavar=("NAME", "ROWS", "LABELS", "DEVICE"))
+    parser.add_argument("--memory", nargs=3, metavar=("ROWS", "LABELS", "DEVICE"))
     arguments = parser.parse_args()
     if arguments.times:
         *numbers, device = arguments.times
@@ -161,8 +181,8 @@ def main() -> None:
         print(json.dumps(times(rows, labels, threads, bool(busy), bool(compiled), device)))
         return
     if arguments.memory:
-        name, rows, labels, device = arguments.memory
-        print(json.dumps(extra_memory(name, int(rows), int(labels), device)))
+        rows, labels, device = arguments.memory
+        print(json.dumps(extra_memory(int(rows), int(labels), device)))
         return
 
     def tables(device: str) -> dict[str, object]:
@@ -180,17 +200,28 @@ def main() -> None:
 
     def memories(device: str) -> dict[str, float]:
         print("\nExtra memory, in multiples of the logits")
-        found = {}
-        for way in implementations(2, "cpu"):
-            found[way] = in_a_process(__file__, "--memory", way, *LARGE, device)
-            print(f"  {way:40s} {found[way]:6.2f}", flush=True)
+        found = in_a_process(__file__, "--memory", *LARGE, device)
+        for way, multiples in found.items():
+            print(f"  {way:40s} {multiples:6.2f}", flush=True)
         return found
 
+    load_at_start = os.getloadavg()[0]
+    large = "{}x{} eager, 1 thread, idle".format(*LARGE)
+    found, extra = tables("cpu"), memories("cpu")
     report = {
         "environment": describe_environment(),
-        "load_at_start": os.getloadavg()[0],
-        "tables": tables("cpu"),
-        "extra_memory": memories("cpu"),
+        "cores": os.cpu_count(),
+        "load_at_start": load_at_start,
+        # What the table of losses shows.
+        "costs": {
+            name: {
+                "time": round(found[large][f"afl_helpers, {name}"]["ratio_to_bce"], 2),
+                "memory": round(extra[f"afl_helpers, {name}"], 2),
+            }
+            for name in LOSSES
+        },
+        "tables": found,
+        "extra_memory": extra,
         "cuda": "not measured on a GPU yet",
     }
     if torch.cuda.is_available():

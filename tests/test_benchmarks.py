@@ -31,7 +31,7 @@ RESULTS = ROOT / "results" / "benchmarks"
         ("memory", ["--one", "1"], "."),
         ("memory", ["--one", "0.5", "1"], "the memory is too small; pass a max_length below 512"),
         ("losses", ["--times", "16", "363", "1", "0", "0", "cpu"], "afl_helpers, two_way"),
-        ("losses", ["--memory", "afl_helpers, asl", "16", "363", "cpu"], "."),
+        ("losses", ["--memory", "16", "363", "cpu"], "afl_helpers, two_way"),
     ],
 )
 def test_a_benchmark_runs_at_a_small_size_and_overwrites_nothing(script, options, words):

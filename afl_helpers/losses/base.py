@@ -645,8 +645,25 @@ def check_hard_targets(targets: Tensor, loss: str) -> Tensor:
     """Return the targets, or raise an error if one is neither 0 nor 1, for a loss that is not defined for others."""
     if targets.dtype == torch.bool or (in_trace() and not targets.is_floating_point()):
         return targets
+    if targets.device.type not in ASYNCHRONOUS and not in_trace() and is_hard(targets):
+        return targets
     message = f"targets hold {{}}; {loss} takes only targets of 0 and 1; mask unknown targets"
     return require(targets, (targets == 0) | (targets == 1), message)
+
+
+def is_hard(targets: Tensor) -> bool:
+    """Return whether all targets, in memory that can be looked at, are 0 or 1.
+
+    Some at a time, because comparisons write as much as they read.
+    """
+    if targets.dtype == torch.bool:
+        return True
+    for y in torch.split(targets.detach().reshape(-1), 100_000):
+        wrong = torch.addcmul(y, y, y, value=-1)  # y - y^2
+        low, high = wrong.aminmax()
+        if not low == high == 0:
+            return False
+    return True
 
 
 def check_inputs(

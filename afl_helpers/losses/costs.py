@@ -7,7 +7,7 @@ pair of costs; :func:`afl_helpers.losses.elementwise.elementwise_loss` does the 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -111,18 +111,12 @@ class FocalCost(Cost):
     def mixed(self, negative: Cost, y: Tensor) -> "FocalCost | None":
         if not isinstance(negative, FocalCost):
             return None
-        one_gamma = self.gamma is negative.gamma
-        if not one_gamma and (callable(self.gamma) or callable(negative.gamma)):
+        if self.gamma is not negative.gamma or self.shift is not negative.shift:
             return None
-        opposite = isinstance(self.scale, float) and isinstance(negative.scale, float) and self.scale == -negative.scale
-        return FocalCost(
-            negative.scale if opposite else _by_target(self.scale, negative.scale, y, 1.0),
-            self.gamma if one_gamma else _by_target(self.gamma, negative.gamma, y, 0.0),
-            _by_target(self.weight, negative.weight, y, 1.0),
-            _by_target(self.shift, negative.shift, y, 0.0),
-            self.detach,
-            y if opposite else None,
-        )
+        if isinstance(self.scale, Tensor) or isinstance(negative.scale, Tensor) or self.scale != -negative.scale:
+            return None
+        weight = _by_target(self.weight, negative.weight, y)
+        return FocalCost(negative.scale, self.gamma, weight, self.shift, self.detach, y)
 
     def formula(self, z: Tensor) -> Tensor:
         x = self.scale * (z if self.shift is None else z + self.shift)
@@ -143,6 +137,9 @@ class FocalCost(Cost):
         rest = scratch[2] if gradient is None else gradient
         self._shifted(z, x)
         gamma = self.gamma(x) if callable(self.gamma) else self.gamma
+        if isinstance(gamma, Tensor) and not gamma.ndim:
+            gamma = gamma.item()
+        gamma = None if isinstance(gamma, float) and gamma == 0 else gamma
         # With a beta of -1 this is -log(1 + exp(-|x|)), in one pass.
         torch.ops.aten.softplus.out(torch.abs(x, out=focus), -1, 20, out=loss)
         if gamma is not None:
@@ -185,10 +182,10 @@ class FocalCost(Cost):
             torch.mul(z, self.scale, out=x)
 
 
-def _by_target(positive: Any, negative: Any, y: Tensor, missing: float) -> Any:
-    """Return the parameter of each element: ``positive`` if y is 1, ``negative`` if y is 0."""
+def _by_target(positive: PerClass | None, negative: PerClass | None, y: Tensor) -> PerClass | None:
+    """Return the weight of each element: ``positive`` if y is 1, ``negative`` if y is 0."""
     if positive is negative:
         return positive
-    positive, negative = (missing if value is None else value for value in (positive, negative))
-    start, end = (torch.as_tensor(value, dtype=y.dtype).expand_as(y) for value in (negative, positive))
+    positive, negative = (1.0 if value is None else value for value in (positive, negative))
+    start, end = (torch.as_tensor(value, dtype=y.dtype, device=y.device).expand_as(y) for value in (negative, positive))
     return torch.lerp(start, end, y)

@@ -2,7 +2,7 @@
 
 With a plain formula, autograd writes twenty and more tensors of the size of the logits. Here each block of rows goes
 through all steps while it is in the cache, and only the gradient is written. Positives are few, so a block first gets the
-cost of negatives everywhere, and then its positives are put in their places.
+cost of negatives everywhere; its positives are put in their places later, those of many blocks together.
 
 With several threads, torch splits each operation on a block. A block then has more rows, so that the threads wait for
 each other less often, which counts where another program has some of the cores.
@@ -10,6 +10,7 @@ each other less often, which counts where another program has some of the cores.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,128 +20,167 @@ from afl_helpers.losses.base import as_rows, check_target_range
 from afl_helpers.losses.costs import Cost
 
 #: Elements per block and thread.
-_BLOCK = 100_000
+BLOCK = 100_000
 #: Buffers of a block that a cost may use.
 N_SCRATCH = 5
 
 
+@dataclass
+class Elements:
+    """A loss that falls apart into elements, each of which costs ``y * positive + (1 - y) * negative``.
+
+    Args:
+        positive, negative: cost of a positive and of a negative, with parameters in ``dtype``.
+        weight: from the targets of some rows to factors on their elements, of the same type; None is 1.
+        soften: from the targets of some rows to those of the loss, of the same type; None leaves them.
+        kept: of the shape of the logits, 0 for an element without loss and gradient; None keeps all.
+        dtype: of the computation.
+        divisor: the loss is the sum over all elements divided by it; None returns the loss of each element.
+    """
+
+    positive: Cost
+    negative: Cost
+    weight: Callable[[Tensor], Tensor] | None
+    soften: Callable[[Tensor], Tensor] | None
+    kept: Tensor | None
+    dtype: torch.dtype
+    divisor: float | None
+
+
+def row_blocks(n_rows: int, width: int) -> list[slice]:
+    """Return the rows of each block."""
+    step = max(1, BLOCK * torch.get_num_threads() // max(1, width))
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+def positions(y: Tensor) -> Tensor:
+    """Return where a tensor is not 0, as indices of the flattened tensor."""
+    return torch.from_numpy(np.flatnonzero(y.bool().numpy()))  # several times as fast as torch's own
+
+
 def loss_and_gradient(
-    logits: Tensor,
-    targets: Tensor,
-    positive: Cost,
-    negative: Cost,
-    weight: Callable[[Tensor], Tensor] | None,
-    soften: Callable[[Tensor], Tensor] | None,
-    kept: Tensor | None,
-    dtype: torch.dtype,
-    divisor: float | None,
-    with_gradient: bool,
+    logits: Tensor, targets: Tensor, what: Elements, with_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Return the loss and its gradient by the logits.
 
     Args:
         logits, targets: (..., n_labels).
-        positive, negative: cost of a positive and of a negative, with parameters in ``dtype``.
-        weight: from the targets of some rows, in ``dtype``, to factors on their elements; None is 1.
-        soften: from the targets of some rows, in ``dtype``, to those of the loss; None leaves them.
-        kept: of the shape of the logits, 0 for an element without loss and gradient; None keeps all.
-        dtype: of the computation.
-        divisor: the loss is the sum over all elements divided by it; None returns the loss of each element.
         with_gradient: whether to compute the gradient.
 
     Returns:
         The loss, a scalar or of the shape of the logits, and its gradient or None; float64 if the logits are, else
         float32.
     """
-    out_dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    shape = logits.shape
-    if len(shape) != 2:
-        logits, targets = as_rows(logits), as_rows(targets)
-        kept = None if kept is None else as_rows(kept)
-    elements = torch.empty(logits.shape, dtype=out_dtype, device="cpu") if divisor is None else None
-    gradient = torch.empty(logits.shape, dtype=out_dtype, device="cpu") if with_gradient else None
-    n, width = logits.shape
-    n_rows = min(max(1, _BLOCK * torch.get_num_threads() // max(1, width)), max(n, 1))
-    sums = []
     with torch.no_grad():
-        buffers = torch.empty((N_SCRATCH + 4, n_rows, width), dtype=dtype, device="cpu")
-        for start in range(0, n, n_rows):
-            rows = slice(start, start + n_rows)
-            z, y = logits[rows].to(dtype), targets[rows]
-            loss, slope, *scratch = (buffers if len(z) == n_rows else buffers[:, : len(z)]).unbind()
-            loss = loss if elements is None or out_dtype != dtype else elements[rows]
-            if gradient is not None and out_dtype == dtype:
-                slope = gradient[rows]
-            wanted = slope if with_gradient else None
-            _block(z, y, positive, negative, weight, soften, 1 / (divisor or 1), loss, wanted, scratch)
-            if kept is not None:
-                loss.mul_(kept[rows])
-                slope.mul_(kept[rows])
-            if elements is None:
-                sums.append(loss.sum().item())
-            elif loss.dtype != out_dtype:
-                elements[rows] = loss
-            if gradient is not None and slope.dtype != out_dtype:
-                gradient[rows] = slope
-    if elements is None:
-        elements = torch.tensor(math.fsum(sums) / (divisor or 1), dtype=out_dtype, device="cpu")
-    else:
-        elements = elements.view(shape)
-    return elements, None if gradient is None else gradient.view(shape)
+        return _Pass(logits, targets, what, with_gradient).run()
 
 
-def _block(
-    z: Tensor,
-    y: Tensor,
-    positive: Cost,
-    negative: Cost,
-    weight: Callable[[Tensor], Tensor] | None,
-    soften: Callable[[Tensor], Tensor] | None,
-    factor: float,
-    loss: Tensor,
-    gradient: Tensor | None,
-    scratch: list[Tensor],
-) -> None:
-    """Write the losses of a block to ``loss``, and their gradient times ``factor`` to ``gradient`` if given."""
-    y = y.to(z.dtype)
-    if soften is not None:
-        y = soften(check_target_range(y))
-    excess = torch.addcmul(y, y, y, value=-1, out=scratch[0]).view(-1)  # y (1 - y): 0 for hard targets
-    if not torch.dot(excess, excess):
-        mixed = positive.mixed(negative, y)
-        if mixed is not None:
-            mixed.kernel(z, loss, gradient, factor, scratch)
+class _Pass:
+    """One pass over the blocks of a batch."""
+
+    def __init__(self, logits: Tensor, targets: Tensor, what: Elements, with_gradient: bool):
+        self.what, self.shape = what, logits.shape
+        self.logits, self.targets = as_rows(logits), as_rows(targets)
+        self.kept = None if what.kept is None else as_rows(what.kept)
+        self.out_dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+        self.factor = 1 / (what.divisor or 1)
+
+        def whole() -> Tensor:
+            return torch.empty(self.logits.shape, dtype=self.out_dtype, device="cpu")
+
+        self.elements = whole() if what.divisor is None else None
+        self.gradient = whole() if with_gradient else None
+        self.sums: list[float] = []
+        self.positives: list[tuple[Tensor, Tensor, Tensor | None]] = []
+        self.n_positives = 0
+
+    def run(self) -> tuple[Tensor, Tensor | None]:
+        n, width = self.logits.shape
+        blocks = row_blocks(n, width)
+        size = blocks[0].stop if blocks else 0
+        buffers = torch.empty((N_SCRATCH + 4, size, width), dtype=self.what.dtype, device="cpu")
+        for rows in blocks:
+            height = rows.stop - rows.start
+            self._block(rows, list((buffers if height == size else buffers[:, :height]).unbind()))
+        self._put_positives()
+        gradient = None if self.gradient is None else self.gradient.view(self.shape)
+        if self.elements is not None:
+            return self.elements.view(self.shape), gradient
+        return torch.tensor(math.fsum(self.sums) * self.factor, dtype=self.out_dtype, device="cpu"), gradient
+
+    def _block(self, rows: slice, buffers: list[Tensor]) -> None:
+        what = self.what
+        z, y = self.logits[rows].to(what.dtype), self.targets[rows].to(self.out_dtype)
+        loss, slope, *scratch = buffers
+        same = self.out_dtype == what.dtype
+        if same and self.elements is not None:
+            loss = self.elements[rows]
+        if same and self.gradient is not None:
+            slope = self.gradient[rows]
+        wanted = None if self.gradient is None else slope
+        if what.soften is not None:
+            y = what.soften(check_target_range(y))
+        factors = None if what.weight is None else what.weight(y).to(what.dtype)
+        y = y.to(what.dtype)
+        if self.kept is not None:
+            kept = self.kept[rows].to(what.dtype)
+            factors = kept if factors is None else factors * kept
+        excess = torch.addcmul(y, y, y, value=-1, out=scratch[0]).view(-1)  # y (1 - y): 0 for hard targets
+        positives = None
+        if torch.dot(excess, excess):
+            check_target_range(y)
+            self._soft(z, y, loss, wanted, scratch)
+        elif (mixed := what.positive.mixed(what.negative, y)) is not None:
+            mixed.kernel(z, loss, wanted, self.factor, scratch)
         else:
-            negative.kernel(z, loss, gradient, factor, scratch)
-            _put_positives(z, y, positive, factor, loss, gradient)
-    else:
-        check_target_range(y)
+            what.negative.kernel(z, loss, wanted, self.factor, scratch)
+            positives = positions(y)
+            loss.view(-1).index_fill_(0, positives, 0.0)
+        if factors is not None:
+            loss.mul_(factors)
+            if wanted is not None:
+                wanted.mul_(factors)
+        if self.elements is None:
+            self.sums.append(loss.sum().item())
+        elif not same:
+            self.elements[rows] = loss
+        if self.gradient is not None and not same:
+            self.gradient[rows] = slope
+        if positives is not None and len(positives):
+            if self.n_positives + len(positives) > BLOCK:
+                self._put_positives()
+            weights = None if factors is None else factors.expand_as(z).take(positives)
+            self.positives.append((positives + rows.start * z.shape[1], z.take(positives), weights))
+            self.n_positives += len(positives)
+
+    def _soft(self, z: Tensor, y: Tensor, loss: Tensor, gradient: Tensor | None, scratch: list[Tensor]) -> None:
         *scratch, loss_p, spare = scratch
         slope_p = None if gradient is None else spare
-        positive.kernel(z, loss_p, slope_p, factor, scratch)
-        negative.kernel(z, loss, gradient, factor, scratch)
+        self.what.positive.kernel(z, loss_p, slope_p, self.factor, scratch)
+        self.what.negative.kernel(z, loss, gradient, self.factor, scratch)
         torch.lerp(loss, loss_p, y, out=loss)
         if gradient is not None and slope_p is not None:
             torch.lerp(gradient, slope_p, y, out=gradient)
-    if weight is not None:
-        factors = weight(y)
-        loss.mul_(factors)
-        if gradient is not None:
-            gradient.mul_(factors)
 
-
-def _put_positives(z: Tensor, y: Tensor, positive: Cost, factor: float, loss: Tensor, gradient: Tensor | None) -> None:
-    """Replace the cost of positives, which are few."""
-    where = torch.from_numpy(np.flatnonzero(y.bool().numpy()))  # five times as fast as torch's
-    if not len(where):
-        return
-    columns = where % z.shape[1]
-    few = z.take(where)
-    buffers = few.new_empty((N_SCRATCH + 2, len(few))).unbind()
-    slope = None if gradient is None else buffers[-2]
-    positive.map(lambda value: value[columns] if value.ndim else value).kernel(
-        few, buffers[-1], slope, factor, list(buffers)
-    )
-    loss.put_(where, buffers[-1])
-    if gradient is not None and slope is not None:
-        gradient.put_(where, slope)
+    def _put_positives(self) -> None:
+        """Compute the cost of the positives that were left out, and put it in its places."""
+        if not self.positives:
+            return
+        where = torch.cat([found[0] for found in self.positives])
+        z = torch.cat([found[1] for found in self.positives])
+        weights = [found[2] for found in self.positives if found[2] is not None]
+        self.positives, self.n_positives = [], 0
+        columns = where % self.logits.shape[1]
+        loss, spare, *scratch = z.new_empty((N_SCRATCH + 2, len(z))).unbind()
+        slope = None if self.gradient is None else spare
+        cost = self.what.positive.map(lambda value: value[columns] if value.ndim else value)
+        cost.kernel(z, loss, slope, self.factor, scratch)
+        for values in (loss, slope) if weights else ():
+            if values is not None:
+                values.mul_(torch.cat(weights))
+        if self.elements is None:
+            self.sums.append(loss.sum().item())
+        else:
+            self.elements.put_(where, loss.to(self.out_dtype))
+        if self.gradient is not None and slope is not None:
+            self.gradient.put_(where, slope.to(self.out_dtype))

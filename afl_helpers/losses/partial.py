@@ -124,22 +124,18 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         targets = check_hard_targets(targets, "partial label masking")
         kept = None
         if self.training and logits.requires_grad:
-            kept = torch.empty_like(logits, dtype=torch.bool, requires_grad=False)
+            dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+            kept = torch.rand_like(logits, dtype=dtype, requires_grad=False)
             for rows in _row_blocks(logits):
                 self._record(logits[rows].detach(), targets[rows], None if mask is None else mask[rows])
-                kept[rows] = self._draw(logits[rows].detach(), targets[rows])
+                torch.lt(kept[rows], self._keep(targets[rows]), out=kept[rows])
         return elementwise_loss(logits, targets, FocalCost(-1.0), FocalCost(1.0), mask, reduction, kept=kept)
 
     def _keep(self, targets: Tensor) -> Tensor:
         """Return the probability that each element is kept, (batch, n_labels)."""
         relative = on_device(self.ideal_ratio / self.ratio, targets.device)
         of_positives, of_negatives = relative.clamp(max=1).float(), (1 / relative).clamp(max=1).float()
-        return torch.where(targets.bool(), of_positives, of_negatives)
-
-    def _draw(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return whether each element is kept, drawn from torch's global generator."""
-        dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-        return torch.rand_like(logits, dtype=dtype) < self._keep(targets)
+        return torch.lerp(of_negatives, of_positives, targets.to(of_negatives))  # exact, as targets are 0 or 1
 
     def _record(self, logits: Tensor, targets: Tensor, mask: Tensor | None) -> None:
         # Masked logits and targets are 0 here, so a masked element is a negative with p = 1/2 that must not count.

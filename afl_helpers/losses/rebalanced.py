@@ -202,13 +202,7 @@ class DistributionBalancedLoss(MultiLabelLoss):
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         rebalance = None
         if self.weight_slope is not None:
-            rebalance = functools.partial(
-                rebalancing_weight,
-                frequency=self.frequency,
-                floor=self.weight_floor,
-                slope=self.weight_slope,
-                center=self.weight_center,
-            )
+            rebalance = self._rebalancing_weight
         logits, targets = check_inputs(logits, targets, mask, reduction)
         costs = _costs(
             logits,
@@ -220,6 +214,14 @@ class DistributionBalancedLoss(MultiLabelLoss):
             self.divide_negatives,
         )
         return elementwise_loss(logits, targets, *costs, mask, reduction, rebalance, wide=True)
+
+    def _rebalancing_weight(self, targets: Tensor) -> Tensor:
+        """Return :func:`rebalancing_weight`, in the type of the targets."""
+        inverse = (1 / on_device(self.frequency, targets.device)).to(targets.dtype)
+        slope = self.weight_slope or 0.0
+        repeated = (targets * inverse).sum(-1, keepdim=True)
+        relative = (slope * inverse) * (1 / repeated)
+        return torch.sigmoid(relative - slope * self.weight_center) + self.weight_floor
 
 
 _FOCAL = {

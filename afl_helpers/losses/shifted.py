@@ -166,7 +166,9 @@ class ShiftedCost(Cost):
         if gradient is not None:
             slope = q_m.reciprocal_()
             if not self.detach:
-                slope.addcmul_(torch.div(cost, p_m, out=p_m), torch.as_tensor(self.gamma, dtype=z.dtype))
+                slope.addcmul_(
+                    torch.div(cost, p_m, out=p_m), torch.as_tensor(self.gamma, dtype=z.dtype, device=z.device)
+                )
             if hill is not None:
                 slope.mul_(hill.value).addcmul_(cost, hill.slope)
             torch.addcmul(ZERO, slope.mul_(pq), focus, value=factor, out=gradient)

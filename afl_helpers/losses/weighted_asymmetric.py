@@ -11,11 +11,10 @@ from afl_helpers.losses.asymmetric import ASYMMETRY, AsymmetricLoss, asymmetric_
 from afl_helpers.losses.base import (
     LossInfo,
     as_array,
+    cast_like,
     check_inputs,
     check_number,
     clip_counts,
-    on_device,
-    widest,
 )
 from afl_helpers.losses.elementwise import elementwise_loss
 
@@ -91,12 +90,15 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
         return elementwise_loss(logits, targets, *costs, mask, reduction, soften=soften)
 
     def _smooth(self, targets: Tensor) -> Tensor:
-        given = targets.to(widest(targets.device))
-        rate, conditional = on_device(self.rate, given.device), on_device(self.conditional, given.device)
-        n_labels = given.sum(-1, keepdim=True)
-        expected = (n_labels - given) * rate + given if conditional is None else given @ conditional
-        smooth = (1 - self.smoothing) * given + self.smoothing * expected / n_labels.clamp(min=1)
-        return smooth.to(targets.dtype)
+        rate = cast_like(targets, self.rate)
+        assert isinstance(rate, Tensor)
+        conditional = cast_like(targets, self.conditional)
+        n_labels = targets.sum(-1, keepdim=True)
+        share = self.smoothing / n_labels.clamp(min=1)
+        if isinstance(conditional, Tensor):
+            return (1 - self.smoothing) * targets + share * (targets @ conditional)
+        # (1 - s) y + share ((n_labels - y) rate + y), with the terms in y together
+        return torch.addcmul((share * n_labels) * rate, targets, share * (1 - rate) + (1 - self.smoothing))
 
 
 ENTRIES = {
