@@ -17,12 +17,18 @@ import yaml
 from scipy import stats
 
 from afl_helpers.__main__ import main
-from afl_helpers.errors import DataError, MissingFileError, StudyError
+from afl_helpers.data import load_corpus
+from afl_helpers.errors import DataError, MissingFileError, StudyError, UsageError
 from afl_helpers.files import json_text
 from afl_helpers.results import read_all_studies, read_result, read_study, verify_checksums
 from afl_helpers.results.encoding import to_json
 from afl_helpers.studies import (
+    StudyCorpus,
+    compare_study,
+    complete_results,
+    convergence_shifts,
     corpus_splits,
+    describe_progress,
     difference,
     estimate_seconds,
     load_study,
@@ -32,6 +38,7 @@ from afl_helpers.studies import (
     run_study,
     workers,
 )
+from afl_helpers.studies import run as run_module
 from afl_helpers.studies.plan import METHODS
 from afl_helpers.studies.scores import read_scores, scores_path, write_scores
 from afl_helpers.studies.study_file import read_study_file
@@ -61,6 +68,13 @@ settings:
 TUNED = PROBES.replace("method: probe", "method: fine_tune").replace("batch_size: 64", "batch_size: 16")
 TUNED = TUNED.replace("epochs: 3", "epochs: 2").replace("epochs: 6", "epochs: 4") + "record_epochs: [1]\n"
 
+# The same documents in both blocks, and only what a comparison needs.
+WITH_LONGER = "\n".join(
+    line.replace("n_documents: 300, ", "")
+    for line in PROBES.splitlines()
+    if "shuffled" not in line and "priors" not in line
+)
+
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
@@ -80,6 +94,13 @@ def done(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
     study = write(tmp_path_factory.mktemp("tuned"), TUNED)
+    list(run_study(study, progress=False))
+    return study
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    study = write(tmp_path_factory.mktemp("longer"), WITH_LONGER)
     list(run_study(study, progress=False))
     return study
 
@@ -162,6 +183,7 @@ class TestPlan:
             ("tuned_as: bce", "n_seeds: 1", "'bce-long' has n_seeds, but the study has blocks"),
             (", validation: 60", "", "only one of train and validation"),
             ("train: 120,", "train: 120, official_split: 9,", "both train and official_split"),
+            ("train: 120,", "train: 120, official_folds: 9,", "both train and official_folds"),
             ("pilot: 0", "pilot: 0\nrecord_epochs: [5]", "record_epochs is .5.; give blocks of the study"),
             ("validation: 60", "validation: 60, settings: [bcee]", "unknown setting of corpus 'toy': 'bcee'"),
         ],
@@ -495,3 +517,93 @@ class TestCommittedStudies:
             method = METHODS[result.method]
             assert result.method == study.method_of(setting)
             assert method.config.from_record(result.config) in study.candidates(setting), result.run
+
+
+class TestConvergence:
+    """The longer runs that a study declares decide whether its settings have converged."""
+
+    def with_margin(self, done, margin: float, **more):
+        content = yaml.safe_load(WITH_LONGER)
+        content["primary"] |= {"margin": margin, "convergence": {"bce": "bce-long"}} | more
+        (done.folder / "study.yaml").write_text(yaml.safe_dump(content))
+        return load_study("small", done.folder.parent)
+
+    @pytest.fixture
+    def copied(self, longer, tmp_path):
+        shutil.copytree(longer.folder, tmp_path / "small")
+        return load_study("small", tmp_path)
+
+    def test_a_shift_of_the_margin_is_not_converged(self, copied):
+        study = self.with_margin(copied, 0.9999)
+        shifts = convergence_shifts(study)
+        assert shifts[["setting", "longer", "block"]].to_numpy().tolist() == [["bce", "bce-long", 1]]
+        longer, own = (read_result(study.folder / "runs" / f"toy--{name}--block1.json") for name in ("bce-long", "bce"))
+        endpoint = "average_precision_macro_tail"
+        shift = longer.metric(endpoint) - own.metric(endpoint)
+        assert shifts["shift"].item() == pytest.approx(shift) and shift != 0
+        assert set(compare_study(study)["outcome"]) != {"not converged"}
+        assert complete_results(study.folder.parent)[1] == []
+
+        study = self.with_margin(copied, abs(shift))
+        table = compare_study(study)
+        assert set(table["outcome"]) == set(table["outcome_plain"]) == {"not converged"}
+        results, sentences = complete_results(study.folder.parent)
+        assert results == [] and "small has not converged, and does not count" in sentences[0]
+
+    def test_the_comparison_waits_for_the_longer_runs(self, copied):
+        (copied.folder / "runs" / "toy--bce-long--block1.json").unlink()
+        assert describe_progress(copied) is None
+        assert describe_progress(self.with_margin(copied, 0.02)) == "running: 4 of 5 runs"
+
+    def test_a_setting_that_is_none_is_refused(self, copied):
+        with pytest.raises(DataError, match="unknown setting in convergence 'bce-longer'"):
+            self.with_margin(copied, 0.02, convergence={"bce": "bce-longer"})
+
+
+class TestFoldsAsBlocks:
+    @pytest.fixture
+    def folded(self, monkeypatch):
+        corpus = load_corpus("toy").sample(200)
+        corpus = replace(corpus, folds=[i % 5 for i in range(200)])
+        monkeypatch.setattr(run_module, "load_corpus", lambda name: corpus)
+        run_module.corpus_splits.cache_clear()
+        yield corpus
+        run_module.corpus_splits.cache_clear()
+
+    def test_the_blocks_one_to_five_test_each_fold_once(self, folded):
+        option = StudyCorpus("toy", official_folds=20)
+        assert option.to_dict() == {"name": "toy", "official_folds": 20}
+        tested = []
+        for block in range(1, 6):
+            _, (train, validation, test) = corpus_splits(option, block)
+            assert set(test.folds) == {block % 5} and len(validation) == 20
+            assert not set(train.folds + validation.folds) & set(test.folds)
+            tested += test.document_ids
+        assert sorted(tested) == sorted(folded.document_ids)
+
+    def test_another_block_has_another_validation_split(self, folded):
+        option = StudyCorpus("toy", official_folds=20)
+        one, other = (corpus_splits(option, block)[1] for block in (0, 5))
+        assert one[2].document_ids == other[2].document_ids
+        assert set(one[1].document_ids) != set(other[1].document_ids)
+
+    def test_a_corpus_without_folds(self):
+        with pytest.raises(UsageError, match="corpus 'toy' has no official folds; leave official_folds out"):
+            corpus_splits(StudyCorpus("toy", official_folds=20), 1)
+
+
+class TestStudiesOfOtherDomains:
+    @pytest.mark.parametrize("name, n_blocks", [("frozen-hoc", 10), ("frozen-unfair-tos", 5)])
+    def test_they_have_the_design_of_the_study_of_films_and_news(self, name, n_blocks):
+        study, base = load_study(name, RESULTS), load_study("frozen-encoder", RESULTS)
+        assert (study.primary, study.tune, study.pilot) == (base.primary, base.tune, base.pilot)
+        changed = {key for key, value in study.config.to_dict().items() if value != base.config.to_dict()[key]}
+        assert changed == {"max_length"} and study.blocks == list(range(1, n_blocks + 1))
+        known = {setting.name: setting for setting in base.settings}
+        for setting in study.settings:
+            assert known.get(setting.name, setting) == setting
+        primary = [run for run in study.runs() if not study.is_exploratory(run)]
+        corpora = {"frozen-hoc": {"hoc", "hoc-nodes"}, "frozen-unfair-tos": {"unfair-tos"}}[name]
+        assert {run.corpus.name for run in primary} == corpora
+        assert len(primary) == 4 * n_blocks * len(corpora)
+        assert [setting.method for setting in study.settings[-2:]] == ["tfidf", "tfidf"]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from afl_helpers import errors
-from afl_helpers.__main__ import _splits, main
+from afl_helpers.__main__ import main
 from afl_helpers.chapters.profiles import PROFILES, active_profile
 from afl_helpers.claims import CLAIMS, claims_table
+from afl_helpers.commands.train import _splits
 from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.studies import complete_results
@@ -73,6 +74,7 @@ def test_train_save_predict(capsys, tmp_path, monkeypatch):
         assert labels("--rule", rule) <= {"sea", "land", "(none)"}
     assert labels("--threshold", "0") == {"sea", "land"} and labels("--threshold", "1") == {"(none)"}
     assert labels("--threshold", "sea=0", "--threshold", "land=1") == {"sea"}
+    assert labels("--top-k", "2") == {"sea", "land"}
     for options, words in (
         (["--rule", "tuned_smooth"], "did you mean 'tuned_smoothed'"),
         (["--threshold", "sky=0.5"], "unknown label 'sky'"),

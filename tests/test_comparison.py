@@ -234,3 +234,23 @@ def test_studies_that_declare_no_comparison_over_blocks_say_so(tmp_path):
     path.write_text("\n".join(line for line in PLAN.splitlines() if not line.startswith("primary")))
     with pytest.raises(UsageError, match="declares no primary comparison"):
         compare_study("small", tmp_path)
+
+
+def test_a_study_names_the_family_of_its_comparisons(tmp_path):
+    runs = tmp_path / "small" / "runs"
+    runs.mkdir(parents=True)
+    for setting in ("afl", "bce"):
+        for seed in range(3):
+            content = json.loads((RESULTS / "probe" / "runs" / f"toy--{setting}--seed{seed}.json").read_text())
+            (runs / f"toy--{setting}--seed{seed}.json").write_text(json.dumps(content | {"study": "small"}))
+    path = tmp_path / "small" / "study.yaml"
+    path.write_text(PLAN)
+    write_checksums(tmp_path / "small")
+    together = compare_study("small", tmp_path)
+    path.write_text(PLAN.replace("margin: 0.01}", "margin: 0.01, correct_within: [corpus, endpoint]}"))
+    apart = compare_study("small", tmp_path)
+    assert set(together["family_size"]) == {2} and set(apart["family_size"]) == {1}
+    assert (apart["p_adjusted"] == apart["p"]).all() and (together["p_adjusted"] >= together["p"]).all()
+    path.write_text(PLAN.replace("margin: 0.01}", "margin: 0.01, correct_within: [corpora]}"))
+    with pytest.raises(DataError, match="unknown column in correct_within 'corpora'"):
+        compare_study("small", tmp_path)

@@ -13,6 +13,7 @@ from IPython.display import HTML, Math, display
 from afl_helpers.chapters.figures import title_of
 from afl_helpers.losses import LOSSES
 from afl_helpers.results import Result, find_results
+from afl_helpers.studies import compare_study, describe_progress, load_study
 
 
 def we_find(text: str) -> HTML:
@@ -45,6 +46,19 @@ def describe_outcomes(table: pd.DataFrame) -> str:
         f"({table['setting'].nunique()} readings of Eq. 2, {table['corpus'].nunique()} corpora, "
         f"{table['endpoint'].nunique()} endpoints): of {len(table)} differences {found}."
     )
+
+
+def registered(name: str) -> tuple[str, pd.DataFrame | None]:
+    """Return how far a study is, in words, and its registered comparison, which is None until all runs are there.
+
+    Args:
+        name: A study that declares a primary comparison.
+    """
+    study = load_study(name, find_results())
+    progress = describe_progress(study)
+    if progress:
+        return f"The study {name} is {progress}. Nothing of it is shown before these are there.", None
+    return f"The study {name} is complete.", compare_study(study)
 
 
 def runs_table(results: Sequence[Result]) -> pd.DataFrame:

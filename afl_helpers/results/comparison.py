@@ -19,6 +19,8 @@ from afl_helpers.results.schema import Result
 
 Unit = Literal["block", "seed"]
 CORRECTIONS = ("holm", "none")
+#: Columns that can define a family.
+FAMILY_COLUMNS = ("corpus", "endpoint", "setting", "rival")
 
 _ONE_TEST_SET = "one official test set: blocks vary only seed, validation and permutation"
 _ONE_SPLIT = "one split: seeds vary only the order of training"
@@ -280,14 +282,13 @@ def _families(keys: Sequence[tuple[str, str, str, str]], family: str | Sequence[
     """Return the name of each row's family."""
     if family is None:
         return ["all rows of the call"] * len(keys)
-    columns = ("corpus", "endpoint", "setting", "rival")
-    if isinstance(family, str) and family not in columns:
+    if isinstance(family, str) and family not in FAMILY_COLUMNS:
         return [family] * len(keys)
     names = [family] if isinstance(family, str) else list(family)
     for name in names:
-        if name not in columns:
-            raise unknown_name("column of a family", name, columns)
-    return [", ".join(f"{name} {key[columns.index(name)]}" for name in names) for key in keys]
+        if name not in FAMILY_COLUMNS:
+            raise unknown_name("column of a family", name, FAMILY_COLUMNS)
+    return [", ".join(f"{name} {key[FAMILY_COLUMNS.index(name)]}" for name in names) for key in keys]
 
 
 def _adjust(p_values: Sequence[float], families: Sequence[str], correction: str) -> list[float]:

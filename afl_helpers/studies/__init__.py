@@ -13,7 +13,13 @@ with needs_extra("train", "afl_helpers.studies"):
     from afl_helpers.studies.calibration import Calibration, calibrate
     from afl_helpers.studies.estimate import describe_seconds, device_at_hand, estimate_seconds
     from afl_helpers.studies.plan import METHODS, PlannedRun, Primary, Setting, Study, StudyCorpus
-    from afl_helpers.studies.primary import compare_study, complete_blocks, complete_results, describe_progress
+    from afl_helpers.studies.primary import (
+        compare_study,
+        complete_blocks,
+        complete_results,
+        convergence_shifts,
+        describe_progress,
+    )
     from afl_helpers.studies.rerun import Deviation, difference, repeat
     from afl_helpers.studies.rescoring import missing_scores, rescore
     from afl_helpers.studies.run import corpus_splits, execute
@@ -33,6 +39,7 @@ __all__ = [
     "compare_study",
     "complete_blocks",
     "complete_results",
+    "convergence_shifts",
     "corpus_splits",
     "describe_progress",
     "describe_seconds",

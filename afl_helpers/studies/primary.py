@@ -42,25 +42,83 @@ def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.Da
     planned = {run.name for run in primary_runs(study)}
     results = [run for run in read_study(study.name, study.folder.parent) if run.run in planned]
     primary = study.primary
-    return compare(
+    table = compare(
         results,
         setting=primary.setting,
         against=primary.against,
         endpoints=primary.endpoints,
         unit=_unit(study, results),
         margin=primary.margin,
-        family=primary.family or f"primary question of {study.name}",
+        family=primary.correct_within or primary.family or f"primary question of {study.name}",
     )
+    if _moved(study, results):
+        table[["outcome", "outcome_plain"]] = "not converged"
+    return table
+
+
+def convergence_shifts(study: Study | str, folder: str | Path | None = None) -> pd.DataFrame:
+    """Return by how much the endpoints of a study move when its settings are trained for longer.
+
+    Args:
+        study, folder: as in :func:`compare_study`.
+
+    Returns:
+        One row per setting of ``primary.convergence``, endpoint and block: ``setting, longer, endpoint, block, shift``, the
+        shift being the longer run minus the other.
+
+    Raises:
+        MissingFileError, UsageError, DataError: as :func:`compare_study` does.
+    """
+    if isinstance(study, str):
+        study = load_study(study, find_results() if folder is None else folder)
+    compare_study(study)  # refuses a study that is not complete
+    results, primary = read_study(study.name, study.folder.parent), study.primary
+    assert primary is not None
+    rows = [
+        (setting, longer, endpoint, block, shift)
+        for setting, longer in primary.convergence.items()
+        for endpoint in primary.endpoints
+        for block, shift in _shifts(study, results, setting, endpoint)
+    ]
+    return pd.DataFrame(rows, columns=["setting", "longer", "endpoint", "block", "shift"])
+
+
+def _moved(study: Study, results: Sequence[Result]) -> str:
+    """Say which endpoints move by the margin or more when a setting is trained for longer; empty if none does."""
+    if study.primary is None:
+        return ""
+    margin = study.primary.margin
+    found = (
+        f"{endpoint} of {longer} differs by {shift:+.3f} from that of {setting}"
+        for setting, longer in study.primary.convergence.items()
+        for endpoint in study.primary.endpoints
+        for _, shift in _shifts(study, results, setting, endpoint)
+        if abs(shift) >= margin
+    )
+    return "; ".join(found)
+
+
+def _shifts(study: Study, results: Sequence[Result], setting: str, endpoint: str) -> list[tuple[int | None, float]]:
+    """Return (block, endpoint of the longer run of a setting minus that of the setting), one per longer run."""
+    longer = study.primary.convergence.get(setting) if study.primary else None
+    own = {(run.data.corpus, run.block): run for run in results if run.setting == setting}
+    return [
+        (run.block, run.metric(endpoint) - own[run.data.corpus, run.block].metric(endpoint))
+        for run in results
+        if longer is not None and run.setting == longer
+    ]
 
 
 def primary_runs(study: Study) -> list[PlannedRun]:
     """Return the planned runs of a study's primary comparison, or all runs where it declares none.
 
-    A corpus or a setting that has only some of the blocks is exploratory, and no part of it.
+    A corpus or a setting that has only some of the blocks is exploratory, and no part of it. The longer runs that show
+    whether a setting converged are part of it.
     """
     if study.primary is None:
         return study.runs()
-    return [run for run in study.runs() if not study.is_exploratory(run)]
+    longer = study.primary.convergence.values()
+    return [run for run in study.runs() if run.setting.name in longer or not study.is_exploratory(run)]
 
 
 def describe_progress(study: Study) -> str | None:
@@ -80,8 +138,9 @@ def complete_results(folder: str | Path | None = None) -> tuple[list[Result], li
         folder: the folder of the studies; :func:`~afl_helpers.results.find_results` finds it unless given.
 
     Returns:
-        The runs, without pilot runs; and a sentence for each study that has begun and is not complete, such as
-        ``"frozen-encoder is running: 7 of 120 runs"``. Both are empty where there is no folder of results.
+        The runs, without pilot runs; and a sentence for each study that has begun and does not count, such as
+        ``"frozen-encoder is running: 7 of 120 runs; it counts when it is complete."``, because runs are missing or because
+        the longer runs that the study declares say that it has not converged. Both are empty where there is no folder of results.
 
     Raises:
         DataError: a result file is broken or was changed.
@@ -92,11 +151,14 @@ def complete_results(folder: str | Path | None = None) -> tuple[list[Result], li
         except MissingFileError:
             return [], []
     found, running = [], []
-    for name, results in itertools.groupby(read_all_studies(folder), lambda result: result.study):
+    for name, runs in itertools.groupby(read_all_studies(folder), lambda result: result.study):
+        results = list(runs)
         study = load_study(name, folder)
         progress = describe_progress(study) if study.primary else None
         if progress:
-            running.append(f"{study.name} is {progress}")
+            running.append(f"{study.name} is {progress}; it counts when it is complete.")
+        elif moved := _moved(study, results):
+            running.append(f"{study.name} has not converged, and does not count: {moved}.")
         elif study.blocks:
             missing = {(run.corpus.name, run.setting.name) for run in study.missing()}
             found += [run for run in results if (run.data.corpus, run.setting) not in missing]

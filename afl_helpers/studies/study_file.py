@@ -12,9 +12,11 @@ import numpy as np
 import yaml
 
 from afl_helpers.data import CORPORA
+from afl_helpers.data.own_files import TableOptions
 from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import evaluate
 from afl_helpers.losses import check_loss
+from afl_helpers.results import FAMILY_COLUMNS
 from afl_helpers.studies.plan import METHODS, Primary, Setting, Study, StudyCorpus
 from afl_helpers.training import THRESHOLDS
 
@@ -189,28 +191,52 @@ def _read_corpus(content: object) -> StudyCorpus:
     name = reader.text("name")
     if "min_count" in reader and "top" in reader:
         raise UsageError(f"corpus {name!r} has both min_count and top; give one of the two")
-    if name not in CORPORA and not Path(name).suffix and not Path(name).exists():
+    if "path" not in reader and name not in CORPORA and not Path(name).suffix and not Path(name).exists():
         raise unknown_name("corpus", name, CORPORA)
+    if "reading" in reader and "path" not in reader:
+        raise UsageError(f"corpus {name!r} has reading but no path; give the path of a table")
 
     def count(option: str) -> int | None:
         return reader.integer(option, 1) if option in reader else None
 
     if ("train" in reader) != ("validation" in reader):
         raise UsageError(f"corpus {name!r} has only one of train and validation; give both or neither")
-    if "train" in reader and "official_split" in reader:
-        raise UsageError(f"corpus {name!r} has both train and official_split; give one of the two")
+    ways = [way for way in ("train", "official_split", "official_folds") if way in reader]
+    if len(ways) > 1:
+        raise UsageError(f"corpus {name!r} has both {ways[0]} and {ways[1]}; give one of the two")
     return StudyCorpus(
         name=name,
         min_count=count("min_count"),
         top=count("top"),
         n_documents=count("n_documents"),
         official_split=count("official_split"),
+        official_folds=count("official_folds"),
         train=count("train"),
         validation=count("validation"),
         blocks=tuple(reader.integers("blocks", 0)) if "blocks" in reader else None,
         settings=reader.texts("settings") if "settings" in reader else None,
         tuned_as=reader.text("tuned_as") if "tuned_as" in reader else None,
+        path=_read_path(reader) if "path" in reader else None,
+        reading=_read_reading(reader.mapping("reading")) if "reading" in reader else None,
     )
+
+
+def _read_path(reader: _Reader) -> str | dict[str, str]:
+    """Read a path, or a path per split."""
+    if not isinstance(reader.get("path"), Mapping):
+        return reader.text("path")
+    paths = reader.mapping("path")
+    splits = _Reader("path of a corpus", paths, ("train", "validation", "test"))
+    return {split: splits.text(split) for split in paths}
+
+
+def _read_reading(options: dict[str, object]) -> dict[str, object]:
+    """Read the options for a table; each option is checked when the table is read."""
+    names = [field.name for field in fields(TableOptions)]
+    for name in options:
+        if name not in names:
+            raise unknown_name("option in reading", name, names)
+    return options
 
 
 def _read_setting(content: object) -> Setting:
@@ -252,6 +278,15 @@ def _read_primary(content: object, settings: list[Setting]) -> Primary:
     unit = reader.text("unit") if "unit" in reader else None
     if unit not in (None, *UNITS):
         raise unknown_name("unit in primary", unit, UNITS)
+    columns = reader.texts("correct_within") if "correct_within" in reader else None
+    for column in columns or ():
+        if column not in FAMILY_COLUMNS:
+            raise unknown_name("column in correct_within", column, FAMILY_COLUMNS)
+    pairs = _Reader("convergence in primary", reader.mapping("convergence"), reader.mapping("convergence"))
+    longer = {name: pairs.text(name) for name in reader.mapping("convergence")}
+    for name in (*longer, *longer.values()):
+        if name not in names:
+            raise unknown_name("setting in convergence", name, names)
     outcomes = _Reader("outcomes in primary", reader.mapping("outcomes"), reader.mapping("outcomes"))
     return Primary(
         setting=setting,
@@ -260,6 +295,8 @@ def _read_primary(content: object, settings: list[Setting]) -> Primary:
         margin=reader.number("margin", 0, 1),
         unit=unit,
         family=reader.text("family") if "family" in reader else None,
+        correct_within=columns,
+        convergence=longer,
         outcomes={name: outcomes.text(name) for name in reader.mapping("outcomes")},
     )
 

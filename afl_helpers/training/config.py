@@ -23,6 +23,16 @@ ANNEALED = ("cosine", "linear")
 PRECISIONS = ("auto", "float32", "bf16")
 
 
+#: The largest seed that numpy's and torch's generators both take.
+LARGEST_SEED = 2**32 - 1
+
+
+def check_seed(seed: object) -> None:
+    """Raise UsageError if the seed is not a whole number that every random generator takes."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed is {seed!r}; pass a whole number from 0 to {LARGEST_SEED}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Check types, ranges and choices of the fields, and convert to and from a dict."""
@@ -228,6 +238,33 @@ class ProbeConfig(EncoderConfig):
         if isinstance(config, cls):
             return config
         return cls(**{field.name: getattr(config, field.name) for field in fields(EncoderConfig)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TfidfConfig(Config):
+    """Configure one linear classifier per label on TF-IDF features.
+
+    Args:
+        classifier: "logistic_regression" or "linear_svm" (squared hinge).
+        ngrams: maximum number of words in a feature.
+        min_count: minimum number of training documents that contain a feature.
+        regularisation: scikit-learn's C, the inverse strength of regularization.
+    """
+
+    classifier: str = "logistic_regression"
+    ngrams: int = 2
+    min_count: int = 2
+    regularisation: float = 1.0
+
+    _ranges = {"ngrams": (1, 5), "min_count": (1, 1_000_000), "regularisation": (1e-9, 1e9)}
+    _choices = {"classifier": ("logistic_regression", "linear_svm")}
+    _retired = {"encoder": "tfidf", "epochs": 2}
+
+
+def check_tfidf_loss(loss: object, loss_params: Mapping[str, object] | None) -> None:
+    """Raise UsageError if a loss is named for word counts, whose classifier has its own."""
+    if loss != "bce" or loss_params:
+        raise UsageError(f"tfidf has its own loss, so it cannot use {loss!r}; leave loss at 'bce'")
 
 
 def convergence(config: Config, best_epoch: int) -> tuple[bool | None, str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from afl_helpers.errors import TrainingError, UsageError
-from afl_helpers.files import cache_dir, replacing
+from afl_helpers.errors import StorageError, TrainingError, UsageError
+from afl_helpers.files import CACHE_DIR_VARIABLE, cache_dir, reason_of, replacing
 from afl_helpers.progress import progress_bar
 from afl_helpers.training.encoders import ENCODERS, default_device, load_encoder, load_tokenizer
 
@@ -156,17 +157,43 @@ def embed(
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]
     path = cache_dir() / "embeddings" / f"{digest}.npy"
     vectors = _cached(path, len(unique))
-    if vectors is None:
+    if vectors is not None:
+        return dict(zip(unique, vectors))
+    lock = FileLock(path.with_suffix(".lock"))  # only one of several processes embeds the texts
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # only one of several processes embeds the texts
-            vectors = _cached(path, len(unique))
-            if vectors is None:
-                model = _Pooled(load_encoder(encoder)).to(default_device())
-                check_length(max_length, model)
-                vectors = forward(model, load_tokenizer(encoder), unique, max_length, progress).numpy()
+        acquired = lock.acquire()
+    except OSError as error:
+        _warn_of_cache(path.parent, reason_of(error))
+        return dict(zip(unique, _embed(unique, encoder, max_length, progress)))
+    with acquired:
+        vectors = _cached(path, len(unique))
+        if vectors is None:
+            vectors = _embed(unique, encoder, max_length, progress)
+            try:
                 with replacing(path) as part, open(part, "wb") as file:
                     np.save(file, vectors, allow_pickle=False)
+            except StorageError as error:
+                _warn_of_cache(
+                    path.parent, reason_of(error.__cause__ if isinstance(error.__cause__, OSError) else error)
+                )
     return dict(zip(unique, vectors))
+
+
+def _embed(texts: list[str], encoder: str, max_length: int, progress: bool) -> NDArray[np.float32]:
+    model = _Pooled(load_encoder(encoder)).to(default_device())
+    check_length(max_length, model)
+    vectors: NDArray[np.float32] = forward(model, load_tokenizer(encoder), texts, max_length, progress).numpy()
+    return vectors
+
+
+def _warn_of_cache(folder: Path, reason: str) -> None:
+    """Say that embeddings are not kept; whoever asked for them gets them all the same."""
+    warnings.warn(
+        f"embeddings cannot be kept in {folder} ({reason}), so the next run computes them again; set {CACHE_DIR_VARIABLE} to "
+        "a folder that can be written",
+        stacklevel=3,
+    )
 
 
 def _cached(path: Path, n_texts: int) -> NDArray[np.float32] | None:
