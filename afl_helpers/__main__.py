@@ -9,6 +9,7 @@ from afl_helpers.commands.claims import add_claims
 from afl_helpers.commands.data import add_data
 from afl_helpers.commands.identify import add_identify
 from afl_helpers.commands.predict import add_predict
+from afl_helpers.commands.statcheck import add_statcheck
 from afl_helpers.commands.studies import add_compare, add_rescore, add_study
 from afl_helpers.commands.train import add_train
 from afl_helpers.errors import UserError
@@ -21,7 +22,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_data, add_train, add_predict, add_study, add_compare, add_rescore, add_identify, add_claims):
+    for add in (
+        add_data,
+        add_train,
+        add_predict,
+        add_study,
+        add_compare,
+        add_rescore,
+        add_identify,
+        add_claims,
+        add_statcheck,
+    ):
         add(commands)
     return parser
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.special import expit
 
+from afl_helpers.claims import check_readings
 from afl_helpers.evaluation import best_constant_logit, best_constant_score, evaluate, posterior_logits, tune_thresholds
 from afl_helpers.files import sha256
 from afl_helpers.gamma import NORMALIZATIONS, class_gamma
@@ -394,3 +395,65 @@ def test_the_keyboard_alone_reaches_the_goals_of_the_tug_of_war(open_page):
     page.keyboard.press("End")
     assert states.evaluate_all("all => all.map(e => e.className)") == ["reached"] * 3
     assert "whatever gamma is" in states.nth(2).inner_text()
+
+
+# ---- statcheck ----
+
+
+def test_the_page_and_the_command_check_alike(engine):
+    """Verdicts, limits and reasons on random printed values, with and without each of them."""
+    rng = np.random.default_rng(5)
+    cases = []
+    for _ in range(150):
+        values = {
+            name: f"{rng.uniform(0.02, 0.98):.{rng.integers(1, 5)}f}" for name in ("precision", "recall", "f1", "auc")
+        }
+        if rng.random() < 0.7:  # an F1 that fits
+            precision, recall = float(values["precision"]), float(values["recall"])
+            values["f1"] = (
+                f"{2 * precision * recall / (precision + recall) * rng.choice([1, 0.8]):.{rng.integers(2, 5)}f}"
+            )
+        kept = set(rng.choice(list(values), size=rng.integers(2, 5), replace=False))
+        low, high = sorted(rng.uniform(0, 0.4, 2).round(3))
+        density = [None, [float(low), float(low)], [float(low), float(high)]][rng.integers(3)]
+        labels = [None, int(rng.integers(1, 40))][rng.integers(2)]
+        cases.append([{name: value if name in kept else "" for name, value in values.items()}, labels, density])
+    function = """cases => cases.map(([texts, labels, density]) => {
+        const input = Explorables.statcheck.read({...texts, labels: labels ? String(labels) : "",
+                                                  density: density ? density.join(" to ") : ""});
+        return Explorables.intervals.checkReadings(input.given, input.nLabels, input.density) })"""
+    found = engine.run(scripts("statcheck"), function, cases)
+    verdicts = []
+    for (texts, labels, density), checks in zip(cases, found):
+        wanted = check_readings(
+            **{name: text or None for name, text in texts.items()}, n_labels=labels, density=density and tuple(density)
+        )
+        assert [(one["average"], one["aucOf"]) for one in checks] == [(one.average, one.auc_of) for one in wanted]
+        for one, expected in zip(checks, wanted):
+            assert (one["reason"] == "") == expected.possible and one["reason"] == expected.reason
+            assert one["f1"] == pytest.approx(expected.f1, abs=1e-9)
+            assert one["auc"] == (None if expected.auc is None else pytest.approx(expected.auc, abs=1e-9))
+            verdicts.append(expected.possible)
+    assert 0.2 < np.mean(verdicts) < 0.8
+
+
+def test_typing_gives_verdicts_complaints_and_goals(open_page):
+    page = open_page("statcheck")
+    rows, said = page.locator("tbody tr"), page.locator(".explorable-summary")
+    assert rows.count() == 6 and "3 of 6" in said.inner_text()  # the paper's own values stand there first
+    goals = page.locator(".explorable-goals li")
+    reached = goals.evaluate_all("all => all.map(e => e.className)")
+    assert reached == ["", ""] and "Too high" in goals.nth(1).inner_text()
+    for auc, words in (("0.7", "so is a higher one"), ("0.7642", "Too high"), ("0.7641", "is the highest")):
+        page.get_by_label("ROC AUC").fill(auc)
+        assert words in goals.nth(1).inner_text()
+    page.get_by_label("ROC AUC").fill("")
+    page.get_by_label("recall").fill("0.40")
+    page.get_by_label("precision").fill("60")
+    assert page.get_by_label("precision").get_attribute("aria-invalid") == "true" and rows.count() == 0
+    page.get_by_label("precision").fill("0.60")
+    page.get_by_label("F1", exact=True).fill("0.35")
+    assert page.locator("tbody .explorable-yes").count() == 1 and goals.nth(0).get_attribute("class") == "reached"
+    page.get_by_role("button", name="A generated table").click()
+    possible = page.locator("tbody tr:has(.explorable-yes) th").all_inner_texts()  # with the limits below the title
+    assert possible and all(title.startswith("macro, mean of the F1s") for title in possible)

@@ -70,9 +70,9 @@
   // The least mean F1 of nLabels labels (null: of ever more) with this mean precision and mean recall.
   function leastMeanF1(precision, recall, nLabels) {
     var tolerance = constants().tolerance;
-    function whole(total) {
-      var number = Math.floor(total + tolerance);
-      return [number, Math.max(total - number, 0)];
+    function whole(mean) {
+      var number = Math.min(Math.floor(mean * nLabels + tolerance), nLabels - 1);
+      return [number, Math.max(mean * nLabels - number, 0)];
     }
     function meeting(onesP, onesR, labels) {
       return Math.min(onesP, onesR) < 0 || Math.max(onesP, onesR) > labels ? Infinity : Math.max(0, onesP + onesR - labels);
@@ -80,7 +80,7 @@
     if (nLabels === null) {
       return Math.max(0, precision + recall - 1);
     }
-    var p = whole(precision * nLabels), r = whole(recall * nLabels);
+    var p = whole(precision), r = whole(recall);
     var totals = [f1Of(p[1], r[1]) + meeting(p[0], r[0], nLabels - 1)];
     [0, 1].forEach(function (besideP) {
       [0, 1].forEach(function (besideR) {

@@ -45,17 +45,46 @@
     return { given: given, nLabels: attempt("labels", labelNumber), density: attempt("density", densityRange), errors: errors };
   }
 
-  function answers(data, input, checks) {
-    var possible = checks.filter(function (check) { return !check.reason; });
-    var threeGiven = ["precision", "recall", "f1"].every(function (name) { return input.given[name]; });
-    var only = threeGiven && possible.length && possible.every(function (check) { return check.average === data.averages[1]; });
+  // The printed number with one more in its last digit.
+  function next(text) {
+    var decimals = (text.split(".")[1] || "").trim().length;
+    return (Number(text) + Math.pow(10, -decimals)).toFixed(decimals);
+  }
+
+  function ofDecisions(checks) {
+    return checks.filter(function (check) { return check.aucOf === "decisions" && !check.reason; }).length;
+  }
+
+  function answers(data, input, checks, texts) {
+    var given = input.given, possible = checks.filter(function (check) { return !check.reason; });
+    var three = given.precision && given.recall && given.f1, two = given.recall && given.auc && checks.length;
+    var only = three && possible.length > 0 && possible.every(function (check) { return check.average === data.averages[1]; });
+    var fits = two && ofDecisions(checks), higher;
+    if (fits) {
+      higher = { precision: given.precision, recall: given.recall, f1: given.f1, auc: intervals.printedRange(next(texts.auc)) };
+      higher = ofDecisions(intervals.checkReadings(higher, input.nLabels, input.density));
+    }
     return [
-      { reached: threeGiven && Boolean(only), says: !threeGiven ? "Give precision, recall and F1." : only ? "Reached: an F1 below that of the two means, so it is a mean of F1s." :
-        possible.length ? possible.length + " of " + checks.length + " readings are possible." : "No reading is left. Try an F1 that is not as high." },
-      { reached: Boolean(input.given.recall && input.given.auc && checks.length && checks.every(function (check) { return check.aucOf === "scores" || check.reason; }) && possible.length),
-        says: !(input.given.recall && input.given.auc) ? "Give a recall and an AUC." : possible.length ? "AUCs of decisions that are still possible: " +
-          possible.filter(function (check) { return check.aucOf === "decisions"; }).length + "." : "No reading is left." }
+      {
+        reached: Boolean(only),
+        says: !three ? "Give precision, recall and F1." : only ? "Reached: this F1 is not that of the two printed values, so it is a mean of F1s."
+          : possible.length ? possible.length + " of " + checks.length + " readings are possible." : "No reading is left. Try another F1."
+      },
+      {
+        reached: Boolean(fits && !higher),
+        says: !two ? "Give a recall and an AUC." : !fits ? "Too high: no AUC of decisions can be " + texts.auc + " here." : higher ? "Possible, and so is a higher one."
+          : "Reached: " + texts.auc + " is the highest. Whatever is printed above it is an AUC of scores."
+      }
     ];
+  }
+
+  // What a possible reading allows.
+  function words(check) {
+    var texts = ["F1 from " + fixed(check.f1[0], 4) + " to " + fixed(check.f1[1], 4)];
+    if (check.auc) {
+      texts.push("AUC from " + fixed(check.auc[0], 4) + " to " + fixed(check.auc[1], 4));
+    }
+    return "the other values allow an " + texts.join(" and an ");
   }
 
   function build(node, data) {
@@ -94,23 +123,24 @@
       widgets.empty(body);
       checks.forEach(function (check) {
         body.appendChild(element("tr", {}, [
-          element("th", { scope: "row" }, check.average + (check.aucOf ? "; AUC of " + check.aucOf : "")),
-          element("td", { class: check.reason ? "explorable-no" : "explorable-yes" }, check.reason ? "\u2717 excluded" : "\u2713 possible"),
-          element("td", {}, check.reason || "F1 from " + fixed(check.f1[0], 3) + " to " + fixed(check.f1[1], 3) +
-            (check.auc ? ", AUC from " + fixed(check.auc[0], 3) + " to " + fixed(check.auc[1], 3) : ""))
+          element("th", { scope: "row" }, [
+            check.average + (check.aucOf ? "; AUC of " + check.aucOf : ""),
+            element("span", { class: "explorable-says explorable-hint" }, check.reason || words(check))
+          ]),
+          element("td", { class: check.reason ? "explorable-no" : "explorable-yes" }, check.reason ? "\u2717 excluded" : "\u2713 possible")
         ]));
       });
       possible = checks.filter(function (check) { return !check.reason; }).length;
       said.textContent = !checks.length ? "Give at least two values." : possible ? possible + " of " + checks.length + " readings are possible."
         : "No reading gives these values: one of them is printed wrong, or averaged in another way.";
-      goals.update(answers(data, input, checks));
+      goals.update(answers(data, input, checks, texts));
     }
 
     [
       element("div", { class: "explorable-buttons", role: "group", "aria-label": "Examples" }, buttons), note,
       element("div", { class: "explorable-controls two" }, Object.keys(fields).map(function (name) { return fields[name].node; })), said,
       element("table", { class: "explorable-table" }, [
-        element("thead", {}, element("tr", {}, ["reading", "verdict", "what the other values allow"].map(function (head) { return element("th", { scope: "col" }, head); }))), body
+        element("thead", {}, element("tr", {}, ["reading", "verdict"].map(function (head) { return element("th", { scope: "col" }, head); }))), body
       ]),
       goals.node
     ].forEach(function (part) { node.appendChild(part); });

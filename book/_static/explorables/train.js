@@ -173,7 +173,7 @@
         var last = summaries[summaries.length - 1].recall;
         return "Recall by epoch. Now: " + groups.map(function (group) { return group + " " + fixed(last[group], 2); }).join(", ") + ".";
       },
-      x: { domain: [0, data.epochs.max], ticks: [0, 10, 20, 30, 40, 50, 60], title: "epoch", format: String },
+      x: { domain: [0, data.epochs.max], ticks: data.epochs.ticks, title: "epoch", format: String },
       y: { domain: [0, 1], ticks: [0, 0.25, 0.5, 0.75, 1], title: "recall, mean over a third of the labels", format: function (v) { return fixed(v, 2); } },
       draw: function (plot) {
         var ends = groups.map(function (group, i) {
