@@ -13,6 +13,7 @@ from afl_helpers.commands.evaluate import add_evaluate
 from afl_helpers.commands.explain import add_explain
 from afl_helpers.commands.identify import add_identify
 from afl_helpers.commands.predict import add_predict
+from afl_helpers.commands.statcheck import add_statcheck
 from afl_helpers.commands.studies import add_compare, add_rescore, add_study
 from afl_helpers.commands.train import add_train
 from afl_helpers.errors import UserError
@@ -28,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     of_data = (add_data, add_doctor)
     of_models = (add_train, add_evaluate, add_predict, add_explain)
     of_studies = (add_study, add_compare, add_rescore)
-    for add in (*of_data, *of_models, *of_studies, add_identify, add_claims):
+    for add in (*of_data, *of_models, *of_studies, add_identify, add_claims, add_statcheck):
         add(commands)
     return parser
 

@@ -16,8 +16,11 @@ with needs_extra("data", "afl_helpers.claims"):
         max_auc,
         reported_range,
     )
+    from afl_helpers.claims.statcheck import AUC_SOURCES, AVERAGES, ReadingCheck, check_readings
 
 __all__ = [
+    "AUC_SOURCES",
+    "AVERAGES",
     "CLAIMS",
     "REPORTED_VALUES",
     "REPORTED",
@@ -26,6 +29,8 @@ __all__ = [
     "VERDICTS",
     "Claim",
     "Implied",
+    "ReadingCheck",
+    "check_readings",
     "claims_table",
     "consistency",
     "findings",

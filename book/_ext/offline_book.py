@@ -1,8 +1,8 @@
 """A Sphinx extension that makes the rendered book self-contained and light.
 
 It copies MathJax (its TeX input, its HTML output and fonts) out of sphinx-mathjax-offline into
-`_static/mathjax`, writes Vega, Vega-Lite and vega-embed as one script, loads either on the pages alone that need
-it, leaves out the live-code script, which the book does not use, cuts the theme's icon fonts down to the icons in use,
+`_static/mathjax`, writes Vega, Vega-Lite and vega-embed as one script, loads these and the book's own interactive parts
+on the pages alone that need them, leaves out the live-code script, which the book does not use, cuts the theme's icon fonts down to the icons in use,
 and records how long each chapter took to run.
 """
 
@@ -21,6 +21,8 @@ from sphinx.application import Sphinx
 
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
 VEGA_SCRIPT = "vega-bundle.js"
+#: Interactive part -> the scripts of _static/explorables that it needs beside its own.
+NEEDS = {"tug": ("losses",), "train": ("losses", "training"), "statcheck": ("intervals",)}
 #: What a link, script or style of the icon fonts, of the live-code script and of MathJax can be told by.
 ICONS, LIVE_CODE, FORMULAS = "vendor/fontawesome", re.compile("thebe", re.IGNORECASE), "mathjax/tex-chtml.js"
 FONT_SOURCES = re.compile(r"src:url\(([^)]*)\.woff2\) format\(\"woff2\"\)(,url\([^)]*\) format\(\"truetype\"\))?")
@@ -48,6 +50,16 @@ def load_vega(app: Sphinx, pagename: str, templatename: str, context: dict, doct
     if 'class="vega-chart"' in context.get("body", ""):
         app.add_js_file(VEGA_SCRIPT, loading_method="defer")
         app.add_js_file("vega-charts.js", loading_method="defer")
+
+
+def load_explorables(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Load the scripts of the interactive parts that stand on a page, in the order in which they need each other."""
+    names = dict.fromkeys(re.findall(r'data-explorable="(\w+)"', context.get("body", "")))
+    if names:
+        app.add_css_file("explorables/explorables.css")
+        scripts = ["widgets", *(needed for name in names for needed in (*NEEDS.get(name, ()), f"data/{name}", name))]
+        for script in dict.fromkeys(scripts):
+            app.add_js_file(f"explorables/{script}.js", loading_method="defer")
 
 
 def leave_out(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
@@ -157,6 +169,7 @@ def record_times(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", copy_assets)
     app.connect("html-page-context", load_vega)
+    app.connect("html-page-context", load_explorables)
     app.connect("html-page-context", leave_out, priority=900)
     app.connect("build-finished", record_times)
     app.connect("build-finished", make_lean, priority=900)

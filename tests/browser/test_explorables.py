@@ -1,0 +1,459 @@
+"""The interactive parts: their arithmetic against the package, in node and in a browser, and their pages for everyone."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import make_explorables
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+from afl_helpers.claims import check_readings
+from afl_helpers.evaluation import best_constant_logit, best_constant_score, evaluate, posterior_logits, tune_thresholds
+from afl_helpers.files import sha256
+from afl_helpers.gamma import NORMALIZATIONS, class_gamma
+from afl_helpers.losses import AdaptiveFocalLoss, BinaryCrossEntropy, FocalLoss
+from afl_helpers.training.initial_bias import start_logits
+
+BOOK = Path(__file__).resolve().parents[2] / "book"
+STATIC = BOOK / "_static" / "explorables"
+NEEDS = {"tug": ("losses",), "train": ("losses", "training"), "statcheck": ("intervals",)}
+#: name -> page
+PAGES = {"tug": "tug-of-war", "train": "train-in-the-page", "statcheck": "statcheck"}
+PAGES = {name: page for name, page in PAGES.items() if (BOOK / f"{page}.md").is_file()}
+
+
+def scripts(name: str) -> list[Path]:
+    return [STATIC / f"{script}.js" for script in ("widgets", *NEEDS[name], f"data/{name}", name)]
+
+
+class Node:
+    """Runs a function of JavaScript on an argument, with these scripts loaded."""
+
+    def run(self, files, function, argument):
+        program = (
+            "const fs = require('fs'), vm = require('vm'); const [files, argument] = JSON.parse(fs.readFileSync(0));"
+            "for (const file of files) vm.runInThisContext(fs.readFileSync(file, 'utf8'), {filename: file});"
+            f"process.stdout.write(JSON.stringify(({function})(argument)))"
+        )
+        done = subprocess.run(
+            ["node", "-e", program],
+            input=json.dumps([[str(file) for file in files], argument]),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+class Chromium:
+    def __init__(self, browser):
+        self.browser = browser
+
+    def run(self, files, function, argument):
+        page = self.browser.new_page()
+        for file in files:
+            page.add_script_tag(path=str(file))
+        result = page.evaluate(function, argument)
+        page.close()
+        return result
+
+
+@pytest.fixture(params=["node", "chromium"])
+def engine(request):
+    if request.param == "chromium":
+        return Chromium(request.getfixturevalue("chromium"))
+    if shutil.which("node") is None:
+        pytest.skip("node was not found; the same test runs in Chromium")
+    return Node()
+
+
+@pytest.fixture
+def one_engine(request):
+    """Node where it is there, or else Chromium, for what takes long."""
+    return Node() if shutil.which("node") else Chromium(request.getfixturevalue("chromium"))
+
+
+LOSSES = [STATIC / "losses.js"]
+LOGITS = np.concatenate([np.linspace(-40, 40, 81), np.random.default_rng(0).normal(0, 3, 60)])
+COUNTS = [900, 310, 120, 47, 12, 3, 1]
+
+
+def test_loss_and_gradient_equal_the_packages(engine):
+    """Values and gradients by automatic differentiation of the package's losses, for positives and negatives."""
+    cases, wanted = [], []
+    for gamma, alpha in ((0.0, 1.0), (0.5, 1.0), (2.0, 0.25), (5.0, 1.0), (30.0, 1.0), (188.3, 0.01)):
+        for target in (0.0, 1.0):
+            z = torch.tensor(LOGITS[:, None], requires_grad=True)
+            loss = AdaptiveFocalLoss(gamma=gamma, alpha=alpha)(z, torch.full_like(z, target), reduction="none")
+            (gradient,) = torch.autograd.grad(loss.sum(), z)
+            cases += [[float(value), target, gamma, alpha] for value in LOGITS]
+            wanted += torch.cat([loss, gradient], 1).tolist()
+    z = torch.tensor(LOGITS[:, None])
+    reference = BinaryCrossEntropy()(z, torch.ones_like(z), reduction="none")[:, 0]
+    found = np.array(
+        engine.run(
+            LOSSES,
+            "cases => cases.map(c => [Explorables.losses.focalLoss(...c), Explorables.losses.focalGradient(...c)])",
+            cases,
+        )
+    )
+    assert np.abs(found - wanted).max() < 1e-12
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-300)
+    positives_without_gamma = found[len(LOGITS) : 2 * len(LOGITS), 0]
+    np.testing.assert_allclose(positives_without_gamma, reference, rtol=1e-12)
+
+
+def test_the_posterior_map_and_its_inverse_equal_the_packages(engine):
+    gammas, rates = (0.0, 0.1, 0.5, 2.0, 5.0, 10.0, 50.0), (1e-6, 0.001, 0.02, 0.3, 0.5, 0.9)
+    maps = [[float(z), gamma] for z in LOGITS for gamma in gammas]
+    constants = [[rate, gamma] for rate in rates for gamma in gammas]
+    found = engine.run(
+        LOSSES,
+        """([maps, constants]) => [maps.map(c => Explorables.losses.posteriorLogit(...c)),
+                                   constants.map(c => Explorables.losses.bestConstantLogit(...c))]""",
+        [maps, constants],
+    )
+    np.testing.assert_allclose(found[0], [posterior_logits([z], gamma)[0] for z, gamma in maps], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        found[1], [float(best_constant_logit(*case)) for case in constants], rtol=1e-9, atol=1e-12
+    )
+
+
+def test_gamma_alpha_and_the_start_of_the_bias_equal_the_packages(engine):
+    n, beta = 1000, 0.999
+    readings = [
+        [COUNTS, n, base, name, bounds]
+        for name in NORMALIZATIONS
+        for base in (0.5, 2.0)
+        for bounds in ([0.5, 5.0], None)
+    ]
+    kinds = ["inverse_frequency", "effective_number"]
+    gammas = [0.0, 0.5, 1.0, 2.0, 4.0, 5.0, 20.0]
+    found = engine.run(
+        LOSSES,
+        """([counts, n, beta, readings, kinds, gammas]) => [
+             readings.map(c => Explorables.losses.classGamma(...c)), kinds.map(k => Explorables.losses.classAlpha(counts, k, beta)),
+             ["zero", "prior", "loss"].map(s => counts.map((c, i) => Explorables.losses.startLogit(s, c, n, gammas[i])))]""",
+        [COUNTS, n, beta, readings, kinds, gammas],
+    )
+    for (counts, documents, base, name, bounds), gamma in zip(readings, found[0]):
+        np.testing.assert_allclose(gamma, class_gamma(counts, documents, base, name, bounds), rtol=1e-14)
+    for kind, alpha in zip(kinds, found[1]):
+        np.testing.assert_allclose(alpha, AdaptiveFocalLoss.from_counts(COUNTS, n, alpha=kind).alpha, rtol=1e-6)
+    for start, logits in zip(("zero", "prior", "loss"), found[2]):
+        np.testing.assert_allclose(logits, start_logits(start, FocalLoss(gammas), COUNTS, n), atol=1e-6)
+
+
+# ---- tug of war ----
+
+
+def test_the_balance_point_is_the_packages_and_gamma_decides_who_wins(engine):
+    gammas = [0, 0.5, 1, 2, 5, 10]
+    found = engine.run(
+        scripts("tug"),
+        "gammas => gammas.map(gamma => Explorables.tug.pulls(Explorables.data.tug, gamma, 0.05))",
+        gammas,
+    )
+    np.testing.assert_allclose(
+        [one["balance"] for one in found], [float(best_constant_score(0.001, gamma)) for gamma in gammas], rtol=1e-9
+    )
+    assert [one["up"] > one["down"] for one in found] == [one["balance"] > 0.05 for one in found]
+
+
+# ---- train it in the page ----
+
+#: Trains with the setting of a preset and returns, per epoch from 0, the validation logits and the summaries of both rules.
+RUN = """([setting, epochs]) => {
+    const {train, training} = Explorables, data = Explorables.data.train, films = training.readFilms(data);
+    const given = {...setting, epochs, bounds: setting.bounded ? [setting.lowest, setting.highest] : null};
+    const logits = [], summaries = [];
+    const head = train.run(data, films, given, head => {
+        const z = head.validate();
+        logits.push(z.map(one => Array.from(one)));
+        summaries.push(data.rules.map(rule => training.summarize(head, z, rule[0], data.moved)));
+    });
+    return {logits, summaries, gamma: head.gamma} }"""
+
+
+@pytest.fixture(scope="module")
+def films():
+    """The films and settings of the page, and the validation targets."""
+    text = (STATIC / "data" / "train.js").read_text(encoding="utf-8")
+    data = json.loads(text[text.index('= {"') + 2 : text.rindex(";\n}(")])
+    targets = np.zeros((len(data["films"]) - data["nTrain"], len(data["labels"])), dtype=int)
+    for film, labels in enumerate(data["films"][data["nTrain"] :]):
+        targets[film, labels] = 1
+    return data, targets
+
+
+def test_the_films_are_those_of_the_checksum_and_light():
+    sums = (STATIC / "data" / "checksums.sha256").read_text().split()
+    path = STATIC / "data" / sums[1]
+    assert sha256(path) == sums[0] and path.stat().st_size < 1_000_000
+
+
+def test_training_in_the_page_is_training_in_python(engine, films):
+    data, _ = films
+    epochs = 3
+    settings = [preset["setting"] for preset in data["presets"]]
+    base = settings[-1]
+    settings += [
+        base | {"loss": "bce", "start": "prior"},
+        base | {"alpha": "effective_number", "start": "loss", "reading": "information"},
+    ]
+    for setting in settings:
+        wanted = make_explorables.train_in_python(data, setting, epochs)
+        found = np.array(engine.run(scripts("train"), RUN, [setting, epochs])["logits"])
+        # The package's start of the bias, alpha and gamma are float32.
+        np.testing.assert_allclose(found[1:].transpose(0, 2, 1), wanted, atol=2e-5)
+
+
+def preset_runs(engine, films, number):
+    """Train with a preset, in JavaScript and in Python, for as long as the page can."""
+    data, targets = films
+    setting, epochs = data["presets"][number]["setting"], data["epochs"]["max"]
+    page = engine.run(scripts("train"), RUN, [setting, epochs])
+    torch.set_flush_denormal(True)
+    logits = make_explorables.train_in_python(data, setting, epochs)
+    torch.set_flush_denormal(False)
+    return data, targets, setting, page, logits
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_each_preset_does_what_it_says_in_the_page_and_in_python(one_engine, films, number):
+    data, targets, setting, page, logits = preset_runs(one_engine, films, number)
+    groups, gamma = np.array(data["groups"]), np.array(page["gamma"])
+    both = {"page": np.array(page["logits"]).transpose(0, 2, 1)[1:], "python": logits}
+    for z in both.values():
+        scores = expit(z)
+        if number == 0:  # from zero: most labels have not moved after all epochs, and of the tail none
+            stuck = np.abs(z[-1]).max(0) <= data["moved"]
+            assert stuck[groups == "tail"].all() and stuck.mean() > 0.7 and not stuck[data["frequent"]]
+            assert stuck[np.argsort(gamma)].tolist() == sorted(stuck)  # it is the large gammas that are stuck
+        if number == 1:  # the larger gamma, the later does the mean score leave one half by 0.1
+            away = np.abs(scores.mean(1) - 0.5) > 0.1
+            first = np.where(away.any(0), away.argmax(0) + 1, len(z) + 1)
+            rare = data["counts"] <= np.quantile(
+                data["counts"], 0.9
+            )  # the best score of a frequent label is near one half
+            medians = [
+                np.median(first[rare & (gamma >= low) & (gamma < high)])
+                for low, high in ((0, 6), (6, 12), (12, 18), (18, 99))
+            ]
+            assert medians == sorted(set(medians)) and medians[-1] > 3 * medians[0]
+        if number == 2:  # the stop finds much more of the head than full training, and of the tail nothing
+            recall = [
+                evaluate(targets, one, label_counts=data["counts"])
+                for one in (scores[setting["epochs"] - 1], scores[-1])
+            ]
+            assert recall[0]["recall_macro_head"] > 1.5 * recall[1]["recall_macro_head"]
+            assert recall[0]["recall_micro"] > 1.3 * recall[1]["recall_micro"] and recall[0]["recall_macro_tail"] < 0.02
+
+
+def test_the_summary_of_an_epoch_is_the_packages(one_engine, films):
+    data, targets = films
+    setting = data["presets"][2]["setting"]
+    page = one_engine.run(scripts("train"), RUN, [setting, 6])
+    rates = np.array(data["counts"]) / data["nTrain"]
+    for z, (fixed, cut) in list(zip(page["logits"], page["summaries"]))[1:]:
+        scores = expit(np.array(z).T)
+        for summary, thresholds in (
+            (fixed, 0.5),
+            (cut, tune_thresholds(targets, scores, "proportional", label_rates=rates)),
+        ):
+            wanted = evaluate(targets, scores, thresholds, label_counts=data["counts"])
+            for group in ("head", "medium", "tail"):
+                assert summary["recall"][group] == pytest.approx(wanted[f"recall_macro_{group}"], abs=1e-9)
+            assert (
+                summary["microRecall"] == pytest.approx(wanted["recall_micro"])
+                and summary["silent"] == wanted["n_labels_never_predicted"]
+            )
+            assert summary["microPrecision"] == pytest.approx(wanted["precision_micro"])
+
+
+def test_training_runs_in_the_page_and_the_rule_reaches_the_goal(open_page, capsys):
+    page = open_page("train")
+    page.get_by_role("button", name="A large gamma").click()
+    page.wait_for_selector("[data-seconds]")
+    with capsys.disabled():
+        print(f"\n60 epochs in the page: {page.get_attribute('[data-explorable]', 'data-seconds')} s")
+    goals = page.locator(".explorable-goals li")
+    assert goals.nth(0).get_attribute("class") == "" and "60 of 60" in page.locator("table").inner_text()
+    page.get_by_label("a film gets the label").select_option("tuned_proportional")
+    assert goals.nth(0).get_attribute("class") == "reached"
+    page.get_by_label("epochs").focus()
+    page.keyboard.press("ArrowLeft")  # a change forgets the head that was trained
+    assert "0 of 59" in page.locator("table").inner_text()
+
+
+# ---- pages: from disk, on a phone, dark, by keyboard, without scripts ----
+
+
+def write_page(folder: Path, name: str, theme: str) -> str:
+    """Write a page that holds one interactive part, as the book's pages do, and return its address on disk."""
+    body = next(
+        line
+        for line in (BOOK / f"{PAGES[name]}.md").read_text(encoding="utf-8").splitlines()
+        if f'data-explorable="{name}"' in line
+    )
+    styles = "".join(
+        f'<link rel="stylesheet" href="{path.as_uri()}">'
+        for path in (BOOK / "_static/custom.css", STATIC / "explorables.css")
+    )
+    colours = {"light": "#fff; color: #222", "dark": "#121212; color: #ced6dd"}[theme]
+    theme_variables = (
+        ":root { --pst-color-background: #121212; --pst-color-text-base: #ced6dd; --pst-color-text-muted: #9ca4af; --pst-color-border: #48566b }"
+        if theme == "dark"
+        else ""
+    )
+    loaded = "".join(f'<script defer src="{path.as_uri()}"></script>' for path in scripts(name))
+    page = folder / f"{name}-{theme}.html"
+    page.write_text(
+        f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>{name}</title>'
+        f'<meta name="viewport" content="width=device-width">{styles}<style>body {{ background: {colours}; margin: 12px }} {theme_variables}</style>'
+        f"{loaded}</head><body><main><h1>{name}</h1>{body.replace('../_static', (BOOK / '_static').as_uri())}</main></body></html>"
+    )
+    return page.as_uri()
+
+
+@pytest.fixture
+def open_page(chromium, tmp_path):
+    contexts = []
+
+    def opened(name, theme="light", width=1300, **options):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints = []
+        page.on(
+            "console",
+            lambda message: page.complaints.append(message.text) if message.type in ("error", "warning") else None,
+        )
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.goto(write_page(tmp_path, name, theme))
+        if options.get("java_script_enabled", True):
+            page.wait_for_selector("[data-ready]")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("theme, width", [("light", 1300), ("dark", 360)])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_part_opens_from_disk_fits_the_screen_and_excludes_nobody(open_page, name, theme, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_page(name, theme, width)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    box = page.locator(".explorable")
+    inner = box.evaluate("e => e.clientWidth - 2 * parseFloat(getComputedStyle(e).paddingLeft)")
+    sliders = box.locator("> .explorable-controls:not(.two):not(.three) input[type=range]")
+    widths = sliders.evaluate_all("all => all.map(e => e.getBoundingClientRect().width)")
+    assert all(width >= inner - 8 for width in widths)
+    heights = box.locator("input:visible, select:visible, button:visible").evaluate_all(
+        "all => all.map(e => (e.type === 'checkbox' ? e.parentElement : e).getBoundingClientRect().height)"
+    )
+    assert heights and min(heights) >= 43  # for a thumb
+    outside = box.locator("svg text").evaluate_all(
+        """all => all.filter(e => { const t = e.getBoundingClientRect(), s = e.ownerSVGElement.getBoundingClientRect();
+                                    return t.left < s.left - 1 || t.right > s.right + 1 }).map(e => e.textContent)"""
+    )
+    assert outside == []
+    assert page.complaints == []  # axe itself then asks for the styles, which a page on disk may not
+    assert [violation["id"] for violation in Axe().run(page).response["violations"]] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_scripts_a_picture_and_a_sentence_stand_there(open_page, name):
+    page = open_page(name, java_script_enabled=False)
+    picture = page.locator("noscript img")
+    assert (
+        picture.is_visible()
+        and picture.evaluate("e => e.naturalWidth") > 300
+        and len(picture.get_attribute("alt")) > 60
+    )
+    assert len(page.locator("noscript p").inner_text()) > 40
+
+
+def test_the_keyboard_alone_reaches_the_goals_of_the_tug_of_war(open_page):
+    page = open_page("tug")
+    states = page.locator(".explorable-goals li")
+    assert states.evaluate_all("all => all.map(e => e.className)") == ["", "", ""]
+    page.keyboard.press("Tab")  # gamma
+    for _ in range(100):
+        page.keyboard.press("ArrowRight")
+        if "reached" in states.nth(0).get_attribute("class"):
+            break
+    gamma = float(page.locator("output").first.inner_text())
+    assert best_constant_score(0.001, gamma) > 0.05 >= best_constant_score(0.001, gamma - 0.1)
+    page.keyboard.press("End")
+    assert states.evaluate_all("all => all.map(e => e.className)") == ["reached"] * 3
+    assert "whatever gamma is" in states.nth(2).inner_text()
+
+
+# ---- statcheck ----
+
+
+def test_the_page_and_the_command_check_alike(engine):
+    """Verdicts, limits and reasons on random printed values, with and without each of them."""
+    rng = np.random.default_rng(5)
+    cases = []
+    for _ in range(150):
+        values = {
+            name: f"{rng.uniform(0.02, 0.98):.{rng.integers(1, 5)}f}" for name in ("precision", "recall", "f1", "auc")
+        }
+        if rng.random() < 0.7:  # an F1 that fits
+            precision, recall = float(values["precision"]), float(values["recall"])
+            values["f1"] = (
+                f"{2 * precision * recall / (precision + recall) * rng.choice([1, 0.8]):.{rng.integers(2, 5)}f}"
+            )
+        kept = set(rng.choice(list(values), size=rng.integers(2, 5), replace=False))
+        low, high = sorted(rng.uniform(0, 0.4, 2).round(3))
+        density = [None, [float(low), float(low)], [float(low), float(high)]][rng.integers(3)]
+        labels = [None, int(rng.integers(1, 40))][rng.integers(2)]
+        cases.append([{name: value if name in kept else "" for name, value in values.items()}, labels, density])
+    function = """cases => cases.map(([texts, labels, density]) => {
+        const input = Explorables.statcheck.read({...texts, labels: labels ? String(labels) : "",
+                                                  density: density ? density.join(" to ") : ""});
+        return Explorables.intervals.checkReadings(input.given, input.nLabels, input.density) })"""
+    found = engine.run(scripts("statcheck"), function, cases)
+    verdicts = []
+    for (texts, labels, density), checks in zip(cases, found):
+        wanted = check_readings(
+            **{name: text or None for name, text in texts.items()}, n_labels=labels, density=density and tuple(density)
+        )
+        assert [(one["average"], one["aucOf"]) for one in checks] == [(one.average, one.auc_of) for one in wanted]
+        for one, expected in zip(checks, wanted):
+            assert (one["reason"] == "") == expected.possible and one["reason"] == expected.reason
+            assert one["f1"] == pytest.approx(expected.f1, abs=1e-9)
+            assert one["auc"] == (None if expected.auc is None else pytest.approx(expected.auc, abs=1e-9))
+            verdicts.append(expected.possible)
+    assert 0.2 < np.mean(verdicts) < 0.8
+
+
+def test_typing_gives_verdicts_complaints_and_goals(open_page):
+    page = open_page("statcheck")
+    rows, said = page.locator("tbody tr"), page.locator(".explorable-summary")
+    assert rows.count() == 6 and "3 of 6" in said.inner_text()  # the paper's own values stand there first
+    goals = page.locator(".explorable-goals li")
+    reached = goals.evaluate_all("all => all.map(e => e.className)")
+    assert reached == ["", ""] and "Too high" in goals.nth(1).inner_text()
+    for auc, words in (("0.7", "so is a higher one"), ("0.7642", "Too high"), ("0.7641", "is the highest")):
+        page.get_by_label("ROC AUC").fill(auc)
+        assert words in goals.nth(1).inner_text()
+    page.get_by_label("ROC AUC").fill("")
+    page.get_by_label("recall").fill("0.40")
+    page.get_by_label("precision").fill("60")
+    assert page.get_by_label("precision").get_attribute("aria-invalid") == "true" and rows.count() == 0
+    page.get_by_label("precision").fill("0.60")
+    page.get_by_label("F1", exact=True).fill("0.35")
+    assert page.locator("tbody .explorable-yes").count() == 1 and goals.nth(0).get_attribute("class") == "reached"
+    page.get_by_role("button", name="A generated table").click()
+    possible = page.locator("tbody tr:has(.explorable-yes) th").all_inner_texts()  # with the limits below the title
+    assert possible and all(title.startswith("macro, mean of the F1s") for title in possible)

@@ -1,0 +1,379 @@
+"""Write the numbers that the interactive parts of the book start from, and their still pictures, under book/_static.
+
+    python tools/make_explorables.py tug statcheck
+    AFL_DATA_DIR=... python tools/make_explorables.py train
+
+No number is typed into the JavaScript: settings stand here, the rest comes from the package or the data. "train" needs the
+corpus cmu-leads.
+"""
+
+import argparse
+import base64
+import inspect
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from scipy.special import expit, logit
+
+from afl_helpers.chapters.figures.style import PALETTE
+from afl_helpers.claims import AUC_SOURCES, AVERAGES, REPORTED, check_readings, consistency, reported_range
+from afl_helpers.claims.statcheck import FLAT, MANY, PARALLEL, TOLERANCE
+from afl_helpers.data import load_corpus
+from afl_helpers.evaluation import THRESHOLD_RULES, best_constant_score, evaluate, frequency_groups, posterior_scores
+from afl_helpers.files import sha256
+from afl_helpers.gamma import NORMALIZATIONS, positive_gradient
+from afl_helpers.losses import build_loss
+from afl_helpers.training import embed
+from afl_helpers.training.initial_bias import start_logits
+from afl_helpers.training.probing import _MOVED
+
+TARGET = Path(__file__).parent.parent / "book" / "_static" / "explorables"
+
+TUG = {
+    "positives": 1,
+    "negatives": 999,
+    "gamma": {"min": 0, "max": 10, "step": 0.1, "value": 0},
+    "score": {"min": 0.005, "max": 0.6, "step": 0.005, "value": 0.05, "ticks": [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]},
+    "pulls": {"domain": [0.001, 1000], "ticks": [0.001, 0.01, 0.1, 1, 10, 100, 1000]},
+    "posterior": {"domain": [1e-5, 1], "ticks": [1e-5, 1e-4, 0.001, 0.01, 0.1, 1]},
+    "goals": {
+        "score": 0.05,
+        "balance": 0.25,
+        "tasks": [
+            "Leave the score at 0.05. Find the smallest gamma at which the one positive wins.",
+            "Bring the balance point to 0.25 or above.",
+            "Can the balance point pass one half?",
+        ],
+    },
+}
+
+#: Films, training films, labels (the most frequent) and dimensions of "train".
+N_FILMS, N_TRAIN, N_LABELS, DIMENSIONS = 2000, 1400, 75, 64
+#: int8 steps per standard deviation: values beyond 4 standard deviations are cut.
+STEPS = 32
+#: 1 - beta of the effective number of documents, as ``AdaptiveFocalLoss.from_counts`` uses it.
+EFFECTIVE_BETA = 0.999
+RARE_LABEL = "Martial Arts Film"
+TRAIN = {
+    "learningRate": 0.01,
+    "weightDecay": 0.01,
+    "batchSize": 200,
+    "epochs": {"min": 1, "max": 60, "step": 1, "ticks": [0, 10, 20, 30, 40, 50, 60]},
+    "gamma": {"min": 0, "max": 10, "step": 0.5},
+    "lowest": {"min": 0, "max": 5, "step": 0.5},
+    "highest": {"min": 0, "max": 20, "step": 0.5},
+    "losses": [["bce", "cross-entropy"], ["focal", "focal loss"], ["afl", "adaptive focal loss"]],
+    "readings": ["documents", "mean", "log10", "information"],
+    "alphas": [["none", "none"], ["inverse_frequency", "1 / n"], ["effective_number", "1 / effective n"]],
+    "starts": [["zero", "at zero"], ["prior", "at the log odds of the label"], ["loss", "at the loss's best constant"]],
+    "rules": ["at_0.5", "tuned_proportional"],
+    "goalRecall": 0.08,
+}
+
+_ADAPTIVE = {
+    "loss": "afl",
+    "gamma": 2,
+    "reading": "mean",
+    "bounded": True,
+    "lowest": 0.5,
+    "highest": 5,
+    "alpha": "none",
+    "start": "zero",
+    "epochs": 60,
+}
+GOALS = [
+    {
+        "task": f"Get the recall of the tail to {TRAIN['goalRecall']} or more, and keep the precision. Train, then find what does it."
+    },
+    {"task": "Make every label move under the literal reading of Eq. 2. Change anything but the reading and the loss."},
+]
+PRESETS = [
+    {
+        "title": "Literal Eq. 2 from zero never moves",
+        "story": "Gamma is 2 N / n without bounds, as Eq. 2 says to the letter. A rare label gets a gamma so large that its "
+        "gradient vanishes at a score of one half, where training from zero begins. Count the labels that never moved.",
+        "setting": _ADAPTIVE | {"reading": "documents", "bounded": False},
+    },
+    {
+        "title": "A large gamma learns last",
+        "story": "Base gamma 4 without bounds: the rarer the label, the larger its gamma. Watch the two histograms: the frequent "
+        "label spreads at once, the rare one stays in a narrow heap near one half, and leaves it late.",
+        "setting": _ADAPTIVE | {"gamma": 4, "bounded": False},
+    },
+    {
+        "title": "An early stop leaves the head high",
+        "story": "The default rule for gamma, stopped after a few epochs. All scores began at one half and are still on their "
+        "way down, so the threshold of 0.5 finds much of the head and nothing of the tail. Now raise the epochs and train again.",
+        "setting": _ADAPTIVE | {"epochs": 5},
+    },
+]
+
+
+def write(name: str, data: object) -> Path:
+    """Write data as a script that a page loads: a page opened from disk cannot fetch JSON."""
+    path = TARGET / "data" / f"{name}.js"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
+    lines = (
+        "// Written by tools/make_explorables.py.",
+        "(function (root) { root.Explorables = root.Explorables || {}; root.Explorables.data = root.Explorables.data || {};",
+        f"root.Explorables.data.{name} = {text};",
+        '}(typeof window === "undefined" ? globalThis : window));',
+    )
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def save(figure: Figure, name: str) -> None:
+    """Save a still picture; its bytes do not depend on the day or on a random salt."""
+    with plt.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+        figure.savefig(TARGET / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+    plt.close(figure)
+
+
+def make_tug() -> None:
+    """Write the settings of "tug", and its picture at a gamma of 0 and of 5."""
+    write("tug", TUG)
+    rate = TUG["positives"] / (TUG["positives"] + TUG["negatives"])
+    p = np.linspace(TUG["score"]["min"], TUG["score"]["max"], 200)
+    figure, axes = plt.subplots(2, 1, figsize=(7, 6), sharex=True)
+    for gamma, style in ((0.0, "-"), (5.0, "--")):
+        up = TUG["positives"] * positive_gradient(gamma, logit(p))
+        down = TUG["negatives"] * positive_gradient(gamma, -logit(p))
+        axes[0].plot(p, down, style, color=PALETTE[0], label=f"{TUG['negatives']} negatives, gamma {gamma:g}")
+        axes[0].plot(p, up, style, color=PALETTE[1], label=f"{TUG['positives']} positive, gamma {gamma:g}")
+        axes[1].plot(p, posterior_scores(p, gamma), style, color=PALETTE[2], label=f"gamma {gamma:g}")
+        for one in axes:
+            one.axvline(float(best_constant_score(rate, gamma)), color="0.3", linestyle=":")
+    axes[1].axhline(rate, color="0.3", linestyle=":")
+    axes[0].set(yscale="log", ylim=TUG["pulls"]["domain"], ylabel="size of the pull")
+    axes[1].set(yscale="log", ylim=TUG["posterior"]["domain"], xlabel="score p", ylabel="probability")
+    for one in axes:
+        one.legend(fontsize=8)
+    save(figure, "tug")
+
+
+#: Values that others print, as printed, with their source.
+PRINTED = [
+    {
+        "title": "NERD-ML on KORE50, macro",
+        "values": {"precision": "0.2937", "recall": "0.2283", "f1": "0.2095"},
+        "note": "Entity linking, as the service GERBIL printed it (github.com/dice-group/gerbil, issue 87). A reader asked there why "
+        "the macro F1 lies below both macro precision and macro recall: it is a mean of F1s, here over documents.",
+    },
+    {
+        "title": "MIMIC-III codes, micro",
+        "values": {"precision": "0.6796", "recall": "0.1701", "f1": "0.2720", "auc": "0.9382", "labels": "8922"},
+        "note": "Logistic regression on hospital notes, 8,922 codes (github.com/Tou7and/mimic3-icd-prediction, "
+        "logistic_regression/results). With this recall no AUC of decisions can be so high: it is one of scores.",
+    },
+    {
+        "title": "MIMIC-III codes, macro",
+        "values": {"precision": "0.6144", "recall": "0.3762", "f1": "0.4666", "auc": "0.8438", "labels": "50"},
+        "note": "The 50 most frequent codes, from the same page. The F1 is that of the two means, to the last digit. A mean of F1s "
+        "would be as high only if all labels had the same precision and recall; it is not excluded, but unlikely.",
+    },
+]
+
+
+def generated_example(seed: int = 3) -> dict:
+    """Return an example whose reading is known: metrics of generated decisions, printed with four digits."""
+    rng = np.random.default_rng(seed)
+    rates = 0.3 / np.arange(1, 21)
+    targets = rng.random((500, len(rates))) < rates
+    scores = expit(rng.normal(size=targets.shape) + 2.2 * targets + logit(rates))
+    metrics = evaluate(targets, scores, 0.3)
+    names = {
+        "precision": "precision_macro",
+        "recall": "recall_macro",
+        "f1": "f1_macro",
+        "auc": "roc_auc_macro_of_decisions",
+    }
+    values = {name: f"{metrics[key]:.4f}" for name, key in names.items()}
+    return {
+        "title": "A generated table",
+        "values": values | {"labels": str(len(rates)), "density": f"{targets.mean():.4f}"},
+        "note": "Generated decisions. The truth is: macro, mean of the F1s, and an AUC of decisions. Micro and F1 of the means are "
+        "found out; an AUC of scores is not, because a mean of AUCs of scores has no limit.",
+    }
+
+
+def make_statcheck() -> None:
+    """Write the examples and constants of "statcheck", and its picture."""
+    afl, density = REPORTED["afl"], inspect.signature(consistency).parameters["density"].default
+    own = {
+        "title": "This paper, AFL",
+        "values": {
+            "recall": afl["recall_micro"],
+            "f1": afl["f1"],
+            "auc": afl["roc_auc"],
+            "density": f"{density[0]:g} to {density[1]:g}",
+        },
+        "note": "What the paper prints of adaptive focal loss. It does not say which AUC it means.",
+    }
+    data = {
+        "averages": AVERAGES,
+        "aucSources": AUC_SOURCES,
+        "tolerance": TOLERANCE,
+        "parallel": PARALLEL,
+        "flat": FLAT,
+        "many": MANY,
+        "examples": [own, *PRINTED, generated_example()],
+        "goals": [
+            "Keep a precision and a recall, and find an F1 that only a mean of F1s can have.",
+            "Keep the recall that the paper prints, and find the highest AUC that could be one of decisions.",
+        ],
+    }
+    write("statcheck", data)
+    checks = check_readings(afl.get("precision"), afl["recall_micro"], afl["f1"], afl["roc_auc"], None, density)
+    figure, axes = plt.subplots(figsize=(8, 2.6))
+    for row, check in enumerate(checks):
+        colour = PALETTE[2] if check.possible else PALETTE[1]
+        axes.barh(row, check.auc[1] - check.auc[0], left=check.auc[0], color=colour, height=0.6)
+    axes.axvspan(*reported_range(afl["roc_auc"]), color="0.3", alpha=0.5)
+    axes.set(
+        yticks=range(len(checks)), xlim=(0, 1), xlabel="ROC AUC that each reading allows; the band is the printed one"
+    )
+    axes.set_yticklabels([check.title for check in checks])
+    axes.invert_yaxis()
+    save(figure, "statcheck")
+
+
+def films() -> dict[str, object]:
+    """Return 2,000 films of cmu-leads: embeddings of MiniLM in 64 int8 numbers each, and the labels; no text."""
+    corpus = load_corpus("cmu-leads").select_labels(min_count=10)
+    vectors = embed(corpus.texts, encoder="minilm", max_length=128, progress=False)
+    sample = corpus.select_labels(top=N_LABELS).sample(N_FILMS, seed=0)
+    train, validation, _ = sample.split(N_TRAIN, N_FILMS - N_TRAIN, 0, seed=0)
+    order = np.random.default_rng(0).permutation(len(train))  # batches are taken in the order of the file
+    texts = [train.texts[i] for i in order] + validation.texts
+    labels = np.vstack([train.labels[order], validation.labels])
+    x = np.stack([vectors[text] for text in texts]).astype(np.float64)
+    # Principal components of the training films, each with a standard deviation of 1.
+    mean = x[: len(train)].mean(0)
+    variances, directions = np.linalg.eigh(np.cov(x[: len(train)].T))
+    top = np.argsort(-variances)[:DIMENSIONS]
+    components = (x - mean) @ directions[:, top] / np.sqrt(variances[top])
+    codes = np.clip(np.rint(components * STEPS), -127, 127).astype(np.int8)
+    counts = labels[: len(train)].sum(0)
+    groups = frequency_groups(counts)
+    return {
+        "dimensions": DIMENSIONS,
+        "scale": 1 / STEPS,
+        "nTrain": len(train),
+        "labels": train.label_names,
+        "counts": counts.tolist(),
+        "groups": [next(name for name, members in groups.items() if members[c]) for c in range(len(counts))],
+        "films": [np.flatnonzero(row).tolist() for row in labels],
+        "embeddings": base64.b64encode(codes.tobytes()).decode(),
+    }
+
+
+def train_in_python(data: dict, setting: dict, epochs: int) -> np.ndarray:
+    """Train as the page does, with the package's losses and torch's AdamW.
+
+    Returns:
+        (epochs, n_validation, n_labels) validation logits after each epoch.
+    """
+    codes = np.frombuffer(base64.b64decode(data["embeddings"]), dtype=np.int8)
+    x = torch.tensor(codes.reshape(len(data["films"]), -1) * data["scale"])
+    y = torch.zeros(len(x), len(data["labels"]), dtype=torch.float64)
+    for film, labels in enumerate(data["films"]):
+        y[film, labels] = 1
+    n = data["nTrain"]
+    params = {
+        "bce": {},
+        "focal": {"gamma": setting["gamma"]},
+        "afl": {
+            "base_gamma": setting["gamma"],
+            "normalization": setting["reading"],
+            "bounds": (setting["lowest"], setting["highest"]) if setting["bounded"] else None,
+            "alpha": None if setting["alpha"] == "none" else setting["alpha"],
+        },
+    }[setting["loss"]]
+    loss = build_loss(setting["loss"], label_counts=data["counts"], n_documents=n, **params)
+    head = torch.nn.Linear(x.shape[1], y.shape[1], dtype=torch.float64)
+    torch.nn.init.zeros_(head.weight)
+    with torch.no_grad():
+        head.bias.copy_(start_logits(setting["start"], loss, data["counts"], n))
+    optimizer = torch.optim.AdamW(head.parameters(), lr=data["learningRate"], weight_decay=data["weightDecay"])
+    logits = []
+    for _ in range(epochs):
+        for batch in torch.arange(n).split(data["batchSize"]):
+            optimizer.zero_grad()
+            loss(head(x[batch]), y[batch]).backward()
+            optimizer.step()
+        logits.append(head(x[n:]).detach().numpy())
+    return np.array(logits)
+
+
+def draw_train(data: dict) -> None:
+    """Draw what the page shows after training with the default rule: scores of two labels, and recall by epoch."""
+    logits = train_in_python(data, _ADAPTIVE, _ADAPTIVE["epochs"])
+    targets = np.zeros(logits[0].shape, dtype=int)
+    for film, labels in enumerate(data["films"][data["nTrain"] :]):
+        targets[film, labels] = 1
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3))
+    bins = np.linspace(0, 1, 31)
+    for one, label in zip(axes, (data["frequent"], data["rare"])):
+        scores = expit(logits[-1][:, label])
+        for value, colour, sign in ((1, PALETTE[1], 1), (0, PALETTE[0], -1)):
+            counts = np.histogram(scores[targets[:, label] == value], bins)[0]
+            one.bar(
+                bins[:-1],
+                sign * counts / counts.sum(),
+                1 / 30,
+                align="edge",
+                color=colour,
+                label=("without it", "with it")[value],
+            )
+        one.set(title=data["labels"][label], xlabel="score", yticks=[])
+        one.legend(fontsize=8)
+    recall = [evaluate(targets, expit(one), label_counts=data["counts"]) for one in logits]
+    for group, colour in zip(("head", "medium", "tail"), PALETTE):
+        axes[2].plot(
+            range(1, len(recall) + 1), [one[f"recall_macro_{group}"] for one in recall], color=colour, label=group
+        )
+    axes[2].set(title="recall at 0.5", xlabel="epoch", ylim=(0, 1))
+    axes[2].legend(fontsize=8)
+    save(figure, "train")
+
+
+def make_train() -> None:
+    """Write the films and the settings of "train", its checksum, and its picture."""
+    adam = {name: p.default for name, p in inspect.signature(torch.optim.AdamW).parameters.items()}
+    data = films()
+    settings = TRAIN | {
+        "beta1": adam["betas"][0],
+        "beta2": adam["betas"][1],
+        "epsilon": adam["eps"],
+        "effectiveBeta": EFFECTIVE_BETA,
+        "moved": _MOVED,
+        "readings": [[name, NORMALIZATIONS[name].formula.replace("g", "gamma", 1)] for name in TRAIN["readings"]],
+        "rules": [[name, THRESHOLD_RULES[name].title] for name in TRAIN["rules"]],
+        "frequent": int(np.argmax(data["counts"])),
+        "rare": data["labels"].index(RARE_LABEL),
+        "presets": PRESETS,
+        "goals": GOALS,
+    }
+    path = write("train", settings | data)
+    draw_train(settings | data)
+    (TARGET / "data" / "checksums.sha256").write_text(f"{sha256(path)}  {path.name}\n")
+
+
+MAKERS = {"tug": make_tug, "statcheck": make_statcheck, "train": make_train}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", choices=[*MAKERS, []], help="which to make (default: all)")
+    for name in parser.parse_args().names or MAKERS:
+        MAKERS[name]()
+
+
+if __name__ == "__main__":
+    main()
