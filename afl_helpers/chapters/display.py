@@ -112,6 +112,10 @@ def loss_card(name: str) -> HTML:
     table = pd.DataFrame(rows).to_html(index=False, escape=False, border=0) if rows else ""
     table = table.replace("<th>", '<th style="text-align: left">')
     call = _code(f"build_loss({name!r}, ...)")
+    bce = info.reduces_to_bce
+    if bce is not None:
+        values = ", ".join(f"{key}={value}" for key, value in bce.items())
+        call += f"; binary cross-entropy with {_code(values)}" if values else "; by default, binary cross-entropy"
     text = f"<b>Use.</b> {_inline(info.when)} <b>Fidelity.</b> {_inline(info.fidelity)}. <b>In code</b> {call}"
     return HTML(f"<p>{text}{'' if rows else '; no parameters'}.</p>{table}")
 
@@ -129,12 +133,18 @@ def loss_table() -> HTML:
         {
             "loss": f"{html.escape(info.title, quote=False)}<br>{_code(name)}",
             "against its sources": info.agreement,
-            "needs counts": "yes" if info.needs_counts else "no",
-            "soft targets": "yes" if info.soft_targets else "no",
-            "monotone": "yes" if info.monotone else "no",
+            "properties": ", ".join(
+                name
+                for name, is_so in (
+                    ("counts", info.needs_counts),
+                    ("soft", info.soft_targets),
+                    ("monotone", info.monotone),
+                )
+                if is_so
+            ),
             "time": costs[name]["time"] if name in costs else "–",
             "memory": costs[name]["memory"] if name in costs else "–",
-            "when": _inline(info.when),
+            "when": _inline(re.split(r"(?<=[.;:]) ", info.when)[0].rstrip(";:")),
         }
         for name, info in LOSSES.items()
     ]
