@@ -30,14 +30,16 @@ def wrong_values(config: type, field) -> list[object]:
     values.append(low - 1)
     if not math.isinf(high):
         values += [high + 1, math.inf]
-    if field.type is int:
+    if field.type in (int, int | None):
         values.append(low + 0.5)
+    if field.type == int | None:
+        values.remove(None)
     return values
 
 
 @pytest.mark.parametrize(("config", "field"), FIELDS, ids=IDS)
 def test_every_field_has_a_range_and_holds_to_it(config, field):
-    assert field.type in (bool, int, float, str)
+    assert field.type in (bool, int, float, str, int | None)
     assert config.from_dict({field.name: field.default}) == config()
     for value in wrong_values(config, field):
         with pytest.raises(UsageError) as refused:
@@ -49,11 +51,12 @@ def test_every_field_has_a_range_and_holds_to_it(config, field):
             assert f"{config._ranges[field.name][0]:g}" in sentence
 
 
-@pytest.mark.parametrize(("config", "field"), [pair for pair in FIELDS if pair[1].type in (int, float)])
+@pytest.mark.parametrize(("config", "field"), [pair for pair in FIELDS if pair[1].type in (int, float, int | None)])
 def test_the_ends_of_a_range_are_valid(config, field):
     for end in config._ranges[field.name]:
         if not math.isinf(end):
-            assert getattr(config.from_dict({field.name: field.type(end)}), field.name) == end
+            value = float(end) if field.type is float else int(end)
+            assert getattr(config.from_dict({field.name: value}), field.name) == end
 
 
 @pytest.mark.parametrize(("config", "field"), FIELDS, ids=IDS)
