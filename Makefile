@@ -39,7 +39,7 @@ serve: ## show the built book on localhost (PORT=8000)
 lab: $(READY) ## open the chapters in JupyterLab
 	@cd book && ../$(BIN)/jupyter lab index.ipynb
 
-student: $(READY) ## write the chapters without solutions into _build/student
+student: $(READY) ## write the chapters without solutions into student/, and keep what was changed there
 	@$(BIN)/python tools/make_student.py
 
 lint: $(READY) ## check style, types, spelling, notebooks, sizes and secrets (what a commit is checked for)

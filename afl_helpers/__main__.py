@@ -1,12 +1,16 @@
 """The command line: ``python -m afl_helpers --help``."""
 
 import argparse
+import io
 import os
 import sys
 
 from afl_helpers import __version__
 from afl_helpers.commands.claims import add_claims
 from afl_helpers.commands.data import add_data
+from afl_helpers.commands.doctor import add_doctor
+from afl_helpers.commands.evaluate import add_evaluate
+from afl_helpers.commands.explain import add_explain
 from afl_helpers.commands.identify import add_identify
 from afl_helpers.commands.predict import add_predict
 from afl_helpers.commands.statcheck import add_statcheck
@@ -22,27 +26,24 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (
-        add_data,
-        add_train,
-        add_predict,
-        add_study,
-        add_compare,
-        add_rescore,
-        add_identify,
-        add_claims,
-        add_statcheck,
-    ):
+    of_data = (add_data, add_doctor)
+    of_models = (add_train, add_evaluate, add_predict, add_explain)
+    of_studies = (add_study, add_compare, add_rescore)
+    for add in (*of_data, *of_models, *of_studies, add_identify, add_claims, add_statcheck):
         add(commands)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or file that cannot hold a character, such as a smiley, gets its code.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
     if rest and args.command == "predict" and not any(part.startswith("-") for part in rest):
-        args.text += rest  # texts may also follow the options
+        args.inputs += rest  # texts may also follow the options
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
@@ -61,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
 def _how_to_resume(args: argparse.Namespace) -> str:
     if args.command == "train" and args.checkpoints:
         return f"the same command resumes from the last epoch in {args.checkpoints}"
+    if args.command == "train" and args.method != "fine_tune":
+        return "nothing was kept but embeddings; the same command starts over"
     if args.command == "train":
         return "nothing was kept; with --checkpoints FOLDER, the same command would resume from its last epoch"
     return "the same command resumes the study" if args.command == "study" else "the same command starts over"

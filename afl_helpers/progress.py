@@ -10,5 +10,5 @@ from tqdm import tqdm
 
 def progress_bar(iterable: Iterable[Any] | None = None, *, show: bool = True, **kwargs: Any) -> "tqdm[Any]":
     """Return a tqdm bar on stderr that disappears when it is done. It is hidden if nobody watches it live."""
-    watched = sys.stderr.isatty() or ("ipykernel" in sys.modules and not os.environ.get("AFL_BOOK"))
+    watched = not os.environ.get("AFL_BOOK") and (sys.stderr.isatty() or "ipykernel" in sys.modules)
     return tqdm(iterable, leave=False, disable=not (show and watched), **kwargs)

@@ -1,31 +1,44 @@
-"""Compare forward and backward of adaptive focal loss with torch's cross-entropy and torchvision's focal formula.
+"""Compare forward and backward of every loss with torch's cross-entropy and with public formulas of focal loss.
 
     python benchmarks/losses.py
 
-Each implementation runs in a process of its own, in turns, on the same logits. The table shows the shortest time of
-several runs (other work on the machine only adds to it) and the peak memory above the inputs, in multiples of the
-logits. The formulas of torchvision and kornia are written out here, because the packages cannot be installed beside this
-torch. With a GPU, the same shapes also run on it.
+Times: all losses in one process, in turns, on the same logits; the median of nine turns. The large shape is measured
+with one and with two threads, while this is all that the machine is given to do and while every core has another program
+to run; the load that the machine had anyway is recorded beside it. One thread on an idle machine is measured in processor
+time, which other programs do not add to, and everything else in wall time. Memory: the peak of what torch allocates,
+gradient included, in multiples of the logits. The formulas of torchvision and kornia are written out here, because the
+packages cannot be installed beside this torch. With a GPU, the same shapes also run on it.
 """
 
 import argparse
+import contextlib
+import itertools
 import json
+import os
 import shutil
+import statistics
+import subprocess
+import sys
 import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
-from common.process import in_a_process, memory
+from common.process import in_a_process
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from afl_helpers.files import write_json
-from afl_helpers.losses import focal_loss
+from afl_helpers.losses import LOSSES, build_loss
 from afl_helpers.results import describe_environment
 
-SHAPES = [(16, 363), (512, 10_000), (4096, 30_000)]
-COMPILED_SHAPE = (512, 10_000)
+SMALL, LARGE = (16, 363), (512, 10_000)
+TURNS, N_DOCUMENTS = 9, 50_000
 RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "losses.json"
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def torchvision_formula(logits: Tensor, targets: Tensor, gamma: float | Tensor, alpha: float = 0.25) -> Tensor:
@@ -45,101 +58,175 @@ def kornia_formula(logits: Tensor, targets: Tensor, gamma: float | Tensor, alpha
     return (positive + negative).mean()
 
 
-IMPLEMENTATIONS = {
-    "torch BCE with logits": lambda z, y, gamma: binary_cross_entropy_with_logits(z, y),
-    "torchvision's formula, gamma 2": lambda z, y, gamma: torchvision_formula(z, y, 2.0),
-    "torchvision's formula, gamma per class": torchvision_formula,
-    "kornia's formula, gamma per class": kornia_formula,
-    "afl_helpers, gamma 2": lambda z, y, gamma: focal_loss(z, y, 2.0),
-    "afl_helpers, gamma per class": lambda z, y, gamma: focal_loss(z, y, gamma),
-}
+def inputs(rows: int, labels: int, device: str) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(rows, labels, generator=generator) * 3
+    targets = (torch.rand(rows, labels, generator=generator) < 0.01).float()
+    return logits.to(device), targets.to(device)
 
 
-class Memory:
-    """The peak memory of a device since this object was made, in bytes; Linux only."""
+def implementations(labels: int, device: str) -> dict[str, Loss]:
+    """Return torch's cross-entropy first, then the public formulas and every loss of the package."""
+    generator = torch.Generator().manual_seed(1)
+    gamma = (0.5 + 4.5 * torch.rand(labels, generator=generator)).to(device)
+    counts = (1 + 5000 * torch.rand(labels, generator=generator) ** 4).long().tolist()
+    found: dict[str, Loss] = {
+        "torch BCE with logits": lambda z, y: binary_cross_entropy_with_logits(z, y),
+        "torchvision's formula, gamma 2": lambda z, y: torchvision_formula(z, y, 2.0),
+        "torchvision's formula, gamma per class": lambda z, y: torchvision_formula(z, y, gamma),
+        "kornia's formula, gamma per class": lambda z, y: kornia_formula(z, y, gamma),
+    }
+    for name in LOSSES:
+        found[f"afl_helpers, {name}"] = build_loss(name, counts, N_DOCUMENTS).to(device)
+    return found
 
-    def __init__(self, device: str):
-        self.on_gpu = device == "cuda"
-        if self.on_gpu:
-            torch.cuda.reset_peak_memory_stats()
-            self.before = torch.cuda.memory_allocated()
-        else:
-            Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-            self.before = memory("VmRSS")
 
-    def extra(self) -> int:
-        return (torch.cuda.max_memory_allocated() if self.on_gpu else memory("VmHWM")) - self.before
-
-
-def now(device: str) -> float:
+def now(device: str, clock: Callable[[], float]) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter()
+    return clock()
 
 
-def measure(name: str, rows: int, labels: int, compiled: bool, device: str, repetitions: int) -> dict[str, float]:
-    """Return the shortest time of forward and backward in milliseconds, and the peak memory in multiples of the logits."""
-    generator = torch.Generator().manual_seed(0)
-    logits = (torch.randn(rows, labels, generator=generator) * 3).to(device)
-    targets = (torch.rand(rows, labels, generator=generator) < 0.01).float().to(device)
-    gamma = (0.5 + 4.5 * torch.rand(labels, generator=generator)).to(device)
-    loss = torch.compile(IMPLEMENTATIONS[name]) if compiled else IMPLEMENTATIONS[name]
-
-    def step() -> float:
-        z = logits.detach().requires_grad_()
-        started = now(device)
-        loss(z, targets, gamma).backward()
-        return now(device) - started
-
-    # A small step first loads the libraries, so that the peak below is that of the loss.
-    z = logits[:1].clone().requires_grad_()
-    IMPLEMENTATIONS[name](z, targets[:1], gamma).backward()
-    peak_memory = Memory(device)
-    first = step()
-    peak = peak_memory.extra() / (4 * rows * labels)
-    times = [first, *(step() for _ in range(repetitions))]
-    return {"milliseconds": 1e3 * min(times), "extra_memory": peak}
+def step(
+    loss: Loss,
+    logits: Tensor,
+    targets: Tensor,
+    device: str,
+    repetitions: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Return the time of a forward and a backward pass in milliseconds."""
+    started = now(device, clock)
+    for _ in range(repetitions):
+        loss(logits.detach().requires_grad_(), targets).backward()
+    return 1e3 * (now(device, clock) - started) / repetitions
 
 
-def table(rows: int, labels: int, compiled: bool, device: str) -> dict[str, dict[str, float]]:
-    elements = rows * labels
-    repetitions = 300 if elements < 10**5 else 15 if elements < 10**7 else 2
-    results: dict[str, dict[str, float]] = {}
-    for _ in range(1 if elements > 10**8 else 2 if compiled else 5):
-        for name in IMPLEMENTATIONS:
-            new = in_a_process(__file__, "--one", name, rows, labels, int(compiled), device, repetitions)
-            best = results.setdefault(name, new)
-            best.update({key: min(best[key], value) for key, value in new.items()})
-    baseline = results["torch BCE with logits"]["milliseconds"]
-    where = "GPU" if device == "cuda" else f"{torch.get_num_threads()} threads"
+@contextlib.contextmanager
+def load(busy: bool) -> Iterator[None]:
+    """Give every core another program to run."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1) if busy]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.terminate()
+
+
+def times(rows: int, labels: int, threads: int, busy: bool, compiled: bool, device: str) -> dict[str, float]:
+    """Return the median time of each implementation in milliseconds."""
+    torch.set_num_threads(threads)
+    logits, targets = inputs(rows, labels, device)
+    ways = implementations(labels, device)
+    if compiled:  # each takes half a minute: the two that matter
+        ways = {name: torch.compile(ways[name]) for name in ("torch BCE with logits", "afl_helpers, afl")}
+    repetitions = 20 if rows * labels < 10**5 else 1
+    turns: dict[str, list[float]] = {name: [] for name in ways}
+    clock = time.process_time if threads == 1 and not busy and device == "cpu" else time.perf_counter
+    with load(busy):
+        for turn in range(TURNS + 1):
+            for name, loss in ways.items():
+                taken = step(loss, logits, targets, device, repetitions, clock)
+                if turn:  # the first loads libraries and compiles
+                    turns[name].append(taken)
+    return {name: statistics.median(taken) for name, taken in turns.items()}
+
+
+def allocated(run: Callable[[], object], device: str) -> int:
+    """Return the peak of what torch allocates while ``run`` runs, in bytes."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    changes = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes.sort(key=lambda event: event.start_ns())
+    return max(itertools.accumulate(event.nbytes() for event in changes))
+
+
+def extra_memory(rows: int, labels: int, device: str) -> dict[str, float]:
+    """Return the peak of what each implementation allocates, in multiples of the logits."""
+    torch.set_num_threads(1)
+    logits, targets = inputs(rows, labels, device)
+    found = {}
+    for name, loss in implementations(labels, device).items():
+        step(loss, logits[:1], targets[:1], device)  # loads the libraries
+        peak = allocated(partial(step, loss, logits, targets, device), device)
+        found[name] = peak / (logits.element_size() * logits.numel())
+    return found
+
+
+def table(rows: int, labels: int, threads: int, busy: bool, compiled: bool, device: str) -> dict[str, dict[str, float]]:
+    """Measure, print and return the times."""
+    found = in_a_process(__file__, "--times", rows, labels, threads, int(busy), int(compiled), device)
+    baseline = found["torch BCE with logits"]
+    where = "GPU" if device == "cuda" else f"{threads} threads, {'busy' if busy else 'idle'}"
     print(f"\n({rows}, {labels:,}) {'compiled' if compiled else 'eager'}, {where}, float32")
-    for name, result in results.items():
-        result["ratio_to_bce"] = result["milliseconds"] / baseline
-        memory_text = f"{result['extra_memory']:5.2f} x logits" if elements > 10**6 else ""
-        print(f"  {name:40s} {result['milliseconds']:9.2f} ms  {result['ratio_to_bce']:6.2f} x BCE  {memory_text}")
-    return results
+    for name, milliseconds in found.items():
+        print(f"  {name:40s} {milliseconds:9.2f} ms  {milliseconds / baseline:6.2f} x BCE", flush=True)
+    return {name: {"milliseconds": ms, "ratio_to_bce": ms / baseline} for name, ms in found.items()}
 
 
 def main() -> None:
+    warnings.filterwarnings("ignore", message=".*classes have a gamma")
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--one", nargs=6, metavar=("NAME", "ROWS", "LABELS", "COMPILED", "DEVICE", "REPETITIONS"))
+    parser.add_argument("--times", nargs=6, metavar=("ROWS", "LABELS", "THREADS", "BUSY", "COMPILED", "DEVICE"))
+    parser.add_argument("--memory", nargs=3, metavar=("ROWS", "LABELS", "DEVICE"))
     arguments = parser.parse_args()
-    if arguments.one:
-        name, rows, labels, compiled, device, repetitions = arguments.one
-        print(json.dumps(measure(name, int(rows), int(labels), compiled == "1", device, int(repetitions))))
+    if arguments.times:
+        *numbers, device = arguments.times
+        rows, labels, threads, busy, compiled = map(int, numbers)
+        print(json.dumps(times(rows, labels, threads, bool(busy), bool(compiled), device)))
+        return
+    if arguments.memory:
+        rows, labels, device = arguments.memory
+        print(json.dumps(extra_memory(int(rows), int(labels), device)))
         return
 
     def tables(device: str) -> dict[str, object]:
-        results = {f"{rows}x{labels} eager": table(rows, labels, False, device) for rows, labels in SHAPES}
+        name = "{}x{} {}, {}".format
+        found: dict[str, object] = {name(*SMALL, "eager", "1 thread"): table(*SMALL, 1, False, False, device)}
+        for threads in (1, 2) if device == "cpu" else (1,):
+            for busy in (False, True) if device == "cpu" else (False,):
+                key = name(*LARGE, "eager", f"{threads} thread{'s' * (threads > 1)}, {'busy' if busy else 'idle'}")
+                found[key] = table(*LARGE, threads, busy, False, device)
         if shutil.which("g++"):
-            results["{}x{} compiled".format(*COMPILED_SHAPE)] = table(*COMPILED_SHAPE, True, device)
+            found[name(*LARGE, "compiled", "1 thread")] = table(*LARGE, 1, False, True, device)
         else:
             print("\ncompiled: not measured, torch.compile needs a C++ compiler")
-        return results
+        return found
 
-    report = {"environment": describe_environment(), "tables": tables("cpu")}
-    report["cuda"] = tables("cuda") if torch.cuda.is_available() else "not measured on a GPU yet"
-    if isinstance(report["cuda"], str):
+    def memories(device: str) -> dict[str, float]:
+        print("\nExtra memory, in multiples of the logits")
+        found = in_a_process(__file__, "--memory", *LARGE, device)
+        for way, multiples in found.items():
+            print(f"  {way:40s} {multiples:6.2f}", flush=True)
+        return found
+
+    load_at_start = os.getloadavg()[0]
+    large = "{}x{} eager, 1 thread, idle".format(*LARGE)
+    found, extra = tables("cpu"), memories("cpu")
+    report = {
+        "environment": describe_environment(),
+        "cores": os.cpu_count(),
+        "load_at_start": load_at_start,
+        # What the table of losses shows.
+        "costs": {
+            name: {
+                "time": round(found[large][f"afl_helpers, {name}"]["ratio_to_bce"], 2),
+                "memory": round(extra[f"afl_helpers, {name}"], 2),
+            }
+            for name in LOSSES
+        },
+        "tables": found,
+        "extra_memory": extra,
+        "cuda": "not measured on a GPU yet",
+    }
+    if torch.cuda.is_available():
+        report["cuda"] = {"tables": tables("cuda"), "extra_memory": memories("cuda")}
+    else:
         print(f"\nCUDA: {report['cuda']}")
     write_json(RESULT, report)
 

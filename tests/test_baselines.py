@@ -73,6 +73,8 @@ class TestBaselines:
             run.model  # noqa: B018
         with pytest.raises(UsageError, match="method 'priors' has no tokenizer; use"):
             run.tokenizer  # noqa: B018
+        with pytest.raises(UsageError, match="'priors' cannot be saved; use one of 'fine_tune', 'probe' or 'tfidf'"):
+            run.save("nowhere")
 
     @pytest.mark.parametrize("classifier", ["linear_svm", "logistic_regression"])
     def test_tfidf_reads_the_text(self, parts, classifier):
@@ -82,8 +84,8 @@ class TestBaselines:
         np.testing.assert_allclose(run.predictor.predict_scores(parts[2].texts[:3]), run.scores["test"][:3])
         with pytest.raises(UsageError, match="tfidf has its own loss"):
             tfidf(*parts, loss="focal")
-        with pytest.raises(UsageError, match="cannot be saved"):
-            run.save("nowhere")
+        with pytest.raises(UsageError, match="no word stands in 1000000 training documents"):
+            tfidf(*parts, config=TfidfConfig(min_count=1_000_000))
 
     def test_cnn_learns_the_same_from_the_same_seed(self, parts):
         config = CnnConfig(max_length=32, width=16, filters=16, epochs=4)

@@ -30,7 +30,8 @@ RESULTS = ROOT / "results" / "benchmarks"
         ),
         ("memory", ["--one", "1"], "."),
         ("memory", ["--one", "0.5", "1"], "the memory is too small; pass a max_length below 512"),
-        ("losses", ["--one", "afl_helpers, gamma 2", "16", "363", "0", "cpu", "2"], "milliseconds"),
+        ("losses", ["--times", "16", "363", "1", "0", "0", "cpu"], "afl_helpers, two_way"),
+        ("losses", ["--memory", "16", "363", "cpu"], "afl_helpers, two_way"),
     ],
 )
 def test_a_benchmark_runs_at_a_small_size_and_overwrites_nothing(script, options, words):

@@ -17,11 +17,13 @@ import yaml
 from scipy import stats
 
 from afl_helpers.__main__ import main
-from afl_helpers.errors import DataError, MissingFileError, StudyError
+from afl_helpers.data import load_corpus
+from afl_helpers.errors import DataError, MissingFileError, StudyError, UsageError
 from afl_helpers.files import json_text
 from afl_helpers.results import read_all_studies, read_result, read_study, verify_checksums
 from afl_helpers.results.encoding import to_json
 from afl_helpers.studies import (
+    StudyCorpus,
     compare_study,
     complete_results,
     convergence_shifts,
@@ -36,11 +38,13 @@ from afl_helpers.studies import (
     run_study,
     workers,
 )
+from afl_helpers.studies import run as run_module
 from afl_helpers.studies.plan import METHODS
 from afl_helpers.studies.scores import read_scores, scores_path, write_scores
 from afl_helpers.studies.study_file import read_study_file
 from afl_helpers.studies.tuning import at_edge, beyond_edge
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
+from afl_helpers.training.encoders import ENCODERS
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 PATIENCE = 500
@@ -180,6 +184,7 @@ class TestPlan:
             ("tuned_as: bce", "n_seeds: 1", "'bce-long' has n_seeds, but the study has blocks"),
             (", validation: 60", "", "only one of train and validation"),
             ("train: 120,", "train: 120, official_split: 9,", "both train and official_split"),
+            ("train: 120,", "train: 120, official_folds: 9,", "both train and official_folds"),
             ("pilot: 0", "pilot: 0\nrecord_epochs: [5]", "record_epochs is .5.; give blocks of the study"),
             ("validation: 60", "validation: 60, settings: [bcee]", "unknown setting of corpus 'toy': 'bcee'"),
         ],
@@ -479,6 +484,8 @@ class TestCommittedStudies:
         [
             ("paper-cmu-tuned", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "settings"}),
             ("paper-gpu", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "corpora"}),
+            ("hoc-gpu", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "corpora"}),
+            ("unfair-tos-gpu", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "corpora"}),
             ("tuned-to-the-end-gpu", "tuned-to-the-end", {"config", "tune", "corpora", "blocks"}),
         ],
     )
@@ -554,3 +561,66 @@ class TestConvergence:
     def test_a_setting_that_is_none_is_refused(self, copied):
         with pytest.raises(DataError, match="unknown setting in convergence 'bce-longer'"):
             self.with_margin(copied, 0.02, convergence={"bce": "bce-longer"})
+
+
+class TestFoldsAsBlocks:
+    @pytest.fixture
+    def folded(self, monkeypatch):
+        corpus = load_corpus("toy").sample(200)
+        corpus = replace(corpus, folds=[i % 5 for i in range(200)])
+        monkeypatch.setattr(run_module, "load_corpus", lambda name: corpus)
+        run_module.corpus_splits.cache_clear()
+        yield corpus
+        run_module.corpus_splits.cache_clear()
+
+    def test_the_blocks_one_to_five_test_each_fold_once(self, folded):
+        option = StudyCorpus("toy", official_folds=20)
+        assert option.to_dict() == {"name": "toy", "official_folds": 20}
+        tested = []
+        for block in range(1, 6):
+            _, (train, validation, test) = corpus_splits(option, block)
+            assert set(test.folds) == {block % 5} and len(validation) == 20
+            assert not set(train.folds + validation.folds) & set(test.folds)
+            tested += test.document_ids
+        assert sorted(tested) == sorted(folded.document_ids)
+
+    def test_another_block_has_another_validation_split(self, folded):
+        option = StudyCorpus("toy", official_folds=20)
+        one, other = (corpus_splits(option, block)[1] for block in (0, 5))
+        assert one[2].document_ids == other[2].document_ids
+        assert set(one[1].document_ids) != set(other[1].document_ids)
+
+    def test_a_corpus_without_folds(self):
+        with pytest.raises(UsageError, match="corpus 'toy' has no official folds; leave official_folds out"):
+            corpus_splits(StudyCorpus("toy", official_folds=20), 1)
+
+
+class TestStudiesOfOtherDomains:
+    @pytest.mark.parametrize("name, n_blocks", [("frozen-hoc", 10), ("frozen-unfair-tos", 5)])
+    def test_they_have_the_design_of_the_study_of_films_and_news(self, name, n_blocks):
+        study, base = load_study(name, RESULTS), load_study("frozen-encoder", RESULTS)
+        assert (study.primary, study.tune, study.pilot) == (base.primary, base.tune, base.pilot)
+        changed = {key for key, value in study.config.to_dict().items() if value != base.config.to_dict()[key]}
+        assert changed == {"max_length"} and study.blocks == list(range(1, n_blocks + 1))
+        known = {setting.name: setting for setting in base.settings}
+        for setting in study.settings:
+            assert known.get(setting.name, setting) == setting
+        primary = [run for run in study.runs() if not study.is_exploratory(run)]
+        corpora = {"frozen-hoc": {"hoc", "hoc-nodes"}, "frozen-unfair-tos": {"unfair-tos"}}[name]
+        assert {run.corpus.name for run in primary} == corpora
+        assert len(primary) == 4 * n_blocks * len(corpora)
+        assert [setting.method for setting in study.settings[-2:]] == ["tfidf", "tfidf"]
+
+    @pytest.mark.parametrize(
+        "name, encoder, frozen",
+        [("hoc-gpu", "biomedbert", "frozen-hoc"), ("unfair-tos-gpu", "legal-bert", "frozen-unfair-tos")],
+    )
+    def test_their_forms_for_a_gpu_have_an_encoder_of_the_domain_and_the_same_splits(
+        self, name, encoder, frozen, capsys
+    ):
+        study = load_study(name, RESULTS)
+        assert study.config.encoder == encoder and ENCODERS[encoder].repository
+        splits = [corpus.to_dict() for corpus in load_study(frozen, RESULTS).corpora]
+        assert all(corpus.to_dict() in splits for corpus in study.corpora)
+        assert main(["study", name, "--dry-run", "--results", str(RESULTS)]) == 0
+        assert f"{study.corpora[0].name}--afl--block5" in capsys.readouterr().out

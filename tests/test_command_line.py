@@ -74,6 +74,7 @@ def test_train_save_predict(capsys, tmp_path, monkeypatch):
         assert labels("--rule", rule) <= {"sea", "land", "(none)"}
     assert labels("--threshold", "0") == {"sea", "land"} and labels("--threshold", "1") == {"(none)"}
     assert labels("--threshold", "sea=0", "--threshold", "land=1") == {"sea"}
+    assert labels("--top-k", "2") == {"sea", "land"}
     for options, words in (
         (["--rule", "tuned_smooth"], "did you mean 'tuned_smoothed'"),
         (["--threshold", "sky=0.5"], "unknown label 'sky'"),

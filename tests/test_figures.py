@@ -24,7 +24,8 @@ from afl_helpers.chapters.display import loss_card, loss_table, runs_table, we_f
 from afl_helpers.errors import UsageError
 from afl_helpers.gamma import class_gamma, positive_gradient
 from afl_helpers.losses import LOSSES, focal_loss
-from afl_helpers.results import Result, read_result
+from afl_helpers.results import Result, deciding_interval, read_result, read_study
+from afl_helpers.studies import compare_study
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -115,6 +116,49 @@ def test_differences_draws_intervals_around_zero():
     axes = figures.differences(rows, "difference", margin=0.02).axes[0]
     segments = axes.collections[-1].get_segments()
     assert sorted(segment[:, 0].tolist() for segment in segments) == [[-0.3, 0.1], [0.05, 0.2]]
+
+
+def test_settings_by_rule_draws_means_and_ranges(table):
+    axes = figures.settings_by_rule({"corpus": table}, ["bce", "afl"], ["at_0.5", "tuned_common"]).axes[0]
+    for line, setting in zip(axes.lines, ("bce", "afl"), strict=True):
+        own = table[table["setting"] == setting].groupby("thresholds")["f1_macro"]
+        assert line.get_ydata() == pytest.approx(own.mean()[["at_0.5", "tuned_common"]].to_numpy())
+    ends = [tuple(segment[:, 1]) for segment in axes.collections[0].get_segments()]
+    own = table[table["setting"] == "bce"].groupby("thresholds")["f1_macro"]
+    assert ends == [(own.min()[rule], own.max()[rule]) for rule in ("at_0.5", "tuned_common")]
+
+
+def test_score_distributions_pool_the_runs_of_a_setting_and_mark_their_threshold():
+    runs = [
+        run for run in read_study("frozen-encoder", RESULTS) if run.data.corpus == "reuters" and run.setting == "bce"
+    ]
+    figure = figures.score_distributions(runs[:2], ["bce"], {"tail": "rarest third"})
+    (axes,) = figure.axes
+    counts = sum(np.array(run.summaries.groups["tail"].negatives) for run in runs[:2])
+    drawn = [patch.get_data() for patch in axes.patches]
+    assert drawn[1].values == pytest.approx(counts / counts.max()) and drawn[1].edges[[0, -1]].tolist() == [0, 1]
+    common = np.mean([run.labels.threshold["tuned_common"] for run in runs[:2]])
+    assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx([0.5, common])
+    first = read_study("probe", RESULTS)[:1]
+    with pytest.raises(UsageError, match="keeps no histograms of scores"):
+        figures.score_distributions(first, [first[0].setting])
+
+
+def test_registered_differences_draw_the_interval_of_the_test_that_decides():
+    table = compare_study("frozen-encoder", RESULTS)
+    titles = {"average_precision_macro_tail": "tail", "f1_macro@tuned_proportional": "cut"}
+    axes = figures.registered_differences(table, titles).axes[0]
+    drawn = {
+        (round(x[0], 12), round(x[1], 12))
+        for bars in axes.collections
+        for x in (segment[:, 0] for segment in getattr(bars, "get_segments", list)())
+    }
+    own = table[table["endpoint"] == "average_precision_macro_tail"]
+    corrected = own[own["decided_by"] == "corrected t"]
+    assert len(corrected) == 6 and (corrected["low_corrected"] < corrected["low"]).all()
+    for row in own.to_dict("records"):
+        low, high, _ = deciding_interval(row)
+        assert (round(low, 12), round(high, 12)) in drawn
 
 
 @pytest.mark.parametrize(

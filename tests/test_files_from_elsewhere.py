@@ -32,7 +32,7 @@ from afl_helpers.results import (
     write_checksums,
     write_result,
 )
-from afl_helpers.training import embed, encoders, fine_tune, fine_tuning, load_predictor, probe
+from afl_helpers.training import embed, encoders, fine_tune, fine_tuning, load_predictor, packaged, probe
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import _cached
 from afl_helpers.training.encoders import ENCODERS, load_classifier, load_encoder, load_tokenizer
@@ -102,7 +102,8 @@ def test_no_module_reads_pickles_or_runs_code_of_a_model(path):
 
 
 def test_weights_are_read_as_safetensors_and_code_is_not_trusted():
-    assert encoders._SAFELY == {"use_safetensors": True, "trust_remote_code": False}
+    expected = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
+    assert expected == encoders._SAFELY
 
 
 def test_what_trainer_reads_of_a_checkpoint_it_reads_as_weights_only():
@@ -257,6 +258,8 @@ def test_an_encoder_from_elsewhere_is_refused_in_one_sentence(model, change, wor
 
 def test_encoders_of_the_hub_are_pinned_and_loaded_at_their_revision(monkeypatch):
     hub = {name: encoder for name, encoder in ENCODERS.items() if encoder.repository}
+    monkeypatch.setattr(encoders, "require", lambda *args: None)
+    monkeypatch.setattr(encoders, "converted", lambda name, repository, revision: (repository, revision))
     assert hub and all(re.fullmatch("[0-9a-f]{40}", encoder.revision) for encoder in hub.values())
     seen = []
 
@@ -270,24 +273,27 @@ def test_encoders_of_the_hub_are_pinned_and_loaded_at_their_revision(monkeypatch
     for name, encoder in [*hub.items(), ("some/model@abc", encoders.Encoder("", "some/model", "abc"))]:
         seen.clear()
         load_tokenizer(name), load_encoder(name), load_classifier(name, ["a"])
-        assert [(source, words["revision"]) for source, words in seen] == [(encoder.repository, encoder.revision)] * 4
+        place = (encoder.repository, encoder.revision)
+        found = [source if isinstance(source, tuple) else (source, words["revision"]) for source, words in seen]
+        assert found == [place] * 5
+        assert sum(isinstance(source, tuple) for source, _ in seen) == (2 if encoder.pickled else 0)
         assert all(words["trust_remote_code"] is False for _, words in seen)
 
 
 def test_tampered_weights_of_the_embedded_encoder_are_refused(tmp_path, monkeypatch):
-    shutil.copytree(encoders.minilm_folder(), tmp_path / "model")
+    shutil.copytree(packaged.minilm_folder(), tmp_path / "model")
     with open(tmp_path / "model" / "model.safetensors", "r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\x01" if file.read(1) != b"\x01" else b"\x02")
-    encoders.minilm_folder.cache_clear()
+    packaged.minilm_folder.cache_clear()
     try:
         monkeypatch.setattr(
-            encoders, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+            packaged, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)])
         )
         with pytest.raises(DataError, match="model.safetensors has sha256 .*, not 53aa51.*; install it again: pip"):
             load_encoder("minilm")
     finally:
-        encoders.minilm_folder.cache_clear()
+        packaged.minilm_folder.cache_clear()
 
 
 def test_a_broken_or_hostile_file_of_the_cache_is_made_anew(tmp_path, monkeypatch):

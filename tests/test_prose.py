@@ -88,3 +88,15 @@ def test_every_term_of_the_glossary_is_linked_at_its_first_use():
 def test_what_the_test_of_terms_would_find():
     pages = {"one": "## A probe\nA {term}`label` of a score", "two": "{term}`Scores <score>` and a {term}`probe`"}
     assert _unlinked_first_uses(["label", "score", "probe"], pages) == ["score: one"]
+
+
+def test_code_that_a_reader_sees_fits_the_page():
+    """A line of code has at most 80 characters, so that no box of a cell scrolls."""
+    hidden = {"remove-cell", "remove-input"}
+    found = []
+    for path in sorted((ROOT / "book").glob("*.ipynb")):
+        for i, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+            if cell["cell_type"] == "code" and not hidden & set(cell["metadata"].get("tags", [])):
+                lines = "".join(cell["source"]).split("\n")
+                found += [f"{path.stem}, cell {i}: {line}" for line in lines if len(line) > 80]
+    assert found == []

@@ -194,6 +194,27 @@ def notebook(*cells: tuple[str, str]) -> dict:
     }
 
 
+def test_what_a_student_changed_or_added_is_kept(tmp_path) -> None:
+    folder = tmp_path / "student"
+    assert make_student.write_all({"a.ipynb": "one", "b.ipynb": "two"}, folder) == (["a.ipynb", "b.ipynb"], [])
+    (folder / "a.ipynb").write_text("one, with an answer")
+    (folder / "notes.ipynb").write_text("mine")
+    # Another version of the chapters: what is unchanged follows it, what holds an answer does not.
+    assert make_student.write_all({"a.ipynb": "1", "b.ipynb": "2", "c.ipynb": "3"}, folder) == (
+        ["b.ipynb", "c.ipynb"],
+        ["a.ipynb"],
+    )
+    assert {path.name: path.read_text() for path in folder.glob("*.ipynb")} == {
+        "a.ipynb": "one, with an answer",
+        "b.ipynb": "2",
+        "c.ipynb": "3",
+        "notes.ipynb": "mine",
+    }
+    (folder / make_student.WRITTEN).unlink()  # a folder that this script does not know is not overwritten
+    (folder / "b.ipynb").write_text("an answer")
+    assert make_student.write_all({"b.ipynb": "2"}, folder) == ([], ["b.ipynb"])
+
+
 def test_a_student_gets_exercises_and_places_for_answers_but_no_solutions() -> None:
     first = "```{exercise} Add\n:label: ex\nAdd them.\n```\n\n```{solution-start} ex\n:label: sol\n```\n\nSECRET words"
     between = "SECRET end\n\n```{solution-end}\n```\n\n## Next\n\n"

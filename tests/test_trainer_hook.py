@@ -9,7 +9,16 @@ from test_losses_in_trainer import BagOfWords, tiny_bert
 from transformers import Trainer, TrainingArguments
 
 from afl_helpers.errors import UsageError
-from afl_helpers.losses import LOSSES, base, build_loss, cpu_kernel, focal, smooth_labels, trainer_hook
+from afl_helpers.losses import (
+    LOSSES,
+    base,
+    build_loss,
+    elementwise,
+    log_sum_exp,
+    smooth_labels,
+    soft_f1,
+    trainer_hook,
+)
 
 COUNTS, N = [60, 20, 3], 100
 REDUCTIONS = ("mean", "sum", "sum_over_classes")
@@ -270,7 +279,7 @@ def emulated_gpu(monkeypatch):
     """The CPU as a device whose values the program does not look at, and without the kernel for the CPU."""
     for module in (base, trainer_hook):
         monkeypatch.setattr(module, "ASYNCHRONOUS", frozenset({"cpu"}))
-    for module in (focal, cpu_kernel):
+    for module in (elementwise, log_sum_exp, soft_f1):
         monkeypatch.setattr(module, "has_fast_path", lambda *arguments: False)
 
 

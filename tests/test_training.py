@@ -188,7 +188,9 @@ def test_every_rule_is_saved_and_an_older_model_says_which_it_has(run, parts, tm
     }
     (path / "afl_run.json").write_text(json.dumps(details))
     older = load_predictor(path)
-    assert older.predict(texts) == run.predict(texts)
+    assert older.predict(texts, "tuned_common") == run.predict(texts, "tuned_common")
+    with pytest.raises(UsageError, match="without thresholds of rule 'tuned_proportional'; choose one of at_0.5"):
+        older.predict(texts)
     with pytest.raises(
         UsageError,
         match="without thresholds of rule 'tuned_smoothed'; choose one of at_0.5, tuned_common, tuned_per_lab",

@@ -5,8 +5,9 @@ Usage: python tools/draw_main_figure.py
 
 from pathlib import Path
 
-from afl_helpers.chapters.figures import panels_by_rule, set_style
-from afl_helpers.results import read_study, results_table
+from afl_helpers.chapters.figures import set_style, settings_by_rule
+from afl_helpers.results import results_table
+from afl_helpers.studies import complete_blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPORA = {"film genres": "cmu-leads", "film genres, masked": "cmu-leads-masked", "news topics": "reuters"}
@@ -14,9 +15,10 @@ CORPORA = {"film genres": "cmu-leads", "film genres, masked": "cmu-leads-masked"
 
 def main() -> None:
     set_style(svg=False)
-    table = results_table(read_study("probe", ROOT / "results"))
+    table = results_table(complete_blocks("frozen-encoder", ROOT / "results"))
     tables = {title: table[table["corpus"] == corpus] for title, corpus in CORPORA.items()}
-    figure = panels_by_rule(tables, ["bce", "focal-2.0", "focal-5.0", "afl", "afl-shuffled"])
+    settings = ["bce", "afl", "afl-log10", "afl-information"]
+    figure = settings_by_rule(tables, settings, ["at_0.5", "tuned_common", "tuned_proportional"])
     figure.savefig(ROOT / "book" / "_static" / "main-figure.png", dpi=130, facecolor="white")
 
 

@@ -2,9 +2,11 @@
 
 Usage: python tools/make_student.py [FOLDER]
 
-FOLDER is _build/student by default. `make student` runs this.
+FOLDER is student by default, which no build and no `make clean` touches. `make student` runs this. A second call replaces only
+what it wrote itself: a notebook that was changed, or added, stays as it is.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -19,6 +21,7 @@ START = re.compile(r"```\{solution-start\} (\S+).*?^```$", re.DOTALL | re.MULTIL
 END = re.compile(r"```\{solution-end\}\s*^```$", re.MULTILINE)
 ANSWER = re.compile(r"^:::\{admonition\} Answer\n:class: dropdown\n.*?^:::$\n?", re.DOTALL | re.MULTILINE)
 PLACE = "# Your answer\n"
+WRITTEN = ".written.json"  # name of a notebook -> hash of what this script wrote last
 CHECKED_PLACE = (
     PLACE
     + """
@@ -69,15 +72,45 @@ def _cell(kind: str, text: str, name: str) -> dict[str, Any]:
     return cell if kind == "markdown" else cell | {"execution_count": None, "outputs": []}
 
 
-def main(folder: str = "_build/student") -> int:
+def write_all(notebooks: dict[str, str], folder: Path) -> tuple[list[str], list[str]]:
+    """Write name -> text into a folder; return the names that were written, and those that were kept as they are.
+
+    A file is kept if its content is not what this function wrote there last.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / WRITTEN
+    hashes: dict[str, str] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    written, kept = [], []
+    for name, text in notebooks.items():
+        path = folder / name
+        if path.exists() and _hash(path.read_bytes()) not in (hashes.get(name), _hash(text.encode())):
+            kept.append(name)
+            continue
+        path.write_text(text, encoding="utf-8", newline="\n")
+        hashes[name] = _hash(text.encode())
+        written.append(name)
+        record.write_text(json.dumps(hashes, indent=1), encoding="utf-8")
+    return written, kept
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def main(folder: str = "student") -> int:
     target = ROOT / folder
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for path in sorted((ROOT / "book").glob("*.ipynb")):
-        notebook = without_solutions(json.loads(path.read_text(encoding="utf-8")))
-        (target / path.name).write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.copytree(ROOT / "book" / "_static", target / "_static")
-    print(f"{len(list(target.glob('*.ipynb')))} notebooks without solutions in {target}")
+    notebooks = {
+        path.name: json.dumps(
+            without_solutions(json.loads(path.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False
+        )
+        + "\n"
+        for path in sorted((ROOT / "book").glob("*.ipynb"))
+    }
+    written, kept = write_all(notebooks, target)
+    shutil.copytree(ROOT / "book" / "_static", target / "_static", dirs_exist_ok=True)
+    print(f"{len(written)} notebooks without solutions in {target}")
+    if kept:
+        print(f"kept, because they were changed: {', '.join(kept)}; rename one and run this again to get a fresh copy")
     return 0
 
 

@@ -1,18 +1,22 @@
-"""Random over- and under-sampling of training documents, after Charte et al. (2015).
+"""Random over- and under-sampling as positions of documents, for training that keeps its documents in place.
 
-The methods work by label set (LP-ROS, LP-RUS) or by the imbalance ratio IRLbl of each label (ML-ROS, ML-RUS): Charte,
-Rivera, del Jesus and Herrera, "Addressing imbalance in multilabel classification: Measures and random resampling
-algorithms", Neurocomputing 163, 2015. They return positions of documents, so texts and labels are not copied.
+The methods are those of :mod:`~afl_helpers.augment.lp_resampling` and :mod:`~afl_helpers.augment.ml_resampling`.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from afl_helpers.data.imbalance import imbalance_ratios
+from afl_helpers.augment.base import Selection
+from afl_helpers.augment.lp_resampling import LPROS, LPRUS
+from afl_helpers.augment.ml_resampling import MLROS, MLRUS
 from afl_helpers.errors import UsageError, unknown_name
 
+_METHODS: dict[str, Callable[..., Selection]] = {"lp_ros": LPROS, "lp_rus": LPRUS, "ml_ros": MLROS, "ml_rus": MLRUS}
+
 #: The names of the methods; "none" takes every document once.
-RESAMPLING = ("none", "lp_ros", "lp_rus", "ml_ros", "ml_rus")
+RESAMPLING = ("none", *_METHODS)
 
 
 def resample(labels: ArrayLike, method: str = "none", rate: float = 0.25, seed: int = 0) -> NDArray[np.int64]:
@@ -42,73 +46,9 @@ def resample(labels: ArrayLike, method: str = "none", rate: float = 0.25, seed: 
         raise unknown_name("resampling", method, RESAMPLING)
     if not 0 <= rate < 1:
         raise UsageError(f"rate is {rate!r}; pass a number from 0 to below 1")
-    matrix = np.asarray(labels).astype(bool)
-    everything = np.arange(len(matrix))
-    n = round(rate * len(matrix))
-    if method == "none" or n == 0:
+    everything = np.arange(np.shape(labels)[0])
+    if method == "none":
         return everything
-    rng = np.random.default_rng(seed)
-    if method == "lp_ros":
-        return np.sort(np.concatenate([everything, _repeat_rare_sets(matrix, n, rng)]))
-    if method == "lp_rus":
-        return np.delete(everything, _drop_frequent_sets(matrix, n, rng))
-    if method == "ml_ros":
-        return np.sort(np.concatenate([everything, _repeat_rare_labels(matrix, n, rng)]))
-    return np.delete(everything, _drop_frequent_labels(matrix, n, rng))
-
-
-def _label_sets(labels: NDArray[np.bool]) -> list[NDArray[np.int64]]:
-    """Group the documents by their set of labels."""
-    _, which = np.unique(np.packbits(labels, axis=1), axis=0, return_inverse=True)
-    order = np.argsort(which, kind="stable")
-    return np.split(order, np.cumsum(np.bincount(which.reshape(-1)))[:-1])
-
-
-def _repeat_rare_sets(labels: NDArray[np.bool], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Choose ``n`` documents, with repetition, that raise the label sets below the mean size evenly towards the mean."""
-    sets = _label_sets(labels)
-    mean = len(labels) / len(sets)
-    rare = [documents for documents in sets if len(documents) < mean]
-    if not rare:
-        return np.empty(0, dtype=np.int64)
-    room = np.array([int(np.ceil(mean - len(documents))) for documents in rare])
-    slots = np.repeat(np.arange(len(rare)), room)
-    chosen = rng.permutation(slots)[:n]
-    return np.array([rng.choice(rare[i]) for i in chosen], dtype=np.int64)
-
-
-def _drop_frequent_sets(labels: NDArray[np.bool], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Choose ``n`` documents whose removal leaves no label set that is above the mean size below it."""
-    sets = _label_sets(labels)
-    mean = len(labels) / len(sets)
-    spare = [
-        rng.permutation(documents)[: len(documents) - int(np.ceil(mean))] for documents in sets if len(documents) > mean
-    ]
-    return rng.permutation(np.concatenate(spare))[:n] if spare else np.empty(0, dtype=np.int64)
-
-
-def _repeat_rare_labels(labels: NDArray[np.bool], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Choose ``n`` documents in turn from the labels whose IRLbl is above the mean; a label leaves when it no longer is."""
-    counts = labels.sum(axis=0).astype(np.float64)
-    ratios = imbalance_ratios(counts)
-    mean = ratios[np.isfinite(ratios)].mean()
-    rare = list(np.flatnonzero(np.isfinite(ratios) & (ratios > mean)))
-    documents = {label: np.flatnonzero(labels[:, label]) for label in rare}
-    added: list[int] = []
-    while rare and len(added) < n:
-        for label in list(rare):
-            if len(added) == n:
-                break
-            document = rng.choice(documents[label])
-            added.append(document)
-            counts += labels[document]
-            if counts.max() / counts[label] <= mean:
-                rare.remove(label)
-    return np.array(added, dtype=np.int64)
-
-
-def _drop_frequent_labels(labels: NDArray[np.bool], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Choose ``n`` documents that carry no label whose IRLbl is above the mean."""
-    ratios = imbalance_ratios(labels.sum(axis=0))
-    rare = ratios > ratios[np.isfinite(ratios)].mean()
-    return rng.permutation(np.flatnonzero(~labels[:, rare].any(axis=1)))[:n]
+    step = _METHODS[method](rate=rate)
+    step.fit_resample(everything, labels, seed)
+    return step.sample_indices_

@@ -12,12 +12,15 @@ metrics          afl_helpers.evaluation
 focal-loss       afl_helpers.losses
 adaptive-gamma   afl_helpers.gamma
 fine-tuning      afl_helpers.training
-results          afl_helpers.results
+results          afl_helpers.results, afl_helpers.studies
 paper-numbers    afl_helpers.claims
 what-reproduces  afl_helpers.claims, afl_helpers.results, afl_helpers.studies
 beyond-the-paper afl_helpers.results
-use-it           afl_helpers.data, afl_helpers.training
+use-it           afl_helpers.data, afl_helpers.estimators, afl_helpers.training
+own-trainer      afl_helpers.losses
+only-thresholds  afl_helpers.evaluation
 losses           afl_helpers.losses
+first-studies    afl_helpers.results
 reference-files  afl_helpers.results
 speed            afl_helpers.studies
 ================ ========================================

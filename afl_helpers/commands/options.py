@@ -39,11 +39,34 @@ def check_corpus_name(name: str) -> None:
 
 def load(args: argparse.Namespace) -> "Corpus":
     """Load the corpus that the arguments name, and print what was read, joined and left out."""
+    corpus = read(args)
+    print(corpus.describe())
+    return corpus
+
+
+def read(args: argparse.Namespace) -> "Corpus":
+    """Load the corpus that the arguments name."""
     import warnings
 
     from afl_helpers.data import CorpusWarning, load_corpus
     from afl_helpers.data.own_files import TableOptions, read_corpus
 
+    options, source = reading_options(args), table_source(args)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CorpusWarning)  # the notes, which are printed, hold the same sentences
+        if isinstance(source, dict) or args.split_column:
+            return read_corpus(TableOptions(**options, split_column=args.split_column), source)
+        return load_corpus(args.corpus, **options)
+
+
+def table_source(args: argparse.Namespace) -> str | dict[str, str]:
+    """Return the corpus, or the tables by split if several are given."""
+    parts = {name: getattr(args, name) for name in ("validation", "test") if getattr(args, name)}
+    return {"train": args.corpus, **parts} if parts else args.corpus
+
+
+def reading_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of `load_corpus` that the arguments give, without the column of the splits."""
     on_error: OnError = "skip" if args.skip_malformed else "raise"
     options: dict[str, Any] = {
         name: getattr(args, name) for name in ("separator", "delimiter", "encoding", "label_names")
@@ -52,17 +75,7 @@ def load(args: argparse.Namespace) -> "Corpus":
     options["text"] = int(args.text) if args.text and args.text.isdigit() else args.text
     columns = [int(name) if name.isdigit() else name for name in args.labels or ()]
     options["labels"] = columns[0] if len(columns) == 1 else columns or None
-    options |= {"unlabelled": args.unlabelled, "on_error": on_error}
-    parts = {name: getattr(args, name) for name in ("validation", "test") if getattr(args, name)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CorpusWarning)  # the notes, which are printed, hold the same sentences
-        if parts or args.split_column:
-            source = {"train": args.corpus, **parts} if parts else args.corpus
-            corpus = read_corpus(TableOptions(**options, split_column=args.split_column), source)
-        else:
-            corpus = load_corpus(args.corpus, **options)
-    print(corpus.describe())
-    return corpus
+    return options | {"unlabelled": args.unlabelled, "on_error": on_error}
 
 
 def add_reading(command: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from afl_helpers.commands.options import Commands
-from afl_helpers.errors import MissingFileError
+from afl_helpers.errors import MissingFileError, UsageError
 
 
 def add_study(commands: Commands) -> None:
@@ -62,6 +62,8 @@ def _study(args: argparse.Namespace) -> None:
     )
     from afl_helpers.training.distributed import is_main
 
+    if args.jobs < 1:
+        raise UsageError(f"--jobs is {args.jobs}; pass at least 1")
     if args.checksums:
         return _checksums(args.results, args.name)
     if args.name is None:

@@ -4,18 +4,25 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from afl_helpers.advice import DEFAULT_LOSS, DEFAULT_MIN_COUNT
 from afl_helpers.commands.options import Commands, add_reading, check_corpus_name, load, parse_pairs
 from afl_helpers.errors import UsageError
 
 if TYPE_CHECKING:
     from afl_helpers.data import Corpus
+    from afl_helpers.training import Run
+
+#: With fewer, one document moves every metric of test by several points.
+FEW_TEST_DOCUMENTS = 30
 
 
 def add_train(commands: Commands) -> None:
     """Add the command ``train``."""
     command = commands.add_parser("train", help="train on a corpus with one loss")
     add_reading(command)
-    command.add_argument("--loss", default="afl", metavar="NAME", help="name of the loss (default: afl)")
+    command.add_argument(
+        "--loss", default=DEFAULT_LOSS, metavar="NAME", help=f"name of the loss (default: {DEFAULT_LOSS})"
+    )
     command.add_argument(
         "--loss-param",
         action="append",
@@ -33,13 +40,22 @@ def add_train(commands: Commands) -> None:
         metavar="NAME=VALUE",
         help="set a field of the configuration; can be repeated",
     )
-    command.add_argument("--probe", action="store_true", help="train only a head on the frozen encoder")
+    command.add_argument(
+        "--method",
+        choices=("fine_tune", "probe", "tfidf"),
+        default="fine_tune",
+        help="train all layers of an encoder, only a head on the frozen encoder, or a linear model on word counts "
+        "(default: fine_tune)",
+    )
+    command.add_argument(
+        "--probe", dest="method", action="store_const", const="probe", help="the same as --method probe"
+    )
     command.add_argument(
         "--min-count",
         type=int,
-        default=10,
+        default=DEFAULT_MIN_COUNT,
         metavar="N",
-        help="keep only labels with at least N documents (default: 10)",
+        help=f"keep only labels with at least N documents (default: {DEFAULT_MIN_COUNT})",
     )
     command.add_argument("--seed", type=int, default=0, help="seed of initial weights and document order (default: 0)")
     command.add_argument(
@@ -49,6 +65,7 @@ def add_train(commands: Commands) -> None:
         help="keep checkpoints in this folder, and resume a stopped run from them",
     )
     command.add_argument("--save", type=Path, metavar="FOLDER", help="save the trained model in this folder")
+    command.add_argument("--force", action="store_true", help="replace the model that the folder of --save holds")
     command.set_defaults(function=_train)
 
 
@@ -57,9 +74,17 @@ def _train(args: argparse.Namespace) -> None:
     check_corpus_name(args.corpus)
     values, loss_params = parse_pairs(args.config), parse_pairs(args.loss_param)
     from afl_helpers.training import ProbeConfig, TrainingConfig
+    from afl_helpers.training.config import Config, TfidfConfig, check_seed, check_tfidf_loss
 
-    known_fields = ProbeConfig if args.probe else TrainingConfig
-    known_fields.from_dict(values)
+    check_seed(args.seed)
+    if args.method != "fine_tune" and args.checkpoints:
+        raise UsageError(
+            f"the method {args.method} trains in seconds and keeps no checkpoints; leave out --checkpoints"
+        )
+    known_fields: dict[str, type[Config]] = {"fine_tune": TrainingConfig, "probe": ProbeConfig, "tfidf": TfidfConfig}
+    known_fields[args.method].from_dict(values)
+    if args.method == "tfidf":
+        check_tfidf_loss(args.loss, loss_params)
     from afl_helpers.losses import check_loss
 
     check_loss(args.loss, loss_params)
@@ -67,7 +92,7 @@ def _train(args: argparse.Namespace) -> None:
     from afl_helpers.training import check_save_folder, fine_tune, probe
 
     if args.save:
-        check_save_folder(args.save)  # before hours of training, not after
+        check_save_folder(args.save, replace=args.force)  # before hours of training, not after
     whole = load(args)
     corpus = whole.select_labels(min_count=args.min_count)
     dropped = [name for name in whole.label_names if name not in set(corpus.label_names)]
@@ -83,20 +108,56 @@ def _train(args: argparse.Namespace) -> None:
     print(f"splits: {how}")
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in zip(("train", "validation", "test"), splits))
     print(f"{corpus.n_labels} labels; documents: {sizes}")
+    if len(splits[2]) < FEW_TEST_DOCUMENTS:
+        print(f"test has only {len(splits[2])} documents: take its metrics as a rough sign")
     options: dict[str, Any] = {"loss": args.loss, "seed": args.seed, "loss_params": loss_params}
-    if args.probe:
+    if args.method == "probe":
         run = probe(*splits, config=ProbeConfig.from_dict(values), **options)
+    elif args.method == "tfidf":
+        from afl_helpers.training.baselines import tfidf
+
+        run = tfidf(*splits, config=TfidfConfig.from_dict(values), **options)
     else:
         config = TrainingConfig.from_dict(PROFILES[args.profile].config.to_dict() | values)
         run = fine_tune(*splits, config=config, checkpoint_dir=args.checkpoints, **options)
     for rule, metrics in run.metrics["test"].items():
         print(f"{rule:20} micro F1 {metrics['f1_micro']:.4f}   macro F1 {metrics['f1_macro']:.4f}")
+    print(_describe_convergence(run))
     if args.save:
-        print(f"saved to {run.save(args.save)}")
+        print(f"saved to {run.save(args.save)}{_describe_what_is_saved(run)}")
+
+
+def _describe_convergence(run: "Run") -> str:
+    """Say whether a run converged, and what to do if not."""
+    from afl_helpers.training.config import EpochConfig, convergence
+
+    converged, reason = convergence(run.config, run.best_epoch)
+    if converged is None:
+        return "converged: this method is fitted, not trained in epochs"
+    if converged:
+        return f"converged: {reason}"
+    epochs = run.config.epochs if isinstance(run.config, EpochConfig) else 0
+    return (
+        f"not converged: {reason}; the metrics above may still change, so do not compare them with others. Train longer "
+        f"(--config epochs={2 * epochs})"
+    )
+
+
+def _describe_what_is_saved(run: "Run") -> str:
+    if run.method != "probe":
+        return ""
+    return f": a head, without its encoder; to predict, a machine also needs the encoder {run.encoder!r}"
 
 
 def _splits(corpus: "Corpus") -> tuple[tuple["Corpus", "Corpus", "Corpus"], str]:
     """Return the given splits of a corpus, or splits of our own, and a sentence on where they come from."""
+    if corpus.n_folds:
+        size = min(1000, max(1, len(corpus) // 5))
+        splits = corpus.official_split(size)
+        left_out = splits[2].notes[len(corpus.notes) :]
+        return splits, "; ".join(
+            ["the first official fold for test", f"{size:,} training documents for validation", *left_out]
+        )
     if corpus.subset is None:
         return corpus.split(0.8, 0.1, 0.1, seed=0), "80, 10 and 10 % of the documents, stratified by label"
     n_train, n_validation, n_test = (corpus.subset.count(name) for name in ("train", "validation", "test"))

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TypedDict, Unpack, overload
 
 from afl_helpers.data import own_files
+from afl_helpers.data.card import data_card
 from afl_helpers.data.corpus import Corpus, Unlabelled, check_unlabelled
 from afl_helpers.data.reading import CorpusWarning, MalformedLines, OnError
-from afl_helpers.data.sources import cmu, cmu_leads, reuters, toy
+from afl_helpers.data.sources import cmu, cmu_leads, hoc, reuters, toy, unfair_tos
 from afl_helpers.data.sources.download import local_data_dir
 from afl_helpers.data.table_files import is_dataset_folder, table_ending
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 
-__all__ = ["CORPORA", "Corpus", "CorpusWarning", "load_corpus"]
+__all__ = ["CORPORA", "Corpus", "CorpusWarning", "data_card", "load_corpus"]
 
 #: The corpora by name, each with a description.
 CORPORA = {
@@ -28,6 +29,10 @@ CORPORA = {
     "cmu-leads": "the CMU genres on 19,075 leads of Wikipedia articles",
     "cmu-leads-masked": "cmu-leads with all genre words masked",
     "reuters": "Reuters-21578, ModApte: 10,789 stories, 90 topics, with an official split",
+    "hoc": "Hallmarks of Cancer: 1,852 PubMed abstracts, 10 hallmarks, with an official split",
+    "hoc-nodes": "hoc with all 37 nodes of the tree of hallmarks",
+    "hoc-sentences": "the 17,458 sentences of hoc, 10 hallmarks, with an official split",
+    "unfair-tos": "unfair clauses in terms of service: 17,383 sentences, 9 categories, with five official folds",
 }
 ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
 
@@ -73,7 +78,8 @@ def load_corpus(
     Args:
         name: one of:
 
-            - a name of `CORPORA`: "toy", "cmu", "cmu-leads", "cmu-leads-masked" or "reuters";
+            - a name of `CORPORA`: "toy", "cmu", "cmu-leads", "cmu-leads-masked", "reuters", "hoc", "hoc-nodes",
+              "hoc-sentences" or "unfair-tos";
             - the path of a table: .csv, .tsv, .txt, .jsonl or .json, each also as .gz, or .parquet;
             - the path of a folder that `save_to_disk` of datasets wrote;
             - the path of a folder or .tar.gz archive in CMU's layout (movie.metadata.tsv and plot_summaries.txt, each also
@@ -89,7 +95,7 @@ def load_corpus(
         label_names: the labels in order, where cells hold numbers or the list is fixed: a list, a dict by number, or a file
             with one name per line or with JSON.
         unlabelled: whether to "keep" or "drop" documents without a label. Your own tables keep them by default; the
-            published corpora are without them.
+            published corpora of films and news are without them, the others keep them.
         split_column: the column that names the split of each row.
         data_dir: the folder with local copies of the public archives; by default the folder that the environment variable
             AFL_DATA_DIR names. What it lacks is downloaded once into the user's cache folder, or into AFL_CACHE_DIR.
@@ -122,6 +128,8 @@ def load_corpus(
             f"load_corpus takes a name, a path or a dict of splits, not a {type(name).__name__}; "
             "use Corpus.from_frame or Corpus.from_dataset"
         )
+    if name == "":
+        raise UsageError("the name of the corpus is empty; pass a name, or the path of a table, a folder or an archive")
     if name in CORPORA:
         given = options.given()
         if given:
@@ -150,6 +158,10 @@ def _load_named(name: str, data_dir: str | os.PathLike[str] | None, on_error: On
         "cmu-leads": cmu_leads.load_leads,
         "cmu-leads-masked": cmu_leads.load_masked_leads,
         "reuters": reuters.load_reuters,
+        "hoc": hoc.load_hoc,
+        "hoc-nodes": hoc.load_hoc_nodes,
+        "hoc-sentences": hoc.load_hoc_sentences,
+        "unfair-tos": unfair_tos.load_unfair_tos,
     }
     return loaders[name](local_data_dir(data_dir), on_error)
 

@@ -79,6 +79,24 @@ def find_columns(
     return Columns(known_text, known_labels, binary, ids, [name for name in table.columns if name not in used])
 
 
+def find_text(table: Table, text: str | int | None) -> tuple[str, str | None]:
+    """Return the column of the texts, as named or guessed, and that of the ids if there is one.
+
+    Raises:
+        UsageError: the named column does not exist.
+        DataError: more than one guess is possible, or none.
+    """
+    lower = [name for name in table.columns if name.lower() == "id"]
+    if text is not None:
+        column = _existing(table, "text", text)
+        return column, lower[0] if len(lower) == 1 and lower[0] != column else None
+    free = [name for name in table.columns if name not in lower and name.lower() not in OTHER_NAMES]
+    found = _known(free, TEXT_NAMES) or _only(free) or _only([name for name in free if _holds_strings(table, name)])
+    if found is None:
+        raise _cannot_tell(table, "texts", "text", False)
+    return found, lower[0] if len(lower) == 1 else None
+
+
 def _existing(table: Table, argument: str, column: str | int) -> str:
     name = str(column)
     if name not in table.columns:

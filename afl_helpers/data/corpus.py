@@ -51,6 +51,8 @@ class Corpus:
         unlabelled: "keep" if documents without a label are documents of the corpus, "drop" if its published form leaves
             them out. `select_labels` follows it.
         notes: sentences on how the corpus was read; `describe` shows them.
+        folds: a number from 0 for each document if the corpus has official folds, else None. The documents of one fold
+            are the test documents when this fold is asked for, and all others the training documents.
 
     Raises:
         UsageError: lengths, shape, values or names do not fit together.
@@ -77,6 +79,7 @@ class Corpus:
     source: str = ""
     unlabelled: Unlabelled = "keep"
     notes: tuple[str, ...] = ()
+    folds: list[int] | None = None
 
     def __post_init__(self) -> None:
         # A frozen dataclass sets its own fields this way.
@@ -91,9 +94,15 @@ class Corpus:
         object.__setattr__(self, "labels", _label_matrix(self.labels))
         if self.subset is not None:
             object.__setattr__(self, "subset", _subset(self.subset, len(self.texts)))
+        if self.folds is not None:
+            object.__setattr__(self, "folds", _folds(self.folds, len(self.texts)))
         if len(self.document_ids) != len(self.texts):
             raise UsageError(
                 f"document_ids has {len(self.document_ids)} entries for {len(self.texts)} texts; pass one id per text"
+            )
+        if not self.label_names and self.labels.shape[1]:
+            raise UsageError(
+                f"label_names is empty; pass one name for each of the {self.labels.shape[1]} columns of labels"
             )
         expected = (len(self.texts), len(self.label_names))
         if self.labels.shape != expected:
@@ -146,6 +155,11 @@ class Corpus:
 
     def _labels_per_document(self) -> NDArray[np.int64]:
         return np.asarray(self.labels.sum(axis=1, dtype=np.int64), dtype=np.int64).reshape(-1)
+
+    @property
+    def n_folds(self) -> int:
+        """The number of official folds; 0 if there are none."""
+        return 0 if self.folds is None else max(self.folds, default=-1) + 1
 
     @property
     def dense_labels(self) -> NDArray[np.uint8]:
@@ -260,6 +274,7 @@ class Corpus:
             labels=self.labels[positions],
             document_ids=[self.document_ids[i] for i in positions],
             subset=None if self.subset is None else [self.subset[i] for i in positions],
+            folds=None if self.folds is None else [self.folds[i] for i in positions],
         )
 
     def sample(self, n: int, *, seed: int = 0) -> "Corpus":
@@ -333,29 +348,52 @@ class Corpus:
             self.select_documents(numbers == 2),
         )
 
-    def official_split(self, validation: int = 1000, *, seed: int = 0) -> tuple["Corpus", "Corpus", "Corpus"]:
+    def official_split(
+        self, validation: int = 1000, *, fold: int | None = None, seed: int = 0
+    ) -> tuple["Corpus", "Corpus", "Corpus"]:
         """Return the training, validation and test splits that the corpus was published with.
 
         The official test documents stay as they are, and so do the validation documents if there are any. Otherwise they
         are taken from the official training documents and stratified as in :meth:`split`.
 
+        If the corpus has official folds, test documents whose text also stands outside their fold are left out; the report
+        and the notes of the test split count them. Case and white space make no difference.
+
         Args:
             validation: the exact number of validation documents, if the corpus has none of its own.
+            fold: which fold is for testing, from 0, if the corpus has folds; by default the first.
             seed: the same seed gives the same splits.
 
         Raises:
-            UsageError: the corpus has no official split, or too few training documents.
+            UsageError: the corpus has no official split or no such fold, or too few training documents.
         """
+        if fold is not None and not (isinstance(fold, (int, np.integer)) and 0 <= fold < self.n_folds):
+            has = f"the folds 0 to {self.n_folds - 1}" if self.n_folds else "no folds, so leave it out"
+            raise UsageError(f"fold is {fold!r}, but the corpus {self.name!r} has {has}")
+        if self.folds is not None:
+            in_test = np.array(self.folds) == (fold or 0)
+            repeated = splits.repeats(self.texts, in_test)
+            official_train, test = self.select_documents(~in_test), self.select_documents(in_test & ~repeated)
+            left_out = int(repeated.sum())
+            note = f"fold {fold or 0}: test documents left out whose text also stands in training: {left_out:,}"
+            report = test.report | {"test_texts_also_in_training": left_out}
+            test = replace(test, report=report, notes=(*test.notes, note) if left_out else test.notes)
+            return self._with_validation(official_train, test, validation, seed)
         if self.subset is None:
             raise UsageError(f"the corpus {self.name!r} has no official split; use split(0.8, 0.1, 0.1) instead")
         subset = np.array(self.subset)
         official_train, test = self.select_documents(subset == "train"), self.select_documents(subset == "test")
         if np.any(subset == "validation"):
             return official_train, self.select_documents(subset == "validation"), test
-        held_out = splits.stratified_sample(
-            official_train.document_ids, official_train.texts, official_train.labels, validation, seed=seed
-        )
-        return official_train.select_documents(~held_out), official_train.select_documents(held_out), test
+        return self._with_validation(official_train, test, validation, seed)
+
+    @staticmethod
+    def _with_validation(
+        train: "Corpus", test: "Corpus", validation: int, seed: int
+    ) -> tuple["Corpus", "Corpus", "Corpus"]:
+        """Take the validation documents from the training documents."""
+        held_out = splits.stratified_sample(train.document_ids, train.texts, train.labels, validation, seed=seed)
+        return train.select_documents(~held_out), train.select_documents(held_out), test
 
     @classmethod
     def from_frame(
@@ -388,7 +426,12 @@ class Corpus:
             [[1, 1], [0, 0]]
         """
         from afl_helpers.data import own_files  # which imports this module
+        from afl_helpers.data.table_files import is_frame
 
+        if not is_frame(frame):
+            raise UsageError(
+                f"from_frame takes a pandas data frame, not a {type(frame).__name__}; wrap it in DataFrame(...)"
+            )
         options = own_files.TableOptions(text, labels, separator, label_names=label_names, unlabelled=unlabelled)
         return own_files.read_corpus(options, frame, name)
 
@@ -454,14 +497,17 @@ class Corpus:
         return frame
 
 
-def _check_at_least_one(argument: str, value: int) -> None:
-    if value < 1:
-        raise UsageError(f"{argument} is {value}; pass at least 1")
+def _check_at_least_one(argument: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        rest = f"is {value!r}; pass a whole number from 1"
+        raise UsageError(f"{argument} {rest}", command_line=f"--{argument.replace('_', '-')} {rest}")
 
 
 def _strings(argument: str, values: Iterable[str]) -> list[str]:
     if isinstance(values, str):
         raise UsageError(f"{argument} is one string; pass a list of strings")
+    if not isinstance(values, Iterable):
+        raise UsageError(f"{argument} is {values!r}; pass a list of strings")
     values = list(values)
     for position, value in enumerate(values):
         if not isinstance(value, str):
@@ -485,6 +531,13 @@ def _subset(values: Iterable[str], n_documents: int) -> list[str]:
     if strange:
         raise UsageError(f"subset holds {sorted(strange)[0]!r}; pass 'train', 'validation' or 'test' for each text")
     return [SPLIT_NAMES[value] for value in values]
+
+
+def _folds(values: Iterable[int], n_documents: int) -> list[int]:
+    numbers = np.asarray(values if n_documents else np.empty(0, dtype=np.int64))
+    if numbers.shape != (n_documents,) or numbers.dtype.kind not in "iu" or np.any(numbers < 0):
+        raise UsageError(f"folds must hold a whole number from 0 for each of {n_documents} texts")
+    return [int(number) for number in numbers]
 
 
 def check_unlabelled(unlabelled: object) -> None:
@@ -512,7 +565,7 @@ def _label_matrix(labels: Any) -> LabelMatrix:
         matrix.data = _zeros_and_ones(matrix.data)
         return matrix
     if hasattr(labels, "detach"):  # a torch tensor, perhaps on a GPU
-        labels = labels.detach().cpu()
+        labels = labels.detach().cpu().float()  # numpy has no bfloat16
     try:
         array = np.asarray(labels)
     except ValueError:

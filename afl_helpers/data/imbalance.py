@@ -32,6 +32,40 @@ def imbalance_ratios(label_counts: ArrayLike) -> NDArray[np.float64]:
     return ratios
 
 
+def mean_imbalance_ratio(label_counts: ArrayLike) -> float:
+    """Return MeanIR: the mean of IRLbl over the labels that have documents; nan if none has.
+
+    Args:
+        label_counts: the number of documents that carry each label, shape (n_labels,).
+
+    Example:
+        >>> from afl_helpers.data.imbalance import mean_imbalance_ratio
+        >>> mean_imbalance_ratio([8, 4, 1, 0])  # (1 + 2 + 8) / 3
+        3.6666666666666665
+    """
+    ratios = imbalance_ratios(label_counts)
+    finite = ratios[np.isfinite(ratios)]
+    return float(finite.mean()) if len(finite) else float("nan")
+
+
+def minority_labels(label_counts: ArrayLike) -> NDArray[np.bool]:
+    """Return which labels are minority labels: those that have documents, and an IRLbl above MeanIR.
+
+    Args:
+        label_counts: the number of documents that carry each label, shape (n_labels,).
+
+    Returns:
+        bool of shape (n_labels,).
+
+    Example:
+        >>> from afl_helpers.data.imbalance import minority_labels
+        >>> minority_labels([9, 3, 1, 0]).tolist()  # MeanIR is 13 / 3
+        [False, False, True, False]
+    """
+    ratios = imbalance_ratios(label_counts)
+    return np.isfinite(ratios) & (ratios > mean_imbalance_ratio(label_counts))
+
+
 def scumble(labels: ArrayLike | sparse.csr_array) -> NDArray[np.float64]:
     """Return SCUMBLE of each document, which is high if the document carries both rare and frequent labels.
 
@@ -61,4 +95,6 @@ def scumble(labels: ArrayLike | sparse.csr_array) -> NDArray[np.float64]:
     carried = np.maximum(matrix.sum(1), 1.0)
     geometric = np.exp(matrix @ np.log(ratios) / carried)
     arithmetic = matrix @ ratios / carried
-    return np.where(matrix.sum(1) > 0, 1 - geometric / np.maximum(arithmetic, 1.0), 0.0)
+    scores = 1 - geometric / np.maximum(arithmetic, 1.0)
+    # Labels of equal frequency have two equal means up to rounding, which must not count as a difference.
+    return np.where((matrix.sum(1) > 0) & (scores > 1e-14), scores, 0.0)

@@ -58,6 +58,7 @@ def build_corpus(
     label_names: Sequence[str] | None = None,
     unlabelled: Unlabelled = "drop",
     notes: Sequence[str] = (),
+    folds: list[int] | None = None,
 ) -> Corpus:
     """Build a corpus from the label names of each document, and add `documents` and `labels` to its report.
 
@@ -85,4 +86,5 @@ def build_corpus(
         source=source,
         unlabelled=unlabelled,
         notes=tuple(notes),
+        folds=folds,
     )

@@ -76,9 +76,13 @@ def stratified_sample(
         UsageError: `n_sampled` is negative or leaves no document, or repeated texts or rare labels make it impossible.
     """
     n_documents = len(texts)
-    if not 0 <= n_sampled < max(n_documents, 1):
+    if (
+        isinstance(n_sampled, bool)
+        or not isinstance(n_sampled, int | np.integer)
+        or not 0 <= n_sampled < max(n_documents, 1)
+    ):
         raise UsageError(
-            f"validation is {n_sampled}; pass a number between 0 and {n_documents - 1}, "
+            f"validation is {n_sampled!r}; pass a whole number between 0 and {n_documents - 1}, "
             f"because there are {n_documents} training documents"
         )
     units = Units(ids, text_units(texts), labels, seed)
@@ -109,6 +113,12 @@ def random_sample(ids: Sequence[str], labels: Labels, n_sampled: int, *, seed: i
     return np.equal(splits, 0)[units.of_document]
 
 
+def repeats(texts: Sequence[str], held_out: NDArray[np.bool]) -> NDArray[np.bool]:
+    """Return which held-out texts also stand outside, but for case and white space: bool of shape (n_documents,)."""
+    units = text_units(texts)
+    return held_out & np.isin(units, units[~held_out])
+
+
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
@@ -120,6 +130,8 @@ def asked_sizes(sizes: Sequence[float | None], n_documents: int) -> NDArray[np.f
     """
     shown = ", ".join(str(size) for size in sizes)
     given = [size for size in sizes if size is not None]
+    if any(isinstance(size, bool) or not isinstance(size, int | float | np.number) for size in given):
+        raise UsageError(f"the sizes of a split are numbers, or None for the rest, not ({shown})")
     if all(0 <= size <= 1 for size in given) and len(given) == len(sizes):
         if not math.isclose(math.fsum(given), 1.0, abs_tol=1e-9):
             raise UsageError(f"the shares of a split must sum to 1, not ({shown}); or pass None for the rest")

@@ -101,7 +101,7 @@ def read_path(
 def _read_text(
     file: SourceFile, bad: MalformedLines, delimiter: str | None, encoding: str | None, has_header: bool
 ) -> Table:
-    text = _decode(file, bad, encoding)
+    text = decode(file, bad, encoding)
     first_line, rest = _first_line(text)
     declared = re.fullmatch(r"sep=(.)[,;\t]*", first_line)  # a first line that Excel writes and heeds
     if declared:
@@ -171,8 +171,8 @@ def check_delimiter(delimiter: str | None) -> str | None:
     return delimiter
 
 
-def _decode(file: SourceFile, bad: MalformedLines, encoding: str | None) -> str:
-    """Return the text; a byte that does not fit becomes half a surrogate pair, so that it spoils only its own row."""
+def decode(file: SourceFile, bad: MalformedLines, encoding: str | None) -> str:
+    """Return the text of a file; a byte that does not fit becomes half a surrogate pair, so that it spoils only its own row."""
     content = file.content
     if encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig"):
         content = content.removeprefix(b"\xef\xbb\xbf")
@@ -240,7 +240,7 @@ def _table(
 def _read_json_lines(file: SourceFile, bad: MalformedLines, encoding: str | None) -> Table:
     content = file.content.removeprefix(b"\xef\xbb\xbf")
     if encoding is not None or not bad.skip:
-        content = _decode(file, bad, encoding).encode("utf-8", "surrogatepass")
+        content = decode(file, bad, encoding).encode("utf-8", "surrogatepass")
     rows, numbers = [], []
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
@@ -258,7 +258,7 @@ def _read_json(file: SourceFile, bad: MalformedLines, encoding: str | None) -> T
     """Read a list of objects, an object that holds one such list, or an object with one list or object per column."""
     bad.unit = "row"
     try:
-        value = json.loads(_decode(file, bad, encoding))
+        value = json.loads(decode(file, bad, encoding))
     except json.JSONDecodeError as error:
         lines = file.name.endswith(".json") and error.msg == "Extra data"
         hint = "; if each line is an object, name the file .jsonl" if lines else "; correct the file"

@@ -16,9 +16,11 @@ How undefined values are treated:
 - a mean over nothing is NaN.
 """
 
+from afl_helpers.advice import DEFAULT_RULE
 from afl_helpers.evaluation.blocks import BlockEvaluation
 from afl_helpers.evaluation.bootstrap import bootstrap_average_precision, bootstrap_decisions, bootstrap_weights
 from afl_helpers.evaluation.calibration import brier_scores, calibration_bins, expected_calibration_errors
+from afl_helpers.evaluation.calibration_maps import IsotonicMaps, Temperature, fit_isotonic, fit_temperature
 from afl_helpers.evaluation.document_intervals import difference_interval, metric_interval
 from afl_helpers.evaluation.groups import frequency_curve, frequency_groups
 from afl_helpers.evaluation.intervals import (
@@ -37,6 +39,7 @@ from afl_helpers.evaluation.posterior import (
     posterior_scores,
 )
 from afl_helpers.evaluation.ranking import average_precision_per_label, ranking_metrics, roc_auc_per_label
+from afl_helpers.evaluation.suspicious import suspicious_labels
 from afl_helpers.evaluation.thresholds import (
     THRESHOLD_RULES,
     ThresholdRule,
@@ -49,8 +52,11 @@ from afl_helpers.evaluation.top_k import TopK, tune_top_k
 resampling_weights = bootstrap_weights  # the former name, which scripts outside this repository import
 
 __all__ = [
+    "DEFAULT_RULE",
     "THRESHOLD_RULES",
     "BlockEvaluation",
+    "IsotonicMaps",
+    "Temperature",
     "ThresholdRule",
     "TopK",
     "average_precision_per_label",
@@ -68,6 +74,8 @@ __all__ = [
     "evaluate_rules",
     "evaluate_tuned",
     "expected_calibration_errors",
+    "fit_isotonic",
+    "fit_temperature",
     "fit_thresholds",
     "frequency_curve",
     "frequency_groups",
@@ -82,6 +90,7 @@ __all__ = [
     "ranking_metrics",
     "roc_auc_per_label",
     "seed_interval",
+    "suspicious_labels",
     "t_test",
     "tune_thresholds",
     "tune_top_k",

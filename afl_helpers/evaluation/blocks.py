@@ -18,6 +18,7 @@ from afl_helpers.evaluation.validation import (
     check_label_names,
     check_probabilities,
     check_thresholds,
+    check_zero_division,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class BlockEvaluation:
     def __init__(self, n_labels: int, thresholds: ArrayLike = 0.5, zero_division: float = 0.0):
         self.n_labels = n_labels
         self.thresholds = np.broadcast_to(check_thresholds(thresholds, n_labels), n_labels)
-        self.zero_division = zero_division
+        self.zero_division = check_zero_division(zero_division)
         self.n_documents = 0
         self._by_label = np.zeros((3, n_labels), dtype=np.int64)
         self._by_document: list[NDArray[np.int32]] = []

@@ -1,11 +1,18 @@
 """The bootstrap over test documents: its weights, and the metrics of every bootstrap sample."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from afl_helpers.errors import UsageError
 from afl_helpers.evaluation.reductions import ratio
-from afl_helpers.evaluation.validation import FloatArray, MatrixLike, check_inputs, check_targets
+from afl_helpers.evaluation.validation import (
+    FloatArray,
+    MatrixLike,
+    as_numbers,
+    check_inputs,
+    check_targets,
+    check_whole,
+)
 
 
 def bootstrap_weights(n_documents: int, n_replicates: int = 1000, seed: int = 0) -> NDArray[np.float32]:
@@ -18,6 +25,9 @@ def bootstrap_weights(n_documents: int, n_replicates: int = 1000, seed: int = 0)
         n_replicates: number of samples.
         seed: of the sequence.
 
+    Raises:
+        UsageError: a number is not whole, or too small.
+
     Returns:
         (n_replicates, n_documents) whole numbers as float32; each row sums to n_documents.
 
@@ -29,13 +39,12 @@ def bootstrap_weights(n_documents: int, n_replicates: int = 1000, seed: int = 0)
         >>> bool((weights == bootstrap_weights(4, n_replicates=3)).all())
         True
     """
-    rng = np.random.default_rng([seed, n_documents])
-    return rng.multinomial(n_documents, np.full(n_documents, 1 / n_documents), n_replicates).astype(np.float32)
+    n = check_whole(n_documents, "n_documents", 1)
+    rng = np.random.default_rng([check_whole(seed, "seed", 0), n])
+    return rng.multinomial(n, np.full(n, 1 / n), check_whole(n_replicates, "n_replicates", 1)).astype(np.float32)
 
 
-def bootstrap_decisions(
-    targets: MatrixLike, decisions: MatrixLike, weights: NDArray[np.floating | np.integer]
-) -> dict[str, FloatArray]:
+def bootstrap_decisions(targets: MatrixLike, decisions: MatrixLike, weights: ArrayLike) -> dict[str, FloatArray]:
     """Return replicates of precision, recall and F1, micro and macro.
 
     Args:
@@ -57,6 +66,7 @@ def bootstrap_decisions(
         [0.667, 0.333]
     """
     targets, decisions = check_targets(targets), check_targets(decisions)
+    weights = as_numbers(weights, "weights")
     if targets.shape != decisions.shape or weights.shape[1:] != targets.shape[:1]:
         raise UsageError(
             f"targets have shape {targets.shape}, decisions {decisions.shape}, weights {weights.shape}; the first two "
@@ -77,9 +87,7 @@ def bootstrap_decisions(
     return replicates
 
 
-def bootstrap_average_precision(
-    targets: MatrixLike, scores: MatrixLike, weights: NDArray[np.floating | np.integer]
-) -> FloatArray:
+def bootstrap_average_precision(targets: MatrixLike, scores: MatrixLike, weights: ArrayLike) -> FloatArray:
     """Return replicates of each label's average precision.
 
     Args:
@@ -101,6 +109,7 @@ def bootstrap_average_precision(
         [[0.833, 1.0], [0.667, 1.0], [1.0, nan]]
     """
     targets, scores = check_inputs(targets, scores)
+    weights = as_numbers(weights, "weights")
     if weights.shape[1:] != targets.shape[:1]:
         raise UsageError(
             f"weights have shape {weights.shape} for {len(targets)} documents; pass (n_replicates, n_documents)"

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from afl_helpers.errors import UsageError, require
+from afl_helpers.errors import require
 from afl_helpers.evaluation.reductions import label_blocks, ratio
-from afl_helpers.evaluation.validation import FloatArray, MatrixLike, check_inputs, check_probabilities
+from afl_helpers.evaluation.validation import FloatArray, MatrixLike, check_inputs, check_probabilities, check_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,8 +103,7 @@ def brier_scores(targets: MatrixLike, scores: MatrixLike) -> FloatArray:
 
 def score_bins(targets: MatrixLike, scores: MatrixLike, n_bins: int = N_BINS) -> FloatArray:
     """Sum over the documents of each bin: scores counted, positives counted, scores added; (3, n_labels, n_bins)."""
-    if not n_bins >= 1:
-        raise UsageError(f"n_bins is {n_bins}; pass at least 1")
+    n_bins = check_whole(n_bins, "n_bins", 1)
     targets, scores = check_inputs(targets, scores)
     check_probabilities(scores, "calibration")
     sums = np.zeros((3, targets.shape[1], n_bins))

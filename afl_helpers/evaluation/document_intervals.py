@@ -33,7 +33,14 @@ from scipy.special import stdtr, stdtrit, xlog1py, xlogy
 
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.evaluation.reductions import ratio
-from afl_helpers.evaluation.validation import BoolArray, FloatArray, MatrixLike, check_label_counts, check_targets
+from afl_helpers.evaluation.validation import (
+    BoolArray,
+    FloatArray,
+    MatrixLike,
+    check_label_counts,
+    check_level,
+    check_targets,
+)
 
 #: Labels with fewer expected positives on test are rare.
 FREQUENT = 10
@@ -147,6 +154,7 @@ def _interval(
 ) -> DocumentInterval:
     if metric not in _METRICS:
         raise unknown_name("metric", metric, _METRICS)
+    level = check_level(level)
     if len(targets) < _PARTS:
         raise UsageError(f"there are {len(targets)} documents; pass at least {_PARTS}")
     counts = check_label_counts(label_counts, targets.shape[1]).astype(float)

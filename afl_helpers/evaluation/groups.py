@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError, require
-from afl_helpers.evaluation.validation import BoolArray, dense
+from afl_helpers.evaluation.validation import BoolArray, as_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def frequency_groups(label_counts: ArrayLike, cutoffs: Cutoffs = "rank") -> dict
         >>> {name: labels.tolist() for name, labels in frequency_groups([900, 500, 30], cutoffs=(100, 10)).items()}
         {'head': [True, True, False], 'medium': [False, False, True], 'tail': [False, False, False]}
     """
-    counts = dense(label_counts)
+    counts = as_numbers(label_counts, "label_counts")
     if counts.ndim != 1:
         raise UsageError(f"label_counts has shape {counts.shape}; pass one training count per label")
     if isinstance(cutoffs, str):
@@ -46,9 +46,15 @@ def frequency_groups(label_counts: ArrayLike, cutoffs: Cutoffs = "rank") -> dict
         rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
         head, medium = rank < len(counts) / 3, rank < 2 * len(counts) / 3
     else:
-        if len(cutoffs) != 2 or not 0 <= cutoffs[1] <= cutoffs[0]:
-            raise UsageError(f"cutoffs are {cutoffs}; pass (head_from, medium_from) with head_from >= medium_from")
-        head_from, medium_from = cutoffs
+        try:
+            head_from, medium_from = cutoffs
+            ordered = 0 <= medium_from <= head_from
+        except (TypeError, ValueError):
+            ordered = False
+        if not ordered:
+            raise UsageError(
+                f'cutoffs are {cutoffs}; pass "rank", or (head_from, medium_from) with head_from >= medium_from'
+            )
         head, medium = counts >= head_from, counts >= medium_from
     return {"head": head, "medium": medium & ~head, "tail": ~medium}
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import nctdtrinc, stdtr, stdtrit  # importing scipy.stats takes seconds
 
 from afl_helpers.errors import UsageError
-from afl_helpers.evaluation.validation import FloatArray
+from afl_helpers.evaluation.validation import FloatArray, as_numbers, check_level
 
 
 def interval(replicates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
@@ -28,7 +28,8 @@ def interval(replicates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
         >>> interval(bootstrap_decisions(targets, decisions, bootstrap_weights(3))["recall_micro"])
         (0.0, 1.0)
     """
-    replicates = np.asarray(replicates, float)
+    level = check_level(level)
+    replicates = as_numbers(replicates, "replicates").astype(float)
     if np.isnan(replicates).all():
         return float("nan"), float("nan")
     low, high = np.nanquantile(replicates, [(1 - level) / 2, (1 + level) / 2])
@@ -57,7 +58,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
         >>> {name: round(value, 3) for name, value in paired_difference(first, second).items()}
         {'difference': 0.02, 'low': 0.02, 'high': 0.02, 'p_value': 0.002}
     """
-    first, second = np.asarray(first, float), np.asarray(second, float)
+    first, second = (as_numbers(side, "replicates").astype(float) for side in (first, second))
     if first.shape != second.shape:
         raise UsageError(f"replicates have shapes {first.shape} and {second.shape}; pair runs on the same test set")
     difference = first - second
@@ -94,7 +95,8 @@ def seed_interval(values: ArrayLike, level: float = 0.95) -> dict[str, float]:
         >>> {name: round(value, 4) for name, value in seed_interval([0.50, 0.52, 0.54]).items()}
         {'mean': 0.52, 'low': 0.4703, 'high': 0.5697}
     """
-    values = np.asarray(values, float)
+    level = check_level(level)
+    values = as_numbers(values, "values").astype(float)
     if values.ndim != 1 or not len(values) or np.isnan(values).any():
         raise UsageError(f"values have shape {values.shape}; pass one number per seed, none of them NaN")
     if len(values) == 1:
@@ -141,7 +143,8 @@ def t_test(differences: ArrayLike, level: float = 0.95, overlap: float = 0.0, ma
         >>> [round(value, 3) for value in t_test([0.01, 0.02, 0.03, 0.02], overlap=1 / 9)]  # splits of 90 % and 10 %
         [0.02, 0.004, 0.036, 0.027, 0.987]
     """
-    values = np.asarray(differences, float)
+    level = check_level(level)
+    values = as_numbers(differences, "differences").astype(float)
     if values.ndim != 1 or len(values) < 2 or np.isnan(values).any():
         raise UsageError(f"differences have shape {values.shape}; pass at least two numbers, none of them NaN")
     center, df = float(values.mean()), len(values) - 1
@@ -173,7 +176,8 @@ def detectable_difference(
         >>> round(detectable_difference([0.01, 0.02, 0.03, 0.02]), 3)
         0.017
     """
-    values = np.asarray(differences, float)
+    level = check_level(level)
+    values = as_numbers(differences, "differences").astype(float)
     df = len(values) - 1
     noncentrality = nctdtrinc(df, 1 - power, stdtrit(df, (1 + level) / 2))
     return float(noncentrality * np.sqrt((1 / len(values) + overlap) * values.var(ddof=1)))
@@ -196,7 +200,7 @@ def holm(p_values: ArrayLike) -> FloatArray:
         >>> holm([0.01, 0.04, 0.03]).round(3).tolist()  # 3 x 0.01; 2 x 0.03; 0.04, but no less than the one before
         [0.03, 0.06, 0.06]
     """
-    p_values = np.asarray(p_values, float)
+    p_values = as_numbers(p_values, "p_values").astype(float)
     if p_values.ndim != 1 or not ((p_values >= 0) & (p_values <= 1)).all():
         raise UsageError("p_values must be one row of numbers in [0, 1]")
     order = np.argsort(p_values, kind="stable")

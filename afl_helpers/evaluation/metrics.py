@@ -1,5 +1,6 @@
 """All metrics of a set of scores at given thresholds: of all labels, of head, medium and tail, and of each label."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from afl_helpers.evaluation.validation import (
     check_inputs,
     check_label_counts,
     check_label_names,
+    check_zero_division,
 )
 from afl_helpers.gamma import check_counts
 
@@ -67,6 +69,9 @@ def evaluate(
     Raises:
         UsageError: an argument is out of range.
 
+    Warns:
+        UserWarning: scores are outside [0, 1] at the threshold 0.5, as if logits were taken for probabilities.
+
     Example:
         >>> from afl_helpers.evaluation import evaluate
         >>> targets = [[1, 0], [1, 0], [1, 0], [0, 1]]  # a frequent label and a rare one
@@ -102,8 +107,8 @@ def evaluate_rules(
         {'half': 0.0, 'quarter': 1.0}
     """
     targets, scores = check_inputs(targets, scores)
-    if zero_division not in (0, 1) and not np.isnan(zero_division):
-        raise UsageError(f"zero_division is {zero_division}; pass 0, 1 or NaN")
+    check_zero_division(zero_division)
+    _warn_of_logits(scores, thresholds.values())
     all_decisions = {name: binarize(scores, value) for name, value in thresholds.items()}
     parts: dict[str, BoolArray | slice] = {"": slice(None)}  # suffix of the metrics -> labels
     if label_counts is not None:
@@ -176,11 +181,38 @@ def evaluate_tuned(
         raise UsageError(
             f"validation has {tuning[0].shape[1]} labels, test has {tested[0].shape[1]}; pass the same labels"
         )
-    if tuning[1].shape == tested[1].shape and (tuning[1] == tested[1]).all():
+    if _are_same_documents(tuning, tested):
         raise UsageError("validation and test hold the same scores; tune on documents that are not test documents")
     counts = check_counts(check_label_counts(label_counts, tuning[0].shape[1]), n_documents)
     thresholds = fit_thresholds(*tuning, counts / n_documents, rules, gamma)
     return evaluate_rules(*tested, thresholds, counts, cutoffs, zero_division)
+
+
+def _are_same_documents(one: tuple[BoolArray, FloatArray], other: tuple[BoolArray, FloatArray]) -> bool:
+    """Return whether two sets hold the same scores, or in another order the same scores and targets."""
+    if one[1].shape != other[1].shape:
+        return False
+    if (one[1] == other[1]).all():
+        return True
+    if not np.array_equal(np.sort(one[1][:, 0]), np.sort(other[1][:, 0])):  # nearly always enough, and quick
+        return False
+    first, second = (
+        sorted(row.tobytes() + labels.tobytes() for labels, row in zip(targets, scores))
+        for targets, scores in (one, other)
+    )
+    return first == second
+
+
+def _warn_of_logits(scores: FloatArray, thresholds: Iterable[ArrayLike | TopK]) -> None:
+    """Warn of scores that are no probabilities if the threshold is 0.5, the default for probabilities."""
+    if are_probabilities(scores):
+        return
+    if any(not isinstance(value, TopK) and np.ndim(value) == 0 and value == 0.5 for value in thresholds):
+        warnings.warn(
+            f"scores lie between {scores.min():.3g} and {scores.max():.3g}, so they are no probabilities, but the threshold "
+            "is 0.5; pass sigmoid(logits), or a threshold for these scores",
+            stacklevel=4,
+        )
 
 
 def _score_metrics(
@@ -277,6 +309,7 @@ def label_table(
         {'label': ['drama', 'samurai'], 'support': [2, 1], 'predicted': [2, 0], 'recall': [1.0, 0.0]}
     """
     targets, scores = check_inputs(targets, scores)
+    check_zero_division(zero_division)
     n_labels = targets.shape[1]
     columns: dict[str, Any] = {"label": check_label_names(label_names, n_labels)}
     counts = Counts.of_decisions(targets, binarize(scores, thresholds), axis=0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from afl_helpers.errors import unknown_name
+from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.evaluation.infrequent import fbr_thresholds, smoothed_thresholds
 from afl_helpers.evaluation.top_k import TopK
 from afl_helpers.evaluation.tuning import (
@@ -24,7 +24,7 @@ from afl_helpers.evaluation.tuning import (
     proportional_thresholds,
     top_k,
 )
-from afl_helpers.evaluation.validation import BoolArray, MatrixLike, check_inputs, check_thresholds, dense
+from afl_helpers.evaluation.validation import BoolArray, MatrixLike, as_numbers, check_inputs, check_thresholds
 
 
 def binarize(scores: MatrixLike, thresholds: ArrayLike | TopK) -> BoolArray:
@@ -38,7 +38,7 @@ def binarize(scores: MatrixLike, thresholds: ArrayLike | TopK) -> BoolArray:
         (n_documents, n_labels) bool.
 
     Raises:
-        UsageError: thresholds of another shape, or NaN.
+        UsageError: scores or thresholds of another shape, or not numbers.
 
     Example:
         >>> from afl_helpers.evaluation import binarize
@@ -47,7 +47,9 @@ def binarize(scores: MatrixLike, thresholds: ArrayLike | TopK) -> BoolArray:
         >>> binarize([[0.9, 0.8], [0.5, 0.1]], [0.7, 0.1]).tolist()
         [[True, True], [False, True]]
     """
-    scores = dense(scores)
+    scores = as_numbers(scores, "scores")
+    if scores.ndim != 2:
+        raise UsageError(f"scores have shape {scores.shape}; pass (n_documents, n_labels)")
     decisions: BoolArray
     if not isinstance(thresholds, TopK):
         decisions = scores >= check_thresholds(thresholds, scores.shape[1])

@@ -73,8 +73,8 @@ def label_thresholds(data: TuningData) -> FloatArray:
     """Return each label's own best threshold, drawn towards the common one."""
     targets, scores = data.targets, data.scores
     check_probabilities(scores, 'rule "per_label"')
-    if not data.shrinkage >= 0:
-        raise UsageError(f"shrinkage is {data.shrinkage}; pass a number of positives, at least 0")
+    if not isinstance(data.shrinkage, int | float | np.number) or not data.shrinkage >= 0:
+        raise UsageError(f"shrinkage is {data.shrinkage!r}; pass a number of positives, at least 0")
     own, _ = best_label_cuts(targets, scores)
     common = common_threshold(data)
     positives = targets.sum(0)

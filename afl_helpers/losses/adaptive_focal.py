@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.gamma import assign_gamma, check_counts, class_gamma, positive_gradient
@@ -21,12 +20,11 @@ from afl_helpers.losses.base import (
     check_inputs,
     check_number,
     in_trace,
-    mix,
-    promote,
-    reduce_loss,
     widest,
 )
+from afl_helpers.losses.costs import FocalCost
 from afl_helpers.losses.cross_entropy import effective_number_weight
+from afl_helpers.losses.elementwise import elementwise_loss
 from afl_helpers.losses.focal import focal_loss
 
 #: alpha_c from the training counts, by name.
@@ -214,17 +212,18 @@ def flsd_loss(
         >>> torch.round(elements, decimals=4)  # 0.81^5 * -log 0.19, 0.79^3 * -log 0.21: gamma falls, the loss jumps
         tensor([[0.5791, 0.7695]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    logits, targets = check_inputs(logits, targets, mask, reduction)
     gamma = check_number("gamma", gamma, 0.0)
     gammas, limits = _check_steps(gammas, limits)
     low, middle = (math.log(p / (1 - p)) for p in limits)
 
-    def cost(z_t: Tensor) -> Tensor:
-        """Return the cost of the elements from the logits of p_t."""
-        gamma_t = torch.full_like(z_t, gamma).masked_fill(z_t < middle, gammas[1]).masked_fill(z_t < low, gammas[0])
-        return -torch.exp(gamma_t * logsigmoid(-z_t)) * logsigmoid(z_t)
+    def gamma_of(x: Tensor) -> Tensor:
+        """Return gamma by the logit of 1 - p_t."""
+        below_middle, below_low = (x > -middle).to(x.dtype), (x > -low).to(x.dtype)
+        return gamma + (gammas[1] - gamma) * below_middle + (gammas[0] - gammas[1]) * below_low
 
-    return reduce_loss(mix(targets, cost(logits), cost(-logits)), reduction, mask)
+    positive, negative = FocalCost(-1.0, gamma_of), FocalCost(1.0, gamma_of)
+    return elementwise_loss(logits, targets, positive, negative, mask, reduction)
 
 
 class SampleDependentFocalLoss(MultiLabelLoss):

@@ -1,76 +1,20 @@
 """Asymmetric loss (ASL): focal loss with a gamma of its own for negatives, and a shifted probability."""
 
-import math
-
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
-    PerClass,
     PerClassLike,
     PublishedForm,
-    balance,
-    cast_like,
     check_inputs,
     check_number,
-    mix,
     per_class,
-    promote,
-    reduce_loss,
 )
-
-
-def _log_one_minus_exp(d: Tensor) -> Tensor:
-    """Return ``log(1 - exp(-d))`` for d > 0, exact at both ends."""
-    small = d < math.log(2.0)
-    near, far = torch.where(small, d, 1.0), torch.where(small, 1.0, d)
-    return torch.where(small, torch.log(-torch.expm1(-near)), torch.log1p(-torch.exp(-far)))
-
-
-def _round_to_float32(value: float) -> float:
-    """Return the nearest float32, without a tensor, which a default device could not hold or a trace would record."""
-    mantissa, exponent = math.frexp(value)
-    return math.ldexp(round(math.ldexp(mantissa, 24)), exponent - 24)
-
-
-class ShiftedProbability:
-    """The shifted probability ``p_m = max(p - margin, 0)`` of a negative, ``q_m = 1 - p_m``, and their logarithms.
-
-    ``p - margin`` loses digits if p is near the margin, so it is computed as ``p (1 - margin) (1 - exp(-d))``, where
-    d is the distance of the logit from that of the margin.
-    """
-
-    inside: Tensor | None
-
-    def __init__(self, logits: Tensor, margin: float):
-        if margin == 0:
-            self.inside = None
-            self.log_p_m, self.log_q_m = logsigmoid(logits), logsigmoid(-logits)
-            self.p_m, self.q_m = torch.sigmoid(logits), torch.sigmoid(-logits)
-            return
-        cut = math.log(margin / (1 - margin))
-        coarse = _round_to_float32(cut)
-        distance = (logits - coarse) - (cut - coarse)  # in two steps: the first is exact if the logit is near the cut
-        self.inside = distance > 1e-30
-        log_p_m = _log_one_minus_exp(torch.where(self.inside, distance, 1.0)) + logsigmoid(logits) + math.log1p(-margin)
-        p_m, q_m = torch.exp(log_p_m), torch.sigmoid(-logits) + margin
-        small = p_m < 0.5
-        log_q_m = torch.where(small, torch.log1p(-torch.where(small, p_m, 0.0)), torch.log(q_m))
-        self.log_p_m = log_p_m
-        self.p_m, self.q_m = torch.where(self.inside, p_m, 0.0), torch.where(self.inside, q_m, 1.0)
-        self.log_q_m = torch.where(self.inside, log_q_m, 0.0)
-
-    def power(self, gamma: PerClass) -> Tensor:
-        """Return ``p_m^gamma``, with 0^0 = 1."""
-        inside = torch.exp(gamma * self.log_p_m)
-        if self.inside is None:
-            return inside
-        outside = torch.as_tensor(gamma, dtype=inside.dtype, device=inside.device) == 0
-        return torch.where(self.inside, inside, outside.to(inside.dtype))
+from afl_helpers.losses.costs import Cost, FocalCost, balanced
+from afl_helpers.losses.elementwise import elementwise_loss
+from afl_helpers.losses.shifted import ShiftedCost
 
 
 def asymmetric_loss(
@@ -106,17 +50,29 @@ def asymmetric_loss(
         >>> torch.round(bce, decimals=4)  # cross-entropy
         tensor([[0.0408, 0.6931]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
-    gamma_positive = cast_like(logits, per_class("gamma_positive", gamma_positive, logits))
-    gamma_negative = cast_like(logits, per_class("gamma_negative", gamma_negative, logits))
-    class_weight = cast_like(logits, per_class("weight", weight, logits))
-    shifted = ShiftedProbability(logits, check_number("margin", margin, 0.0, 1.0, open_high=True))
-    focus_positive, focus_negative = torch.exp(gamma_positive * logsigmoid(-logits)), shifted.power(gamma_negative)
-    if detach_focus:
-        focus_positive, focus_negative = focus_positive.detach(), focus_negative.detach()
-    positive, negative = -focus_positive * logsigmoid(logits), -focus_negative * shifted.log_q_m
-    elements = mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative))
-    return reduce_loss(elements if class_weight is None else class_weight * elements, reduction, mask)
+    logits, targets = check_inputs(logits, targets, mask, reduction)
+    positive, negative = asymmetric_costs(logits, gamma_positive, gamma_negative, margin, weight, alpha, detach_focus)
+    return elementwise_loss(logits, targets, positive, negative, mask, reduction)
+
+
+def asymmetric_costs(
+    logits: Tensor,
+    gamma_positive: PerClassLike,
+    gamma_negative: PerClassLike,
+    margin: float,
+    weight: PerClassLike | None = None,
+    alpha: PerClassLike | None = None,
+    detach_focus: bool = False,
+) -> tuple[Cost, Cost]:
+    """Return the cost of a positive and of a negative; :func:`asymmetric_loss` describes the parameters."""
+    focus_positive = per_class("gamma_positive", gamma_positive, logits)
+    focus_negative = per_class("gamma_negative", gamma_negative, logits)
+    of_positives, of_negatives = balanced(per_class("alpha", alpha, logits), per_class("weight", weight, logits))
+    margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
+    positive = FocalCost(-1.0, focus_positive, of_positives, detach=detach_focus)
+    if not margin:
+        return positive, FocalCost(1.0, focus_negative, of_negatives, detach=detach_focus)
+    return positive, ShiftedCost(focus_negative, margin, detach=detach_focus, weight=of_negatives)
 
 
 class AsymmetricLoss(MultiLabelLoss):

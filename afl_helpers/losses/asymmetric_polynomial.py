@@ -1,49 +1,29 @@
 """Asymmetric losses with polynomial terms: APL, and RAL, which adds the factor of the Hill loss."""
 
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
-from afl_helpers.losses.asymmetric import ALPHA, ASYMMETRY, AsymmetricLoss, ShiftedProbability
+from afl_helpers.losses.asymmetric import ALPHA, ASYMMETRY, AsymmetricLoss
 from afl_helpers.losses.base import (
     LossInfo,
     PerClass,
     PerClassLike,
     PublishedForm,
-    balance,
-    cast_like,
     check_inputs,
     check_number,
-    mix,
     per_class,
-    promote,
-    reduce_loss,
 )
-
-
-def _polynomial_positive(logits: Tensor, epsilon_1: float, epsilon_2: float) -> Tensor:
-    """Return ``-(log p + epsilon_1 q + epsilon_2/2 q^2)`` with q = 1 - p.
-
-    At epsilon_1 = 1 the terms in q cancel, so ``-log p - q`` is computed from its series if q is small.
-    """
-    q = torch.sigmoid(-logits)
-    small = q < 0.05
-    near = torch.where(small, q, 0.0)
-    series = torch.zeros_like(near)
-    for k in range(12, 1, -1):
-        series = (series + 1 / k) * near
-    log_term = torch.where(small, series * near, -logsigmoid(logits) - q)
-    return (1 - epsilon_1) * q + log_term - 0.5 * epsilon_2 * q**2
+from afl_helpers.losses.costs import balanced
+from afl_helpers.losses.elementwise import elementwise_loss
+from afl_helpers.losses.shifted import PolynomialCost, ShiftedCost
 
 
 def _focus(logits: Tensor, gamma_positive: PerClassLike, gamma_negative: PerClassLike) -> tuple[PerClass, PerClass]:
-    """Return both gammas, checked and in the dtype of the logits."""
-    positive, negative = (
+    """Return both gammas, checked."""
+    return (
         per_class("gamma_positive", gamma_positive, logits),
         per_class("gamma_negative", gamma_negative, logits),
     )
-    return cast_like(logits, positive), cast_like(logits, negative)
 
 
 def _coefficients(epsilon_1: float, epsilon_2: float, epsilon_negative: float) -> tuple[float, float, float]:
@@ -83,14 +63,14 @@ def asymmetric_polynomial_loss(
         >>> round(asymmetric_polynomial_loss(logits, targets).item(), 4)  # log 2 - 1 / 2 + 2.5 / 2 / 4
         0.5056
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    logits, targets = check_inputs(logits, targets, mask, reduction)
     focus_positive, focus_negative = _focus(logits, gamma_positive, gamma_negative)
     epsilon_1, epsilon_2, epsilon_negative = _coefficients(epsilon_1, epsilon_2, epsilon_negative)
-    shifted = ShiftedProbability(logits, check_number("margin", margin, 0.0, 1.0, open_high=True))
-    focusing_weight = torch.exp(focus_positive * logsigmoid(-logits)).detach()
-    positive = focusing_weight * _polynomial_positive(logits, epsilon_1, epsilon_2)
-    negative = -shifted.power(focus_negative).detach() * (shifted.log_q_m + epsilon_negative * shifted.q_m)
-    return reduce_loss(mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative)), reduction, mask)
+    weight, weight_negative = balanced(per_class("alpha", alpha, logits))
+    margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
+    positive = PolynomialCost(focus_positive, epsilon_1, epsilon_2, detach=True, weight=weight)
+    negative = ShiftedCost(focus_negative, margin, epsilon_negative, detach=True, weight=weight_negative)
+    return elementwise_loss(logits, targets, positive, negative, mask, reduction)
 
 
 def robust_asymmetric_loss(
@@ -122,16 +102,15 @@ def robust_asymmetric_loss(
         >>> round(loss.item(), 4)  # log 2 times (1.5 - 1/2) (1/2)^2 (1.5 - 1/2)
         0.1733
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    logits, targets = check_inputs(logits, targets, mask, reduction)
     focus_positive, focus_negative = _focus(logits, gamma_positive, gamma_negative)
     epsilon_1, epsilon_2, epsilon_negative = _coefficients(epsilon_1, epsilon_2, epsilon_negative)
-    shifted = ShiftedProbability(logits, check_number("margin", margin, 0.0, 1.0, open_high=True))
-    positive = torch.exp(focus_positive * logsigmoid(-logits)) * _polynomial_positive(logits, epsilon_1, epsilon_2)
+    weight, weight_negative = balanced(per_class("alpha", alpha, logits))
+    margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
+    positive = PolynomialCost(focus_positive, epsilon_1, epsilon_2, detach=False, weight=weight)
     lambda_ = check_number("lambda_", lambda_, 1.0)
-    # lambda_ - p and lambda_ - (1 - p_m) as sums: at lambda_ = 1 the differences cancel.
-    hill = ((lambda_ - 1) + torch.sigmoid(-logits)) * torch.exp(2 * logsigmoid(logits)) * ((lambda_ - 1) + shifted.p_m)
-    negative = -shifted.power(focus_negative) * (shifted.log_q_m + epsilon_negative * shifted.q_m) * hill
-    return reduce_loss(mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative)), reduction, mask)
+    negative = ShiftedCost(focus_negative, margin, epsilon_negative, lambda_, weight=weight_negative)
+    return elementwise_loss(logits, targets, positive, negative, mask, reduction)
 
 
 class AsymmetricPolynomialLoss(AsymmetricLoss):

@@ -645,8 +645,25 @@ def check_hard_targets(targets: Tensor, loss: str) -> Tensor:
     """Return the targets, or raise an error if one is neither 0 nor 1, for a loss that is not defined for others."""
     if targets.dtype == torch.bool or (in_trace() and not targets.is_floating_point()):
         return targets
+    if targets.device.type not in ASYNCHRONOUS and not in_trace() and is_hard(targets):
+        return targets
     message = f"targets hold {{}}; {loss} takes only targets of 0 and 1; mask unknown targets"
     return require(targets, (targets == 0) | (targets == 1), message)
+
+
+def is_hard(targets: Tensor) -> bool:
+    """Return whether all targets, in memory that can be looked at, are 0 or 1.
+
+    Some at a time, because comparisons write as much as they read.
+    """
+    if targets.dtype == torch.bool:
+        return True
+    for y in torch.split(targets.detach().reshape(-1), 100_000):
+        wrong = torch.addcmul(y, y, y, value=-1)  # y - y^2
+        low, high = wrong.aminmax()
+        if not low == high == 0:
+            return False
+    return True
 
 
 def check_inputs(
@@ -697,14 +714,6 @@ def cast_like(logits: Tensor, value: PerClass | None) -> PerClass | None:
 def mix(targets: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     """Return the cost of each element from its cost as a positive and as a negative."""
     return targets * positive + (1 - targets) * negative
-
-
-def balance(alpha: PerClass | None, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both costs weighted as in Eq. 1: alpha for positives, 1 - alpha for negatives; None leaves them alone."""
-    if alpha is None:
-        return positive, negative
-    alpha = cast_like(positive, alpha)
-    return alpha * positive, (1 - alpha) * negative
 
 
 def clip_counts(label_counts: ArrayLike, n_documents: int) -> NDArray[np.float64]:

@@ -1,11 +1,8 @@
-"""Focal loss: the function, its three forms (plain, CPU kernel, torch.compile), the module and the registry entry."""
-
-from typing import Any
+"""Focal loss: the function, its form for torch.compile, the module and the registry entry."""
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import (
     LossInfo,
@@ -15,14 +12,17 @@ from afl_helpers.losses.base import (
     PublishedForm,
     cast_like,
     check_inputs,
-    mix,
     per_class,
     promote,
     reduce_loss,
-    reduction_divisor,
 )
 from afl_helpers.losses.compiled_kernel import CompiledFocal
-from afl_helpers.losses.cpu_kernel import FocalParameters, has_fast_path, loss_and_gradient
+from afl_helpers.losses.costs import FocalCost
+from afl_helpers.losses.elementwise import elementwise_loss
+
+#: gamma and alpha of positives and negatives: gamma, gamma_negative, alpha, alpha_negative. Each is a number or
+#: (n_labels,); None is a gamma of 0 or an alpha of 1.
+FocalParameters = tuple[PerClass | None, PerClass | None, PerClass | None, PerClass | None]
 
 
 def focal_loss(
@@ -69,101 +69,22 @@ def reduced_focal(
 
     Args:
         logits, targets: as :func:`~afl_helpers.losses.base.check_inputs` returns them.
-        parameters: see :data:`~afl_helpers.losses.cpu_kernel.FocalParameters`.
-    """
-    if has_fast_path(logits, targets, parameters):
-        if mask is None and reduction != "none":
-            return _on_cpu(logits, targets, reduction_divisor(logits, reduction), parameters)
-        return reduce_loss(_on_cpu(logits, targets, None, parameters), reduction, mask)
-    logits, targets = promote(logits, targets)
-    parameters = _cast_all(logits, parameters)
-    tensors = [targets, *(value for value in parameters if isinstance(value, Tensor))]
-    if torch.compiler.is_dynamo_compiling() and not any(value.requires_grad for value in tensors):
-        elements = _compiled(logits, targets, parameters)
-    else:
-        elements = plain_focal(logits, targets, parameters)
-    return reduce_loss(elements, reduction, mask)
-
-
-def plain_focal(logits: Tensor, targets: Tensor, parameters: FocalParameters) -> Tensor:
-    """Compute the focal loss of each element by the formula, for any device, derivative and trace.
-
-    With ``p = sigmoid(z)`` every factor is the exponential of a ``logsigmoid``: ``log p = logsigmoid(z)`` and
-    ``(1 - p)^gamma = exp(gamma * logsigmoid(-z))``.
+        parameters: see :data:`FocalParameters`.
     """
     gamma, gamma_negative, alpha, alpha_negative = parameters
-    log_p, log_q = logsigmoid(logits), logsigmoid(-logits)  # q = 1 - p
-    positive = log_p if gamma is None else torch.exp(gamma * log_q) * log_p
-    negative = log_q if gamma_negative is None else torch.exp(gamma_negative * log_p) * log_q
-    if alpha is not None:
-        positive = alpha * positive
-    if alpha_negative is not None:
-        negative = alpha_negative * negative
-    return -mix(targets, positive, negative)
-
-
-def _cast_all(logits: Tensor, parameters: FocalParameters) -> FocalParameters:
-    gamma, gamma_negative, alpha, alpha_negative = (cast_like(logits, value) for value in parameters)
-    return gamma, gamma_negative, alpha, alpha_negative
+    learnt = any(value.requires_grad for value in (targets, *parameters) if isinstance(value, Tensor))
+    if torch.compiler.is_dynamo_compiling() and not learnt:
+        return reduce_loss(_compiled(*promote(logits, targets), parameters), reduction, mask)
+    positive, negative = FocalCost(-1.0, gamma, alpha), FocalCost(1.0, gamma_negative, alpha_negative)
+    return elementwise_loss(logits, targets, positive, negative, mask, reduction)
 
 
 def _compiled(logits: Tensor, targets: Tensor, parameters: FocalParameters) -> Tensor:
-    gamma, gamma_negative, alpha, alpha_negative = parameters
-    same = gamma_negative is gamma, alpha_negative is alpha
+    gamma, gamma_negative, alpha, alpha_negative = (cast_like(logits, value) for value in parameters)
+    same = parameters[1] is parameters[0], parameters[3] is parameters[2]
     pairs = gamma, None if same[0] else gamma_negative, alpha, None if same[1] else alpha_negative
     loss: Tensor = CompiledFocal.apply(logits, targets, same, *pairs)  # type: ignore[no-untyped-call]  # by torch
     return loss
-
-
-def _on_cpu(logits: Tensor, targets: Tensor, divisor: float | None, parameters: FocalParameters) -> Tensor:
-    loss: Tensor = _FocalOnCPU.apply(logits, targets, divisor, *parameters)  # type: ignore[no-untyped-call]  # by torch
-    return loss
-
-
-def _is_batched(upstream: Tensor) -> bool:
-    """Return whether this stands for several gradients at once, as in a vectorized Jacobian."""
-    functorch = torch._C._functorch
-    return functorch.is_batchedtensor(upstream) or functorch.is_legacy_batchedtensor(upstream)
-
-
-class _FocalOnCPU(torch.autograd.Function):
-    """Keeps the gradient that the CPU kernel computes with the loss; a second derivative uses the plain formula."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        targets: Tensor,
-        divisor: float | None,
-        gamma: PerClass | None,
-        gamma_negative: PerClass | None,
-        alpha: PerClass | None,
-        alpha_negative: PerClass | None,
-    ) -> Tensor:
-        parameters = gamma, gamma_negative, alpha, alpha_negative
-        ctx.divisor, ctx.parameters = divisor, parameters
-        ctx.save_for_backward(logits, targets)
-        loss, ctx.gradient = loss_and_gradient(logits, targets, parameters, divisor, ctx.needs_input_grad[0])
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        logits, targets = ctx.saved_tensors
-        none = (None,) * 6
-        if torch.is_grad_enabled():  # the gradient itself will be differentiated
-            z = logits.to(upstream.dtype)
-            elements = plain_focal(z, targets.to(z), _cast_all(z, ctx.parameters))
-            loss = elements if ctx.divisor is None else elements.sum() / ctx.divisor
-            return torch.autograd.grad(loss, logits, upstream, create_graph=True)[0], *none
-        # The first backward gives its memory away; a second one over the same graph computes the gradient again.
-        gradient, ctx.gradient = ctx.gradient, None
-        if gradient is None:
-            gradient = loss_and_gradient(logits, targets, ctx.parameters, ctx.divisor, True)[1]
-        if _is_batched(upstream):
-            return gradient * upstream, *none
-        if ctx.divisor is None or upstream != 1:
-            gradient.mul_(upstream)
-        return gradient, *none
 
 
 class FocalLoss(MultiLabelLoss):

@@ -5,21 +5,18 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from afl_helpers.gamma import check_counts
 from afl_helpers.losses.base import (
     LossInfo,
     PerClassLike,
     PublishedForm,
-    cast_like,
     check_inputs,
     check_number,
-    mix,
     per_class,
-    promote,
-    reduce_loss,
 )
+from afl_helpers.losses.costs import FocalCost
+from afl_helpers.losses.elementwise import elementwise_loss
 from afl_helpers.losses.epochs import EpochLoss
 
 #: Share of the inverse propensity in the scale, and the constants a and b of the propensity, all as in the authors' code.
@@ -45,9 +42,10 @@ def gradient_balanced_loss(
         >>> torch.round(logits.grad, decimals=4)  # sigmoid(-2) and sigmoid(-6)
         tensor([[0.1192, 0.0025]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
-    factor = cast_like(logits, per_class("scale", scale, logits))
-    return reduce_loss(mix(targets, -logsigmoid(logits), -logsigmoid(-factor * logits) / factor), reduction, mask)
+    logits, targets = check_inputs(logits, targets, mask, reduction)
+    factor = per_class("scale", scale, logits)
+    negative = FocalCost(factor, weight=1 / factor)
+    return elementwise_loss(logits, targets, FocalCost(-1.0), negative, mask, reduction)
 
 
 class GradientBalancedLoss(EpochLoss):

@@ -4,10 +4,13 @@ They do not fall apart into one loss per element: ZLPR compares the labels of a 
 documents of a batch.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from afl_helpers.losses import coupled_kernel
 from afl_helpers.losses.base import (
     LossInfo,
     PerClassLike,
@@ -17,9 +20,11 @@ from afl_helpers.losses.base import (
     check_inputs,
     check_mask,
     check_number,
+    is_hard,
     promote,
 )
 from afl_helpers.losses.coupled import BatchLoss, DocumentLoss, check_batch_reduction, document_weight, reduce_documents
+from afl_helpers.losses.kept_gradient import has_fast_path, with_kept_gradient
 
 
 def _log_sum_exp(values: Tensor, weights: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -52,12 +57,22 @@ def zlpr_loss(logits: Tensor, targets: Tensor, *, mask: Tensor | None = None, re
         >>> round(zlpr_loss(logits, targets).item(), 4)  # log(1 + 3) + log(1 + 1)
         2.0794
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    logits, targets = check_inputs(logits, targets, mask, reduction)
     kept = None if mask is None else check_mask(mask, logits)
+    if kept is None and logits.numel() and has_fast_path(logits, targets) and is_hard(targets):
+        documents = with_kept_gradient(logits, targets, coupled_kernel.zlpr, _zlpr)
+    else:
+        documents = _zlpr(logits, targets, kept)
+    return reduce_documents(documents, reduction, kept)
+
+
+def _zlpr(logits: Tensor, targets: Tensor, kept: Tensor | None = None) -> Tensor:
+    """Return the loss of each document by the formula, for any device, derivative and trace."""
+    logits, targets = promote(logits, targets)
     known = torch.ones_like(targets) if kept is None else kept.to(targets)
     negative = _softplus(*_log_sum_exp(logits, (1 - targets) * known, -1))
     positive = _softplus(*_log_sum_exp(-logits, targets * known, -1))
-    return reduce_documents(negative + positive, reduction, kept)
+    return negative + positive
 
 
 class ZLPRLoss(DocumentLoss):
@@ -110,11 +125,27 @@ def two_way_loss(
         >>> round(two_way_loss(logits, targets).item(), 4)  # log(1 + exp(0 - 2)) of the label, log(1 + exp(-1 - 2))
         0.1755
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    logits, targets = check_inputs(logits, targets, mask, reduction)
     targets = check_hard_targets(targets, "the two-way loss")
     check_batch_reduction(reduction)
     hot = check_number("temperature_positive", temperature_positive, 0.0, open_low=True)
     cold = check_number("temperature_negative", temperature_negative, 0.0, open_low=True)
+    if mask is None and weight is None and logits.numel() and has_fast_path(logits, targets):
+        kernel = partial(coupled_kernel.two_way, hot=hot, cold=cold)
+        return with_kept_gradient(logits, targets, kernel, partial(_two_way, hot=hot, cold=cold))
+    return _two_way(logits, targets, hot, cold, weight, mask)
+
+
+def _two_way(
+    logits: Tensor,
+    targets: Tensor,
+    hot: float,
+    cold: float,
+    weight: PerClassLike | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Return the loss by the formula, for any device, derivative and trace."""
+    logits, targets = promote(logits, targets)
     known = torch.ones_like(targets) if mask is None else check_mask(mask, logits).to(targets)
     each = torch.ones_like(logits[..., 0]) if weight is None else document_weight(weight, logits[..., 0], None)
     logits, targets, known, each = as_rows(logits), as_rows(targets), as_rows(known), each.reshape(-1, 1)

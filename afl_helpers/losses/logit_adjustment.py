@@ -16,13 +16,12 @@ from afl_helpers.losses.base import (
     PerClassLike,
     PublishedForm,
     as_array,
-    cast_like,
     check_inputs,
     check_number,
     per_class,
-    promote,
 )
-from afl_helpers.losses.focal import reduced_focal
+from afl_helpers.losses.costs import FocalCost
+from afl_helpers.losses.elementwise import elementwise_loss
 
 
 def logit_adjusted_loss(
@@ -42,9 +41,9 @@ def logit_adjusted_loss(
         >>> torch.round(logit_adjusted_loss(logits, targets, offset, reduction="none"), decimals=4)  # log 2, log 10/9
         tensor([[0.6931, 0.1054]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
-    start = cast_like(logits, per_class("offset", offset, logits, low=-math.inf))
-    return reduced_focal(logits + start, targets, (None, None, None, None), mask, reduction)
+    logits, targets = check_inputs(logits, targets, mask, reduction)
+    start = per_class("offset", offset, logits, low=-math.inf)
+    return elementwise_loss(logits, targets, FocalCost(-1.0, shift=start), FocalCost(1.0, shift=start), mask, reduction)
 
 
 class LogitAdjustedLoss(MultiLabelLoss):

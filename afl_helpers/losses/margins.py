@@ -4,23 +4,19 @@ from typing import Self
 
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClassLike,
     PublishedForm,
-    balance,
-    cast_like,
     check_inputs,
     check_number,
     clip_counts,
-    mix,
     per_class,
-    promote,
-    reduce_loss,
 )
+from afl_helpers.losses.costs import FocalCost, balanced
+from afl_helpers.losses.elementwise import elementwise_loss
 
 
 def ldam_loss(
@@ -46,11 +42,13 @@ def ldam_loss(
         >>> torch.round(elements, decimals=4)  # the second has just reached its margin: log 2
         tensor([[0.1269, 0.6931]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
-    distance = cast_like(logits, per_class("margin", margin, logits))
+    logits, targets = check_inputs(logits, targets, mask, reduction)
+    distance = per_class("margin", margin, logits)
     scale = check_number("scale", scale, 0.0, open_low=True)
-    positive, negative = -logsigmoid(scale * (logits - distance)), -logsigmoid(-scale * logits)
-    return reduce_loss(mix(targets, *balance(per_class("alpha", alpha, logits), positive, negative)), reduction, mask)
+    weight, weight_negative = balanced(per_class("alpha", alpha, logits))
+    positive = FocalCost(-scale, weight=weight, shift=-distance)
+    negative = FocalCost(scale, weight=weight_negative)
+    return elementwise_loss(logits, targets, positive, negative, mask, reduction)
 
 
 class LDAMLoss(MultiLabelLoss):

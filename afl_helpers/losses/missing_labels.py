@@ -1,10 +1,10 @@
 """Losses for documents whose positive labels are partly missing: Hill, and self-paced loss correction (SPLC)."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import (
     LossInfo,
@@ -13,16 +13,30 @@ from afl_helpers.losses.base import (
     check_hard_targets,
     check_inputs,
     check_number,
-    mix,
-    promote,
-    reduce_loss,
 )
+from afl_helpers.losses.costs import ZERO, Cost, FocalCost
+from afl_helpers.losses.elementwise import elementwise_loss
 from afl_helpers.losses.epochs import EpochLoss
 
 
-def _focal_cost(logits: Tensor, gamma: float) -> Tensor:
-    """Return the focal loss of a positive."""
-    return -torch.exp(gamma * logsigmoid(-logits)) * logsigmoid(logits)
+@dataclass
+class _HillNegative(Cost):
+    """Cost of a negative: ``(lambda_ - p) p^2``."""
+
+    lambda_: float
+
+    def formula(self, z: Tensor) -> Tensor:
+        # Two forms, with q = 1 - p: near p = 1 the terms in q cancel in the gradient of the first.
+        p, q = torch.sigmoid(z), torch.sigmoid(-z)
+        above = (self.lambda_ - 1) + q * ((3 - 2 * self.lambda_) + q * ((self.lambda_ - 3) + q))
+        return torch.where(z > 0, above, ((self.lambda_ - 1) + q) * p**2)
+
+    def kernel(self, z: Tensor, loss: Tensor, gradient: Tensor | None, factor: float, scratch: list[Tensor]) -> None:
+        q, p_squared = torch.neg(z, out=scratch[0]).sigmoid_(), torch.sigmoid(z, out=scratch[1]).square_()
+        torch.add(q, self.lambda_ - 1, out=loss).mul_(p_squared)
+        if gradient is not None:  # p^2 q (2 lambda_ - 3 p)
+            slope = torch.mul(q, 3, out=gradient).add_(2 * self.lambda_ - 3)
+            torch.addcmul(ZERO, slope.mul_(q), p_squared, value=factor, out=gradient)
 
 
 def hill_loss(
@@ -48,14 +62,10 @@ def hill_loss(
         >>> torch.round(logits.grad, decimals=4)  # 3 p^2 (1 - p)^2: a negative that is sure to be wrong teaches little
         tensor([[0.0009, 0.1875, 0.0009]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    logits, targets = check_inputs(logits, targets, mask, reduction)
     lambda_, margin = check_number("lambda_", lambda_, 1.0), check_number("margin", margin)
-    positive = _focal_cost(logits - margin, check_number("gamma", gamma, 0.0))
-    # Two forms of (lambda_ - p) p^2, with q = 1 - p: near p = 1 the terms in q cancel in the gradient of the first.
-    p, q = torch.sigmoid(logits), torch.sigmoid(-logits)
-    above = (lambda_ - 1) + q * ((3 - 2 * lambda_) + q * ((lambda_ - 3) + q))
-    negative = torch.where(logits > 0, above, ((lambda_ - 1) + q) * p**2)
-    return reduce_loss(mix(targets, positive, negative), reduction, mask)
+    positive = FocalCost(-1.0, check_number("gamma", gamma, 0.0), shift=-margin)
+    return elementwise_loss(logits, targets, positive, _HillNegative(lambda_), mask, reduction)
 
 
 class HillLoss(MultiLabelLoss):
@@ -85,6 +95,23 @@ class HillLoss(MultiLabelLoss):
         return hill_loss(logits, targets, self.lambda_, self.margin, self.gamma, mask=mask, reduction=reduction)
 
 
+@dataclass
+class _SelfPacedNegative(Cost):
+    """Cost of a negative, which is that of a positive if the logit is above ``limit`` and ``correct`` holds."""
+
+    gamma: float
+    limit: float
+    correct: bool | Tensor
+
+    def formula(self, z: Tensor) -> Tensor:
+        side = torch.where((z > self.limit) & self.correct, -z, z)
+        return FocalCost(1.0, self.gamma).formula(side)
+
+    def kernel(self, z: Tensor, loss: Tensor, gradient: Tensor | None, factor: float, scratch: list[Tensor]) -> None:
+        corrected = ((z > self.limit) & self.correct).to(z.dtype)
+        FocalCost(1.0, self.gamma, flipped=corrected).kernel(z, loss, gradient, factor, scratch)
+
+
 def splc_loss(
     logits: Tensor,
     targets: Tensor,
@@ -108,15 +135,15 @@ def splc_loss(
         >>> torch.round(splc_loss(logits, targets, gamma=0.0, reduction="none"), decimals=4)  # -log 0.73, twice
         tensor([[0.3133, 0.3133]])
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    logits, targets = check_inputs(logits, targets, mask, reduction)
     targets = check_hard_targets(targets, "self-paced loss correction")
     threshold = check_number("threshold", threshold, 0.0, 1.0, open_low=True, open_high=True)
     margin, gamma = check_number("margin", margin), check_number("gamma", gamma, 0.0)
-    positive, negative = _focal_cost(logits - margin, gamma), _focal_cost(-logits, gamma)
+    positive = FocalCost(-1.0, gamma, shift=-margin)
     # A logit is compared, not its sigmoid: in float32 that rounds.
-    above = logits > math.log(threshold) - math.log1p(-threshold)
-    negative = torch.where(above & correct, _focal_cost(logits, gamma), negative)
-    return reduce_loss(mix(targets, positive, negative), reduction, mask)
+    limit = math.log(threshold) - math.log1p(-threshold)
+    negative = FocalCost(1.0, gamma) if correct is False else _SelfPacedNegative(gamma, limit, correct)
+    return elementwise_loss(logits, targets, positive, negative, mask, reduction)
 
 
 class SPLCLoss(EpochLoss):

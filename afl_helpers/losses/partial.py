@@ -17,11 +17,12 @@ from afl_helpers.losses.base import (
     check_inputs,
     check_number,
     clip_counts,
+    in_trace,
     on_device,
     per_class,
-    reduce_loss,
 )
-from afl_helpers.losses.cross_entropy import binary_cross_entropy
+from afl_helpers.losses.costs import FocalCost
+from afl_helpers.losses.elementwise import elementwise_loss
 
 if TYPE_CHECKING:  # transformers takes seconds to import
     from afl_helpers.losses.trainer_callback import LossStateCallback
@@ -31,6 +32,9 @@ UPDATES = ("distance", "standardized_kl")
 
 #: Replaces the empty bins of a target histogram, as machine epsilon does in the implementation that we followed.
 _EMPTY = float(np.finfo(np.float64).eps)
+
+#: Elements that are recorded at a time on a CPU.
+_BLOCK = 200_000
 
 
 class PartialLabelMaskingLoss(MultiLabelLoss):
@@ -118,17 +122,20 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         logits, targets = check_inputs(logits, targets, mask, reduction)
         per_class("ratio", self.ratio, logits)
         targets = check_hard_targets(targets, "partial label masking")
-        elements = binary_cross_entropy(logits, targets, reduction="none")
+        kept = None
         if self.training and logits.requires_grad:
-            self._record(logits.detach(), targets, mask)
-            elements = torch.where(torch.rand_like(elements) < self._keep(targets), elements, 0.0)
-        return reduce_loss(elements, reduction, mask)
+            dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+            kept = torch.rand_like(logits, dtype=dtype, requires_grad=False)
+            for rows in _row_blocks(logits):
+                self._record(logits[rows].detach(), targets[rows], None if mask is None else mask[rows])
+                torch.lt(kept[rows], self._keep(targets[rows]), out=kept[rows])
+        return elementwise_loss(logits, targets, FocalCost(-1.0), FocalCost(1.0), mask, reduction, kept=kept)
 
     def _keep(self, targets: Tensor) -> Tensor:
         """Return the probability that each element is kept, (batch, n_labels)."""
         relative = on_device(self.ideal_ratio / self.ratio, targets.device)
         of_positives, of_negatives = relative.clamp(max=1).float(), (1 / relative).clamp(max=1).float()
-        return torch.where(targets.bool(), of_positives, of_negatives)
+        return torch.lerp(of_negatives, of_positives, targets.to(of_negatives))  # exact, as targets are 0 or 1
 
     def _record(self, logits: Tensor, targets: Tensor, mask: Tensor | None) -> None:
         # Masked logits and targets are 0 here, so a masked element is a negative with p = 1/2 that must not count.
@@ -194,6 +201,15 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         from afl_helpers.losses.trainer_callback import LossStateCallback  # transformers takes seconds to import
 
         return LossStateCallback(self)
+
+
+def _row_blocks(logits: Tensor) -> list[slice]:
+    """Return some rows at a time, so that what is computed of them takes little memory; all rows in a trace."""
+    n = len(logits)
+    if in_trace() or logits.device.type != "cpu":
+        return [slice(None)]
+    n_rows = max(1, _BLOCK // max(1, logits.shape[-1]))
+    return [slice(start, start + n_rows) for start in range(0, n, n_rows)]
 
 
 def _in_processes() -> bool:

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import (
     LossInfo,
@@ -18,15 +17,14 @@ from afl_helpers.losses.base import (
     cast_like,
     check_inputs,
     check_number,
-    check_target_range,
     clip_counts,
-    mix,
     on_device,
     per_class,
     reduce_loss,
-    widest,
 )
+from afl_helpers.losses.costs import FocalCost
 from afl_helpers.losses.cross_entropy import effective_number_weight
+from afl_helpers.losses.elementwise import elementwise_loss
 
 
 def distribution_balanced_loss(
@@ -67,27 +65,46 @@ def distribution_balanced_loss(
         >>> round(distribution_balanced_loss(logits, targets, negative_scale=2.0, **bce).item(), 4)  # log(1 + e^-2) / 2
         0.0635
     """
-    logits, targets = check_inputs(logits, targets, mask, reduction)
-    gamma = check_number("gamma", gamma, 0.0)
-    negative_scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
-    result = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    wide = widest(logits.device)
-    logits, targets = logits.to(wide), check_target_range(targets).to(wide)
     if isinstance(weight, Tensor) and weight.ndim > 1 and weight.shape == logits.shape:
-        element_weight: PerClass | None = cast_like(logits, weight)
-    else:
-        element_weight = cast_like(logits, per_class("weight", weight, logits))
-    shifted = logits + cast_like(logits, per_class("shift", shift, logits, low=-math.inf))
-    positive, negative = shifted, -negative_scale * shifted
-    positive = -torch.exp(gamma * logsigmoid(-positive)) * logsigmoid(positive)
-    negative = -torch.exp(gamma * logsigmoid(-negative)) * logsigmoid(negative)
+        elements = distribution_balanced_loss(
+            logits,
+            targets,
+            shift,
+            negative_scale,
+            None,
+            gamma,
+            alpha,
+            divide_negatives=divide_negatives,
+            mask=mask,
+            reduction="none",
+        )
+        return reduce_loss(elements * cast_like(elements, weight), reduction, mask)
+    logits, targets = check_inputs(logits, targets, mask, reduction)
+    costs = _costs(logits, shift, negative_scale, weight, gamma, alpha, divide_negatives)
+    return elementwise_loss(logits, targets, *costs, mask, reduction, wide=True)
+
+
+def _costs(
+    logits: Tensor,
+    shift: PerClassLike,
+    negative_scale: float,
+    weight: PerClassLike | None,
+    gamma: float,
+    alpha: float | None,
+    divide_negatives: bool,
+) -> tuple[FocalCost, FocalCost]:
+    """Return the cost of a positive and of a negative; see :func:`distribution_balanced_loss`."""
+    gamma = check_number("gamma", gamma, 0.0)
+    scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
+    start, of_both = per_class("shift", shift, logits, low=-math.inf), per_class("weight", weight, logits)
+    share: PerClass
+    share_negative: PerClass
+    share, share_negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
     if divide_negatives:
-        negative = negative / negative_scale
-    if alpha is not None:
-        positive, negative = alpha * positive, (1 - alpha) * negative
-    elements = mix(targets, positive, negative)
-    elements = elements if element_weight is None else element_weight * elements
-    return reduce_loss(elements, reduction, mask).to(result)
+        share_negative /= scale
+    if of_both is not None:
+        share, share_negative = share * of_both, share_negative * of_both
+    return FocalCost(-1.0, gamma, share, start), FocalCost(float(scale), gamma, share_negative, start)
 
 
 def rebalancing_weight(
@@ -183,22 +200,28 @@ class DistributionBalancedLoss(MultiLabelLoss):
         )
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
-        weight = self.class_weight
-        if self.weight_slope is not None and targets.shape[-1:] == self.frequency.shape:
-            _, known = check_inputs(logits, targets, mask, reduction)  # 0 where masked
-            weight = rebalancing_weight(known, self.frequency, self.weight_floor, self.weight_slope, self.weight_center)
-        return distribution_balanced_loss(
+        rebalance = None
+        if self.weight_slope is not None:
+            rebalance = self._rebalancing_weight
+        logits, targets = check_inputs(logits, targets, mask, reduction)
+        costs = _costs(
             logits,
-            targets,
             self.shift,
             self.negative_scale,
-            weight,
+            self.class_weight,
             self.gamma,
             self.alpha,
-            divide_negatives=self.divide_negatives,
-            mask=mask,
-            reduction=reduction,
+            self.divide_negatives,
         )
+        return elementwise_loss(logits, targets, *costs, mask, reduction, rebalance, wide=True)
+
+    def _rebalancing_weight(self, targets: Tensor) -> Tensor:
+        """Return :func:`rebalancing_weight`, in the type of the targets."""
+        inverse = (1 / on_device(self.frequency, targets.device)).to(targets.dtype)
+        slope = self.weight_slope or 0.0
+        repeated = (targets * inverse).sum(-1, keepdim=True)
+        relative = (slope * inverse) * (1 / repeated)
+        return torch.sigmoid(relative - slope * self.weight_center) + self.weight_floor
 
 
 _FOCAL = {

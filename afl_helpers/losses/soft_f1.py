@@ -1,9 +1,12 @@
 """Sigmoid F1: macro F1 with soft counts, as a loss."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from afl_helpers.losses import coupled_kernel
 from afl_helpers.losses.base import (
     LossInfo,
     PerClassLike,
@@ -12,9 +15,11 @@ from afl_helpers.losses.base import (
     check_inputs,
     check_mask,
     check_number,
+    is_hard,
     promote,
 )
 from afl_helpers.losses.coupled import BatchLoss, check_batch_reduction, document_weight
+from afl_helpers.losses.kept_gradient import has_fast_path, with_kept_gradient
 
 
 def sigmoid_f1_loss(
@@ -46,9 +51,27 @@ def sigmoid_f1_loss(
         >>> round(sigmoid_f1_loss(logits, targets).item(), 4)  # TP 1/2, FP 3/2, FN 1/2: 1 - 1 / 3
         0.6667
     """
-    logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
+    logits, targets = check_inputs(logits, targets, mask, reduction)
     check_batch_reduction(reduction)
     slope, offset = check_number("slope", slope, 0.0, open_low=True), check_number("offset", offset)
+    plain = mask is None and weight is None and not on_probabilities and logits.numel()
+    if plain and has_fast_path(logits, targets) and is_hard(targets):
+        kernel = partial(coupled_kernel.sigmoid_f1, slope=slope, offset=offset)
+        return with_kept_gradient(logits, targets, kernel, partial(_sigmoid_f1, slope=slope, offset=offset))
+    return _sigmoid_f1(logits, targets, slope, offset, on_probabilities, weight, mask)
+
+
+def _sigmoid_f1(
+    logits: Tensor,
+    targets: Tensor,
+    slope: float,
+    offset: float,
+    on_probabilities: bool = False,
+    weight: PerClassLike | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Return the loss by the formula, for any device, derivative and trace."""
+    logits, targets = promote(logits, targets)
     known = torch.ones_like(targets) if mask is None else check_mask(mask, logits).to(targets)
     if weight is not None:
         known = known * document_weight(weight, logits[..., 0], None).unsqueeze(-1)

@@ -7,17 +7,16 @@ from torch import Tensor
 
 from afl_helpers.errors import UsageError
 from afl_helpers.gamma import check_counts
-from afl_helpers.losses.asymmetric import ASYMMETRY, AsymmetricLoss, asymmetric_loss
+from afl_helpers.losses.asymmetric import ASYMMETRY, AsymmetricLoss, asymmetric_costs
 from afl_helpers.losses.base import (
     LossInfo,
     as_array,
+    cast_like,
     check_inputs,
     check_number,
-    check_target_range,
     clip_counts,
-    on_device,
-    widest,
 )
+from afl_helpers.losses.elementwise import elementwise_loss
 
 
 class WeightedAsymmetricLoss(AsymmetricLoss):
@@ -85,26 +84,21 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
         self.register_buffer("conditional", conditional)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
-        return asymmetric_loss(
-            logits,
-            self._smooth(logits, targets, mask),
-            self.gamma_positive,
-            self.gamma_negative,
-            self.margin,
-            weight=self.weight,
-            mask=mask,
-            reduction=reduction,
-        )
+        logits, targets = check_inputs(logits, targets, mask, reduction)
+        costs = asymmetric_costs(logits, self.gamma_positive, self.gamma_negative, self.margin, self.weight, None)
+        soften = self._smooth if self.smoothing else None
+        return elementwise_loss(logits, targets, *costs, mask, reduction, soften=soften)
 
-    def _smooth(self, logits: Tensor, targets: Tensor, mask: Tensor | None) -> Tensor:
-        if not self.smoothing or targets.shape[-1:] != self.rate.shape:
-            return targets
-        _, given = check_inputs(logits, targets, mask, "none")  # 0 where masked
-        given = check_target_range(given).to(widest(given.device))
-        rate, conditional = on_device(self.rate, given.device), on_device(self.conditional, given.device)
-        n_labels = given.sum(-1, keepdim=True)
-        expected = (n_labels - given) * rate + given if conditional is None else given @ conditional
-        return (1 - self.smoothing) * given + self.smoothing * expected / n_labels.clamp(min=1)
+    def _smooth(self, targets: Tensor) -> Tensor:
+        rate = cast_like(targets, self.rate)
+        assert isinstance(rate, Tensor)
+        conditional = cast_like(targets, self.conditional)
+        n_labels = targets.sum(-1, keepdim=True)
+        share = self.smoothing / n_labels.clamp(min=1)
+        if isinstance(conditional, Tensor):
+            return (1 - self.smoothing) * targets + share * (targets @ conditional)
+        # (1 - s) y + share ((n_labels - y) rate + y), with the terms in y together
+        return torch.addcmul((share * n_labels) * rate, targets, share * (1 - rate) + (1 - self.smoothing))
 
 
 ENTRIES = {

@@ -44,10 +44,14 @@ class StudyCorpus:
         n_documents: the number of documents that are kept, chosen by stratified sampling; None keeps all.
         official_split: use the official test split, and keep this many training documents for validation. With None,
             80 % of the documents are for training, 10 % for validation and 10 % for testing.
+        official_folds: use the official fold of each block for testing (the number of the block modulo the number of
+            folds), and keep this many training documents for validation.
         train, validation: about how many documents are for training and for validation; all others are for testing.
         blocks: use only these blocks of the study.
         settings: use only these settings of the study.
         tuned_as: use the tuned fields of the same settings on this other corpus of the study.
+        path: the table to read, if `name` is only what results are called by; or a dict of tables by split.
+        reading: options of :func:`~afl_helpers.data.load_corpus` for that table, such as ``{"separator": ","}``.
     """
 
     name: str
@@ -55,11 +59,15 @@ class StudyCorpus:
     top: int | None = None
     n_documents: int | None = None
     official_split: int | None = None
+    official_folds: int | None = None
     train: int | None = None
     validation: int | None = None
     blocks: tuple[int, ...] | None = None
     settings: tuple[str, ...] | None = None
     tuned_as: str | None = None
+    # A dict has no hash; equality still compares them.
+    path: str | Mapping[str, str] | None = field(default=None, hash=False)
+    reading: Mapping[str, object] | None = field(default=None, hash=False)
 
     def to_dict(self) -> dict[str, object]:
         """Return the options that are given and that decide which documents are used, as result files list them."""

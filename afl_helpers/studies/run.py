@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from afl_helpers.data import Corpus, load_corpus
+from afl_helpers.data.own_files import TableOptions, read_corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.results import Result, build_result, describe_data, read_result, write_result
 from afl_helpers.studies.epochs import EpochRecord
@@ -47,13 +48,18 @@ class Candidate(NamedTuple):
 @lru_cache(maxsize=2)
 def corpus_splits(corpus: StudyCorpus, split_seed: int) -> tuple[Corpus, Splits]:
     """Return a corpus with the labels and documents that the study uses, and its (train, validation, test) splits."""
-    whole = load_corpus(corpus.name)
+    whole = _load(corpus)
     if corpus.min_count is not None or corpus.top is not None:
         whole = whole.select_labels(min_count=corpus.min_count, top=corpus.top)
     if corpus.n_documents is not None:
         whole = whole.sample(corpus.n_documents, seed=split_seed)
     if corpus.official_split is not None:
         return whole, whole.official_split(validation=corpus.official_split, seed=split_seed)
+    if corpus.official_folds is not None:
+        if not whole.n_folds:
+            raise UsageError(f"corpus {corpus.name!r} has no official folds; leave official_folds out")
+        fold = split_seed % whole.n_folds
+        return whole, whole.official_split(validation=corpus.official_folds, fold=fold, seed=split_seed)
     if corpus.train is not None and corpus.validation is not None:
         train, validation = corpus.train / len(whole), corpus.validation / len(whole)
         if train + validation >= 1:
@@ -63,6 +69,13 @@ def corpus_splits(corpus: StudyCorpus, split_seed: int) -> tuple[Corpus, Splits]
             )
         return whole, whole.split(train, validation, 1 - train - validation, seed=split_seed)
     return whole, whole.split(0.8, 0.1, 0.1, seed=split_seed)
+
+
+def _load(corpus: StudyCorpus) -> Corpus:
+    if corpus.path is None:
+        return load_corpus(corpus.name)
+    options: dict[str, Any] = dict(corpus.reading or {})
+    return read_corpus(TableOptions(**options), corpus.path, corpus.name)
 
 
 def execute(study: Study, runs: Sequence[PlannedRun]) -> Iterator[Path]:

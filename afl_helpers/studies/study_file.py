@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from afl_helpers.data import CORPORA
+from afl_helpers.data.own_files import TableOptions
 from afl_helpers.errors import DataError, MissingFileError, UsageError, unknown_name
 from afl_helpers.evaluation import evaluate
 from afl_helpers.losses import check_loss
@@ -190,28 +191,52 @@ def _read_corpus(content: object) -> StudyCorpus:
     name = reader.text("name")
     if "min_count" in reader and "top" in reader:
         raise UsageError(f"corpus {name!r} has both min_count and top; give one of the two")
-    if name not in CORPORA and not Path(name).suffix and not Path(name).exists():
+    if "path" not in reader and name not in CORPORA and not Path(name).suffix and not Path(name).exists():
         raise unknown_name("corpus", name, CORPORA)
+    if "reading" in reader and "path" not in reader:
+        raise UsageError(f"corpus {name!r} has reading but no path; give the path of a table")
 
     def count(option: str) -> int | None:
         return reader.integer(option, 1) if option in reader else None
 
     if ("train" in reader) != ("validation" in reader):
         raise UsageError(f"corpus {name!r} has only one of train and validation; give both or neither")
-    if "train" in reader and "official_split" in reader:
-        raise UsageError(f"corpus {name!r} has both train and official_split; give one of the two")
+    ways = [way for way in ("train", "official_split", "official_folds") if way in reader]
+    if len(ways) > 1:
+        raise UsageError(f"corpus {name!r} has both {ways[0]} and {ways[1]}; give one of the two")
     return StudyCorpus(
         name=name,
         min_count=count("min_count"),
         top=count("top"),
         n_documents=count("n_documents"),
         official_split=count("official_split"),
+        official_folds=count("official_folds"),
         train=count("train"),
         validation=count("validation"),
         blocks=tuple(reader.integers("blocks", 0)) if "blocks" in reader else None,
         settings=reader.texts("settings") if "settings" in reader else None,
         tuned_as=reader.text("tuned_as") if "tuned_as" in reader else None,
+        path=_read_path(reader) if "path" in reader else None,
+        reading=_read_reading(reader.mapping("reading")) if "reading" in reader else None,
     )
+
+
+def _read_path(reader: _Reader) -> str | dict[str, str]:
+    """Read a path, or a path per split."""
+    if not isinstance(reader.get("path"), Mapping):
+        return reader.text("path")
+    paths = reader.mapping("path")
+    splits = _Reader("path of a corpus", paths, ("train", "validation", "test"))
+    return {split: splits.text(split) for split in paths}
+
+
+def _read_reading(options: dict[str, object]) -> dict[str, object]:
+    """Read the options for a table; each option is checked when the table is read."""
+    names = [field.name for field in fields(TableOptions)]
+    for name in options:
+        if name not in names:
+            raise unknown_name("option in reading", name, names)
+    return options
 
 
 def _read_setting(content: object) -> Setting:

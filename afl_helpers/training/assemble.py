@@ -129,6 +129,7 @@ def finish(
     if loss_module is not None and not getattr(details["config"], "logit_adjustment", 0.0):
         own = loss_module.posterior_gamma
         gamma = None if own is None else np.broadcast_to(own.double().cpu().numpy(), train.n_labels).copy()
+    predictor.label_counts, predictor.n_documents, predictor.gamma = train.label_counts, len(train), gamma
     predictor.thresholds = tuned_thresholds(train, validation, scores["validation"], gamma)
     metrics = {
         name: evaluate_rules(split.dense_labels, scores[name], predictor.thresholds, train.label_counts)

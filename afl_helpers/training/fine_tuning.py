@@ -26,6 +26,7 @@ from transformers import (
     set_seed,
 )
 
+from afl_helpers.advice import DEFAULT_LOSS
 from afl_helpers.data import Corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
@@ -38,11 +39,12 @@ from afl_helpers.training.assemble import (
     selection_metrics,
 )
 from afl_helpers.training.checkpoints import had_stopped, last_checkpoint
-from afl_helpers.training.config import SELECTION_METRICS, TrainingConfig
+from afl_helpers.training.config import SELECTION_METRICS, TrainingConfig, check_seed
 from afl_helpers.training.distributed import from_main, is_main, n_processes, wait_for_all
 from afl_helpers.training.embedding import check_length, enough_memory
 from afl_helpers.training.encoders import head_bias, load_classifier, load_tokenizer, quiet
 from afl_helpers.training.initial_bias import prior_logits, start_logits
+from afl_helpers.training.lora import add_lora, merge_lora
 from afl_helpers.training.run import Predictor, Run
 from afl_helpers.training.sampler import EpochSeededLengthSampler
 from afl_helpers.training.trainer import CheckedTrainer, ProgressBar, check_trainer
@@ -52,7 +54,7 @@ def fine_tune(
     train: Corpus,
     validation: Corpus,
     test: Corpus,
-    loss: str | MultiLabelLoss = "afl",
+    loss: str | MultiLabelLoss = DEFAULT_LOSS,
     config: TrainingConfig | None = None,
     seed: int = 0,
     *,
@@ -68,7 +70,8 @@ def fine_tune(
 
     Args:
         train, validation, test: corpora with the same labels. The best epoch and the thresholds come from validation.
-        loss: a loss module, or a name in ``LOSSES``, built from the training counts and ``loss_params``.
+        loss: a loss module, or a name in ``LOSSES``, built from the training counts and ``loss_params``. The default is
+            what the evidence favours, see ``afl_helpers.advice``.
         config: default: the paper's configuration.
         seed: seed of the head's initial weights, dropout and the order of the documents.
         checkpoint_dir: folder for one checkpoint per epoch. A run that was stopped resumes from the last one and ends
@@ -79,9 +82,10 @@ def fine_tune(
         progress: show a progress bar.
 
     Raises:
-        UsageError: the splits do not fit together, or ``checkpoint_dir`` belongs to another run.
+        UsageError: the splits do not fit together, ``checkpoint_dir`` belongs to another run, or the seed is too large.
         TrainingError: a loss or gradient is not finite (the message names the step), memory is too small, or the
             installed version of transformers does not fit.
+        MissingExtraError: ``lora_rank`` is given and peft is not installed.
         StorageError: a checkpoint cannot be written; the previous one is still there.
         DataError: a checkpoint cannot be read.
 
@@ -100,6 +104,7 @@ def fine_tune(
     if not isinstance(config, TrainingConfig):
         raise UsageError(f"config is a {type(config).__name__}; fine_tune takes a TrainingConfig")
     check_splits(train, validation, test)
+    check_seed(seed)
     loss_module, description = resolve_loss(loss, loss_params, train)
     tokenizer = load_tokenizer(config.encoder)
     identity = {
@@ -133,6 +138,8 @@ def fine_tune(
         with quiet(), enough_memory(less_memory(config)):
             trainer.train(resume_from_checkpoint=checkpoint)
         wait_for_all()  # the main process owns the folder
+    if config.lora_rank is not None:
+        merge_lora(model)
     model.eval()
     _adjust_logits(model, config.logit_adjustment * prior_logits(train.label_counts, len(train)))
     history = _history(trainer.state.log_history)
@@ -162,6 +169,8 @@ def new_model(config: TrainingConfig, train: Corpus, loss: MultiLabelLoss) -> Pr
     check_length(config.max_length, model)
     with torch.no_grad():
         head_bias(model).copy_(start_logits(config.start_bias, loss, train.label_counts, len(train)))
+    if config.lora_rank is not None:
+        add_lora(model, config.lora_rank)
     return model
 
 

@@ -12,7 +12,11 @@ from afl_helpers.data import Corpus
 from afl_helpers.evaluation import THRESHOLD_RULES
 from afl_helpers.training.run import Run
 
-_METHODS = {"fine_tune": "all layers trained", "probe": "linear head on the frozen encoder"}
+_METHODS = {
+    "fine_tune": "all layers trained",
+    "probe": "linear head on the frozen encoder",
+    "tfidf": "linear model on word counts",
+}
 _METRICS = ("f1_micro", "f1_macro", "recall_macro")
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor, nn
 
+from afl_helpers.advice import DEFAULT_LOSS
 from afl_helpers.augment.oversampling import resample
 from afl_helpers.data import Corpus
 from afl_helpers.errors import UsageError
@@ -28,7 +29,7 @@ from afl_helpers.training.assemble import (
     resolve_loss,
     selection_metrics,
 )
-from afl_helpers.training.config import ProbeConfig, TrainingConfig
+from afl_helpers.training.config import ProbeConfig, TrainingConfig, check_seed
 from afl_helpers.training.embedding import FrozenEncoder, embed
 from afl_helpers.training.encoders import default_device, load_encoder, load_tokenizer
 from afl_helpers.training.initial_bias import prior_logits, start_logits
@@ -45,7 +46,7 @@ class Head:
     ``on_epoch`` is called after each epoch with its number and the validation scores, (n_documents, n_labels).
     """
 
-    loss: str | MultiLabelLoss = "afl"
+    loss: str | MultiLabelLoss = DEFAULT_LOSS
     config: ProbeConfig | TrainingConfig | None = None
     seed: int = 0
     loss_params: Mapping[str, object] = field(default_factory=dict)
@@ -56,7 +57,7 @@ def probe(
     train: Corpus,
     validation: Corpus,
     test: Corpus,
-    loss: str | MultiLabelLoss = "afl",
+    loss: str | MultiLabelLoss = DEFAULT_LOSS,
     config: ProbeConfig | TrainingConfig | None = None,
     seed: int = 0,
     *,
@@ -100,6 +101,8 @@ def train_heads(
     if len({(config.encoder, config.max_length) for config in configs}) > 1:
         raise UsageError("the heads have different encoders or lengths; train each kind separately")
     check_splits(train, validation, test)
+    for head in heads:
+        check_seed(head.seed)
     losses = [resolve_loss(head.loss, dict(head.loss_params), train) for head in heads]
     data = _Data((train, validation, test), configs[0].encoder, configs[0].max_length, progress)
     trained = [

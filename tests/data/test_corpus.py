@@ -206,5 +206,5 @@ def test_a_sample_is_the_first_split_of_its_share():
     assert abs(len(sample) - 300) < 30 and sample.label_names == corpus.label_names
     assert sample.label_counts.min() >= 1
     assert corpus.sample(2400) is corpus and corpus.sample(9999) is corpus
-    with pytest.raises(UsageError, match="n is 0; pass at least 1"):
+    with pytest.raises(UsageError, match="n is 0; pass a whole number from 1"):
         corpus.sample(0)

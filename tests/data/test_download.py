@@ -19,7 +19,7 @@ import pooch
 import pytest
 
 from afl_helpers.data import load_corpus
-from afl_helpers.data.sources import cmu, cmu_leads, download, reuters
+from afl_helpers.data.sources import cmu, cmu_leads, download, hoc, reuters, unfair_tos
 from afl_helpers.errors import DataError, MissingFileError, StorageError
 from afl_helpers.files import sha256
 
@@ -269,7 +269,7 @@ STORY = """<REUTERS TOPICS="YES" LEWISSPLIT="{split}" NEWID="{number}"><TOPICS><
 
 @pytest.fixture
 def small_corpora(small_cmu, monkeypatch):
-    """The three corpora that are downloaded, with one document each, from the server."""
+    """The corpora that are downloaded, with one text each, from the server."""
     folder, address, requests = small_cmu
     serve_archive(folder)
     stories = (STORY.format(split="TRAIN", number=1) + STORY.format(split="TEST", number=2)).encode()
@@ -284,7 +284,31 @@ def small_corpora(small_cmu, monkeypatch):
     (folder / "movies-2000s.json").write_bytes(entries)
     monkeypatch.setattr(cmu_leads, "WIKIPEDIA_URL", address)
     monkeypatch.setattr(cmu_leads, "WIKIPEDIA_SHA256", {"movies-2000s.json": sha256(entries)})
+    tables = {name: b"labels\tsentence\tindex\n" for name in hoc.SPLIT_SHA256}
+    tables["train.tsv"] += b"-\tA plot.\t7_s0\n"
+    for name, table in tables.items():
+        (folder / name).write_bytes(table)
+    monkeypatch.setattr(hoc, "SPLIT_URL", address)
+    monkeypatch.setattr(hoc, "SPLIT_SHA256", {name: sha256(table) for name, table in tables.items()})
+    abstracts = {"text/7.txt": b"A plot.\n", "labels/7.txt": b"< A--"}
+    serve(monkeypatch, hoc, folder, address, abstracts)
+    monkeypatch.setattr(hoc, "CONTENT_HASH", download.content_hash(abstracts))
+    lists = {name: b"" for name in unfair_tos.LISTS} | {unfair_tos.LISTS[3]: b"One.txt\n"}
+    terms = {f"{unfair_tos.SENTENCES}One.txt": b"A plot.\n", f"{unfair_tos.TAGS}One.txt": b"a3 \n"}
+    serve(monkeypatch, unfair_tos, folder, address, lists | terms)
+    monkeypatch.setattr(unfair_tos, "LISTS_HASH", download.content_hash(lists))
+    monkeypatch.setattr(unfair_tos, "CONTENT_HASH", download.content_hash(terms))
     return small_cmu
+
+
+def serve(monkeypatch, source, folder, address, files):
+    """Put the files into the archive of a source, below a folder as GitHub does, and serve it."""
+    with tarfile.open(folder / source.ARCHIVE, "w:gz") as tar:
+        for name, content_ in files.items():
+            member = tarfile.TarInfo(f"repository-1234/{name}")
+            member.size = len(content_)
+            tar.addfile(member, io.BytesIO(content_))
+    monkeypatch.setattr(source, "URL", f"{address}/{source.ARCHIVE}")
 
 
 def files_in(folder):
@@ -298,7 +322,7 @@ def assert_one_sentence(message):
     assert any(advice in message for advice in ("; get ", ": get ", "run this again", "name another folder")), message
 
 
-CORPORA = ("cmu", "cmu-leads", "reuters")
+CORPORA = ("cmu", "cmu-leads", "reuters", "hoc", "unfair-tos")
 
 
 @pytest.mark.parametrize("name", CORPORA)

@@ -29,6 +29,7 @@ _NAMES = {
         "metrics_by_threshold",
         "recall_by_frequency",
         "reliability",
+        "reliability_plot",
         "roc_of_decisions",
         "thresholds_by_rule",
     ),
@@ -40,6 +41,9 @@ _NAMES = {
         "predicted_by_frequency",
         "ranks_by_metric",
         "recall_by_third",
+        "registered_differences",
+        "score_distributions",
+        "settings_by_rule",
     ),
     "ranking": ("RANKED_BY", "ranks"),
     "paper": (

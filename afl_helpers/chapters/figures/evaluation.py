@@ -20,7 +20,9 @@ from afl_helpers.chapters.figures.style import (
     one_panel,
     panels,
 )
-from afl_helpers.evaluation import TopK, evaluate, label_table
+from afl_helpers.evaluation import TopK, calibration_bins, evaluate, label_table
+from afl_helpers.evaluation.calibration import N_BINS
+from afl_helpers.evaluation.validation import MatrixLike
 
 _AVERAGE_PRECISION = MappingProxyType({"average_precision_micro": "validation average precision (micro)"})
 
@@ -179,3 +181,18 @@ def reliability(bins: Mapping[str, pd.DataFrame]) -> Figure:
     axes.set(xlabel="mean score of the bin", ylabel="share that is true", xlim=(0, 1), ylim=(0, 1))
     axes.legend()
     return figure
+
+
+def reliability_plot(
+    targets: MatrixLike, scores: MatrixLike | Mapping[str, MatrixLike], n_bins: int = N_BINS
+) -> Figure:
+    """Draw the reliability diagram of scores, or of several kinds of scores, in one call.
+
+    Args:
+        targets: (n_documents, n_labels), 0 or 1.
+        scores: (n_documents, n_labels), in [0, 1]; or name -> such scores, for example before and after
+            :func:`afl_helpers.evaluation.fit_temperature`.
+        n_bins: Number of bins of equal width.
+    """
+    named = scores if isinstance(scores, Mapping) else {"scores": scores}
+    return reliability({name: calibration_bins(targets, values, n_bins) for name, values in named.items()})

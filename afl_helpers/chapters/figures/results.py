@@ -1,11 +1,13 @@
 """Figures of studies: settings under each threshold rule, differences with intervals, ranks, predictions by frequency."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from afl_helpers.chapters.figures.ranking import ranks
 from afl_helpers.chapters.figures.style import (
@@ -18,6 +20,8 @@ from afl_helpers.chapters.figures.style import (
     panels,
     title_of,
 )
+from afl_helpers.errors import UsageError
+from afl_helpers.results import Result, deciding_interval
 
 #: Edges of the bins of training counts.
 COUNT_EDGES = (1, 3, 10, 30, 100, 300, 1000, 3000, 1_000_000)
@@ -89,6 +93,38 @@ def panels_by_rule(
     return figure
 
 
+def settings_by_rule(
+    tables: Mapping[str, pd.DataFrame],
+    settings: Sequence[str],
+    rules: Sequence[str],
+    metric: str = "f1_macro",
+    ylabel: str = "macro F1 on test",
+) -> Figure:
+    """Draw one metric of some settings side by side under each threshold rule, one panel per table with a scale of its own.
+
+    A point is the mean over the replicates, a line reaches from the lowest to the highest. Arguments as in
+    :func:`panels_by_rule`.
+    """
+    figure, all_axes = panels(len(tables), figsize=(max(7.6, 2.9 * len(tables)), 3.9))
+    for axes, (title, table) in zip(all_axes, tables.items()):
+        for i, setting in enumerate(settings):
+            look = look_at(i)
+            own = table[table["setting"] == setting]
+            values = [own[own["thresholds"] == rule][metric] for rule in rules]
+            x = np.arange(len(rules)) + (i - (len(settings) - 1) / 2) * 0.6 / len(settings)
+            axes.vlines(x, [v.min() for v in values], [v.max() for v in values], color=look.colour, linewidth=1.5)
+            axes.plot(
+                x, [v.mean() for v in values], look.marker, color=look.colour, markersize=6, label=title_of(setting)
+            )
+        names = [textwrap.fill(RULE_TITLES[rule], 12) for rule in rules]
+        axes.set_xticks(range(len(rules)), names, fontsize=9)
+        axes.set(title=title, xlim=(-0.5, len(rules) - 0.5))
+        axes.grid(False, axis="x")
+    all_axes[0].set(ylabel=ylabel)
+    legend_above(figure, all_axes[0], n_columns=len(settings))
+    return figure
+
+
 def predicted_by_frequency(tables: Mapping[str, pd.DataFrame], edges: Sequence[float] = COUNT_EDGES) -> Figure:
     """Draw how often labels are predicted, divided by how often they should be, in bins of training counts.
 
@@ -119,6 +155,24 @@ def predicted_by_frequency(tables: Mapping[str, pd.DataFrame], edges: Sequence[f
     all_axes[0].set(ylabel="predicted / expected", ylim=(0, None))
     all_axes[0].legend(fontsize=9)
     return figure
+
+
+def registered_differences(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Draw the comparison that a study declares: one panel per endpoint, the intervals those of the deciding test.
+
+    Args:
+        table: Rows of :func:`afl_helpers.results.compare`, all with one margin.
+        titles: Endpoint -> label of its panel.
+    """
+    low, high, _ = zip(*map(deciding_interval, table.to_dict("records")))
+    several = table["rival"].nunique() > 1
+    names = [
+        f"{title_of(own)} - {title_of(rival)}" if several else title_of(own)
+        for own, rival in zip(table["setting"], table["rival"])
+    ]
+    drawn = table.rename(columns={"estimate": "difference", "endpoint": "metric", "corpus": "group"})
+    drawn = drawn.assign(comparison=names, low=low, high=high)
+    return differences(drawn, titles, margin=float(table["margin"].iloc[0]))
 
 
 def differences(table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: float | None = None) -> Figure:
@@ -198,6 +252,70 @@ def recall_by_third(table: pd.DataFrame, settings: Sequence[str], rule: str = "a
     axes.grid(False, axis="x")
     axes.legend(fontsize=9)
     return figure
+
+
+def score_distributions(
+    results: Sequence[Result],
+    settings: Sequence[str],
+    groups: Mapping[str, str] | None = None,
+    rule: str = "tuned_common",
+    names: tuple[str, str] = ("positives", "negatives"),
+) -> Figure:
+    """Draw where the test scores of positives and negatives lie, one column per setting and one row per group of labels.
+
+    Each distribution is scaled to a height of 1, because negatives are many times as many. Lines mark 0.5 and the mean of
+    the one threshold that the rule tuned.
+
+    Args:
+        results: Runs of one corpus that keep summaries; those of one setting are pooled.
+        settings: Settings to draw, from left to right.
+        groups: A frequency third ("head", "medium", "tail") or a label -> title of its row; head and tail by default.
+        rule: A threshold rule with one threshold for all labels.
+        names: What the legend calls positives and negatives.
+    """
+    shown = {"head": "frequent third", "tail": "rarest third"} if groups is None else groups
+    figure, all_axes = panels(
+        len(settings), len(shown), figsize=(8.4, 2.1 * len(shown) + 0.7), sharex=True, sharey=True
+    )
+    for axes, (group, setting) in zip(all_axes, ((group, setting) for group in shown for setting in settings)):
+        own = [run for run in results if run.setting == setting]
+        for sign, name, colour in zip(("positives", "negatives"), names, PALETTE):
+            counts = np.sum([_histogram(run, group, sign) for run in own], axis=0)
+            axes.stairs(
+                counts / counts.max(),
+                np.linspace(0, 1, len(counts) + 1),
+                fill=True,
+                color=colour,
+                alpha=0.45,
+                label=name,
+            )
+        axes.axvline(0.5, color="black", linewidth=1, linestyle=":")
+        threshold = float(np.mean([run.labels.threshold[rule] for run in own]))
+        axes.axvline(threshold, color="black", linewidth=1.5)
+        if group == next(iter(shown)):
+            axes.set_title(title_of(setting))
+            axes.annotate(
+                f"threshold {threshold:.2f}",
+                (threshold, 1.17),
+                (4, 0),
+                textcoords="offset points",
+                fontsize=9,
+                va="top",
+            )
+        if setting == settings[0]:
+            axes.set_ylabel(shown[group])
+        axes.set(xlim=(0, 1), ylim=(0, 1.18), yticks=[])
+        axes.grid(False)
+    figure.supxlabel("score on test", fontsize=12)
+    legend_above(figure, all_axes[0], n_columns=2)
+    return figure
+
+
+def _histogram(run: Result, group: str, sign: str) -> NDArray[np.float64]:
+    found = run.summaries.groups.get(group) or run.summaries.labels[group] if run.summaries else None
+    if found is None:
+        raise UsageError(f"run {run.run!r} keeps no histograms of scores; draw a study whose runs do")
+    return np.asarray(getattr(found, sign), dtype=np.float64)
 
 
 def ranks_by_metric(table: pd.DataFrame, settings: Sequence[str]) -> Figure:

@@ -78,6 +78,42 @@ SETTING_TITLES = {
     "bce-prior": "BCE, from the priors",
 }
 
+#: Titles of settings that no figure needs to tell apart from all others.
+TABLE_TITLES = {
+    "afl-log10-mean": "AFL, log10, mean gamma",
+    "afl-log10-shuffled": "AFL, log10, shuffled",
+    "afl-log10-reversed": "AFL, log10, reversed",
+    "afl-information-mean": "AFL, information, mean gamma",
+    "afl-information-shuffled": "AFL, information, shuffled",
+    "afl-information-reversed": "AFL, information, reversed",
+    "focal-3.0": "focal 3.0",
+    "focal-8.0": "focal 8.0",
+    "bce-zero-stopped": "BCE, from 0, stopped early",
+    "afl-zero-stopped": "AFL, from 0, stopped early",
+    "bce-prior-stopped": "BCE, own start, stopped early",
+    "afl-loss-stopped": "AFL, own start, stopped early",
+    "bce-zero-annealed": "BCE, from 0, annealed",
+    "afl-zero-annealed": "AFL, from 0, annealed",
+    "bce-prior-annealed": "BCE, own start, annealed",
+    "afl-loss-annealed": "AFL, own start, annealed",
+    "afl-prior-annealed": "AFL, log odds, annealed",
+    "focal-5.0-zero-stopped": "focal 5.0, from 0, stopped early",
+    "focal-5.0-loss-annealed": "focal 5.0, own start, annealed",
+    "literal-zero-annealed": "Eq. 2 literal, from 0, annealed",
+    "literal-prior-annealed": "Eq. 2 literal, log odds, annealed",
+    "logit-adjusted": "logit-adjusted BCE",
+    "dbgb": "DBGB",
+    "asl-4-0": "ASL, gamma 4, margin 0",
+    "asl-2-0.05": "ASL, gamma 2, margin .05",
+    "asl-2-0.2": "ASL, gamma 2, margin .2",
+    "asl-1-0.05": "ASL, gamma 1, margin .05",
+    "hill": "Hill",
+    "splc": "SPLC",
+    "zlpr": "ZLPR",
+    "two-way": "two-way",
+    "sigmoid-f1": "sigmoid F1",
+}
+
 #: Titles of threshold rules.
 RULE_TITLES = {name: rule.short_title for name, rule in THRESHOLD_RULES.items()}
 
@@ -138,7 +174,7 @@ def look_of(setting: str) -> Look:
 
 def title_of(setting: str) -> str:
     """Return the title of a setting, or its name if it has no title."""
-    return SETTING_TITLES.get(setting, setting)
+    return SETTING_TITLES.get(setting) or TABLE_TITLES.get(setting, setting)
 
 
 def set_style(svg: bool = True) -> None:

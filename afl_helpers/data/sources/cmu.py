@@ -205,7 +205,7 @@ def load_layout(path: Path, on_error: OnError = "raise") -> Corpus:
         MissingFileError: one of the two files is missing, or cannot be read.
         DataError: as in `read_cmu`.
     """
-    instead = f"a corpus in CMU's layout has {METADATA_FILE} and {PLOTS_FILE}, each also as .gz"
+    instead = f"a corpus in CMU's layout has {METADATA_FILE} and {PLOTS_FILE}, each also as .gz; of a table, give the path of the file"
     files = download.read_files(path, GIT_BLOB_HASHES, subfolder=FOLDER, instead=instead)
     return read_cmu(
         files[METADATA_FILE],

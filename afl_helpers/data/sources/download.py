@@ -6,13 +6,13 @@ import io
 import os
 import tarfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from afl_helpers.errors import DataError, MissingFileError, require
-from afl_helpers.files import CACHE_DIR_VARIABLE, cache_dir, not_written, reason_of
+from afl_helpers.files import CACHE_DIR_VARIABLE, cache_dir, not_written, reason_of, sha256
 
 DATA_DIR_VARIABLE = "AFL_DATA_DIR"
 #: What to do when the cache cannot be written; part of the sentence of an error.
@@ -84,6 +84,38 @@ def fetch(url: str, file_name: str, *, instead: str) -> Path:
     return target
 
 
+def published_files(
+    local: Path | None, names: Collection[str], expected: str, *, url: str, file_name: str, what: str, instead: str
+) -> dict[str, bytes]:
+    """Read the named files from a local place, else from an archive that is downloaded once; verify their content.
+
+    Args:
+        local: a folder or .tar.gz archive; None if there is none.
+        names: as in `find_files`.
+        expected: the `content_hash` of the published files.
+        url, file_name: the address of the archive, and its name below the cache folder.
+        what, instead: what the files are and what to do without them; parts of the sentences of errors.
+
+    Returns:
+        The content of the files by name.
+
+    Raises:
+        MissingFileError: a file is missing, or the archive cannot be downloaded.
+        DataError: the content differs from the published one.
+    """
+    place = fetch(url, file_name, instead=f"{what} are missing: {instead}") if local is None else local
+    try:
+        files = {name: file.content for name, file in read_files(place, names, instead=instead).items()}
+        found = content_hash(files)
+        if found != expected:
+            raise DataError(f"{what} in {place} have content hash {found} instead of {expected}; {instead}")
+    except (DataError, MissingFileError) as error:
+        if local is not None:
+            raise
+        raise DataError(f"{error}; the download was {place}: {discard(place)}") from None
+    return files
+
+
 def discard(path: Path) -> str:
     """Delete a download with wrong content; return what happened and what to do, as the end of an error's sentence."""
     try:
@@ -118,7 +150,7 @@ def find_files(place: Path, names: Collection[str], *, subfolder: str | None = N
 
     Args:
         place: the folder or archive. In an archive the files may lie in any folder.
-        names: the names of the files; each may also lie there as NAME.gz.
+        names: the names of the files, also with folders, as in "text/1.txt"; each may also lie there as NAME.gz.
         subfolder: a folder below `place` that may hold them as well.
 
     Returns:
@@ -157,7 +189,8 @@ def read_file(path: Path) -> bytes:
 def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
     """Return the content of the named files of a .tar.gz archive by name; nothing is written to disk.
 
-    The files may lie in any folder of the archive. Missing names are left out. NAME.gz is unpacked and stands for NAME.
+    The files may lie in any folder of the archive: a name stands for every path that ends in it, as "text/1.txt" does for
+    "a/b/text/1.txt", and the first one counts. Missing names are left out. NAME.gz is unpacked and stands for NAME.
 
     Raises:
         MissingFileError: the archive cannot be read.
@@ -165,6 +198,7 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
             or a device.
     """
     files: dict[str, bytes] = {}
+    lengths = {len(PurePosixPath(name).parts) for name in names}
     try:
         with open(archive, "rb") as raw:
             # A server or a browser may have unpacked the archive already.
@@ -172,15 +206,18 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
             stream = _TarStream(gzip.open(raw) if packed else raw, str(archive))
             # tarfile needs no more of a stream than _TarStream has.
             for member in tarfile.open(fileobj=stream, mode="r:"):  # type: ignore[call-overload]
-                base = PurePosixPath(member.name).name
-                name = base.removesuffix(".gz")
-                if name not in names or name in files:
+                path = PurePosixPath(member.name)
+                base = path.name
+                parts = (*path.parts[:-1], base.removesuffix(".gz"))
+                ends = {"/".join(parts[-length:]) for length in lengths}
+                name = next((end for end in ends if end in names and end not in files), None)
+                if name is None:
                     continue
                 label = f"{archive}:{base}"
                 if not member.isreg() or member.issparse():
                     raise DataError(f"{label} is a link, a folder or a device; pack the file itself under this name")
                 content = stream.content(member, label)
-                if base != name:
+                if base != parts[-1]:
                     content = _read_limited(gzip.open(io.BytesIO(content)), label)
                 files[name] = content
                 if len(files) == len(names):
@@ -240,6 +277,12 @@ class _TarStream:
         if len(content) < member.size:
             raise tarfile.ReadError("unexpected end of data")
         return content
+
+
+def content_hash(files: Mapping[str, bytes]) -> str:
+    """Return one SHA-256, in hex, for several files: of a line per file, in order of the names, with hash and name."""
+    lines = (f"{sha256(files[name])}  {name}\n" for name in sorted(files))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def git_blob_hash(content: bytes) -> str:

@@ -1,0 +1,39 @@
+"""``explain``: say which words of a text made its labels."""
+
+import argparse
+from pathlib import Path
+
+from afl_helpers.commands.options import Commands
+from afl_helpers.commands.predict import add_decision, load_model
+
+
+def add_explain(commands: Commands) -> None:
+    """Add the command ``explain``."""
+    command = commands.add_parser(
+        "explain",
+        help="say which words of a text made its labels",
+        description="Print what each word of a text adds to the log odds of a label: exactly for a tfidf model, by "
+        "integrated gradients for an encoder.",
+    )
+    command.add_argument("model", type=Path, help="folder that train --save wrote")
+    command.add_argument("text", help="the text")
+    command.add_argument(
+        "--label",
+        action="append",
+        metavar="NAME",
+        help="label to explain (default: the predicted ones); can be repeated",
+    )
+    command.add_argument("--top", type=int, default=10, metavar="N", help="show the N strongest words (default: 10)")
+    add_decision(command)
+    command.set_defaults(function=_explain)
+
+
+def _explain(args: argparse.Namespace) -> None:
+    predictor, rule, thresholds = load_model(args)
+    for explanation in predictor.explain(args.text, args.label, rule, thresholds):
+        rest = explanation.log_odds - explanation.start
+        print(
+            f"{explanation.label}: log odds {explanation.log_odds:+.3f} = {explanation.start:+.3f} {rest:+.3f} by words"
+        )
+        for word, contribution in explanation.strongest(args.top):
+            print(f"  {contribution:+.3f}  {word}")

@@ -1,0 +1,115 @@
+"""Texts to label: every row of a table or line of a text, in order, also those without a text.
+
+The readers of corpora leave rows out where that is right for training. Here, no row may be lost: the n-th prediction
+belongs to the n-th row.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from afl_helpers.data.columns import find_text, shown
+from afl_helpers.data.reading import MalformedLines
+from afl_helpers.data.sources.download import SourceFile, read_file
+from afl_helpers.data.table_files import MISSING, SURROGATE, Table, decode, read_path, table_ending
+from afl_helpers.errors import DataError, MissingFileError
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts and their ids: those of the table, or the numbers of rows or lines from 1, as strings."""
+
+    ids: list[str]
+    texts: list[str]
+
+    @property
+    def n_blank(self) -> int:
+        """The number of blank texts."""
+        return sum(not text for text in self.texts)
+
+
+class _EveryLine(MalformedLines):
+    """Refuse every malformed line, because each line must be predicted."""
+
+    def __init__(self) -> None:
+        super().__init__("raise")
+
+    def reject(self, file: str, line: int, problem: str) -> NoReturn:
+        """Raise a DataError that names the line."""
+        raise DataError(f"{file}, {self.unit} {line}: {problem}; correct the {self.unit}, since none may be left out")
+
+
+def names_table(argument: str) -> bool:
+    """Return whether an argument that may be a text is the name of a file with texts.
+
+    Raises:
+        MissingFileError: it looks like one, but there is no such file.
+    """
+    path = Path(argument).expanduser()
+    if table_ending(path) is None or "\n" in argument:
+        return False
+    if path.is_file():
+        return True
+    if any(character.isspace() for character in argument):
+        return False
+    raise MissingFileError(f"there is no file {path}; check the path")
+
+
+def read_texts(
+    path: Path, *, text: str | int | None = None, delimiter: str | None = None, encoding: str | None = None
+) -> Texts:
+    """Read the texts of a file, one per row of a table, or one per line of a .txt file.
+
+    Args:
+        path: a table as `load_corpus` takes it, or a .txt file.
+        text: the column of the texts, guessed from its name where one guess is possible. A number, from 0, names the column
+            of a file without a header. With it, a .txt file is read as a table.
+        delimiter, encoding: as in `load_corpus`.
+
+    Raises:
+        UsageError: the column does not exist.
+        DataError: a row is malformed (the message names file and line), or several columns may hold the texts.
+        MissingFileError: the file cannot be read.
+    """
+    if text is None and delimiter is None and (table_ending(path) == ".txt"):
+        return lines_of(read_file(path), str(path), encoding)
+    has_header = not isinstance(text, int)
+    bad = _EveryLine()
+    table = read_path(path, bad, delimiter=delimiter, encoding=encoding, has_header=has_header)
+    column, ids = find_text(table, text)
+    texts = [_text(bad, table, column, place) for place in range(len(table.numbers))]
+    names: Iterable[object] = [None] * len(texts) if ids is None else table.columns[ids]
+    return Texts([_id(cell, place) for place, cell in enumerate(names, start=1)], texts)
+
+
+def lines_of(content: bytes, name: str, encoding: str | None = None) -> Texts:
+    """Return the lines of a text, each with its number, from 1, as its id; the end of the last line begins no line.
+
+    Raises:
+        DataError: a byte does not fit the encoding; the message names the line and the likely encoding.
+    """
+    lines = re.split(r"\r\n?|\n", decode(SourceFile(name, content), _EveryLine(), encoding))
+    if lines[-1] == "":
+        lines.pop()
+    return Texts([str(number) for number in range(1, len(lines) + 1)], [" ".join(line.split()) for line in lines])
+
+
+def _text(bad: _EveryLine, table: Table, column: str, place: int) -> str:
+    cell, number = table.columns[column][place], table.numbers[place]
+    if cell is None:
+        return ""
+    if not isinstance(cell, str):
+        found = "nothing" if cell is MISSING else repr(shown(str(cell)))
+        bad.reject(table.file, number, f"expected a string under {shown(column)!r}, found {found}")
+    if SURROGATE.search(cell):
+        bad.reject(table.file, number, "half a surrogate pair is not a character")
+    return " ".join(cell.split())
+
+
+def _id(cell: object, place: int) -> str:
+    if isinstance(cell, float) and cell.is_integer():  # pandas keeps whole numbers as floats if one is missing
+        return str(int(cell))
+    name = "" if cell is None or cell is MISSING else str(cell)
+    return name if name.strip() else str(place)

@@ -1,0 +1,135 @@
+"""Arguments of the evaluation that do not fit end in one sentence; numbers of every kind give the same result."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from afl_helpers.errors import UsageError
+from afl_helpers.evaluation import (
+    BlockEvaluation,
+    TopK,
+    binarize,
+    bootstrap_average_precision,
+    bootstrap_decisions,
+    bootstrap_weights,
+    detectable_difference,
+    evaluate,
+    evaluate_tuned,
+    expected_calibration_errors,
+    frequency_groups,
+    holm,
+    interval,
+    label_table,
+    metric_interval,
+    seed_interval,
+    t_test,
+    tune_thresholds,
+)
+
+TARGETS = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]])
+# Exact in bfloat16.
+SCORES = np.array([[0.875, 0.25, 0.125], [0.375, 0.75, 0.25], [0.625, 0.6875, 0.125], [0.25, 0.125, 0.9375]])
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        torch.tensor(SCORES, dtype=torch.bfloat16),
+        torch.tensor(SCORES, dtype=torch.bfloat16, requires_grad=True),
+        torch.tensor(SCORES, dtype=torch.float16),
+        [torch.tensor(row, dtype=torch.bfloat16, requires_grad=True) for row in SCORES],
+        SCORES.astype(object),
+    ],
+)
+def test_scores_of_every_kind_give_the_same_numbers(scores):
+    assert evaluate(torch.tensor(TARGETS).bfloat16(), scores) == evaluate(TARGETS, SCORES)
+    assert (binarize(scores, torch.tensor([0.5, 0.5, 0.5], dtype=torch.bfloat16)) == (SCORES >= 0.5)).all()
+
+
+def test_weights_may_be_lists():
+    weights = bootstrap_weights(4, n_replicates=3)
+    decisions = SCORES > 0.5
+    for found, expected in zip(
+        bootstrap_decisions(TARGETS, decisions, weights.tolist()).values(),
+        bootstrap_decisions(TARGETS, decisions, weights).values(),
+    ):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(
+        bootstrap_average_precision(TARGETS, SCORES, weights.tolist()),
+        bootstrap_average_precision(TARGETS, SCORES, weights),
+    )
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: binarize(SCORES[0], 0.5), r"scores have shape \(3,\); pass \(n_documents, n_labels\)"),
+        (lambda: BlockEvaluation(3, TopK(1)), "thresholds are TopK"),
+        (lambda: evaluate(TARGETS, SCORES, zero_division="warn"), "zero_division is 'warn'; pass 0, 1 or NaN"),
+        (lambda: evaluate(TARGETS, SCORES, zero_division=None), "zero_division is None"),
+        (lambda: label_table(TARGETS, SCORES, zero_division=2), "zero_division is 2"),
+        (lambda: BlockEvaluation(3, 0.5, zero_division="nan"), "zero_division is 'nan'"),
+        (lambda: evaluate(TARGETS, SCORES, label_counts=[3, 2, 1], cutoffs=None), "cutoffs are None"),
+        (lambda: frequency_groups([3, 2, 1], cutoffs=("a", "b")), "cutoffs are"),
+        (lambda: frequency_groups(["3", "2"]), "label_counts hold '3'; pass numbers"),
+        (lambda: evaluate(TARGETS, SCORES, label_counts=["3", "2", "1"]), "label_counts hold '3'; pass numbers"),
+        (lambda: evaluate(TARGETS, SCORES, label_counts=[3, None, 1]), "label_counts hold None"),
+        (lambda: bootstrap_weights(0), "n_documents is 0; pass a whole number from 1"),
+        (lambda: bootstrap_weights([3]), "n_documents is"),
+        (lambda: bootstrap_weights(3, n_replicates=-1), "n_replicates is -1"),
+        (lambda: interval([1.0, 2.0], level=95), "level is 95; pass a share between 0 and 1, such as 0.95"),
+        (lambda: seed_interval([1.0, 2.0], level=95), "level is 95"),
+        (lambda: seed_interval([1.0], level=95), "level is 95"),
+        (lambda: t_test([1.0, 2.0], level="0.95"), "level is '0.95'"),
+        (lambda: detectable_difference([1.0, 2.0], level=0), "level is 0"),
+        (lambda: metric_interval(TARGETS, SCORES > 0.5, [1, 1, 1], level=95), "level is 95"),
+        (lambda: interval(["a"]), "replicates hold 'a'; pass numbers"),
+        (lambda: seed_interval(["a"]), "values hold 'a'"),
+        (lambda: t_test(["a", "b"]), "differences hold 'a'"),
+        (lambda: holm(["a"]), "p_values hold 'a'"),
+        (lambda: evaluate(TARGETS, SCORES.astype(str)), "scores hold '0.875'; pass numbers"),
+        (lambda: evaluate(TARGETS, SCORES.astype(str).astype(object)), "scores hold '0.875'; pass numbers"),
+        (lambda: evaluate(TARGETS, SCORES.astype(complex)), "scores hold .*; pass numbers"),
+        (lambda: evaluate(TARGETS, [[0.5], [0.5, 0.5]]), "scores has rows of different lengths|different lengths"),
+        (lambda: evaluate(TARGETS, SCORES, thresholds="0.5"), "thresholds hold '0.5'; pass numbers"),
+        (lambda: label_table(TARGETS, SCORES, label_names="abc"), "label_names is one string"),
+        (
+            lambda: expected_calibration_errors(TARGETS, SCORES, n_bins=None),
+            "n_bins is None; pass a whole number from 1",
+        ),
+        (lambda: expected_calibration_errors(TARGETS, SCORES, n_bins=2.5), "n_bins is 2.5"),
+        (lambda: tune_thresholds(TARGETS, SCORES, "per_label", shrinkage="a"), "shrinkage is 'a'"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(call, words):
+    with pytest.raises(UsageError, match=words) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+def test_logits_at_one_half_are_said_to_be_no_probabilities():
+    logits = 8 * (SCORES - 0.5)
+    with pytest.warns(UserWarning, match=r"scores lie between -3 and 3\.5, .* pass sigmoid\(logits\)"):
+        evaluate(TARGETS, logits)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate(TARGETS, logits, thresholds=0.0)
+        evaluate(TARGETS, logits, TopK(1))
+        evaluate(TARGETS, SCORES)
+        evaluate(TARGETS, [[0.0, 1.0, 1.0]] * 4)
+
+
+def test_tuning_on_the_test_documents_is_found_in_any_order():
+    rng = np.random.default_rng(0)
+    targets, scores = rng.random((40, 3)) < 0.4, rng.random((40, 3))
+    order = rng.permutation(40)
+    options = {"label_counts": [20, 10, 5], "n_documents": 100}
+    for test in ((targets, scores), (targets[order], scores[order])):
+        with pytest.raises(UsageError, match="validation and test hold the same scores"):
+            evaluate_tuned(validation=(targets, scores), test=test, **options)
+    # The same scores, but of documents with other labels: two constant scorers are no error.
+    other = targets.copy()
+    other[0] = ~other[0]
+    assert evaluate_tuned(validation=(targets, scores), test=(other[order], scores[order]), **options)
