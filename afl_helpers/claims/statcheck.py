@@ -56,7 +56,7 @@ class ReadingCheck:
     Example:
         >>> from afl_helpers.claims import check_readings
         >>> print(check_readings(precision="0.60", recall="0.40", f1="0.52")[0])
-        excluded: micro (precision and recall allow an F1 from 0.4754 to 0.4846)
+        excluded: micro (precision and recall allow an F1 from 0.4748 to 0.4852)
     """
 
     average: str
