@@ -27,7 +27,30 @@ class Augmented(NamedTuple):
     positions: NDArray[np.int64]
 
 
-class Augmentation(ABC):
+class Parametrized:
+    """A method whose parameters are the fields of a dataclass; they are checked whenever they are set."""
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    def _check(self) -> None:
+        """Raise UsageError if a parameter has a wrong value."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name, as scikit-learn does."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]  # subclasses are dataclasses
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, as scikit-learn does, and return the object."""
+        for name, value in params.items():
+            if name not in self.get_params():
+                raise unknown_name("parameter", name, self.get_params())
+            setattr(self, name, value)
+        self._check()
+        return self
+
+
+class Augmentation(Parametrized, ABC):
     """A change of the training split: documents are repeated, left out, changed or made.
 
     The interface is that of a sampler of imbalanced-learn, so an object works in its pipelines too. Pass the training
@@ -41,9 +64,6 @@ class Augmentation(ABC):
 
     takes: ClassVar[Takes]
     sample_indices_: NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        self._check()
 
     def fit_resample(self, X: Any, Y: Any, rng: int | np.random.Generator | None = 0) -> tuple[Any, Any]:
         """Return the changed training split.
@@ -63,33 +83,17 @@ class Augmentation(ABC):
             UsageError: X or Y has another form, values that are not finite, or labels other than 0 and 1.
         """
         Y = sparse.csr_array(Y) if is_sparse(Y) else np.asarray(Y)
-        labels = _check_labels(Y)
+        labels = check_labels(Y)
         X = _CHECKS[self.takes](X)
         if (n := _length(X)) != len(labels):
             raise UsageError(f"X has {n} documents and Y has {len(labels)} rows; pass one row of labels per document")
-        result = self._augment(Augmented(X, Y, np.arange(n)), labels, _generator(rng))
+        result = self._augment(Augmented(X, Y, np.arange(n)), labels, as_generator(rng))
         self.sample_indices_ = result.positions
         return result.documents, result.labels
 
     @abstractmethod
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
         """Return the changed documents; ``labels`` are those of ``data``, dense."""
-
-    def _check(self) -> None:  # noqa: B027  (a method without parameters has nothing to check)
-        """Raise UsageError if a parameter has a wrong value."""
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name, as scikit-learn does."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]  # subclasses are dataclasses
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters by name, as scikit-learn does, and return the object."""
-        for name, value in params.items():
-            if name not in self.get_params():
-                raise unknown_name("parameter", name, self.get_params())
-            setattr(self, name, value)
-        self._check()
-        return self
 
 
 class Selection(Augmentation):
@@ -208,7 +212,8 @@ def passes(documents: NDArray[np.int64], n: int, rng: np.random.Generator) -> ND
     return np.concatenate([np.tile(documents, whole), rng.permutation(documents)[:rest]])
 
 
-def _generator(rng: Any) -> np.random.Generator:
+def as_generator(rng: Any) -> np.random.Generator:
+    """Return a seed or a generator as a generator; raise UsageError for anything else."""
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError):
@@ -220,7 +225,8 @@ def _length(documents: Any) -> int:
     return shape[0] if shape else len(documents)
 
 
-def _check_labels(labels: Any) -> NDArray[np.bool]:
+def check_labels(labels: Any) -> NDArray[np.bool]:
+    """Return labels as a dense array; raise UsageError unless they are 0 or 1, of shape (n_documents, n_labels)."""
     dense: NDArray[Any] = sparse.csr_array(labels).toarray() if is_sparse(labels) else np.asarray(labels)
     if dense.ndim != 2:
         raise UsageError(f"Y has shape {dense.shape}; pass (n_documents, n_labels)")
@@ -229,7 +235,8 @@ def _check_labels(labels: Any) -> NDArray[np.bool]:
     return dense.astype(bool)
 
 
-def _check_vectors(vectors: Any) -> NDArray[Any]:
+def check_vectors(vectors: Any) -> NDArray[Any]:
+    """Return vectors as a dense array of floats; raise UsageError unless they are finite and have two dimensions."""
     if is_sparse(vectors):
         raise UsageError("X is sparse; pass dense vectors, such as embeddings or the output of TruncatedSVD")
     try:
@@ -260,6 +267,6 @@ def _check_texts(texts: Any) -> list[str]:
 
 _CHECKS: dict[Takes, Callable[[Any], Any]] = {
     "anything": _check_documents,
-    "vectors": _check_vectors,
+    "vectors": check_vectors,
     "texts": _check_texts,
 }

@@ -1,0 +1,169 @@
+"""A hierarchy of labels: which label, or group of labels, stands above which."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afl_helpers.augment.base import check_labels, check_number
+from afl_helpers.errors import UsageError, unknown_name
+
+ROOT = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """A forest whose nodes are the labels of a corpus, in their order, and after them groups that no document carries.
+
+    Attributes:
+        names: one unique name per node.
+        parents: for each node the position of the node above it, or -1.
+        n_labels: how many of the nodes are labels.
+        source: where the hierarchy comes from, in words.
+
+    Example:
+        >>> from afl_helpers.relations import Hierarchy
+        >>> tree = Hierarchy.from_parents(["grain", "wheat", "gold"], {"wheat": "grain", "gold": "metal"})
+        >>> tree.names, tree.parents, tree.n_labels
+        (('grain', 'wheat', 'gold', 'metal'), (-1, 0, 3, -1), 3)
+        >>> tree
+        Hierarchy(3 labels, 1 group, 2 edges)
+    """
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    n_labels: int
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        n = len(self.names)
+        if len(set(self.names)) != n or len(self.parents) != n or not 0 <= self.n_labels <= n:
+            raise UsageError(
+                f"names has {n} entries, {len(set(self.names))} of them unique, parents {len(self.parents)}, and n_labels is "
+                f"{self.n_labels}; pass one unique name and one parent per node, labels first"
+            )
+        if any(not ROOT <= parent < n for parent in self.parents):
+            raise UsageError(f"parents has a value outside -1 to {n - 1}; pass the position of a node, or -1 for none")
+        for node in range(n):
+            above, steps = self.parents[node], 0
+            while above != ROOT and steps <= n:
+                if above == node:
+                    raise UsageError(f"{self.names[node]!r} stands above itself; take one parent out of this circle")
+                above, steps = self.parents[above], steps + 1
+
+    def __repr__(self) -> str:
+        groups = len(self.names) - self.n_labels
+        return f"Hierarchy({self.n_labels} labels, {groups} group{'s'[: groups != 1]}, {len(self.edges)} edges)"
+
+    @classmethod
+    def from_parents(cls, label_names: Iterable[str], parents: Mapping[str, str], source: str = "") -> Self:
+        """Build a hierarchy from label -> parent. A parent that is no label becomes a group.
+
+        Raises:
+            UsageError: a key is neither a label nor a parent, or a label stands above itself.
+        """
+        labels = list(label_names)
+        names = [*labels, *(name for name in dict.fromkeys(parents.values()) if name not in set(labels))]
+        position = {name: i for i, name in enumerate(names)}
+        for name in parents:
+            if name not in position:
+                raise unknown_name("label in parents", name, names)
+        above = tuple(position[parents[name]] if name in parents else ROOT for name in names)
+        return cls(tuple(names), above, len(labels), source)
+
+    @classmethod
+    def flat(cls, n_labels: int) -> Self:
+        """Return a hierarchy without edges."""
+        return cls(tuple(map(str, range(n_labels))), (ROOT,) * n_labels, n_labels, "no hierarchy")
+
+    @cached_property
+    def edges(self) -> NDArray[np.int64]:
+        """Parent and child of each edge, (n_edges, 2)."""
+        pairs = [(parent, child) for child, parent in enumerate(self.parents) if parent != ROOT]
+        return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+    @cached_property
+    def levels(self) -> NDArray[np.int64]:
+        """How many nodes stand above each node, (n_nodes,)."""
+        return self.above.sum(axis=1) - 1
+
+    @cached_property
+    def above(self) -> NDArray[np.bool]:
+        """Whether node j is node i or stands above it, (n_nodes, n_nodes)."""
+        matrix = np.eye(len(self.names), dtype=bool)
+        for node in range(len(self.names)):
+            parent = self.parents[node]
+            while parent != ROOT:
+                matrix[node, parent] = True
+                parent = self.parents[parent]
+        return matrix
+
+    def children(self, node: int) -> list[int]:
+        """Return the nodes right below a node; those without parent for -1."""
+        return [child for child, parent in enumerate(self.parents) if parent == node]
+
+    def node_labels(self, labels: NDArray[np.bool]) -> NDArray[np.bool]:
+        """Return which nodes each document carries, (n_documents, n_nodes): its labels, and the groups above these."""
+        groups = labels @ self.above[: self.n_labels, self.n_labels :]
+        return np.concatenate([labels, groups], axis=1)
+
+    def under(self, labels: NDArray[np.bool]) -> NDArray[np.bool]:
+        """Return for each node whether a document carries it or a label below it, (n_documents, n_nodes)."""
+        closed: NDArray[np.bool] = labels @ self.above[: self.n_labels]
+        return closed
+
+    def shuffled(self, seed: int | np.random.Generator) -> Self:
+        """Return a random hierarchy of the same shape, the control for it: the labels change places at random.
+
+        Groups stay where they are, so the number of children of each node of the forest stays as well.
+        """
+        place = np.random.default_rng(seed).permutation(self.n_labels).tolist()
+        place += range(self.n_labels, len(self.names))
+        parents = [ROOT] * len(self.names)
+        for node, parent in enumerate(self.parents):
+            parents[place[node]] = ROOT if parent == ROOT else place[parent]
+        return type(self)(self.names, tuple(parents), self.n_labels, f"random, in the shape of: {self.source}")
+
+
+def subsumption_hierarchy(
+    labels: NDArray[np.bool], label_names: Iterable[str], threshold: float = 0.8, min_count: int = 5
+) -> Hierarchy:
+    """Return the hierarchy that the training labels suggest. It is made here: no corpus has it.
+
+    Label x stands above y if P(x | y) is at least ``threshold`` and above P(y | x), as in Sanderson and Croft, "Deriving
+    concept hierarchies from text", SIGIR 1999, who do so with words. Of several such labels the rarest is the parent.
+
+    Args:
+        labels: (n_documents, n_labels), 0 or 1, of the training split.
+        label_names: one per column.
+        threshold: the share of the documents of y that must carry x.
+        min_count: labels with fewer documents get no parent.
+
+    Example:
+        >>> import numpy as np
+        >>> from afl_helpers.relations import subsumption_hierarchy
+        >>> labels = np.array([[1, 1]] * 5 + [[1, 0]] * 3)
+        >>> subsumption_hierarchy(labels, ["grain", "wheat"]).parents
+        (-1, 0)
+    """
+    check_number("threshold", threshold, 0, 1)
+    check_number("min_count", min_count, 1, integer=True)
+    names, carried = list(label_names), check_labels(labels).astype(np.int64)
+    if carried.shape[1] != len(names):
+        raise UsageError(
+            f"labels has {carried.shape[1]} columns for {len(names)} label_names; pass one name per column"
+        )
+    both = carried.T @ carried
+    counts = both.diagonal()
+    parents: dict[str, str] = {}
+    for child in np.flatnonzero(counts >= min_count):
+        # P(y | x) < P(x | y) holds for every x that is more frequent than y and occurs with it.
+        allowed = (both[child] >= threshold * counts[child]) & (counts > counts[child]) & (both[child] > 0)
+        if allowed.any():
+            candidates = np.flatnonzero(allowed)
+            parents[names[child]] = names[candidates[np.argmin(counts[candidates])]]
+    source = f"ours: parents by subsumption at {threshold:g}, from {len(carried):,} training documents"
+    return Hierarchy.from_parents(names, parents, source)

@@ -1,0 +1,112 @@
+import os
+
+import numpy as np
+import pytest
+
+from afl_helpers.data import load_corpus
+from afl_helpers.errors import UsageError
+from afl_helpers.relations import Hierarchy, official_hierarchy, subsumption_hierarchy
+from afl_helpers.relations.official import reuters_groups
+
+TREE = Hierarchy.from_parents(
+    ["grain", "wheat", "durum", "gold"], {"wheat": "grain", "durum": "wheat", "gold": "metal"}
+)
+real_data = pytest.mark.skipif("AFL_DATA_DIR" not in os.environ, reason="AFL_DATA_DIR is not set")
+
+
+def test_a_tree_by_hand():
+    assert TREE.names == ("grain", "wheat", "durum", "gold", "metal") and TREE.n_labels == 4
+    assert TREE.parents == (-1, 0, 1, 4, -1) and TREE.levels.tolist() == [0, 1, 2, 1, 0]
+    assert TREE.edges.tolist() == [[0, 1], [1, 2], [4, 3]] and TREE.children(-1) == [0, 4]
+    labels = np.array([[0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]], dtype=bool)
+    assert TREE.node_labels(labels).astype(int).tolist() == [[0, 0, 1, 0, 0], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]]
+    assert TREE.under(labels).astype(int).tolist() == [[1, 1, 1, 0, 0], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]]
+
+
+def test_a_random_hierarchy_has_the_same_shape():
+    labels = [f"label {i}" for i in range(30)]
+    tree = Hierarchy.from_parents(
+        labels, {labels[i]: labels[i // 3] if i > 9 else f"group {i % 4}" for i in range(3, 30)}
+    )
+    random = tree.shuffled(5)
+    assert random.names == tree.names and random.parents != tree.parents and random.parents == tree.shuffled(5).parents
+    assert sorted(random.levels) == sorted(tree.levels)
+    for node in range(30, len(tree.names)):  # groups keep their number of children
+        assert len(random.children(node)) == len(tree.children(node))
+    assert sorted(len(random.children(i)) for i in range(30)) == sorted(len(tree.children(i)) for i in range(30))
+    assert random.source.startswith("random") and len({tree.shuffled(seed).parents for seed in range(20)}) == 20
+
+
+def test_errors_of_a_hierarchy_are_named():
+    with pytest.raises(UsageError, match="'a' stands above itself"):
+        Hierarchy.from_parents(["a", "b"], {"a": "b", "b": "a"})
+    with pytest.raises(UsageError, match="unknown label in parents 'whaet' .did you mean 'wheat'"):
+        Hierarchy.from_parents(["wheat", "grain"], {"whaet": "grain"})
+    with pytest.raises(UsageError, match="2 entries, 1 of them unique"):
+        Hierarchy(("a", "a"), (-1, -1), 2)
+    with pytest.raises(UsageError, match="outside -1 to 1"):
+        Hierarchy(("a", "b"), (-1, 2), 2)
+
+
+def test_subsumption_by_hand():
+    # x in 10 documents, y in 6 of them, z in 5: all in y. a is in 5, of which 4 carry x.
+    labels = np.zeros((12, 4), dtype=int)
+    labels[:10, 0] = labels[:6, 1] = labels[:5, 2] = labels[[6, 7, 8, 9, 10], 3] = 1
+    names = ["x", "y", "z", "a"]
+    assert subsumption_hierarchy(labels, names, 0.8).parents == (
+        -1,
+        0,
+        1,
+        0,
+    )  # y is rarer than x, so it is the parent of z
+    assert subsumption_hierarchy(labels, names, 0.81).parents == (-1, 0, 1, -1)
+    assert subsumption_hierarchy(labels, names, 0.8, min_count=6).parents == (-1, 0, -1, -1)
+    assert subsumption_hierarchy(labels, names).source.startswith("ours")
+    # Of two labels that always occur together, neither is the parent.
+    assert subsumption_hierarchy(np.ones((9, 2), dtype=int), ["x", "y"]).parents == (-1, -1)
+    # At threshold 0, a label that never occurs with another is still not below it.
+    assert subsumption_hierarchy([[1, 0]] * 9 + [[0, 1]] * 5, ["x", "y"], 0).parents == (-1, -1)
+    with pytest.raises(UsageError, match="4 columns for 3 label_names"):
+        subsumption_hierarchy(labels, names[:3])
+    with pytest.raises(UsageError, match="threshold is 2"):
+        subsumption_hierarchy(labels, names, 2)
+
+
+def test_the_official_groups_of_reuters():
+    groups = reuters_groups()
+    # The file of the distribution lists 135 topics; these are its counts.
+    sizes = {"subject": 3, "economic indicator": 16, "currency": 27, "corporate": 2, "energy": 9, "commodity": 78}
+    assert {group: list(groups.values()).count(group) for group in sizes} == sizes and len(groups) == 135
+    assert groups["earn"] == "corporate" and groups["crude"] == "energy" and groups["money-fx"] == "subject"
+    tree = official_hierarchy("reuters", ["wheat", "corn", "dlr"])
+    assert tree.names[3:] == ("commodity", "currency") and tree.source.startswith("official")
+    with pytest.raises(UsageError, match="'film' is no topic of Reuters"):
+        official_hierarchy("reuters", ["film"])
+    with pytest.raises(
+        UsageError, match="unknown corpus with an official hierarchy 'hoc'; choose one of: hoc-nodes, reuters"
+    ):
+        official_hierarchy("hoc", [])
+
+
+@real_data
+def test_the_hierarchies_of_reuters():
+    corpus = load_corpus("reuters")
+    tree = official_hierarchy("reuters", corpus.label_names)
+    assert (tree.n_labels, len(tree.names), len(tree.edges), tree.levels.max()) == (90, 96, 90, 1)
+    train = np.array(corpus.subset) == "train"
+    found = subsumption_hierarchy(corpus.labels[train], corpus.label_names, 0.8)
+    parents = {found.names[child]: found.names[parent] for parent, child in found.edges}
+    # Counted by hand: all 8 stories on oats carry grain, 5 wheat and 6 corn; 8 of 10 on the mark carry dlr.
+    assert (
+        parents["oat"] == parents["wheat"] == parents["corn"] == parents["rice"] == "grain" and parents["dmk"] == "dlr"
+    )
+    assert parents["soybean"] == "oilseed" and "earn" not in parents and "rye" not in parents  # rye is in one story
+
+
+@real_data
+def test_the_tree_of_hoc():
+    corpus = load_corpus("hoc-nodes")
+    tree = official_hierarchy("hoc-nodes", corpus.label_names)
+    assert tree.n_labels == len(tree.names) == 37 and len(tree.children(-1)) == 10 and len(tree.edges) == 27
+    labels = corpus.labels.astype(bool)
+    assert np.array_equal(tree.under(labels), labels)  # a node implies all above it
