@@ -162,13 +162,13 @@ PRINTED = [
     {
         "title": "NERD-ML on KORE50, macro",
         "values": {"precision": "0.2937", "recall": "0.2283", "f1": "0.2095"},
-        "note": "Entity linking, as the service GERBIL printed it (github.com/dice-group/gerbil, issue 87). A reader asked there why "
+        "note": "Entity linking, as the service GERBIL printed it (issue 87 of dice-group/gerbil on GitHub). A reader asked there why "
         "the macro F1 lies below both macro precision and macro recall: it is a mean of F1s, here over documents.",
     },
     {
         "title": "MIMIC-III codes, micro",
         "values": {"precision": "0.6796", "recall": "0.1701", "f1": "0.2720", "auc": "0.9382", "labels": "8922"},
-        "note": "Logistic regression on hospital notes, 8,922 codes (github.com/Tou7and/mimic3-icd-prediction, "
+        "note": "Logistic regression on hospital notes, 8,922 codes (Tou7and/mimic3-icd-prediction on GitHub, "
         "logistic_regression/results). With this recall no AUC of decisions can be so high: it is one of scores.",
     },
     {
