@@ -513,3 +513,23 @@ def test_bars_of_one_colour_differ_in_their_hatch(table):
     runs = pd.concat([table[table["setting"] == "bce"].assign(setting=name) for name in settings])
     bars = figures.paper_comparison(runs, settings).axes[0].patches
     assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in bars}) == 9
+
+
+def test_tails_draw_the_share_of_each_label_by_rank():
+    run = next(run for run in read_study("frozen-encoder", RESULTS) if run.data.corpus == "reuters")
+    (line,) = figures.tails({"news": run}).axes[0].lines
+    share = line.get_ydata()
+    assert len(share) == run.data.n_labels and (np.diff(share) <= 0).all()
+    assert share[0] == max(run.labels.training_count) / run.data.sizes["train"]
+
+
+def test_an_effect_stands_beside_each_property_with_its_interval():
+    table = pd.DataFrame(
+        {"corpus": ["a", "b"], "estimate": [0.1, -0.2], "low": [0.0, -0.5], "high": [0.3, 0.1], "labels": [10, 200]}
+    )
+    (axes,) = figures.effect_beside(table, ["labels"], "AFL - BCE").axes
+    segments = [bars.get_segments()[0] for bars in axes.collections]
+    assert [(x, round(low, 9), round(high, 9)) for ((x, low), (_, high)) in segments] == [
+        (10, 0, 0.3),
+        (200, -0.5, 0.1),
+    ]

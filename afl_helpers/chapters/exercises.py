@@ -193,5 +193,6 @@ CHECKS = {
     "ex-adaptive-gamma-2": Check("the three posteriors, for gamma 0.5, 2 and 5", _numbers(_balances)),
     "ex-losses-1": Check("the logit and the factor", _numbers(_jump)),
     "ex-paper-2": Check("the largest AUC at a density of 0.0099, and at 0.117", _numbers(_highest_auc, 0.01)),
+    "ex-beyond-films-1": Check("the two cost ratios, at 0.5 and at 0.05", _numbers(lambda: [1.0, 19.0])),
     "ex-results-2": Check("the setting that AFL must be compared with, by its name in the study", _name("afl-mean")),
 }

@@ -7,6 +7,7 @@
 - ``diagrams``: the classifier and the course of a study, as boxes and arrows
 - ``evaluation``: a trained model: epochs, thresholds, recall by frequency, calibration
 - ``results``: studies: metrics by setting, differences with intervals, ranks
+- ``domains``: corpora of several domains side by side
 - ``ranking``: the ranks of settings under each metric, as a table
 - ``paper``: the paper's reported values beside our runs, and what they imply
 - ``interactive``: charts with sliders
@@ -45,6 +46,7 @@ _NAMES = {
         "score_distributions",
         "settings_by_rule",
     ),
+    "domains": ("effect_beside", "tails"),
     "ranking": ("RANKED_BY", "ranks"),
     "paper": (
         "AUC_READINGS",

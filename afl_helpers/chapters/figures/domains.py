@@ -1,0 +1,58 @@
+"""Figures over corpora of several domains: their tails side by side, and an effect beside what differs between them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from afl_helpers.chapters.figures.style import look_at, one_panel, panels
+from afl_helpers.results import Result
+
+
+def tails(runs: Mapping[str, Result]) -> Figure:
+    """Draw the share of training documents with each label, labels by rank, one line per corpus.
+
+    Args:
+        runs: Title of a corpus -> one of its runs, which holds the counts of its labels.
+    """
+    figure, axes = one_panel(figsize=(7.0, 3.8))
+    for i, (title, run) in enumerate(runs.items()):
+        share = np.sort(np.asarray(run.labels.training_count))[::-1] / run.data.sizes["train"]
+        look = look_at(i)
+        axes.loglog(np.arange(1, len(share) + 1), share, look.marker, linestyle="-", color=look.colour, markersize=3)
+        axes.annotate(title, (len(share), share[-1]), (5, 0), textcoords="offset points", color=look.colour, fontsize=9)
+    axes.set(xlabel="rank of the label", ylabel="share of training documents")
+    left, right = axes.get_xlim()
+    axes.set_xlim(left, right * 4)
+    return figure
+
+
+def effect_beside(table: pd.DataFrame, properties: Sequence[str], ylabel: str) -> Figure:
+    """Draw an effect with its interval against each property of the corpora, one panel per property.
+
+    Args:
+        table: One row per corpus, with columns ``corpus, estimate, low, high`` and the properties.
+        properties: Columns to draw on the x axes, each on a log scale.
+        ylabel: Label of the y axis.
+    """
+    figure, all_axes = panels(len(properties), figsize=(8.4, 3.4), sharey=True)
+    for axes, name in zip(all_axes, properties):
+        axes.axhline(0, color="black", linewidth=1)
+        for i, row in enumerate(table.to_dict("records")):
+            look = look_at(i)
+            below, above = row["estimate"] - row["low"], row["high"] - row["estimate"]
+            axes.errorbar(
+                row[name],
+                row["estimate"],
+                yerr=[[below], [above]],
+                fmt=look.marker,
+                color=look.colour,
+                capsize=2,
+                label=row["corpus"],
+            )
+        axes.set(xlabel=name, xscale="log")
+    all_axes[0].set(ylabel=ylabel)
+    handles, labels = all_axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=9)
+    return figure
