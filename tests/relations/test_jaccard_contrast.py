@@ -36,6 +36,17 @@ def test_the_loss_by_the_formula(temperature):
     assert value(labels, temperature) == pytest.approx(by_the_formula(labels, temperature), abs=1e-10)
 
 
+#: SupConLoss of pytorch-metric-learning 2.9.0 on PEER_VECTORS, three labels in turn: temperature -> value
+PEER_VECTORS = np.sin(np.arange(1, 49, dtype=float) ** 1.5).reshape(12, 4)
+PEER_VALUES = {0.1: 6.999726340498161, 0.3: 2.978409705296665, 1: 2.357053772465911}
+
+
+@pytest.mark.parametrize("temperature", PEER_VALUES)
+def test_with_one_label_per_document_it_is_the_supervised_contrastive_loss(temperature):
+    labels = np.eye(3)[np.arange(12) % 3]
+    assert value(labels, temperature, PEER_VECTORS) == pytest.approx(PEER_VALUES[temperature], rel=1e-10)
+
+
 def test_a_document_that_shares_no_label_adds_nothing_and_gradients_are_finite():
     assert value(np.zeros((12, 3))) == 0 and value(np.eye(12)) == 0
     vectors = torch.zeros(4, 3, requires_grad=True)

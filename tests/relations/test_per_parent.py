@@ -72,3 +72,18 @@ def test_word_counts_are_not_standardized(kind):
     scores = PerParent().fit(kind(counts), Y).scores(kind(counts))
     fitted = LogisticRegression(class_weight="balanced", max_iter=2000).fit(counts, Y[:, 0])
     assert np.allclose(scores[:, 0], fitted.predict_proba(counts)[:, 1], atol=1e-3)
+
+
+def test_on_single_paths_it_decides_as_hiclass_does():
+    # LocalClassifierPerParentNode of hiclass 5.0.8 with balanced logistic regression, fitted on the first 60 documents.
+    peer = "11 11 11 11 01 10 01 11 00 00 00 00 01 11 00 11 01 10 10 10".split()
+    x = np.sin(np.arange(1, 321, dtype=float) ** 1.5).reshape(80, 4)
+    noise = np.cos(np.arange(1, 161, dtype=float) ** 1.7).reshape(80, 2)
+    top = (x[:, 0] + 0.3 * noise[:, 0] > 0.1).astype(int)
+    leaf = (x[:, 1] + 0.3 * noise[:, 1] > -0.2 + 0.5 * top).astype(int)
+    labels = np.concatenate([np.eye(2)[top], np.eye(4)[2 * top + leaf]], axis=1)
+    tree = Hierarchy(("0", "1", "00", "01", "10", "11"), (-1, -1, 0, 0, 1, 1), 6)
+    scores = PerParent(hierarchy=tree).fit(x[:60], labels[:60]).scores(x[60:])
+    first = scores[:, :2].argmax(axis=1)
+    second = [row[2 + 2 * t : 4 + 2 * t].argmax() for row, t in zip(scores, first)]
+    assert [f"{t}{s}" for t, s in zip(first, second)] == peer
