@@ -166,10 +166,14 @@ class Features:
             return torch.from_numpy(sparse.csr_array(self._X)[batch.numpy()].toarray())
         if not isinstance(self._X, list):
             return self._dense[batch]
+        documents = [self._X[i] for i in batch.tolist()]
+        lengths = torch.tensor([len(document) for document in documents])
+        states = np.zeros((len(documents), int(lengths.max()), self.width), dtype=np.float32)
+        for row, document in zip(states, documents):
+            row[: len(document)] = document
+        present = torch.arange(states.shape[1]) < lengths[:, None]
         mean, scale = self.constants
-        states = [(torch.from_numpy(self._X[i].astype(np.float32)) - mean) / scale for i in batch.tolist()]
-        present = [torch.ones(len(document), dtype=torch.bool) for document in states]
-        return Tokens(*(nn.utils.rnn.pad_sequence(parts, batch_first=True) for parts in (states, present)))
+        return Tokens((torch.from_numpy(states) - mean) / scale * present[:, :, None], present)
 
 
 def pooled(x: Batch) -> Tensor:
