@@ -1,7 +1,7 @@
 """Methods that use what labels have to do with each other: co-occurrence, hierarchies and shared labels of documents.
 
-Every method is an object with ``fit(X, Y, rng)``, which returns a model with ``scores(X)``; :data:`RELATIONS` lists them by
-name. They work on given features, such as frozen embeddings or word counts, or on the scores of another model.
+Every method is an object with ``fit(X, Y, rng)``, which returns a model with ``scores(X)``; :data:`RELATIONS` lists
+them by name. They work on given features, such as frozen embeddings or word counts, or on the scores of another model.
 
 >>> from afl_helpers.relations import build_relation
 >>> build_relation("cooccurrence_reranking", beta=0.5)

@@ -13,8 +13,8 @@ from afl_helpers.augment.base import Parametrized, as_generator, check_labels, c
 from afl_helpers.errors import UsageError
 from afl_helpers.relations.hierarchy import Hierarchy
 
-#: What a method works on: dense vectors, any features (also sparse word counts and token states), the states of the tokens
-#: of each document, or the scores of another model.
+#: What a method works on: dense vectors; any features, also sparse word counts and token states; the states of the
+#: tokens of each document; or the scores of another model.
 Takes = Literal["vectors", "features", "token states", "scores"]
 #: How well the source of a method is known.
 Grade = Literal["code read", "paper known", "summary read", "textbook"]
@@ -64,9 +64,10 @@ class Relation(Parametrized, ABC):
     it is given.
 
     Attributes:
-        takes: "vectors": a dense array of shape (n_documents, n_features), such as embeddings. "features": also a sparse
-            one, such as word counts, or token states. "token states": one array of shape (n_tokens, width) per document,
-            see :func:`~afl_helpers.relations.tokens.token_states`. "scores": the method re-ranks the scores of any model.
+        takes: "vectors": a dense array of shape (n_documents, n_features), such as embeddings. "features": also a
+            sparse one, such as word counts, or token states. "token states": one array of shape (n_tokens, width) per
+            document, see :func:`~afl_helpers.relations.tokens.token_states`. "scores": the method re-ranks the scores
+            of any model.
     """
 
     takes: ClassVar[Takes]
@@ -111,7 +112,8 @@ class RelationInfo:
         tuned: the one parameter that a study tunes.
         values: values of it that are worth trying.
         neutral: parameters with which the method gives the scores of ``baseline`` bit for bit.
-        baseline: the entry that it is compared with; "scores" if it is the scores that are passed in; None for a baseline.
+        baseline: the entry that it is compared with; "scores" if it is the scores that are passed in; None for a
+            baseline.
         is_ours: whether the method is our construction, so that it must not be shown under the name of its source.
         fixed: parameters that tell this entry from others of the same class.
         cited: the number of the work in the paper's list of references, if it has one.
@@ -193,7 +195,8 @@ def in_place(hierarchy: Hierarchy | None, n_labels: int, shuffle_seed: int | Non
         return Hierarchy.flat(n_labels)
     if hierarchy.n_labels != n_labels:
         raise UsageError(
-            f"hierarchy has {hierarchy.n_labels} labels and Y has {n_labels} columns; build it from the names of these labels"
+            f"hierarchy has {hierarchy.n_labels} labels and Y has {n_labels} columns; build it from the names of these "
+            "labels"
         )
     return hierarchy if shuffle_seed is None else hierarchy.shuffled(shuffle_seed)
 
@@ -202,8 +205,8 @@ def check_hierarchy(hierarchy: Any) -> None:
     """Raise UsageError unless it is a hierarchy or None."""
     if hierarchy is not None and not isinstance(hierarchy, Hierarchy):
         raise UsageError(
-            f"hierarchy is a {type(hierarchy).__name__}; pass a Hierarchy, such as Hierarchy.from_parents(names, parents), "
-            "or None"
+            f"hierarchy is a {type(hierarchy).__name__}; pass a Hierarchy, such as "
+            "Hierarchy.from_parents(names, parents), or None"
         )
 
 

@@ -1,7 +1,7 @@
 """Re-ranking by co-occurrence, without training.
 
-It keeps one idea of LabelCoRank ([13], code 821code/LabelCoRank): the labels that co-occur with the highest-ranked ones are
-looked at again. There they join the queries of a second network; that stage is
+It keeps one idea of LabelCoRank ([13], code 821code/LabelCoRank): the labels that co-occur with the highest-ranked ones
+are looked at again. There they join the queries of a second network; that stage is
 :class:`~afl_helpers.relations.label_attention.LabelAttention`.
 """
 
@@ -20,9 +20,10 @@ from afl_helpers.relations.base import Model, Relation, RelationInfo, Takes, che
 class CooccurrenceReranking(Relation):
     """Raise the labels that occur with a document's highest-ranked labels more often than elsewhere. Our construction.
 
-    The new logit of label c is ``logit(p_c) + beta sum_j p_j (P(c | j) - P(c))``, with j over the k labels with the highest
-    scores p_j, without c itself. ``P(c | j)`` is ``(n_cj + shrinkage P(c)) / (n_j + shrinkage)``, from counts of the training
-    split: what is known of a rare j from few documents counts for little, and independent labels change nothing.
+    The new logit of label c is ``logit(p_c) + beta sum_j p_j (P(c | j) - P(c))``, with j over the k labels with the
+    highest scores p_j, without c itself. ``P(c | j)`` is ``(n_cj + shrinkage P(c)) / (n_j + shrinkage)``, from counts
+    of the training split: what is known of a rare j from few documents counts for little, and independent labels change
+    nothing.
 
     Args:
         beta: the strength; 0 returns the scores as they are.

@@ -38,7 +38,7 @@ Batch: TypeAlias = Tensor | Tokens
 
 
 class Streams(NamedTuple):
-    """Random numbers for each purpose: the order of documents, weights of the baseline, further weights, other draws."""
+    """Random numbers for the order of documents, the weights of the baseline, further weights, and other draws."""
 
     order: Generator
     weights: Generator
@@ -61,9 +61,9 @@ class Trained(Relation):
     """A method that is trained with AdamW, and the parameters that all of these have.
 
     Dense features are standardized with the training split's mean and standard deviation; sparse ones stay as they are.
-    The bias starts at the log odds of the labels. The learning rate rises over a tenth of the steps, then falls to 0 along a
-    cosine, and the last weights are kept: no validation split is needed. The number of updates is ``epochs`` times the
-    number of batches, for every method alike.
+    The bias starts at the log odds of the labels. The learning rate rises over a tenth of the steps, then falls to 0
+    along a cosine, and the last weights are kept: no validation split is needed. The number of updates is ``epochs``
+    times the number of batches, for every method alike.
 
     Args:
         epochs: passes over the training documents.

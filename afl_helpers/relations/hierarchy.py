@@ -42,8 +42,8 @@ class Hierarchy:
         n = len(self.names)
         if len(set(self.names)) != n or len(self.parents) != n or not 0 <= self.n_labels <= n:
             raise UsageError(
-                f"names has {n} entries, {len(set(self.names))} of them unique, parents {len(self.parents)}, and n_labels is "
-                f"{self.n_labels}; pass one unique name and one parent per node, labels first"
+                f"names has {n} entries, {len(set(self.names))} of them unique, parents {len(self.parents)}, and "
+                f"n_labels is {self.n_labels}; pass one unique name and one parent per node, labels first"
             )
         if any(not ROOT <= parent < n for parent in self.parents):
             raise UsageError(f"parents has a value outside -1 to {n - 1}; pass the position of a node, or -1 for none")
@@ -133,8 +133,9 @@ def subsumption_hierarchy(
 ) -> Hierarchy:
     """Return the hierarchy that the training labels suggest. It is made here: no corpus has it.
 
-    Label x stands above y if P(x | y) is at least ``threshold`` and above P(y | x), as in Sanderson and Croft, "Deriving
-    concept hierarchies from text", SIGIR 1999, who do so with words. Of several such labels the rarest is the parent.
+    Label x stands above y if P(x | y) is at least ``threshold`` and above P(y | x), as in Sanderson and Croft,
+    "Deriving concept hierarchies from text", SIGIR 1999, who do so with words. Of several such labels the rarest is the
+    parent.
 
     Args:
         labels: (n_documents, n_labels), 0 or 1, of the training split.

@@ -1,10 +1,10 @@
 """Contrastive learning in which documents attract each other as far as their labels overlap.
 
-It is a public relative of HGBL ([12], known by its abstract only), not HGBL. The weights are those of Lin et al., "An effective
-deployment of contrastive learning in multi-label text classification", Findings of ACL 2023 (code IIP-Lab-2024/CL-MTC, read). There they
-multiply the terms of the denominator, with every other document as a positive, so that documents with equal labels are
-pushed apart the most. Here they weight the positives, as in the supervised contrastive loss of Khosla et al. (NeurIPS 2020), which
-it is if each document has one label.
+It is a public relative of HGBL ([12], known by its abstract only), not HGBL. The weights are those of Lin et al., "An
+effective deployment of contrastive learning in multi-label text classification", Findings of ACL 2023 (code
+IIP-Lab-2024/CL-MTC, read). There they multiply the terms of the denominator, with every other document as a positive,
+so that documents with equal labels are pushed apart the most. Here they weight the positives, as in the supervised
+contrastive loss of Khosla et al. (NeurIPS 2020), which it is if each document has one label.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,10 @@ _PROJECTION = 128
 
 @dataclass(kw_only=True, eq=False)
 class JaccardContrast(HiddenHead):
-    """Train a head with one hidden layer with ``(1 - share)`` cross-entropy plus ``share`` :func:`jaccard_contrastive_loss`.
+    """Train a head with one hidden layer with cross-entropy and a contrastive term. Our construction.
 
-    The term is that of the unit vectors of a linear projection of the hidden units to width 128. Large batches are needed, or a
+    The loss is ``(1 - share)`` times the cross-entropy plus ``share`` times :func:`jaccard_contrastive_loss`. The term
+    is that of the unit vectors of a linear projection of the hidden units to width 128. Large batches are needed, or a
     rare label has no two documents in one.
 
     Args:
@@ -35,8 +36,8 @@ class JaccardContrast(HiddenHead):
         temperature: of the term.
         shuffled: the control. True gives each document the labels of another one of its batch, in the term alone.
         hidden: the number of hidden units.
-        epochs, batch_size, learning_rate, weight_decay: those of :class:`~afl_helpers.relations.heads.Trained`; a batch of at least
-            64 documents.
+        epochs, batch_size, learning_rate, weight_decay: those of :class:`~afl_helpers.relations.heads.Trained`; a batch
+            of at least 64 documents.
     """
 
     share: float = 0.1
@@ -77,9 +78,9 @@ class ContrastNetwork(HiddenNetwork):
 def jaccard_contrastive_loss(vectors: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """Return the contrastive loss of a batch, a scalar.
 
-    It is ``-1/n sum_i sum_j w_ij log(exp(z_i z_j / temperature) / sum_k exp(z_i z_k / temperature))`` over j and k other than i, with
-    z the vectors, scaled to length 1, and ``w_ij`` the Jaccard index of the labels of i and j, divided by its sum over j. A document that
-    shares no label with another adds nothing.
+    It is ``-1/n sum_i sum_j w_ij log(exp(z_i z_j / temperature) / sum_k exp(z_i z_k / temperature))`` over j and k
+    other than i, with z the vectors, scaled to length 1, and ``w_ij`` the Jaccard index of the labels of i and j,
+    divided by its sum over j. A document that shares no label with another adds nothing.
 
     Args:
         vectors: (n, width).
@@ -111,8 +112,8 @@ ENTRIES = {
         build=JaccardContrast,
         source="Lin et al., Findings of ACL 2023",
         grade="code read",
-        differs="the Jaccard indices weight the positives, not the denominator, and a hidden layer on given features is trained, not a text "
-        "encoder",
+        differs="the Jaccard indices weight the positives, not the denominator, and a hidden layer on given features "
+        "is trained, not a text encoder",
         tuned="share",
         values=(0.01, 0.1),
         neutral={"share": 0},

@@ -1,7 +1,8 @@
 """The second stage of LabelCoRank ([13]; the code 821code/LabelCoRank was read): labels look at the tokens again.
 
-That code does not run as published, because two of its classes are missing. In its committed setting, as many labels are
-taken from the first stage as the second looks at, so that no co-occurring one is added; here the two numbers differ.
+That code does not run as published, because two of its classes are missing. In its committed setting, as many labels
+are taken from the first stage as the second looks at, so that no co-occurring one is added; here the two numbers
+differ.
 """
 
 from dataclasses import dataclass
@@ -30,16 +31,17 @@ from afl_helpers.relations.heads import (
 
 @dataclass(kw_only=True, eq=False)
 class LabelAttention(Trained):
-    """Train a first stage, and a second in which its best labels, and those that co-occur with them, look at the tokens.
+    """Train a linear head, and a second stage in which some labels look at the tokens.
 
-    The first stage is a linear head on the mean of the token states. Of its labels, the ``top_k`` with the highest scores are
-    chosen, and as many more as make ``n_queries``: those with the largest sum of P(c | j) over the chosen j, counted in the
-    training split. Ordered by their counts, the labels are queries to the token states: the sum of a vector of the label and
-    one of the place, in one head of attention. A linear layer on what all of them read gives the logits of all labels.
+    The first stage is a linear head on the mean of the token states. Of its labels, the ``top_k`` with the highest
+    scores are chosen, and as many more as make ``n_queries``: those with the largest sum of P(c | j) over the chosen j,
+    counted in the training split. Ordered by their counts, the labels are queries to the token states: the sum of a
+    vector of the label and one of the place, in one head of attention. A linear layer on what all of them read gives
+    the logits of all labels.
 
     Args:
-        share: weight of the second stage's cross-entropy; the first has the rest. The authors' is .8; with 0 there is no second
-            stage, and the scores are those of the first.
+        share: weight of the second stage's cross-entropy; the first has the rest. The authors' is .8; with 0 there is
+            no second stage, and the scores are those of the first.
         top_k: labels that the first stage chooses.
         n_queries: labels that look at the tokens.
         width: of the vectors of labels, keys and values.
@@ -132,8 +134,8 @@ ENTRIES = {
         build=LabelAttention,
         source="LabelCoRank",
         grade="code read",
-        differs="on the token states of a frozen encoder, with vectors of width 16 and one head of attention, where LabelCoRank tunes "
-        "RoBERTa with 12 heads of width 64; all chosen labels look at the tokens",
+        differs="on the token states of a frozen encoder, with vectors of width 16 and one head of attention, where "
+        "LabelCoRank tunes RoBERTa with 12 heads of width 64; all chosen labels look at the tokens",
         tuned="share",
         values=(0.5, 0.8),
         neutral={"share": 0},

@@ -1,9 +1,9 @@
 """A graph of labels, and the contrastive term of HCL-MTC.
 
-The layer is the Hierarchy-GCN of HiAGM (Zhou et al., ACL 2020; its code Alibaba-NLP/HiAGM was read) with cosines as the weights
-of the edges, as in HCL-MTC ([11], "Hierarchical contrastive learning for multi-label text classification", Scientific Reports
-15:14101). No code of HCL-MTC was found: its formulas are from a summary of an earlier version, so the weights of its two
-terms are ours.
+The layer is the Hierarchy-GCN of HiAGM (Zhou et al., ACL 2020; its code Alibaba-NLP/HiAGM was read) with cosines as the
+weights of the edges, as in HCL-MTC ([11], Scientific Reports 15:14101). HiAGM's code lets the receiver of a message
+decide its gate; here the sender does, as in the summary of HCL-MTC. No code of HCL-MTC was found: its formulas are from
+a summary of an earlier version, so the weights of its two terms are ours.
 """
 
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ from afl_helpers.training.initial_bias import prior_logits
 class LabelGraph(Trained):
     """Train one vector per document and label, which a graph layer mixes along the hierarchy, with two further terms.
 
-    The vectors of a document's nodes are ``v = reshape(M x)``. Node k gets from itself, its parent and its children j the
-    message ``|cos(v_j, v_k)| v_j + b_k`` through the gate ``sigmoid(u_d v_j + c_k)``, where d is the direction: self, down or up.
-    The sum, rectified, is h_k, and the logit ``w_k h_k + a_k``. Groups are nodes too; a document carries the group of each of its
-    labels.
+    The vectors of a document's nodes are ``v = reshape(M x)``. Node k gets from itself, its parent and its children j
+    the message ``|cos(v_j, v_k)| v_j + b_k`` through the gate ``sigmoid(u_d v_j + c_k)``, where d is the direction:
+    self, down or up. The sum, rectified, is h_k, and the logit ``w_k h_k + a_k``. Groups are nodes too; a document
+    carries the group of each of its labels.
 
     The loss is the mean cross-entropy, ``recursive`` times the term of
     :class:`~afl_helpers.relations.recursive_regularization.RecursiveRegularization` on the w_k, and ``contrast`` times
@@ -140,7 +140,8 @@ class SampledPairs:
         self.parents = [p for p in parents if others[p]]
         if not self.parents:
             raise UsageError(
-                "hierarchy has no two parents on one level, so the contrastive term is empty; pass another one, or contrast=0"
+                "hierarchy has no two parents on one level, so the contrastive term is empty; pass another one, or "
+                "contrast=0"
             )
         self._others, self._children = others, {p: tree.children(p) for p in self.parents}
 
@@ -160,7 +161,8 @@ def contrastive_term(v: Tensor, parents: Tensor, others: Tensor, children: Tenso
 
     Args:
         v: (n, n_nodes, width), the vectors of the nodes.
-        parents, others, children: positions of nodes; others[i] is a parent on the level of parents[i], children[i] a child of it.
+        parents, others, children: positions of nodes; others[i] is a parent on the level of parents[i], children[i] a
+            child of it.
 
     Example:
         >>> import torch
@@ -184,8 +186,8 @@ ENTRIES = {
         build=LabelGraph,
         source="HCL-MTC and HiAGM",
         grade="summary read",
-        differs="one linear map of given features makes the vectors of the labels, where these systems train a text encoder, and the "
-        "two terms of HCL-MTC are left out",
+        differs="one linear map of given features makes the vectors of the labels, where these systems train a text "
+        "encoder, and the two terms of HCL-MTC are left out",
         tuned="width",
         values=(16, 32, 64),
         fixed={"recursive": 0, "contrast": 0},
@@ -196,8 +198,8 @@ ENTRIES = {
         build=LabelGraph,
         source="HCL-MTC",
         grade="summary read",
-        differs="one linear map of given features makes the vectors of the labels, where HCL-MTC trains a text encoder; the weights of the "
-        "terms are ours",
+        differs="one linear map of given features makes the vectors of the labels, where HCL-MTC trains a text "
+        "encoder; the weights of the terms are ours",
         tuned="contrast",
         values=(0.01, 0.1),
         neutral={"recursive": 0, "contrast": 0},

@@ -1,7 +1,8 @@
 """One model per parent of a hierarchy, from the top down.
 
-HDLTex++ ([14]; the code SanneLin/HDLTex_plus_plus was read), after HDLTex (Kowsari et al., ICMLA 2017). A slip of that code
-is not repeated: there the third level is decided by the scores of the second. Its own rival is a hierarchy of linear SVMs.
+HDLTex++ ([14]; the code SanneLin/HDLTex_plus_plus was read), after HDLTex (Kowsari et al., ICMLA 2017). A slip of that
+code is not repeated: there the third level is decided by the scores of the second. Its own rival is a hierarchy of
+linear SVMs.
 """
 
 from dataclasses import dataclass
@@ -30,16 +31,18 @@ from afl_helpers.relations.hierarchy import ROOT, Hierarchy
 class PerParent(Relation):
     """Train, for each parent, logistic heads that tell its children apart; a score is the product down the path.
 
-    The heads of the top level see all documents, those of a parent only the documents that carry it or a label below it. The
-    two classes of each head have equal weight in its loss ("balanced"), as in HDLTex++. The only child of a parent gets no
-    head: it has its parent's score. A head whose documents are all of one class gives their smoothed share.
+    The heads of the top level see all documents, those of a parent only the documents that carry it or a label below
+    it. The two classes of each head have equal weight in its loss ("balanced"), as in HDLTex++. The only child of a
+    parent gets no head: it has its parent's score. A head whose documents are all of one class gives their smoothed
+    share.
 
-    Dense features are standardized with the training split's mean and standard deviation. Nothing is drawn at random, except
-    for the control.
+    Dense features are standardized with the training split's mean and standard deviation. Nothing is drawn at random,
+    except for the control.
 
     Args:
         C: scikit-learn's inverse strength of regularization.
-        hierarchy: of the labels, in the order of the columns of Y. None is one without edges: one balanced head per label.
+        hierarchy: of the labels, in the order of the columns of Y. None is one without edges: one balanced head per
+            label.
         shuffle_seed: the control. A seed puts the labels at random places of the hierarchy; None leaves them.
     """
 
@@ -131,8 +134,8 @@ ENTRIES = {
         build=PerParent,
         source="HDLTex++",
         grade="code read",
-        differs="logistic heads on given features, where HDLTex++ trains a network on the text per parent; a score is the product "
-        "down the path, where HDLTex++ decides level by level at .6",
+        differs="logistic heads on given features, where HDLTex++ trains a network on the text per parent; a score is "
+        "the product down the path, where HDLTex++ decides level by level at .6",
         tuned="C",
         values=(0.01, 0.1, 1, 10),
         neutral={"hierarchy": None},

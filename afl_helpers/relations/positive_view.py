@@ -1,8 +1,8 @@
 """A second view of each document, made of the tokens that speak for its labels.
 
 HGCLR (Wang et al., "Incorporating hierarchy into text encoder: a contrastive learning approach for hierarchical text
-classification", ACL 2022; the code wzh9969/contrastive-htc was read). It is the nearest public relative of HGBL ([12], known
-by its abstract only), not HGBL.
+classification", ACL 2022; the code wzh9969/contrastive-htc was read). It is the nearest public relative of HGBL ([12],
+known by its abstract only), not HGBL.
 """
 
 from dataclasses import dataclass
@@ -22,21 +22,24 @@ from afl_helpers.relations.hierarchy import Hierarchy
 
 @dataclass(kw_only=True, eq=False)
 class PositiveView(HiddenHead):
-    """Train a head with one hidden layer on the mean of the token states, and on a view of the document made of some tokens.
+    """Train a head with one hidden layer on each document and on a view of it, made of some tokens. Our construction.
 
-    Each token is given to the labels by a softmax with Gumbel noise over the products of its state and the vectors of the
-    labels. The view keeps the tokens that the document's own labels get with a probability above ``threshold``; a document
-    without labels keeps all. The mean of the kept states is the view, and gradients reach the vectors of the labels through
-    the probabilities.
+    The head sees the mean of the token states.
 
-    The loss is the cross-entropy of the document, ``view`` times that of its view, and ``contrast`` times :func:`nt_xent` of both
-    after a projection of two layers.
+    Each token is given to the labels by a softmax with Gumbel noise over the products of its state and the vectors of
+    the labels. The view keeps the tokens that the document's own labels get with a probability above ``threshold``; a
+    document without labels keeps all. The mean of the kept states is the view, and gradients reach the vectors of the
+    labels through the probabilities.
+
+    The loss is the cross-entropy of the document, ``view`` times that of its view, and ``contrast`` times
+    :func:`nt_xent` of both after a projection of two layers.
 
     Args:
         view, contrast: weights of the two terms, 1 in HGCLR. 0 for both trains the head alone.
         threshold: HGCLR has .02. With many labels a token gives each of them little: try values below 1 / n_labels too.
         width: of the vectors of labels.
-        hierarchy: a label's vector is the sum of its own and those of the nodes above it; None is a hierarchy without edges.
+        hierarchy: a label's vector is the sum of its own and those of the nodes above it; None is a hierarchy without
+            edges.
         shuffle_seed: the control. A seed puts the labels at random places of the hierarchy; None leaves them.
         hidden: the number of hidden units.
         epochs, batch_size, learning_rate, weight_decay: those of :class:`~afl_helpers.relations.heads.Trained`.
@@ -85,7 +88,7 @@ class ViewNetwork(HiddenNetwork):
         )
 
     def kept(self, x: Tokens, y: Tensor) -> Tensor:
-        """Return 1 for the tokens that a view keeps, else 0, (n, n_tokens); gradients are those of the probabilities."""
+        """Return 1 for tokens that a view keeps, else 0, (n, n_tokens), with the gradients of the probabilities."""
         match = self.queries(x.states) @ (self.above @ self.vectors).T / self.vectors.shape[1] ** 0.5
         uniform = torch.rand(match.shape, generator=self.noise).clamp(1e-9, 1 - 1e-7)
         given = (match - (-uniform.log()).log()).softmax(dim=2)
@@ -131,8 +134,8 @@ ENTRIES = {
         build=PositiveView,
         source="HGCLR",
         grade="code read",
-        differs="the states of a frozen encoder are averaged, where HGCLR runs BERT again on the kept tokens; a label has a learned vector "
-        "plus those of the nodes above it, where HGCLR has Graphormer on the words of its name",
+        differs="the states of a frozen encoder are averaged, where HGCLR runs BERT again on the kept tokens; a label "
+        "has a learned vector plus those of the nodes above it, where HGCLR has Graphormer on the words of its name",
         tuned="threshold",
         values=(0.005, 0.02, 0.1),
         neutral={"view": 0, "contrast": 0},

@@ -1,8 +1,8 @@
 """Recursive regularization: the weights of a label are drawn towards those of the label above it.
 
-Gopal and Yang, "Recursive regularization for large-scale classification with hierarchical and graphical dependencies", KDD
-2013. As a term of a network's loss, with a fixed strength: HiAGM (Zhou et al., ACL 2020; its code Alibaba-NLP/HiAGM was
-read) and HCL-MTC ([11]).
+Gopal and Yang, "Recursive regularization for large-scale classification with hierarchical and graphical dependencies",
+KDD 2013. As a term of a network's loss, with a fixed strength: HiAGM (Zhou et al., ACL 2020; its code Alibaba-NLP/HiAGM
+was read) and HCL-MTC ([11]).
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ from afl_helpers.relations.hierarchy import Hierarchy
 class RecursiveRegularization(Trained):
     """Train a linear head whose loss has the term ``strength * sum 1/2 ||w_parent - w_child||^2`` over all edges.
 
-    Biases are free. A group that no document carries has weights too, which start at 0 and which its children alone draw; it
-    has no loss of its own.
+    Biases are free. A group that no document carries has weights too, which start at 0 and which its children alone
+    draw; it has no loss of its own.
 
     Args:
         strength: the weight of the term beside the mean cross-entropy; HiAGM has 1e-6. 0 trains a linear head.
@@ -88,7 +88,7 @@ ENTRIES = {
         grade="code read",
         differs="on given features, where HiAGM trains a text encoder",
         tuned="strength",
-        values=(1e-6, 1e-4, 1e-2),
+        values=(1e-6, 1e-4, 1e-3, 1e-2),
         neutral={"strength": 0},
         baseline="linear_head",
         cited="[11]",

@@ -79,7 +79,7 @@ def test_a_document_is_scored_alone(name):
 
 @every_name
 def test_nothing_but_the_training_split_can_be_seen(name):
-    # The signature takes one split. What stands in another one, here a marker, can change neither the model nor its scores.
+    # The signature takes one split. What stands in another one, here a marker, can change neither model nor scores.
     assert list(inspect.signature(Relation.fit).parameters) == ["self", "X", "Y", "rng"]
     assert type(built(name)).fit is Relation.fit
     takes = RELATIONS[name].takes
@@ -108,6 +108,7 @@ def test_an_entry_says_what_it_is(name):
         assert getattr(built(name, **{info.tuned: value}), info.tuned) == value
     assert info.baseline in {None, "scores", *RELATIONS} and (info.baseline is None) <= (not info.neutral)
     assert info.attribution.startswith("our construction after") == info.is_ours
+    assert info.is_ours == ("our construction" in inspect.getdoc(info.build).lower()), "docstring and entry disagree"
     # What is not run as its authors do says how it differs; a baseline differs from nothing.
     assert bool(info.differs) == (info.grade != "textbook") and info.differs in info.attribution
     assert not info.differs.endswith(".")
