@@ -1,17 +1,20 @@
 """Write the numbers that the interactive parts of the book start from, and their still pictures, under book/_static.
 
     python tools/make_explorables.py tug statcheck
-    AFL_DATA_DIR=... python tools/make_explorables.py train
+    AFL_DATA_DIR=... python tools/make_explorables.py train film
 
-No number is typed into the JavaScript: settings stand here, the rest comes from the package or the data. "train" needs the
-corpus cmu-leads.
+No number is typed into the JavaScript: settings stand here, the rest comes from the package or the data. "train" and "film"
+need the corpus cmu-leads, and "film" the lists of Wikipedia leads in AFL_DATA_DIR.
 """
 
 import argparse
 import base64
 import inspect
 import json
+import os
+from collections import defaultdict
 from pathlib import Path
+from urllib.parse import unquote
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,16 +25,25 @@ from scipy.special import expit, logit
 from afl_helpers.chapters.figures.style import PALETTE
 from afl_helpers.claims import AUC_SOURCES, AVERAGES, REPORTED, check_readings, consistency, reported_range
 from afl_helpers.claims.statcheck import FLAT, MANY, PARALLEL, TOLERANCE
-from afl_helpers.data import load_corpus
-from afl_helpers.evaluation import THRESHOLD_RULES, best_constant_score, evaluate, frequency_groups, posterior_scores
+from afl_helpers.data import Corpus, load_corpus
+from afl_helpers.data.sources.cmu_leads import WIKIPEDIA_ARCHIVE, WIKIPEDIA_COMMIT, read_wikipedia
+from afl_helpers.evaluation import (
+    THRESHOLD_RULES,
+    best_constant_score,
+    evaluate,
+    fit_thresholds,
+    frequency_groups,
+    posterior_scores,
+)
 from afl_helpers.files import sha256
 from afl_helpers.gamma import NORMALIZATIONS, positive_gradient
 from afl_helpers.losses import build_loss
-from afl_helpers.training import embed
+from afl_helpers.training import ProbeConfig, embed
 from afl_helpers.training.initial_bias import start_logits
-from afl_helpers.training.probing import _MOVED
+from afl_helpers.training.probing import _MOVED, Head, train_heads
 
-TARGET = Path(__file__).parent.parent / "book" / "_static" / "explorables"
+ROOT = Path(__file__).parent.parent
+TARGET = ROOT / "book" / "_static" / "explorables"
 
 TUG = {
     "positives": 1,
@@ -360,12 +372,179 @@ def make_train() -> None:
         "presets": PRESETS,
         "goals": GOALS,
     }
-    path = write("train", settings | data)
+    write("train", settings | data)
     draw_train(settings | data)
-    (TARGET / "data" / "checksums.sha256").write_text(f"{sha256(path)}  {path.name}\n")
 
 
-MAKERS = {"tug": make_tug, "statcheck": make_statcheck, "train": make_train}
+#: The ten films of "film", by their ids in the corpus; all are validation films of block 1.
+LEADS = (
+    "73438",  # Double Indemnity
+    "4593920",  # The Maltese Falcon, 1931
+    "68388",  # The General
+    "54999",  # Forbidden Planet
+    "77856",  # Mary Poppins
+    "166813",  # Spartacus
+    "68082",  # Abbott and Costello Meet Frankenstein
+    "34344124",  # Terminator 2
+    "903383",  # Shrek the Third
+    "2002104",  # Halloween II, 1981
+)
+#: Validation films of "film", the ten among them.
+N_SHOWN = 200
+#: 30 of the 227 genres, from the most frequent to rare ones; each has at least 2 of the films.
+GENRES = (
+    *("Drama", "Comedy", "Black-and-white", "Romance Film", "Thriller", "Action", "Crime Fiction", "Silent film"),
+    *("Adventure", "Western", "Horror", "Romantic comedy", "Mystery", "Musical", "Family Film", "Science Fiction"),
+    *("Fantasy", "War film", "Film noir", "Animation", "Parody", "Sports", "Slapstick", "Documentary", "Slasher"),
+    *("Spy", "Detective", "Gangster Film", "Martial Arts Film", "Superhero movie"),
+)
+FILM = {
+    "step": 0.001,  # of the logits
+    "losses": [["bce", "cross-entropy"], ["focal", "focal loss, gamma 5"], ["afl", "adaptive focal loss"]],
+    "common": {"min": 0.01, "max": 0.99, "step": 0.01, "value": 0.5},
+    "rules": ["tuned_common", "tuned_per_label", "tuned_proportional"],
+    "frequent": "Drama",
+    "rare": "Film noir",
+    "goals": {"apart": 0.2, "together": 0.03, "micro": 0.57},
+}
+STUDY, BLOCK = "frozen-encoder", 1
+
+
+def recorded(setting: str) -> dict:
+    """Return what the study recorded of a setting on cmu-leads, block 1."""
+    path = ROOT / "results" / STUDY / "runs" / f"cmu-leads--{setting}--block{BLOCK}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def train_like_the_study() -> tuple[Corpus, Corpus, dict[str, np.ndarray]]:
+    """Train the three heads as the study does; the learning rates are those of its pilots.
+
+    Focal loss gets the rate of AFL: the study tuned none for it on this corpus.
+
+    Returns:
+        The training and validation films, and the validation scores of each loss, (n_films, n_labels).
+    """
+    runs = {"bce": recorded("bce"), "focal": recorded("afl"), "afl": recorded("afl")}
+    heads = []
+    for loss, run in runs.items():
+        config = ProbeConfig(**{name: value for name, value in run["config"].items() if name != "method"})
+        heads.append(Head(loss, config, run["seed"], {"gamma": 5.0} if loss == "focal" else {}))
+    splits = load_corpus("cmu-leads").select_labels(min_count=10).split(0.8, 0.1, 0.1, seed=BLOCK)
+    scores = {}
+    for loss, head in zip(runs, train_heads(*splits, heads, progress=False)):
+        run = head.run()
+        scores[loss] = run.scores["validation"]
+        if loss != "focal":
+            found, wanted = run.metrics["validation"], runs[loss]["metrics"]["validation"]
+            for rule in ("at_0.5", *FILM["rules"]):
+                if abs(found[rule]["f1_macro"] - wanted[rule]["f1_macro"]) > 0.005:
+                    raise SystemExit(f"the head trained with {loss} differs from that of results/{STUDY}: {rule}")
+    return splits[0], splits[1], scores
+
+
+def articles() -> dict[str, dict]:
+    """Return the entry of the Wikipedia lists by its lead, without leads that stand there several times."""
+    entries = defaultdict(list)
+    lists = read_wikipedia(Path(os.environ["AFL_DATA_DIR"]) / "wikipedia-movies" / WIKIPEDIA_ARCHIVE)
+    for name in sorted(lists):
+        for entry in json.loads(lists[name]):
+            entries[" ".join((entry.get("extract") or "").split())].append(entry)
+    return {lead: found[0] for lead, found in entries.items() if len(found) == 1}
+
+
+def film_data() -> tuple[dict, dict]:
+    """Return the scores of 200 validation films, and the leads of ten of them."""
+    train, validation, scores = train_like_the_study()
+    of_lead = articles()
+    known = np.array([text in of_lead for text in validation.texts])
+    ten = np.isin(validation.document_ids, LEADS)
+    others = validation.select_documents(known & ~ten).sample(N_SHOWN - len(LEADS), seed=BLOCK)
+    films = [validation.document_ids.index(one) for one in (*LEADS, *others.document_ids)]
+    labels = [validation.label_names.index(genre) for genre in GENRES]
+    targets = validation.labels[:, labels]
+    counts = train.label_counts[labels]
+    if not (np.diff(counts) <= 0).all() or targets[films].sum(0).min() < 2:
+        raise SystemExit("the genres are not in order of their number, or one has fewer than 2 of the films")
+    data = FILM | {
+        "labels": list(GENRES),
+        "counts": counts.tolist(),
+        "nValidation": len(validation),
+        "titles": [of_lead[validation.texts[film]]["title"] for film in films],
+        "genres": [np.flatnonzero(targets[film]).tolist() for film in films],
+        "rules": [[name, THRESHOLD_RULES[name].short_title] for name in FILM["rules"]],
+        "frequent": GENRES.index(FILM["frequent"]),
+        "rare": GENRES.index(FILM["rare"]),
+        "logits": {},
+        "thresholds": {},
+    }
+    for loss, values in scores.items():
+        codes = np.clip(np.rint(logit(values[:, labels]) / FILM["step"]), -32767, 32767).astype("<i2")
+        data["logits"][loss] = base64.b64encode(codes[films].tobytes()).decode()
+        # The rules are tuned on all validation films, on the scores as the page has them.
+        tuned = fit_thresholds(targets, expit(codes * FILM["step"]), counts / len(train), FILM["rules"])
+        data["thresholds"][loss] = {rule: np.asarray(value).tolist() for rule, value in tuned.items()}
+    goals = FILM["goals"]
+    data["goals"] = goals | {
+        "tasks": [
+            f"Make {FILM['rare']} appear at least once.",
+            f"Find one threshold at which the micro F1s of the three losses lie {goals['apart']} or more apart.",
+            f"Now bring them within {goals['together']}, each at {goals['micro']} or more.",
+        ]
+    }
+    leads = []
+    for number, film in enumerate(films[: len(LEADS)]):
+        entry = of_lead[validation.texts[film]]
+        leads.append(
+            {
+                "film": number,
+                "title": entry["title"],
+                "year": entry["year"],
+                "article": unquote(entry["href"]).replace("_", " "),
+                "url": f"https://en.wikipedia.org/wiki/{entry['href']}",
+                "text": validation.texts[film],
+            }
+        )
+    return data, {
+        "licence": {"name": "CC BY-SA 4.0", "url": "https://creativecommons.org/licenses/by-sa/4.0/"},
+        "source": f"prust/wikipedia-movie-data at {WIKIPEDIA_COMMIT}",
+        "films": leads,
+    }
+
+
+def scores_of(data: dict, loss: str) -> np.ndarray:
+    """Return the scores that the page reads from its data, (n_films, n_labels)."""
+    codes = np.frombuffer(base64.b64decode(data["logits"][loss]), dtype="<i2")
+    return expit(codes.reshape(len(data["titles"]), -1) * data["step"])
+
+
+def draw_film(data: dict) -> None:
+    """Draw the scores of the first film under the three losses, with the threshold of one half."""
+    figure, axes = plt.subplots(1, len(data["losses"]), figsize=(10, 7), sharey=True)
+    for one, (loss, title) in zip(axes, data["losses"]):
+        colours = [PALETTE[1] if c in data["genres"][0] else PALETTE[0] for c in range(len(data["labels"]))]
+        one.barh(data["labels"], scores_of(data, loss)[0], color=colours)
+        one.axvline(data["common"]["value"], color="0.3", linestyle="--")
+        one.set(title=title, xlabel="score", xlim=(0, 1))
+    axes[0].invert_yaxis()
+    figure.suptitle(f"{data['titles'][0]}: orange, the genres that it has")
+    save(figure, "film")
+
+
+def make_film() -> None:
+    """Write the scores and the leads of "film", and its picture."""
+    data, leads = film_data()
+    write("film", data)
+    write("leads", leads)
+    draw_film(data)
+
+
+def write_checksums() -> None:
+    """Write the checksums of the files that come from a corpus."""
+    paths = [TARGET / "data" / f"{name}.js" for name in ("train", "film", "leads")]
+    (TARGET / "data" / "checksums.sha256").write_text("".join(f"{sha256(path)}  {path.name}\n" for path in paths))
+
+
+MAKERS = {"tug": make_tug, "statcheck": make_statcheck, "train": make_train, "film": make_film}
 
 
 def main() -> None:
@@ -373,6 +552,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*MAKERS, []], help="which to make (default: all)")
     for name in parser.parse_args().names or MAKERS:
         MAKERS[name]()
+    write_checksums()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,12 @@ from sphinx.application import Sphinx
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
 VEGA_SCRIPT = "vega-bundle.js"
 #: Interactive part -> the scripts of _static/explorables that it needs beside its own.
-NEEDS = {"tug": ("losses",), "train": ("losses", "training"), "statcheck": ("intervals",)}
+NEEDS = {
+    "film": ("losses", "data/leads"),
+    "tug": ("losses",),
+    "train": ("losses", "training"),
+    "statcheck": ("intervals",),
+}
 #: What a link, script or style of the icon fonts, of the live-code script and of MathJax can be told by.
 ICONS, LIVE_CODE, FORMULAS = "vendor/fontawesome", re.compile("thebe", re.IGNORECASE), "mathjax/tex-chtml.js"
 FONT_SOURCES = re.compile(r"src:url\(([^)]*)\.woff2\) format\(\"woff2\"\)(,url\([^)]*\) format\(\"truetype\"\))?")

@@ -20,9 +20,14 @@ from afl_helpers.training.initial_bias import start_logits
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 STATIC = BOOK / "_static" / "explorables"
-NEEDS = {"tug": ("losses",), "train": ("losses", "training"), "statcheck": ("intervals",)}
+NEEDS = {
+    "film": ("losses", "data/leads"),
+    "tug": ("losses",),
+    "train": ("losses", "training"),
+    "statcheck": ("intervals",),
+}
 #: name -> page
-PAGES = {"tug": "tug-of-war", "train": "train-in-the-page", "statcheck": "statcheck"}
+PAGES = {"film": "film", "tug": "tug-of-war", "train": "train-in-the-page", "statcheck": "statcheck"}
 PAGES = {name: page for name, page in PAGES.items() if (BOOK / f"{page}.md").is_file()}
 
 
@@ -179,21 +184,27 @@ RUN = """([setting, epochs]) => {
     return {logits, summaries, gamma: head.gamma} }"""
 
 
+def read_data(name):
+    """What a page reads from its data."""
+    text = (STATIC / "data" / f"{name}.js").read_text(encoding="utf-8")
+    return json.loads(text[text.index('= {"') + 2 : text.rindex(";\n}(")])
+
+
 @pytest.fixture(scope="module")
 def films():
     """The films and settings of the page, and the validation targets."""
-    text = (STATIC / "data" / "train.js").read_text(encoding="utf-8")
-    data = json.loads(text[text.index('= {"') + 2 : text.rindex(";\n}(")])
+    data = read_data("train")
     targets = np.zeros((len(data["films"]) - data["nTrain"], len(data["labels"])), dtype=int)
     for film, labels in enumerate(data["films"][data["nTrain"] :]):
         targets[film, labels] = 1
     return data, targets
 
 
-def test_the_films_are_those_of_the_checksum_and_light():
-    sums = (STATIC / "data" / "checksums.sha256").read_text().split()
-    path = STATIC / "data" / sums[1]
-    assert sha256(path) == sums[0] and path.stat().st_size < 1_000_000
+def test_the_films_are_those_of_the_checksums_and_light():
+    sums = dict(line.split()[::-1] for line in (STATIC / "data" / "checksums.sha256").read_text().splitlines())
+    sizes = {"train.js": 1_000_000, "film.js": 400_000, "leads.js": 50_000}
+    assert sums == {name: sha256(STATIC / "data" / name) for name in sizes}
+    assert all((STATIC / "data" / name).stat().st_size < size for name, size in sizes.items())
 
 
 def test_training_in_the_page_is_training_in_python(engine, films):
@@ -288,6 +299,119 @@ def test_training_runs_in_the_page_and_the_rule_reaches_the_goal(open_page, caps
     page.get_by_label("epochs").focus()
     page.keyboard.press("ArrowLeft")  # a change forgets the head that was trained
     assert "0 of 59" in page.locator("table").inner_text()
+
+
+# ---- one film ----
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """The data of the page, and the targets of its films."""
+    data = read_data("film")
+    targets = np.zeros((len(data["titles"]), len(data["labels"])), dtype=int)
+    for film, genres in enumerate(data["genres"]):
+        targets[film, genres] = 1
+    return data, targets
+
+
+#: The thresholds and metrics of each loss under each rule, and under common thresholds.
+DECIDE = """([rules, commons]) => {
+    const {film} = Explorables, data = Explorables.data.film;
+    return data.losses.map(([loss]) => {
+        const scores = film.readScores(data, loss);
+        const cases = rules.map(rule => film.thresholdsOf(data, loss, rule, 0.5)).concat(commons.map(t => film.thresholdsOf(data, loss, "own", t)));
+        return {scores, cases: cases.map(thresholds => ({thresholds, ...film.evaluate(data, scores, thresholds)}))};
+    })}"""
+
+
+def test_scores_and_metrics_of_the_films_are_the_packages(engine, shown):
+    data, targets = shown
+    rules, commons = [rule for rule, _ in data["rules"]], [0.01, 0.2, 0.29, 0.45, 0.5, 0.61, 0.99]
+    found = engine.run(scripts("film"), DECIDE, [rules, commons])
+    for (loss, _), page in zip(data["losses"], found):
+        scores = make_explorables.scores_of(data, loss)
+        np.testing.assert_allclose(page["scores"], scores, rtol=1e-12)
+        thresholds = [np.array(data["thresholds"][loss][rule]) for rule in rules] + commons
+        for case, threshold in zip(page["cases"], thresholds):
+            np.testing.assert_array_equal(case["thresholds"], np.broadcast_to(threshold, len(data["labels"])))
+            wanted = evaluate(targets, scores, threshold)
+            assert case["micro"] == pytest.approx(wanted["f1_micro"], abs=1e-12)
+            assert case["macro"] == pytest.approx(wanted["f1_macro"], abs=1e-12)
+            assert case["silent"] == wanted["n_labels_never_predicted"]
+            assert [one["named"] for one in case["labels"]] == (scores >= threshold).sum(0).tolist()
+
+
+def test_the_page_shows_what_its_text_says(shown):
+    """Each goal starts open and can be reached; at one half the losses agree, elsewhere only a tuned rule makes them."""
+    data, targets = shown
+    losses, rare, goals = [loss for loss, _ in data["losses"]], data["rare"], data["goals"]
+    scores = {loss: make_explorables.scores_of(data, loss) for loss in losses}
+    assert all((scores[loss][:, rare] < 0.5).all() for loss in losses)
+
+    def micros(thresholds):
+        return [evaluate(targets, scores[loss], np.array(one))["f1_micro"] for loss, one in zip(losses, thresholds)]
+
+    half = micros([0.5] * 3)
+    assert np.ptp(half) < goals["apart"] and min(half) < goals["micro"]
+    common = [micros([threshold] * 3) for threshold in np.arange(0.01, 1, 0.01)]
+    assert max(np.ptp(common, axis=1)) >= goals["apart"]
+    assert not [one for one in common if np.ptp(one) <= goals["together"] and min(one) >= goals["micro"]]
+    for rule, _ in data["rules"]:
+        tuned = micros([data["thresholds"][loss][rule] for loss in losses])
+        assert np.ptp(tuned) <= goals["together"] and min(tuned) >= goals["micro"]
+        for loss in losses:
+            assert (
+                scores[loss][:, rare] >= np.broadcast_to(data["thresholds"][loss][rule], len(data["labels"]))[rare]
+            ).any()
+
+
+def test_texts_of_films_are_few_and_credited():
+    leads = read_data("leads")
+    assert len(leads["films"]) <= 10 and leads["licence"]["name"] in (STATIC / "data" / "leads.LICENSE.md").read_text()
+    titles = read_data("film")["titles"]
+    for lead in leads["films"]:
+        assert lead["url"].startswith("https://en.wikipedia.org/wiki/") and titles[lead["film"]] == lead["title"]
+        assert lead["article"] and lead["text"]
+
+
+def test_a_film_its_threshold_and_the_rules_by_keyboard_and_pointer(open_page, shown):
+    data, targets = shown
+    page = open_page("film")
+    goals, outcomes, said = (page.locator(f".explorable-{kind}") for kind in ("goals li", "outcomes li", "summary"))
+    reached = lambda: goals.evaluate_all("all => all.map(e => e.className)")  # noqa: E731
+    assert reached() == ["", "", ""] and "Film noir" in outcomes.nth(2).inner_text()
+    threshold = page.get_by_label("threshold of all genres")
+    threshold.focus()
+    while "reached" not in goals.nth(0).get_attribute("class"):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowRight")  # a threshold higher, Film noir is gone, and the mark of the goal stays
+    rare = make_explorables.scores_of(data, "bce")[:, data["rare"]].max()
+    value = float(threshold.input_value())
+    assert value - 0.01 <= rare < value and reached()[0] == "reached"
+    for _ in range(40):
+        page.keyboard.press("ArrowLeft")
+        if reached()[1]:
+            break
+    assert reached() == ["reached", "reached", ""]
+    page.get_by_label("passes").select_option("tuned_proportional")
+    assert reached() == ["reached"] * 3
+    wanted = evaluate(
+        targets, make_explorables.scores_of(data, "bce"), np.array(data["thresholds"]["bce"]["tuned_proportional"])
+    )
+    assert f"micro F1 {wanted['f1_micro']:.3f}, macro F1 {wanted['f1_macro']:.3f}" in said.inner_text()
+    page.get_by_label("film", exact=True).select_option(label="Halloween II (1981)")
+    page.get_by_label("trained with").select_option("focal")
+    assert "Horror" in outcomes.nth(0).inner_text() and "Halloween II" in page.locator("a").first.inner_text()
+    chart = page.locator(".explorable-drag")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    half = 158 + (box["width"] - 12 - 158) / 2
+    page.mouse.move(box["x"] + half + 30, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + half, box["y"] + 70)
+    page.mouse.up()
+    page.mouse.move(box["x"] + half + 90, box["y"] + 70)
+    assert float(threshold.input_value()) == 0.5 and page.get_by_label("passes").input_value() == "own"
 
 
 # ---- pages: from disk, on a phone, dark, by keyboard, without scripts ----

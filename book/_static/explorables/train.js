@@ -4,7 +4,7 @@
   "use strict";
   var Explorables = root.Explorables, training = Explorables.training, losses = Explorables.losses, widgets = Explorables.widgets;
   var element = widgets.element, fixed = widgets.fixed;
-  var BINS = 30, LINES = ["first", "second", "third"];
+  var LINES = ["first", "second", "third"];
 
   // Train for setting.epochs and return the head. after(head, epoch) is called after each, and with 0 before the first.
   function run(data, films, setting, after) {
@@ -17,22 +17,13 @@
     return head;
   }
 
-  // Shares of the positives and of the negatives of a label by score, in equal bins.
-  function histogram(films, logits, label) {
-    var shares = { positives: [], negatives: [] }, numbers = { positives: 0, negatives: 0 }, bin, kind;
-    for (bin = 0; bin < BINS; bin += 1) {
-      shares.positives.push(0);
-      shares.negatives.push(0);
-    }
+  // The validation scores of the films with a label and of those without it.
+  function scoresOf(films, logits, label) {
+    var found = { positives: [], negatives: [] };
     logits[label].forEach(function (z, film) {
-      kind = films.y[(films.nTrain + film) * films.nLabels + label] ? "positives" : "negatives";
-      shares[kind][Math.min(Math.floor(losses.sigmoid(z) * BINS), BINS - 1)] += 1;
-      numbers[kind] += 1;
+      found[films.y[(films.nTrain + film) * films.nLabels + label] ? "positives" : "negatives"].push(losses.sigmoid(z));
     });
-    Object.keys(shares).forEach(function (name) {
-      shares[name] = shares[name].map(function (count) { return numbers[name] ? count / numbers[name] : 0; });
-    });
-    return { shares: shares, numbers: numbers };
+    return found;
   }
 
   function meanScore(logits) {
@@ -143,26 +134,14 @@
     // ---- charts ----
     function scores(label) {
       var name = data.labels[label];
-      return widgets.chart({
-        height: 250, left: 8,
-        label: function () {
-          return "Distribution of the scores of " + name + ": the mean is " + fixed(meanScore(logits[label]), 2) + ".";
-        },
-        x: { domain: [0, 1], ticks: [0, 0.25, 0.5, 0.75, 1], title: "score", format: function (v) { return v === 0 || v === 1 ? String(v) : String(v).slice(1); } },
-        y: { domain: [-1, 1], ticks: [], title: name + ", " + data.counts[label] + " training films" },
-        draw: function (plot) {
-          var found = histogram(films, logits, label), zero = plot.y(0), half = plot.x(0.5);
-          var most = Math.max.apply(null, found.shares.positives.concat(found.shares.negatives));
-          [["positives", "second", -1], ["negatives", "first", 1]].forEach(function (kind) {
-            found.shares[kind[0]].forEach(function (share, bin) {
-              var left = plot.x(bin / BINS), height = (share / most) * (plot.bottom - zero - 24); // a line of text stands above
-              plot.box(left + 0.5, kind[2] < 0 ? zero - height : zero, plot.x((bin + 1) / BINS) - left - 1, height, kind[1]);
-            });
-          });
-          plot.rule(plot.left, zero, plot.right, zero, "now");
-          plot.rule(half, plot.top, half, plot.bottom, "");
-          plot.text(plot.right, plot.top + 14, found.numbers.positives + " films with it", "second", "end");
-          plot.text(plot.right, plot.bottom - 6, found.numbers.negatives + " without", "first", "end");
+      return widgets.distribution({
+        name: name, title: name + ", " + data.counts[label] + " training films",
+        scores: function () {
+          var found = scoresOf(films, logits, label);
+          return {
+            positives: found.positives, negatives: found.negatives, threshold: 0.5,
+            words: "the mean is " + fixed(meanScore(logits[label]), 2) + "."
+          };
         }
       });
     }
@@ -246,6 +225,6 @@
     ];
   }
 
-  Explorables.train = { run: run, histogram: histogram, meanScore: meanScore, answers: answers };
+  Explorables.train = { run: run, meanScore: meanScore, answers: answers };
   Explorables.mount("train", build);
 }(typeof window === "undefined" ? globalThis : window));

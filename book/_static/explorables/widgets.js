@@ -224,6 +224,46 @@
     return { node: box, draw: draw, options: options };
   }
 
+  // ---- two distributions, one above the other ----
+
+  var BINS = 30;
+
+  // Shares of scores in [0, 1] by bin.
+  function shares(scores) {
+    var counts = [], bin;
+    for (bin = 0; bin < BINS; bin += 1) {
+      counts.push(0);
+    }
+    scores.forEach(function (score) { counts[Math.min(Math.floor(score * BINS), BINS - 1)] += 1; });
+    return counts.map(function (count) { return scores.length ? count / scores.length : 0; });
+  }
+
+  // A chart of the scores of the films with a label, above, and of those without it, below. scores() is asked at each
+  // drawing and returns {positives, negatives, threshold, words}, with words for readers who do not see the chart.
+  function distribution(options) {
+    return chart({
+      height: 250, left: 8,
+      label: function () { return "Distribution of the scores of " + options.name + ": " + options.scores().words; },
+      x: { domain: [0, 1], ticks: [0, 0.25, 0.5, 0.75, 1], title: "score", format: function (v) { return v === 0 || v === 1 ? String(v) : String(v).slice(1); } },
+      y: { domain: [-1, 1], ticks: [], title: options.title },
+      draw: function (plot) {
+        var now = options.scores(), zero = plot.y(0), at = plot.x(now.threshold);
+        var heights = { positives: shares(now.positives), negatives: shares(now.negatives) };
+        var most = Math.max.apply(null, heights.positives.concat(heights.negatives));
+        [["positives", "second", -1], ["negatives", "first", 1]].forEach(function (kind) {
+          heights[kind[0]].forEach(function (share, bin) {
+            var left = plot.x(bin / BINS), height = (share / most) * (plot.bottom - zero - 24); // a line of text stands above
+            plot.box(left + 0.5, kind[2] < 0 ? zero - height : zero, plot.x((bin + 1) / BINS) - left - 1, height, kind[1]);
+          });
+        });
+        plot.rule(plot.left, zero, plot.right, zero, "now");
+        plot.rule(at, plot.top, at, plot.bottom, "");
+        plot.text(plot.right, plot.top + 14, now.positives.length + " films with it", "second", "end");
+        plot.text(plot.right, plot.bottom - 6, now.negatives.length + " without", "first", "end");
+      }
+    });
+  }
+
   // Call build(element, data) for each element of this name, once the page has been read.
   function mount(name, build) {
     function start() {
@@ -247,7 +287,7 @@
   Explorables.data = Explorables.data || {};
   Explorables.widgets = {
     element: element, empty: empty, fixed: fixed, slider: slider, choice: choice, tick: tick, field: field, button: button,
-    goals: goals, chart: chart
+    goals: goals, chart: chart, distribution: distribution
   };
   Explorables.mount = mount;
 }(typeof window === "undefined" ? globalThis : window));
