@@ -521,12 +521,13 @@ def draw_film(data: dict) -> None:
     """Draw the scores of the first film under the three losses, with the threshold of one half."""
     figure, axes = plt.subplots(1, len(data["losses"]), figsize=(10, 7), sharey=True)
     for one, (loss, title) in zip(axes, data["losses"]):
-        colours = [PALETTE[1] if c in data["genres"][0] else PALETTE[0] for c in range(len(data["labels"]))]
-        one.barh(data["labels"], scores_of(data, loss)[0], color=colours)
+        has = [c in data["genres"][0] for c in range(len(data["labels"]))]
+        colours, hatches = [PALETTE[1 if h else 0] for h in has], ["///" if h else "" for h in has]
+        one.barh(data["labels"], scores_of(data, loss)[0], color=colours, hatch=hatches, edgecolor="white", linewidth=0)
         one.axvline(data["common"]["value"], color="0.3", linestyle="--")
         one.set(title=title, xlabel="score", xlim=(0, 1))
     axes[0].invert_yaxis()
-    figure.suptitle(f"{data['titles'][0]}: orange, the genres that it has")
+    figure.suptitle(f"{data['titles'][0]}: striped, the genres that it has")
     save(figure, "film")
 
 

@@ -393,8 +393,11 @@ def test_a_film_its_threshold_and_the_rules_by_keyboard_and_pointer(open_page, s
         if reached()[1]:
             break
     assert reached() == ["reached", "reached", ""]
+    tuned = data["thresholds"]["bce"]["tuned_common"]
+    page.get_by_label("passes").select_option("tuned_common")
+    assert float(threshold.input_value()) == round(tuned, 2) and page.locator("output").inner_text() == f"{tuned:.2f}"
     page.get_by_label("passes").select_option("tuned_proportional")
-    assert reached() == ["reached"] * 3
+    assert reached() == ["reached"] * 3 and page.locator("output").inner_text() == "one per genre"
     wanted = evaluate(
         targets, make_explorables.scores_of(data, "bce"), np.array(data["thresholds"]["bce"]["tuned_proportional"])
     )

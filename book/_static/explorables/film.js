@@ -108,14 +108,14 @@
     });
     var common = widgets.slider({
       label: "threshold of all genres", min: data.common.min, max: data.common.max, step: data.common.step, value: data.common.value,
-      format: function (value) { return fixed(value, 2); }, onchange: put
+      format: function (value) { return !thresholds || isCommon() ? fixed(thresholds && state.rule !== OWN ? thresholds[0] : value, 2) : "one per genre"; },
+      onchange: put
     });
     // A threshold that is moved by hand is the reader's own.
     function put(value) {
       state.common = Math.min(Math.max(Math.round(value / data.common.step) * data.common.step, data.common.min), data.common.max);
       state.rule = OWN;
       rule.set(OWN);
-      common.set(state.common);
       show();
     }
 
@@ -126,7 +126,7 @@
     var genres = widgets.chart({
       height: data.labels.length * ROW + 66, left: 158,
       label: function () {
-        return "A bar per genre, from the most frequent to the rarest: the score of " + data.titles[shownFilm()] + ", and the threshold. The list below says which genres pass.";
+        return "A bar per genre, from the most frequent to the rarest: the score of " + data.titles[shownFilm()] + ", and the threshold. The list that follows says which genres pass.";
       },
       x: { domain: [0, 1], ticks: [0, 0.25, 0.5, 0.75, 1], title: "score", format: function (v) { return v === 0 || v === 1 ? String(v) : String(v).slice(1); } },
       y: { domain: [data.labels.length, 0], ticks: [], title: "genre" },
@@ -190,6 +190,7 @@
       thresholds = thresholdsOf(data, data.losses[state.at][0], state.rule, state.common);
       found = outcomes(data, scores, thresholds, shownFilm());
       now = results[state.at];
+      common.set(isCommon() ? thresholds[0] : state.common); // the slider stands where the common threshold is
 
       text.textContent = lead.text;
       widgets.empty(credit);
