@@ -488,7 +488,7 @@ def film_data() -> tuple[dict, dict]:
         "tasks": [
             f"Make {FILM['rare']} appear at least once.",
             f"Find one threshold at which the micro F1s of the three losses lie {goals['apart']} or more apart.",
-            f"Now bring them within {goals['together']}, each at {goals['micro']} or more.",
+            f"Now bring these micro F1s within {goals['together']} of each other, each at {goals['micro']} or more.",
         ]
     }
     leads = []
