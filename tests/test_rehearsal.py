@@ -80,7 +80,7 @@ def published(tmp_path, monkeypatch):
 
 
 def drawn_by_the_chapter() -> list[str]:
-    """Run what the chapter on results draws the paper's Fig. 3 and 4 with; return the figures' titles."""
+    """Run what the chapter on results draws the paper's figure with; return the figures' titles."""
     cells = {
         cell["id"]: "".join(cell["source"])
         for cell in json.loads((ROOT / "book" / "results.ipynb").read_text(encoding="utf-8"))["cells"]
@@ -89,19 +89,15 @@ def drawn_by_the_chapter() -> list[str]:
         "complete_blocks": complete_blocks,
         "paper_comparison": figures.paper_comparison,
         "results_table": results_table,
-        "tuned_runs": [],
+        "read_study": lambda name: [],
     }
-    (first,) = [line for line in cells["results-02"].splitlines() if line.startswith("paper_table = ")]
     titles = []
-    for source in (first, cells["results-07"], cells["results-08"]):
+    for source in (cell for cell in cells.values() if "\npaper_comparison(" in cell):
         *lines, last = ast.parse(source).body
-        if isinstance(last, ast.Expr):
-            exec(compile(ast.Module(lines, []), "cell", "exec"), names)
-            figure = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-            figure.canvas.draw()
-            titles.append(figure.axes[0].get_title(loc="left"))
-        else:
-            exec(compile(ast.Module([last], []), "cell", "exec"), names)
+        exec(compile(ast.Module(lines, []), "cell", "exec"), names)
+        figure = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+        figure.canvas.draw()
+        titles.append(figure.axes[0].get_title(loc="left"))
     return titles
 
 
@@ -122,7 +118,7 @@ def test_the_whole_way_from_the_download_to_the_figures(published, tmp_path, mon
     done = [path.stem for path in islice(run_study(study, progress=False), 7)]  # as if time were over then
     assert done == [f"cmu--{name}--block1" for name in PAPER] + ["cmu--bce--block2", "cmu--focal-1.5--block2"]
     assert {run.run for run in complete_blocks("paper-cmu")} == set(done[:5])
-    assert drawn_by_the_chapter() == ["paper-cmu; cmu; tiny; block 1"] * 2
+    assert drawn_by_the_chapter() == ["paper-cmu; cmu; tiny; block 1"]
     assert main(["compare", "paper-cmu"]) == 0
     assert capsys.readouterr().out == "paper-cmu: running: 7 of 10 runs\n"
 

@@ -656,7 +656,7 @@ def is_hard(targets: Tensor) -> bool:
 
     Some at a time, because comparisons write as much as they read.
     """
-    if targets.dtype == torch.bool:
+    if targets.dtype == torch.bool or not targets.numel():
         return True
     for y in torch.split(targets.detach().reshape(-1), 100_000):
         wrong = torch.addcmul(y, y, y, value=-1)  # y - y^2
