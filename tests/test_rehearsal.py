@@ -130,7 +130,7 @@ def test_the_whole_way_from_the_download_to_the_figures(published, tmp_path, mon
         assert (run.encoder, run.method, run.config["learning_rate"]) == ("tiny", "fine_tune", 2e-5)
         assert run.data.source.startswith("CMU Movie Summary Corpus") and sum(run.data.sizes.values()) <= N_DOCUMENTS
 
-    assert drawn_by_the_chapter() == ["paper-cmu; cmu; tiny; blocks 1, 2"] * 2
+    assert drawn_by_the_chapter() == ["paper-cmu; cmu; tiny; blocks 1, 2"]
     capsys.readouterr()
     assert main(["compare", "paper-cmu"]) == 0
     compared = capsys.readouterr().out.splitlines()
