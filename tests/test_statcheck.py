@@ -58,7 +58,7 @@ def test_wrong_readings_are_found_out(verdicts, record_property):
 
     def share(truth, wrong):
         tried = [not possible[wrong] for one, digits, n, possible in verdicts if one == truth and digits == 4 and n > 3]
-        record_property(f"{truth} taken for {wrong}", np.mean(tried))
+        record_property(f"{truth} taken for {wrong}", float(np.mean(tried)))
         return np.mean(tried)
 
     mean_of_f1s, of_means = AVERAGES[1], AVERAGES[2]
