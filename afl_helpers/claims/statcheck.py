@@ -182,7 +182,7 @@ def least_mean_f1(precision: float, recall: float, n_labels: int | None = None) 
     whole_r, rest_r = _whole(recall, n_labels)
 
     def meeting(ones_p: int, ones_r: int, labels: int) -> float:
-        """Return how many labels have both at 1, at least; infinite if there are not so many labels."""
+        """Return how many labels have both at 1, at least; infinite if there are fewer labels than that."""
         if min(ones_p, ones_r) < 0 or max(ones_p, ones_r) > labels:
             return float("inf")
         return max(0, ones_p + ones_r - labels)
