@@ -363,6 +363,9 @@ def test_every_committed_study_has_the_primary_comparison_that_it_declares(name)
             return
         owner = content["extends"]
     declared = content["primary"]
+    if declared is None:
+        assert primary is None
+        return
     setting = primary.setting if isinstance(primary.setting, str) else list(primary.setting)
     assert (setting, list(primary.against), primary.margin) == tuple(
         declared[key] for key in ("setting", "against", "margin")

@@ -1,6 +1,6 @@
 """Random over- and under-sampling as positions of documents, for training that keeps its documents in place.
 
-The methods are those of :mod:`~afl_helpers.augment.lp_resampling` and :mod:`~afl_helpers.augment.ml_resampling`.
+The methods are LP-ROS, LP-RUS, ML-ROS and ML-RUS of ``afl_helpers.augment``, with their defaults.
 """
 
 from collections.abc import Callable

@@ -21,7 +21,7 @@ def tails(runs: Mapping[str, Result]) -> Figure:
         share = np.sort(np.asarray(run.labels.training_count))[::-1] / run.data.sizes["train"]
         look = look_at(i)
         axes.loglog(np.arange(1, len(share) + 1), share, look.marker, linestyle="-", color=look.colour, markersize=3)
-        axes.annotate(title, (len(share), share[-1]), (5, 0), textcoords="offset points", color=look.colour, fontsize=9)
+        axes.annotate(title, (len(share), share[-1]), (5, 0), textcoords="offset points", fontsize=9)
     axes.set(xlabel="rank of the label", ylabel="share of training documents")
     left, right = axes.get_xlim()
     axes.set_xlim(left, right * 4)
