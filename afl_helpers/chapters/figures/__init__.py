@@ -32,6 +32,7 @@ _NAMES = {
         "reliability",
         "reliability_plot",
         "roc_of_decisions",
+        "score_errors",
         "thresholds_by_rule",
     ),
     "results": (
