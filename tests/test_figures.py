@@ -551,3 +551,17 @@ def test_an_effect_stands_beside_each_property_with_its_interval():
         (10, 0, 0.3),
         (200, -0.5, 0.1),
     ]
+
+
+def test_the_dial_draws_the_mean_difference_with_the_interval_of_a_paired_t():
+    rows = pd.DataFrame(
+        [
+            {"strength": 1.0, "seed": seed, "loss": loss, "f1": value}
+            for loss, values in {"bce": (0.1, 0.2, 0.3), "afl": (0.2, 0.3, 0.5)}.items()
+            for seed, value in enumerate(values)
+        ]
+    )
+    (axes,) = figures.imbalance_dial(rows, {"f1": "macro F1"}).axes
+    ((_, low), (_, high)) = axes.collections[0].get_segments()[0]
+    # Differences 0.1, 0.1, 0.2: mean 0.4 / 3, standard error 1 / 30; 4.303 is the 97.5 % quantile of t with 2 degrees.
+    np.testing.assert_allclose([low, high], [0.4 / 3 - 4.303 / 30, 0.4 / 3 + 4.303 / 30], atol=1e-4)
