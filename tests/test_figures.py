@@ -332,7 +332,7 @@ def test_gamma_slider_draws_the_gamma_and_the_gradient_of_the_package(reading):
     formulas = _expressions(specification)
     expected = class_gamma(list(COUNTS.values()), 70, base_gamma=1.5, normalization=reading, bounds=(0.2, 8.0))
     rows = next(rows for rows in specification["datasets"].values() if "label" in rows[0])
-    assert [row["label"] for row in rows] == list(COUNTS)
+    assert {row["label"]: row["documents"] for row in rows} == dict(COUNTS)
     drawn = [_vega(formulas["gamma"], **row, reading=reading, base=1.5, low=0.2, high=8.0) for row in rows]
     assert drawn == pytest.approx(expected.tolist(), rel=1e-5)
     shares = [_vega(formulas["signal"], gamma=gamma) for gamma in drawn]

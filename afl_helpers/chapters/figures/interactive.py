@@ -188,8 +188,8 @@ def gamma_slider(
     readings = [name for name in NORMALIZATIONS if n_documents or name not in ("documents", "information")]
     for name in readings:  # gamma is proportional to the base under every reading
         values = class_gamma(documents, n_documents, base_gamma=1.0, normalization=name, bounds=None)
-        counts[name] = [float(f"{value:.6g}") for value in values]
-    gamma = "clamp(base * datum[reading], low, high)"
+        counts[f"by {name}"] = [float(f"{value:.6g}") for value in values]
+    gamma = "clamp(base * datum['by ' + reading], low, high)"
     share = f"pow(2, -datum.gamma) * (1 + datum.gamma * {np.log(2)})"
     start = "mean"
     base = alt.Chart(counts).transform_calculate(gamma=gamma).transform_calculate(signal=share)
@@ -219,8 +219,8 @@ def gamma_slider(
     # What is at a bound is decided before the bound cuts: a gamma that falls on it by itself counts, too.
     says = (
         base.transform_calculate(
-            at_low="base * datum[reading] <= low ? 1 : 0",
-            at_high="base * datum[reading] >= high && base * datum[reading] > low ? 1 : 0",
+            at_low="base * datum['by ' + reading] <= low ? 1 : 0",
+            at_high="base * datum['by ' + reading] >= high && base * datum['by ' + reading] > low ? 1 : 0",
         )
         .transform_joinaggregate(n_low="sum(at_low)", n_high="sum(at_high)", n="count()")
         .transform_filter("datum.label === picked")
