@@ -1,22 +1,29 @@
 """The interactive parts: their arithmetic against the package, in node and in a browser, and their pages for everyone."""
 
 import json
+import os
 import shutil
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import make_explorables
 import numpy as np
 import pytest
 import torch
+import try_your_text
 from scipy.special import expit
 
 from afl_helpers.claims import check_readings
+from afl_helpers.data import load_corpus
+from afl_helpers.data.genres import genre_counts
+from afl_helpers.data.sources.genre_words import mask_genre_words
 from afl_helpers.evaluation import best_constant_logit, best_constant_score, evaluate, posterior_logits, tune_thresholds
 from afl_helpers.files import sha256
 from afl_helpers.gamma import NORMALIZATIONS, class_gamma
 from afl_helpers.losses import AdaptiveFocalLoss, BinaryCrossEntropy, FocalLoss
 from afl_helpers.training.initial_bias import start_logits
+from afl_helpers.training.word_counts import new_vectorizer
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 STATIC = BOOK / "_static" / "explorables"
@@ -25,9 +32,10 @@ NEEDS = {
     "tug": ("losses",),
     "train": ("losses", "training"),
     "statcheck": ("intervals",),
+    "try": ("losses", "words", "data/leads", "data/plainHeads"),
 }
 #: name -> page
-PAGES = {"film": "film", "tug": "tug-of-war", "train": "train-in-the-page", "statcheck": "statcheck"}
+PAGES = {"film": "film", "tug": "tug-of-war", "train": "train-in-the-page", "statcheck": "statcheck", "try": "try"}
 PAGES = {name: page for name, page in PAGES.items() if (BOOK / f"{page}.md").is_file()}
 
 
@@ -203,6 +211,7 @@ def films():
 def test_the_films_are_those_of_the_checksums_and_light():
     sums = dict(line.split()[::-1] for line in (STATIC / "data" / "checksums.sha256").read_text().splitlines())
     sizes = {"train.js": 1_000_000, "film.js": 400_000, "leads.js": 50_000}
+    sizes |= {"plainHeads.js": 500_000, "maskedHeads.js": 500_000}
     assert sums == {name: sha256(STATIC / "data" / name) for name in sizes}
     assert all((STATIC / "data" / name).stat().st_size < size for name, size in sizes.items())
 
@@ -415,6 +424,152 @@ def test_a_film_its_threshold_and_the_rules_by_keyboard_and_pointer(open_page, s
     page.mouse.up()
     page.mouse.move(box["x"] + half + 90, box["y"] + 70)
     assert float(threshold.input_value()) == 0.5 and page.get_by_label("passes").input_value() == "own"
+
+
+# ---- try your own text ----
+
+HEADS = ("plainHeads", "maskedHeads")
+#: Scores of texts, (n_texts, n_labels), per loss, by the heads of a file.
+SCORE = """([name, texts]) => { const {words} = Explorables, heads = words.readHeads(Explorables.data[name]), scores = {};
+    const features = texts.map(text => words.featuresOf(heads, text));
+    for (const loss of Object.keys(heads.weights)) scores[loss] = features.map(one => words.scoresOf(heads, loss, one));
+    return scores }"""
+TOKENS = "texts => texts.map(text => Explorables.words.tokens(text))"
+
+
+def words_scripts(*names):
+    return [STATIC / f"{script}.js" for script in ("losses", "words", *(f"data/{name}" for name in names))]
+
+
+def generated_texts(words):
+    """Return texts of known and unknown words in several scripts, words once and often, and texts that say nothing."""
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words, size=size)) for size in rng.integers(1, 120, 150)]
+    odd = ["", "a", "Ünbekannt 日本語 ΣΟΦΟΣ", f"{words[0]}! {words[1]}—{words[2].upper()}, x_{words[3]} {words[4]}'s"]
+    return [*texts, *odd, *(lead["text"] for lead in read_data("leads")["films"])]
+
+
+@pytest.fixture(scope="module")
+def heads():
+    """The settings of the page, and per file the package's model of each loss."""
+    settings = read_data("try")
+    return settings, {name: try_your_text.predictors(read_data(name), settings["labels"]) for name in HEADS}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_scores_of_texts_are_the_packages(engine, heads, name):
+    texts = generated_texts(read_data(name)["words"].split(" "))
+    found = engine.run(words_scripts(name), SCORE, [name, texts])
+    for loss, model in heads[1][name].items():
+        np.testing.assert_allclose(found[loss], model.predict_scores(texts), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_scores_of_a_thousand_leads_are_the_packages(one_engine, heads, name):
+    if "AFL_DATA_DIR" not in os.environ:
+        pytest.skip("AFL_DATA_DIR is not set; the leads of cmu-leads are needed")
+    texts = load_corpus("cmu-leads").sample(1000, seed=1).texts
+    found = one_engine.run(words_scripts(name), SCORE, [name, texts])
+    for loss, model in heads[1][name].items():
+        np.testing.assert_allclose(found[loss], model.predict_scores(texts), atol=1e-3)
+    assert one_engine.run(words_scripts(), TOKENS, texts) == [
+        new_vectorizer(1).build_analyzer()(text) for text in texts
+    ]
+
+
+#: Code points of which the engine and Python both know what they are, and make different tokens of them.
+EXCEPTIONS: dict[int, str] = {}
+
+
+def test_tokens_of_every_character_are_those_of_scikit_learn(engine):
+    """Each character alone, doubled, between letters and after one; characters that one side does not know are left out."""
+    known = [point for point in range(0x110000) if unicodedata.category(chr(point)) not in ("Cn", "Cs")]
+    knows = "points => points.map(point => !/\\p{Cn}/u.test(String.fromCodePoint(point)))"
+    both = [point for point, yes in zip(known, engine.run([], knows, known)) if yes]
+    analyse = new_vectorizer(1).build_analyzer()
+    texts = [f"{c} {c}{c} a{c}b A{c} {c}A." for c in map(chr, both)]
+    found = engine.run(words_scripts(), TOKENS, texts)
+    wrong = {point for point, text, one in zip(both, texts, found) if one != analyse(text)}
+    assert len(both) > 280_000 and {f"{point:x}" for point in wrong} == {f"{point:x}" for point in EXCEPTIONS}
+
+
+def test_masked_heads_read_a_text_as_if_its_genre_words_were_masked(heads):
+    texts = [
+        "A film noir. This western comedy-drama is a musical about a detective.",
+        "War and love in the Wild West; science-fiction horror, or a thriller",
+    ]
+    masked = mask_genre_words(texts, genre_counts())
+    assert masked[0] != texts[0]
+    for model in heads[1]["maskedHeads"].values():
+        np.testing.assert_array_equal(model.predict_scores(texts), model.predict_scores(masked))
+
+
+def test_the_words_that_spoke_are_those_of_the_package(one_engine, heads):
+    settings, models = heads
+    text, rare = read_data("leads")["films"][0]["text"], settings["rare"]
+    function = """([text, losses, label]) => { const {words} = Explorables, heads = words.readHeads(Explorables.data.plainHeads);
+        return losses.map(loss => words.spoke(heads, loss, words.featuresOf(heads, text), label)) }"""
+    found = one_engine.run(words_scripts("plainHeads"), function, [text, list(models["plainHeads"]), rare])
+    for spoke, model in zip(found, models["plainHeads"].values()):
+        [wanted] = model.explain(text, settings["labels"][rare])
+        assert len(spoke) > 5 and [abs(amount) for _, amount in spoke] == sorted(
+            [abs(a) for _, a in spoke], reverse=True
+        )
+        assert dict(spoke) == pytest.approx({word: amount for word, amount in wanted.words if amount})
+
+
+def test_losses_that_differ_at_one_half_agree_under_a_rule(heads):
+    """Of the ten texts, some reach the second goal, and the first film starts with it open."""
+    settings, models = heads
+    reached = []
+    for lead in read_data("leads")["films"]:
+        labels = [
+            {
+                tuple(model.predict_scores([lead["text"]])[0] >= model.thresholds[rule])
+                for model in models["plainHeads"].values()
+            }
+            for rule, _ in settings["rules"]
+        ]
+        reached.append(len(labels[0]) > 1 and 1 in [len(one) for one in labels[1:]])
+    assert reached[0] and sum(reached) >= 3
+
+
+def test_a_text_of_ones_own_reaches_the_goals_by_keyboard(open_page, heads):
+    settings, models = heads
+    page = open_page("try")
+    goals, said = page.locator(".explorable-goals li"), page.locator(".explorable-summary")
+    reached = lambda: goals.evaluate_all("all => all.map(e => e.className)")  # noqa: E731
+    assert reached() == ["", "", ""] and "Drama" in said.inner_text()
+    page.get_by_label("passes").select_option("tuned_proportional")
+    assert reached() == ["", "reached", ""]
+    page.get_by_label("passes").select_option("at_0.5")
+    page.get_by_label("the text:").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("A film noir <b>from</b> Ünbekannt")
+    assert page.get_by_label("a text to begin with").input_value() == "own"
+    model = models["plainHeads"]["bce"]
+    score = model.predict_scores(["A film noir <b>from</b> Ünbekannt"])[0][settings["rare"]]
+    row = page.locator("table").first.locator("tr", has=page.get_by_role("rowheader", name="Film noir"))
+    assert reached()[0] == "reached" and f"{score:.3f}" in row.inner_text() and "noir\u00a0+" in row.inner_text()
+    page.get_by_label("trained with").select_option("focal5")
+    score = models["plainHeads"]["focal5"].predict_scores(["A film noir <b>from</b> Ünbekannt"])[0][settings["rare"]]
+    assert f"{score:.3f}" in row.inner_text()
+    page.get_by_label("they learned from").select_option("masked")  # loaded now, from disk
+    page.wait_for_function("Explorables.data.maskedHeads && !document.body.innerText.includes('being loaded')")
+    assert "saw the name" in goals.nth(2).inner_text() and reached()[2] == ""
+    page.get_by_label("trained with").select_option("bce")
+    page.get_by_label("the text:").fill("1947 murder, city, detective, blackmail")
+    assert reached() == ["reached"] * 3
+    page.get_by_label("the text:").fill("")
+    assert "0 of the 0 words" in said.inner_text() and page.complaints == []
+
+
+def test_heads_that_cannot_be_loaded_leave_the_others(open_page):
+    page = open_page("try")
+    page.evaluate("() => { document.head.appendChild = script => script.onerror() }")
+    page.get_by_label("they learned from").select_option("masked")
+    page.wait_for_function("document.body.innerText.includes('could not be loaded')")
+    assert page.get_by_label("they learned from").input_value() == "plain"
 
 
 # ---- pages: from disk, on a phone, dark, by keyboard, without scripts ----
