@@ -127,9 +127,9 @@ def slides(session: Session, pictures: Mapping[str, tuple[str, str]]) -> str:
 <link rel="stylesheet" href="slides.css">
 </head>
 <body>
-<div class="reveal"><main class="slides">
+<main><div class="reveal"><div class="slides">
 {body}
-</main></div>
+</div></div></main>
 <script src="reveal/dist/reveal.js"></script>
 <script src="reveal/plugin/notes/notes.js"></script>
 <script>

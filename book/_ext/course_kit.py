@@ -40,7 +40,9 @@ class SessionDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(COURSE))
-        sessions = {session["name"]: session for session in yaml.safe_load(COURSE.read_text(encoding="utf-8"))["sessions"]}
+        sessions = {
+            session["name"]: session for session in yaml.safe_load(COURSE.read_text(encoding="utf-8"))["sessions"]
+        }
         if self.arguments[0] not in sessions:
             raise self.error(f"there is no session {self.arguments[0]} in course/course.yaml: {', '.join(sessions)}")
         return self.parse_text_to_nodes(session_text(sessions[self.arguments[0]]))
@@ -48,7 +50,11 @@ class SessionDirective(SphinxDirective):
 
 def session_text(session: dict) -> str:
     """Return the plan of a session as MyST."""
-    lines = [session["question"], "", f"**Read before:** {', '.join(f'{{doc}}`{name}`' for name in session['reading'])}."]
+    lines = [
+        session["question"],
+        "",
+        f"**Read before:** {', '.join(f'{{doc}}`{name}`' for name in session['reading'])}.",
+    ]
     for length, blocks in sorted(session["plans"].items(), reverse=True):
         lines += ["", f"**{length} minutes**", "", "| minutes | what | exercise |", "|---|---|---|"]
         for block in blocks:
