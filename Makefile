@@ -18,7 +18,7 @@ BUILD := $(OFFLINE) $(BIN)/python tools/build_book.py --jobs $(JOBS)
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf serve lab student lint test test-fast test-slow study bench bench-peers lock audit clean
+.PHONY: help book pdf serve lab student instructor course grade lint test test-fast test-slow study bench bench-peers lock audit clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,17 @@ lab: $(READY) ## open the chapters in JupyterLab
 	@cd book && ../$(BIN)/jupyter lab index.ipynb
 
 student: $(READY) ## write the chapters without solutions into student/, and keep what was changed there
-	@$(BIN)/python tools/make_student.py
+	@$(BIN)/python tools/make_student.py student
+
+instructor: $(READY) ## write the chapters with solutions, rubrics and keys into instructor/
+	@$(BIN)/python tools/make_student.py instructor
+
+course: $(READY) ## write slides, handouts, quizzes and plans of the sessions into _build/course
+	@$(OFFLINE) $(BIN)/python tools/make_course.py --jobs $(JOBS)
+
+grade: $(READY) ## run the checks of handed-in notebooks into a table (FOLDER=handed-in)
+	@test -n "$(FOLDER)" || { echo "Name the folder: make grade FOLDER=handed-in" >&2; exit 1; }
+	@$(OFFLINE) $(BIN)/python tools/grade.py "$(FOLDER)"
 
 lint: $(READY) ## check style, types, spelling, notebooks, sizes and secrets (what a commit is checked for)
 	@if git rev-parse --git-dir >/dev/null 2>&1; then PRE_COMMIT_HOME=$(VENV)/pre-commit $(BIN)/pre-commit run --all-files; \
