@@ -24,8 +24,8 @@ import yaml
 
 from afl_helpers.chapters.display import registered
 from afl_helpers.chapters.figures import PALETTE, RULE_TITLES, title_of
-from afl_helpers.claims.definitions import endpoint_title
 from afl_helpers.claims import CLAIMS, REPORTED, VERDICTS, max_auc, reported_range, verdicts
+from afl_helpers.claims.definitions import endpoint_title
 from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts
 from afl_helpers.errors import DataError
 from afl_helpers.gamma import class_gamma
@@ -98,7 +98,9 @@ def about(root: Path) -> dict[str, Any]:
         "title": f"[Re] {original['title']}",
         "running_title": f"[Re] {original['title'].partition(':')[0]}",
         "kind": "Reproduction in machine learning",
-        "authors": [person.get("name") or f"{person['given-names']} {person['family-names']}" for person in citation["authors"]],
+        "authors": [
+            person.get("name") or f"{person['given-names']} {person['family-names']}" for person in citation["authors"]
+        ],
         "description": citation["title"],
         "keywords": citation["keywords"],
         "date": {"year": date.year, "month": date.month, "day": date.day},
@@ -156,7 +158,11 @@ def difference_plot(table: pd.DataFrame) -> dict[str, Any]:
     panels = []
     limits = [deciding_interval(row)[:2] for row in table.to_dict("records")]
     reach = float(np.ceil(np.abs(limits).max() * 200) / 200)
-    ticks = [{"at": at, "name": minus(f"{at:+.2f}") if at else "0"} for at in (-0.02, -0.01, 0, 0.01, 0.02) if abs(at) <= reach]
+    ticks = [
+        {"at": at, "name": minus(f"{at:+.2f}") if at else "0"}
+        for at in (-0.02, -0.01, 0, 0.01, 0.02)
+        if abs(at) <= reach
+    ]
     for endpoint, title in endpoints.items():
         points = []
         for row in table[table["endpoint"] == endpoint].to_dict("records"):
@@ -205,8 +211,14 @@ def rule_plot(table: pd.DataFrame, words: Mapping[str, float]) -> dict[str, Any]
             shown.append(f"{title}, {RULE_TITLES[rule]}, {title_of(setting)}: {found['at']:.3f}")
         low = np.floor(min(point["low"] for point in points) * 20) / 20
         high = np.ceil((words[corpus] + 0.005) * 20) / 20
-        ticks = [{"at": float(at), "name": f"{at:.1f}"} for at in np.arange(0, 1, 0.1) if low - 1e-9 <= at <= high + 1e-9]
-        mark = {"at": words[corpus], "rows": [place["tuned_proportional", "bce"], len(rows)], "name": "word counts, SVM"}
+        ticks = [
+            {"at": float(at), "name": f"{at:.1f}"} for at in np.arange(0, 1, 0.1) if low - 1e-9 <= at <= high + 1e-9
+        ]
+        mark = {
+            "at": words[corpus],
+            "rows": [place["tuned_proportional", "bce"], len(rows)],
+            "name": "word counts, SVM",
+        }
         panels.append(
             {"title": title, "low": float(low), "high": float(high), "ticks": ticks, "band": None, "zero": False}
             | {"marks": [mark], "points": points}
@@ -232,7 +244,8 @@ def score_plot(results: Sequence[Result], corpus: str = "cmu-leads") -> dict[str
         rows.append({"name": f"{title}\n{counts[genre]:,} films", "cells": cells})
     centres = (np.arange(len(rows[1]["cells"][0]["positives"])) + 0.5) / len(rows[1]["cells"][0]["positives"])
     means = [
-        [float(np.average(centres, weights=cell[sign])) for sign in ("positives", "negatives")] for cell in rows[1]["cells"]
+        [float(np.average(centres, weights=cell[sign])) for sign in ("positives", "negatives")]
+        for cell in rows[1]["cells"]
     ]
     require(all(afl > bce for bce, afl in zip(*means)), "under AFL a rare genre's films and all others score higher")
     return {
@@ -254,7 +267,9 @@ def corpora(results: Sequence[Result]) -> list[dict[str, str]]:
     for corpus, title in CORPORA.items():
         data = next(run.data for run in results if run.data.corpus == corpus)
         sizes = {name: f"{size:,}" for name, size in data.sizes.items()}
-        rows.append({"name": title, "texts": data.source.split(",")[0].split(" (")[0], "labels": str(data.n_labels)} | sizes)
+        rows.append(
+            {"name": title, "texts": data.source.split(",")[0].split(" (")[0], "labels": str(data.n_labels)} | sizes
+        )
     return rows
 
 
@@ -298,7 +313,22 @@ def found_more(runs: Sequence[Result], setting: str, rival: str) -> dict[str, st
     counts = dict(zip(runs[0].labels.name, runs[0].labels.training_count))
     top, tail = more.head(N_TOP), sorted(counts.values())[len(counts) // 3]
     require(min(counts[name] for name in top.index) > tail, "the gain in recall is in frequent genres")
-    return {"top": in_words(N_TOP), "share": f"{top.sum() / more.sum():.0%}".replace("%", " %"), "names": listed(list(top.index))}
+    return {"top": in_words(N_TOP), "share": f"{100 * top.sum() / more.sum():.0f} %", "names": listed(list(top.index))}
+
+
+def controls() -> str:
+    """Say whether the controls of the decisive study are complete."""
+    names = ["afl-mean", "afl-shuffled", "afl-reversed"]
+    study = load_study(STUDY, find_results())
+    planned = [run for run in study.runs() if run.setting.name in names]
+    done = sum(study.path(run).is_file() for run in planned)
+    titles = listed([title_of(name) for name in names])
+    state = (
+        "complete; the chapter on results shows them"
+        if done == len(planned)
+        else f"running: {done} of {len(planned)} runs"
+    )
+    return f"The controls of {STUDY} ({titles}) are {state}."
 
 
 def facts(root: Path = ROOT) -> dict[str, Any]:
@@ -326,7 +356,11 @@ def facts(root: Path = ROOT) -> dict[str, Any]:
     require(bool((over_rules > 2 * over_losses).all()), "the threshold rule matters more than the loss")
     require(bool((svm[list(CORPORA)] > means.unstack().max(axis=1)[list(CORPORA)]).all()), "a linear model is ahead")
 
-    names = {"macro": "f1_macro@tuned_common", "micro": "f1_micro@tuned_common", "tuned_for_macro": "f1_macro@tuned_common_macro"}
+    names = {
+        "macro": "f1_macro@tuned_common",
+        "micro": "f1_micro@tuned_common",
+        "tuned_for_macro": "f1_macro@tuned_common_macro",
+    }
     one = compare(runs, READINGS, ["bce"], list(names.values()), margin=0.01, family=("corpus", "endpoint"))
     one_by_name = {name: one[one["endpoint"] == endpoint] for name, endpoint in names.items()}
     require(bool((one_by_name["macro"]["outcome"] == "higher").any()), "some macro F1 is gained at one threshold")
@@ -336,11 +370,10 @@ def facts(root: Path = ROOT) -> dict[str, Any]:
     stopped = pairs["recall_micro@at_0.5", "afl-zero-stopped", "bce-zero-stopped"]
     tail = pairs["recall_macro_tail@at_0.5", "afl-zero-stopped", "bce-zero-stopped"]
     annealed = pairs["recall_micro@at_0.5", "afl-loss-annealed", "bce-prior-annealed"]
+    require(annealed["estimate"] < stopped["estimate"] / 2, "start and the moment of stopping make most of the recall")
     require(
-        annealed["estimate"] < stopped["estimate"] / 2, "start and the moment of stopping make most of the recall"
-    )
-    require(
-        (stopped["outcome"], tail["outcome"], annealed["outcome"]) == ("higher", "within the margin", "within the margin"),
+        (stopped["outcome"], tail["outcome"], annealed["outcome"])
+        == ("higher", "within the margin", "within the margin"),
         "early stopping from zero makes the micro recall, outside the tail",
     )
 
@@ -351,7 +384,10 @@ def facts(root: Path = ROOT) -> dict[str, Any]:
     reported = REPORTED["afl"]
     low, high = reported_range(reported["f1"])
     most = max_auc(reported["recall_micro"])
-    require(reported_range(reported["roc_auc"])[0] > most, "the reported recall and AUC exclude each other for micro averages")
+    require(
+        reported_range(reported["roc_auc"])[0] > most,
+        "the reported recall and AUC exclude each other for micro averages",
+    )
     counts = np.array(list(genre_counts().values()))
     literal = class_gamma(counts, N_MOVIES_WITH_GENRE, normalization="documents", bounds=None).max()
     defaults = LOSSES["afl"].defaults
@@ -394,7 +430,8 @@ def facts(root: Path = ROOT) -> dict[str, Any]:
             "over_rules": listed([f"{over_rules[corpus]:.3f} ({title})" for corpus, title in CORPORA.items()]),
         },
         "svm": "; ".join(
-            f"{svm[corpus]:.3f} on {title}, against {with_cut.loc[corpus, 'bce']:.3f} for BCE" for corpus, title in CORPORA.items()
+            f"{svm[corpus]:.3f} on {title}, against {with_cut.loc[corpus, 'bce']:.3f} for BCE"
+            for corpus, title in CORPORA.items()
         ),
         "printed": {
             "recall": reported["recall_micro"],
@@ -405,6 +442,7 @@ def facts(root: Path = ROOT) -> dict[str, Any]:
             "high": f"{high:g}",
             "rival": REPORTED["focal-2.0"]["f1"],
         },
+        "controls": controls(),
         "devices": devices(results),
         "studies": studies(),
     }
@@ -442,7 +480,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     if pictures:
         typst.compile(
-            BUILD / "article" / "article.typ", output=str(BUILD / "article" / "page-{p}.png"), ppi=110, ignore_system_fonts=True
+            BUILD / "article" / "article.typ",
+            output=str(BUILD / "article" / "page-{p}.png"),
+            ppi=110,
+            ignore_system_fonts=True,
         )
     print(f"Open {path}.")
     return 0
