@@ -18,7 +18,7 @@ BUILD := $(OFFLINE) $(BIN)/python tools/build_book.py --jobs $(JOBS)
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf serve lab student instructor course grade lint test test-fast test-slow study bench bench-peers lock audit clean
+.PHONY: help book pdf article gpu-day serve lab student instructor course grade lint test test-fast test-slow study bench bench-peers lock audit clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ book: $(READY) ## execute every chapter, JOBS=2 at a time, and render the book i
 
 pdf: book ## print the built book through Chromium into _build/afl-bert-book.pdf
 	@$(BIN)/python tools/make_pdf.py
+
+article: $(READY) ## write the reproduction article from results/ into _build/article.pdf
+	@$(BIN)/python tools/make_article.py
+
+gpu-day: $(READY) ## measure and run all that needs a GPU, most worthwhile first, or go on with it (GPU_DAY=--plan: only how long)
+	@$(BIN)/python tools/gpu_day.py $(GPU_DAY)
 
 serve: ## show the built book on localhost (PORT=8000)
 	@test -f _build/html/index.html || { echo "There is no built book yet; run \`make book\` first." >&2; exit 1; }
