@@ -112,7 +112,8 @@ def test_chapters_run_side_by_side_into_the_cache_and_once_only(
     assert executed.cells[0].outputs[0].text == f"1|{tmp_path}\n"
     assert one.read_bytes() == source
     printed = capfd.readouterr()
-    failed = [line.split()[0] for line in printed.out.splitlines() if line.endswith("failed")]
+    assert printed.out.startswith("Running 4 of 4 chapters, 2 at a time.\n") and "  4 of 4  " in printed.out
+    failed = [line.split()[3] for line in printed.out.splitlines() if line.endswith("failed")]
     assert "encryption" not in printed.err
     assert sorted(failed) == ["broken", "killed"]
     run_chapters([one, two], folder, PATIENCE, {}, n_jobs=2)
