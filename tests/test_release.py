@@ -122,7 +122,7 @@ def test_a_workflow_calls_what_there_is(path):
     workflow = yaml.safe_load(path.read_text("utf-8"))
     assert workflow["permissions"] == {"contents": "read"}
     text = "\n".join(step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"])
-    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8")))
+    targets = set(re.search(r"(?m)^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"))[1].split())
     assert set(re.findall(r"(?:^|\s)make ([a-z-]+)", text)) <= targets
     for name in re.findall(r"tools/[\w.]+", text):
         assert (ROOT / name).is_file(), name
