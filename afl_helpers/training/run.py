@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from afl_helpers.errors import MissingFileError, UsageError
 from afl_helpers.evaluation import DEFAULT_RULE, TopK
 from afl_helpers.files import not_written, write_json
-from afl_helpers.training.config import Config, EncoderConfig, convergence
+from afl_helpers.training.config import Config, convergence
 from afl_helpers.training.embedding import FrozenEncoder, forward
 from afl_helpers.training.encoders import (
     default_device,
@@ -90,7 +90,7 @@ class Run:
     @property
     def encoder(self) -> str | None:
         """Return the name of the encoder, or None for a method without one."""
-        return self.config.encoder if isinstance(self.config, EncoderConfig) else None
+        return getattr(self.config, "encoder", None)
 
     @property
     def converged(self) -> bool | None:
