@@ -265,6 +265,10 @@ def _read_rows(reading: _Reading, table: Table, split: str | None) -> None:
         if by_name:
             note += f" (for the given split, pass split_column={by_name[0]!r}, --split-column {by_name[0]})"
     reading.notes.append(note)
+    if columns.yes_no:
+        reading.alarms.append(
+            f"{file}: not used, because they hold yes and no: {_some(columns.yes_no)}; write 1 and 0 where they are labels"
+        )
     _alarm(reading, blank_texts, "row", f"of {file} with a blank text left out")
     _alarm(reading, table.bad.skipped, table.bad.unit, f"of {file} skipped, malformed")
     _alarm(reading, blank_ids, "row", f"of {file} without an id, numbered instead")
