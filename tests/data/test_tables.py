@@ -177,6 +177,34 @@ def test_no_separator_is_invented(tmp_path, labels):
     assert load_corpus(write(tmp_path / "a.csv", "text,labels\n" + rows)).n_labels > len(labels)
 
 
+@pytest.mark.parametrize(("written", "given"), [(", ", "/"), (",", ";"), ("|", ",")])
+def test_a_wrong_separator_is_said(tmp_path, written, given):
+    path = write(tmp_path / "a.csv", csv_text(written.join))
+    with pytest.warns(CorpusWarning) as warned:
+        load_corpus(path, separator=given)
+    [warning] = warned
+    sign = written.strip()
+    common = ", ".join(f"{written.join(names)!r} (4)" for _, names in ROWS[1:4])
+    assert f"are read as one: {common}; pass separator={sign!r} (--separator {sign!r})" in str(warning.message)
+
+
+@pytest.mark.parametrize(
+    ("given", "leftover", "advice"),
+    [
+        (", ", "Crime,Drama", "pass separator=',' (--separator ',') to split them, too"),
+        (", ", "Crime / Drama", "separate them by ', ', as in the other cells"),
+        (None, "Crime;Drama", "separate them by '|', as in the other cells"),
+    ],
+)
+def test_a_few_cells_with_another_separator_are_named(tmp_path, given, leftover, advice):
+    content = csv_text((given or "|").join) + f'More.,"{leftover}"\nStill.,Crime\n'
+    sign = next(character for character in ",;/" if character in leftover)
+    message = f"1 label seems to be several, with {sign!r} between them: {leftover!r} (1); {advice}"
+    with pytest.warns(CorpusWarning) as warned:
+        load_corpus(write(tmp_path / "a.csv", content), separator=given)
+    assert [str(warning.message) for warning in warned] == [f"a: {message}"]
+
+
 def test_an_empty_separator_splits_nothing(tmp_path):
     rows = 'a,"x|y, z"\nb,"y, z"\nc,z\nd,"x, z"\n'
     corpus = load_corpus(write(tmp_path / "a.csv", "text,labels\n" + rows), separator="")
