@@ -64,12 +64,29 @@ class TestSavedWordCounts:
         with pytest.raises(DataError, match="cannot be loaded"):
             load_predictor(path)
 
+    def test_a_retuned_model_is_saved_with_its_thresholds(self, predictor, folder, parts, tmp_path):
+        tuned = predictor.retune(parts[1].select_documents(range(20)))
+        again = load_predictor(tuned.save(tmp_path / "tuned"))
+        for rule, value in tuned.thresholds.items():
+            np.testing.assert_array_equal(again.thresholds[rule], value)
+        np.testing.assert_array_equal(again.predict_scores(parts[2].texts), predictor.predict_scores(parts[2].texts))
+        before, after = (json.loads((path / "afl_run.json").read_text()) for path in (folder, tmp_path / "tuned"))
+        assert after.pop("retuned_on")["documents"] == 20 and "metrics" not in after
+        assert {name for name in after if after[name] != before[name]} == {"thresholds"}
+        assert after.keys() == before.keys() - {"metrics"}
+
+    def test_a_model_that_was_not_loaded_says_how_to_save_it(self, run, tmp_path):
+        with pytest.raises(UsageError, match=r"save its run with run\.save"):
+            run.predictor.save(tmp_path / "model")
+
     def test_gamma_is_kept_for_the_rules_on_posteriors(self, parts, tmp_path):
         config = ProbeConfig(encoder="tiny", max_length=16, epochs=1)
         saved = probe(*parts, loss="afl", config=config, progress=False)
         loaded = load_predictor(saved.save(tmp_path / "probe"))
         np.testing.assert_array_equal(loaded.gamma, saved.gamma)
-        again = loaded.retune(parts[1]).thresholds["tuned_common_posterior"]
+        retuned = loaded.retune(parts[1])
+        np.testing.assert_array_equal(load_predictor(retuned.save(tmp_path / "tuned")).gamma, saved.gamma)
+        again = retuned.thresholds["tuned_common_posterior"]
         np.testing.assert_allclose(again, saved.thresholds["tuned_common_posterior"], atol=1e-5)
 
 
@@ -429,6 +446,20 @@ class TestCommands:
         assert line.split()[1] == f"{tuned:.4f}"
         assert main(["evaluate", str(folder)]) == 1
         assert "name a table after the model" in capsys.readouterr().err
+
+    def test_evaluate_saves_the_thresholds_that_it_tuned(self, folder, predictor, table, tmp_path, capsys):
+        command = ["evaluate", str(folder), str(table), "--save", str(tmp_path / "tuned")]
+        assert main(command) == 1
+        assert "pass --tune FILE with it" in capsys.readouterr().err
+        assert main([*command, "--tune", str(table), "--threshold", "0.3"]) == 0
+        assert capsys.readouterr().out.endswith(f"saved to {tmp_path / 'tuned'}\n")
+        expected, again = predictor.retune(load_corpus(table)), load_predictor(tmp_path / "tuned")
+        assert again.thresholds.keys() == expected.thresholds.keys()
+        for rule, value in expected.thresholds.items():
+            np.testing.assert_array_equal(again.thresholds[rule], value)
+        assert main([*command, "--tune", str(table)]) == 1
+        assert "replace it with --force" in capsys.readouterr().err
+        assert main([*command, "--tune", str(table), "--force"]) == 0
 
     @pytest.mark.parametrize("command", ["predict", "evaluate", "explain"])
     def test_a_table_to_tune_on_is_read_as_the_options_say(self, folder, predictor, parts, command, tmp_path, capsys):
