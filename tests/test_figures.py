@@ -378,6 +378,24 @@ def test_threshold_slider_has_the_values_of_each_threshold():
     assert f"never predicted: {never} of {TARGETS.shape[1]}" in found[0.98, "micro F1"]["words"]
 
 
+def test_score_errors_shade_what_the_rule_decides_wrongly():
+    targets = np.array([[1, 0], [1, 1], [0, 0], [0, 1], [0, 0]])
+    scores = np.array([[0.9, 0.01], [0.2, 0.3], [0.7, 0.02], [0.1, 0.6], [0.01, 0.02]])
+    figure = figures.score_errors(
+        targets, scores, {1: "rare", 0: "frequent"}, {"untuned": 0.5, "own": [0.15, 0.2]}, errors_of="own"
+    )
+    rare, frequent = figure.axes
+    assert (rare.get_ylabel(), frequent.get_ylabel()) == ("rare", "frequent")
+
+    def masses(axes):
+        """What each heap holds, in documents: positives, wrong positives, negatives, wrong negatives."""
+        return [np.abs(patch.get_data().values).sum() for patch in axes.patches if hasattr(patch, "get_data")]
+
+    assert masses(rare) == [2, 0, 1.5, 0]  # the highest bin of the negatives holds two documents and has height 1
+    assert masses(frequent) == [2, 0, 3, 1]
+    assert [text.get_text() for text in rare.texts] == ["own 0.20", "untuned 0.50"]
+
+
 def test_reliability_draws_the_bins_beside_the_diagonal():
     bins = pd.DataFrame({"n": [3, 4], "mean_score": [0.1, 0.8], "observed": [0.2, 0.7]})
     diagonal, line = figures.reliability({"model": bins}).axes[0].lines
@@ -553,3 +571,17 @@ def test_an_effect_stands_beside_each_property_with_its_interval():
         (10, 0, 0.3),
         (200, -0.5, 0.1),
     ]
+
+
+def test_the_dial_draws_the_mean_difference_with_the_interval_of_a_paired_t():
+    rows = pd.DataFrame(
+        [
+            {"strength": 1.0, "seed": seed, "loss": loss, "f1": value}
+            for loss, values in {"bce": (0.1, 0.2, 0.3), "afl": (0.2, 0.3, 0.5)}.items()
+            for seed, value in enumerate(values)
+        ]
+    )
+    (axes,) = figures.imbalance_dial(rows, {"f1": "macro F1"}).axes
+    ((_, low), (_, high)) = axes.collections[0].get_segments()[0]
+    # Differences 0.1, 0.1, 0.2: mean 0.4 / 3, standard error 1 / 30; 4.303 is the 97.5 % quantile of t with 2 degrees.
+    np.testing.assert_allclose([low, high], [0.4 / 3 - 4.303 / 30, 0.4 / 3 + 4.303 / 30], atol=1e-4)

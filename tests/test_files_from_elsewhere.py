@@ -32,7 +32,7 @@ from afl_helpers.results import (
     write_checksums,
     write_result,
 )
-from afl_helpers.training import embed, encoders, fine_tune, fine_tuning, load_predictor, packaged, probe
+from afl_helpers.training import embed, embedding, encoders, fine_tune, fine_tuning, load_predictor, packaged, probe
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import _cached
 from afl_helpers.training.encoders import ENCODERS, load_classifier, load_encoder, load_tokenizer
@@ -306,10 +306,26 @@ def test_a_broken_or_hostile_file_of_the_cache_is_made_anew(tmp_path, monkeypatc
     np.save(path, hostile, allow_pickle=True)
     for content in (path.read_bytes(), whole[:-100], b"", b"junk", pickle.dumps(Payload(tmp_path / "marker"))):
         path.write_bytes(content)
-        assert _cached(path, 1) is None
+        assert _cached(path) is None
         np.testing.assert_array_equal(embed(["a text"], "tiny", 16, progress=False)["a text"], first)
         assert path.read_bytes() == whole
     assert not (tmp_path / "marker").exists() and not list(tmp_path.rglob("*.part"))
+
+
+def test_a_text_that_was_embedded_with_others_is_not_embedded_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("AFL_CACHE_DIR", str(tmp_path))
+    one = embed(["a text", "another", "more"], "tiny", 16, progress=False)
+    embedded = []
+    monkeypatch.setattr(
+        embedding, "_embed", lambda texts, *_: embedded.extend(texts) or np.ones((len(texts), 128), np.float32)
+    )
+    two = embed(["new", "another", "more", "new"], "tiny", 16, progress=False)
+    assert embedded == ["new"] and two["new"].tolist() == [1] * 128
+    np.testing.assert_array_equal(two["another"], one["another"])
+    assert embed(["a text", "new"], "tiny", 16, progress=False)["new"].tolist() == [1] * 128 and embedded == ["new"]
+    assert embed([], "tiny", 16) == {}
+    embed(["a text"], "tiny", 8, progress=False)  # another length is another embedding
+    assert embedded == ["new", "a text"]
 
 
 # --- result files ---------------------------------------------------------------------------------------------------

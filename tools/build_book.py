@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
+from plain_text import write_plain_text
 from run_chapters import run_chapters
 
 from afl_helpers.chapters.profiles import active_profile
@@ -152,6 +153,7 @@ def main(n_jobs: int) -> int:
     if run_quietly(command, environment):
         print("The book was not built: the errors and warnings above say where.", file=sys.stderr)
         return 1
+    write_plain_text(HTML, page_names())
     passed.touch()
     seconds = {"running chapters": executed - started, "writing pages": time.monotonic() - executed}
     if stale:  # benchmarks/build.py reads what a build of everything took

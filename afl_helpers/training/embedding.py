@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -151,7 +151,8 @@ def embed(
 ) -> dict[str, NDArray[np.float32]]:
     """Return the embedding of each distinct text, (width,), computed once and kept in the cache folder.
 
-    The key of the cache is the encoder, the length and the set of texts; their order and their split do not matter.
+    A file of the cache holds one set of texts. Texts that stand in another file of the same encoder and length are taken
+    from there, so that a document added or another split costs the new texts alone.
 
     Example:
         >>> from afl_helpers.training import embed
@@ -159,13 +160,15 @@ def embed(
         (128,)
     """
     unique = sorted(set(texts))
-    key = json.dumps([_encoder_identity(encoder), max_length, unique])
-    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-    path = cache_dir() / "embeddings" / f"{digest}.npy"
-    vectors = _cached(path, len(unique))
-    if vectors is not None:
-        return dict(zip(unique, vectors))
-    lock = FileLock(path.with_suffix(".lock"))  # only one of several processes embeds the texts
+    if not unique:
+        return {}
+    keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in unique]
+    name = hashlib.sha256(json.dumps([_encoder_identity(encoder), max_length]).encode()).hexdigest()[:16]
+    path = cache_dir() / "embeddings" / f"{name}-{hashlib.sha256(b''.join(keys)).hexdigest()[:32]}.npy"
+    kept = _cached(path)
+    if kept is not None and len(kept) == len(unique):
+        return dict(zip(unique, kept["vector"]))
+    lock = FileLock(path.with_name(f"{name}.lock"))  # only one of several processes embeds the texts
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         acquired = lock.acquire()
@@ -173,17 +176,38 @@ def embed(
         _warn_of_cache(path.parent, reason_of(error))
         return dict(zip(unique, _embed(unique, encoder, max_length, progress)))
     with acquired:
-        vectors = _cached(path, len(unique))
-        if vectors is None:
-            vectors = _embed(unique, encoder, max_length, progress)
-            try:
-                with replacing(path) as part, open(part, "wb") as file:
-                    np.save(file, vectors, allow_pickle=False)
-            except StorageError as error:
-                _warn_of_cache(
-                    path.parent, reason_of(error.__cause__ if isinstance(error.__cause__, OSError) else error)
-                )
+        known = _known(path.parent.glob(f"{name}-*.npy"), set(keys))
+        missing = [text for text, key in zip(unique, keys) if key not in known]
+        if missing:
+            new = _embed(missing, encoder, max_length, progress)
+            known |= dict(zip((key for key in keys if key not in known), new))
+        vectors = np.stack([known[key] for key in keys])
+        try:
+            with replacing(path) as part, open(part, "wb") as file:
+                np.save(file, _packed(keys, vectors), allow_pickle=False)
+        except StorageError as error:
+            _warn_of_cache(path.parent, reason_of(error.__cause__ if isinstance(error.__cause__, OSError) else error))
     return dict(zip(unique, vectors))
+
+
+def _packed(keys: Sequence[bytes], vectors: NDArray[np.float32]) -> NDArray[np.void]:
+    """Return one record per text: the SHA-256 of its UTF-8 and its vector."""
+    records = np.empty(len(keys), [("key", "V32"), ("vector", "<f4", vectors.shape[1:])])
+    records["key"] = np.frombuffer(b"".join(keys), "V32")
+    records["vector"] = vectors
+    return records
+
+
+def _known(files: Iterable[Path], wanted: set[bytes]) -> dict[bytes, NDArray[np.float32]]:
+    """Return the vectors of the wanted texts that stand in files of the cache."""
+    known: dict[bytes, NDArray[np.float32]] = {}
+    for file in sorted(files):
+        records = _cached(file)
+        if records is not None:
+            for i, key in enumerate(records["key"]):
+                if (found := key.tobytes()) in wanted and found not in known:
+                    known[found] = np.array(records["vector"][i])
+    return known
 
 
 def _embed(texts: list[str], encoder: str, max_length: int, progress: bool) -> NDArray[np.float32]:
@@ -202,10 +226,10 @@ def _warn_of_cache(folder: Path, reason: str) -> None:
     )
 
 
-def _cached(path: Path, n_texts: int) -> NDArray[np.float32] | None:
-    """Return the vectors in a file of the cache, or None if it is missing or broken."""
+def _cached(path: Path) -> NDArray[np.void] | None:
+    """Return the records of a file of the cache, or None if it is missing or broken."""
     try:
-        vectors = np.load(path, allow_pickle=False)
+        records = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return vectors if vectors.ndim == 2 and len(vectors) == n_texts else None
+    return records if records.ndim == 1 and records.dtype.names == ("key", "vector") else None
