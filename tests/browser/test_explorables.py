@@ -490,6 +490,15 @@ def test_scores_of_a_thousand_leads_are_the_packages(one_engine, heads, name):
     ]
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_the_model_card_says_how_good_these_heads_are(name):
+    if "AFL_DATA_DIR" not in os.environ:
+        pytest.skip("AFL_DATA_DIR is not set; the leads of cmu-leads are needed")
+    card = (STATIC / "data" / "try.MODEL_CARD.md").read_text(encoding="utf-8")
+    for row in try_your_text.quality_rows(read_data(name), try_your_text.HEADS[name]):
+        assert row in card
+
+
 #: Code points of which the engine and Python both know what they are, and make different tokens of them.
 EXCEPTIONS: dict[int, str] = {}
 
