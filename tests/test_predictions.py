@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from afl_helpers.__main__ import main
 from afl_helpers.commands.predictions import Writer
-from afl_helpers.data import Corpus, load_corpus
+from afl_helpers.data import Corpus, CorpusWarning, load_corpus
 from afl_helpers.data.texts import lines_of, names_table, read_texts
 from afl_helpers.errors import DataError, MissingFileError, UsageError
 from afl_helpers.evaluation import DEFAULT_RULE, THRESHOLD_RULES, TopK, evaluate, fit_thresholds
@@ -137,7 +137,7 @@ class TestEvaluate:
         assert aligned.targets.tolist() == [[1, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
         assert aligned.unknown == {"odd": 1} and aligned.absent == [names[1], names[3]]
         report = predictor.evaluate(corpus)
-        assert "1 label is unknown to the model and not evaluated (documents that carry it): 'odd' (1)" in str(report)
+        assert "1 label is unknown to the model and left out (documents that carry it): 'odd' (1)" in str(report)
         expected = evaluate(aligned.targets, predictor.predict_scores(corpus.texts), 0.5)
         assert report.metrics["at_0.5"]["f1_micro"] == expected["f1_micro"]
         with pytest.raises(UsageError, match="none of the model's labels: it has 'x', and the model has"):
@@ -157,6 +157,24 @@ class TestEvaluate:
         assert predictor.thresholds is not tuned.thresholds
         with pytest.raises(UsageError, match="without the training counts"):
             dataclasses.replace(predictor, label_counts=None).retune(parts[2])
+
+    def test_labels_that_the_model_does_not_know_are_said_or_refused(self, predictor, parts):
+        names = predictor.label_names
+        corpus = Corpus("other", ["a", "b", "c"], [[1, 0, 1], [1, 1, 0], [0, 0, 0]], [names[2], "odd", names[0]])
+        with pytest.warns(CorpusWarning, match=r"other: 1 label is unknown to the model and left out .*'odd' \(1\)"):
+            tuned = predictor.retune(corpus)
+        targets = np.array([[1, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
+        expected = fit_thresholds(
+            targets, predictor.predict_scores(corpus.texts), parts[0].label_counts / len(parts[0])
+        )
+        np.testing.assert_array_equal(tuned.thresholds["tuned_common"], expected["tuned_common"])
+        joined = [f"{names[0]}; {names[1]}", f"{names[2]}; {names[0]}", "odd", names[3]]
+        corpus = Corpus("other", ["a", "b", "c"], [[1, 0, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1]], joined)
+        with pytest.raises(UsageError, match="does not know 4 of the 5 labels that the documents of 'other'") as raised:
+            predictor.retune(corpus)
+        assert all(repr(name) in str(raised.value) for name in joined[:3])
+        assert str(raised.value).endswith("in a cell: separator=';'")
+        assert raised.value.command_line.endswith("in a cell: --separator ';'")
 
 
 class TestExplain:
@@ -411,6 +429,31 @@ class TestCommands:
         assert line.split()[1] == f"{tuned:.4f}"
         assert main(["evaluate", str(folder)]) == 1
         assert "name a table after the model" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("command", ["predict", "evaluate", "explain"])
+    def test_a_table_to_tune_on_is_read_as_the_options_say(self, folder, predictor, parts, command, tmp_path, capsys):
+        frame = parts[2].to_frame().rename(columns={"text": "Inhalt", "labels": "Marken"})
+        frame = frame[frame["Marken"].map(len) > 1].reset_index(drop=True)
+        frame["Marken"] = frame["Marken"].map(", ".join)
+        frame.loc[0, "Inhalt"] += " Caf\xe9"
+        frame.loc[0, "Marken"] += ", odd"
+        path = tmp_path / "excel.csv"
+        frame.to_csv(path, index=False, sep=";", encoding="cp1252", errors="replace")
+        options = {"text": "Inhalt", "labels": "Marken", "encoding": "cp1252", "delimiter": ";", "separator": ","}
+        with pytest.warns(CorpusWarning, match="unknown to the model"):
+            tuned = predictor.retune(load_corpus(path, **options))
+        given = [part for name, value in options.items() for part in (f"--{name}", value)]
+        arguments = [command, str(folder), "a car chase" if command == "explain" else str(path), "--tune", str(path)]
+        assert main([*arguments, *given]) == 0
+        captured = capsys.readouterr()
+        assert "1 label is unknown to the model and left out (documents that carry it): 'odd' (1)" in captured.err
+        if command == "predict":
+            found = [row["labels"] for row in csv.DictReader(io.StringIO(captured.out))]
+            texts = read_texts(path, text="Inhalt", encoding="cp1252").texts
+            assert found == ["|".join(labels) for labels in tuned.predict(texts)]
+        assert main([*arguments, *given[:-2]]) == 1  # without the separator
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: the model does not know ") and error.endswith("--separator ,")
 
     def test_of_given_splits_the_test_documents_are_evaluated(self, folder, table, capsys):
         frame = pd.read_csv(table, keep_default_na=False).drop(index=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from afl_helpers.advice import DEFAULT_RULE
-from afl_helpers.commands.options import Commands, check_corpus_name
+from afl_helpers.commands.options import Commands, add_table_options, check_corpus_name, load_tuning
 from afl_helpers.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ def add_predict(commands: Commands) -> None:
         help="a table (.csv, .tsv, .jsonl, .json, .parquet), a .txt file with one text per line, or the texts themselves; "
         "if omitted, read one text per line from standard input",
     )
-    command.add_argument("--text", metavar="COLUMN", help="column of the texts (a number from 0 without a header)")
-    command.add_argument("--delimiter", metavar="CHARACTER", help="what separates the columns (default: guessed)")
-    command.add_argument(
-        "--encoding", metavar="NAME", help="encoding of the file or of standard input (default: utf-8)"
-    )
     add_decision(command)
     command.add_argument("--scores", action="store_true", help="also write the score of each label")
     command.add_argument("--output", type=Path, metavar="FILE", help="write to this file (.csv or .jsonl)")
@@ -49,6 +44,11 @@ def add_predict(commands: Commands) -> None:
         choices=("plain", "csv", "jsonl"),
         help="default: what the name of the output says; else plain, or csv where a table is read and the output is no "
         "terminal",
+    )
+    add_table_options(
+        command,
+        "how tables are read: --text, --delimiter and --encoding the input (--encoding also standard input), all of them "
+        "the table of --tune",
     )
     command.set_defaults(function=_predict)
 
@@ -66,7 +66,9 @@ def add_decision(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--top-k", type=int, metavar="N", help="predict the N most probable labels of each text")
     command.add_argument(
-        "--tune", metavar="FILE", help="labelled table; set the thresholds of all rules anew on its documents"
+        "--tune",
+        metavar="FILE",
+        help="labelled table, read with the options for tables; set the thresholds of all rules anew on its documents",
     )
 
 
@@ -91,13 +93,16 @@ def load_model(args: argparse.Namespace) -> tuple["LabelPredictor", str, "OwnThr
     if args.tune:
         import warnings
 
-        from afl_helpers.data import CorpusWarning, load_corpus
+        from afl_helpers.data import CorpusWarning
+        from afl_helpers.training.report import align_labels
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CorpusWarning)  # the notes hold the same sentences
-            corpus = load_corpus(args.tune)
+        corpus = load_tuning(args)
         print(f"thresholds set anew on {corpus.describe()}", file=sys.stderr)
-        predictor = predictor.retune(corpus)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CorpusWarning)  # said below
+            predictor = predictor.retune(corpus)
+        for note in align_labels(corpus, predictor.label_names).notes():
+            print(note, file=sys.stderr)
     rule = args.rule or DEFAULT_RULE
     predictor.choose_thresholds(rule, thresholds)  # a misspelt rule or label is an error before texts are read
     return predictor, rule, thresholds
@@ -140,7 +145,7 @@ def _input_table(args: argparse.Namespace) -> Path | None:
 
     if len(args.inputs) == 1 and names_table(args.inputs[0]):
         return Path(args.inputs[0]).expanduser()
-    if args.text is not None or args.delimiter is not None:
+    if not args.tune and (args.text is not None or args.delimiter is not None):
         raise UsageError("--text and --delimiter go with one table; pass its file")
     return None
 

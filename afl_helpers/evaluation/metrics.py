@@ -205,9 +205,9 @@ def _are_same_documents(one: tuple[BoolArray, FloatArray], other: tuple[BoolArra
 
 def _warn_of_logits(scores: FloatArray, thresholds: Iterable[ArrayLike | TopK]) -> None:
     """Warn of scores that are no probabilities at a threshold of 0.5, and of a threshold in per cent for probabilities."""
-    common = [float(value) for value in thresholds if not isinstance(value, TopK) and np.ndim(value) == 0]
+    common = [float(np.asarray(value)) for value in thresholds if not isinstance(value, TopK) and np.ndim(value) == 0]
     if are_probabilities(scores):
-        if per_cent := [value for value in common if 2 <= value <= 100]:
+        if per_cent := [value for value in common if 5 <= value <= 100]:
             warnings.warn(
                 f"the threshold is {per_cent[0]:g}, but scores lie in [0, 1], so no label is predicted; "
                 f"pass {per_cent[0] / 100:g} for {per_cent[0]:g} %",

@@ -1,5 +1,6 @@
 """What every trained model can do with texts: score them, choose labels, be evaluated, and set its thresholds anew."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from afl_helpers.data import Corpus
+from afl_helpers.data import Corpus, CorpusWarning
 from afl_helpers.data.table_files import SURROGATE
 from afl_helpers.errors import UsageError, require, unknown_name
 from afl_helpers.evaluation import DEFAULT_RULE, THRESHOLD_RULES, TopK, binarize, fit_thresholds
 from afl_helpers.training.explanation import Explanation
-from afl_helpers.training.report import Report, align_labels, report_on
+from afl_helpers.training.report import Report, align_labels, check_known, report_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,16 +172,24 @@ class LabelPredictor:
         """Return this model with the thresholds of every rule set anew on labelled documents.
 
         Use it where new documents differ from those of training. The proportional cut then predicts each label as often
-        among them as it occurred in training.
+        among them as it occurred in training. Labels are aligned by name; those that the model does not know are left out,
+        with a :class:`~afl_helpers.data.CorpusWarning`.
+
+        Args:
+            corpus: labelled documents; :func:`~afl_helpers.data.load_corpus` reads them from a table in any encoding.
 
         Raises:
-            UsageError: as in :meth:`evaluate`, or the model was saved without its training counts.
+            UsageError: the corpus has no documents, the model does not know half of the labels that they carry, or it was
+                saved without its training counts.
         """
         if self.label_counts is None or self.n_documents is None:
             raise UsageError("this model was saved without the training counts of its labels; train it again")
-        targets = align_labels(corpus, self.label_names).targets
+        check_known(corpus, self.label_names)
+        labels = align_labels(corpus, self.label_names)
+        if labels.unknown:
+            warnings.warn(f"{corpus.name}: {labels.notes()[0]}", CorpusWarning, stacklevel=2)
         rates = self.label_counts / self.n_documents
-        thresholds = fit_thresholds(targets, self.predict_scores(corpus.texts), rates, gamma=self.gamma)
+        thresholds = fit_thresholds(labels.targets, self.predict_scores(corpus.texts), rates, gamma=self.gamma)
         return replace(self, thresholds=thresholds)
 
     def _of_rule(self, rule: str) -> float | NDArray[np.float64] | TopK:
