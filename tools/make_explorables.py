@@ -1,6 +1,6 @@
 """Write the numbers that the interactive parts of the book start from, and their still pictures, under book/_static.
 
-    python tools/make_explorables.py tug statcheck
+    python tools/make_explorables.py tug statcheck watch
     AFL_DATA_DIR=... python tools/make_explorables.py train film try
 
 No number is typed into the JavaScript: settings stand here or beside the maker, the rest comes from the package or the data.
@@ -22,6 +22,7 @@ import torch
 from explorable_files import ROOT, TARGET, save, write
 from scipy.special import expit, logit
 from try_your_text import HEADS, make_try
+from watch_the_encoder import make_watch
 
 from afl_helpers.chapters.figures.style import PALETTE
 from afl_helpers.claims import AUC_SOURCES, AVERAGES, REPORTED, check_readings, consistency, reported_range
@@ -521,7 +522,14 @@ def write_checksums() -> None:
     (TARGET / "data" / "checksums.sha256").write_text("".join(f"{sha256(path)}  {path.name}\n" for path in paths))
 
 
-MAKERS = {"tug": make_tug, "statcheck": make_statcheck, "train": make_train, "film": make_film, "try": make_try}
+MAKERS = {
+    "tug": make_tug,
+    "statcheck": make_statcheck,
+    "train": make_train,
+    "film": make_film,
+    "try": make_try,
+    "watch": make_watch,
+}
 
 
 def main() -> None:

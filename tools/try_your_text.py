@@ -223,7 +223,7 @@ at the loss's best constant. The penalty is the same for all losses. Thresholds 
 Other texts than openings of Wikipedia articles on films were not tested. The heads repeat what the articles and the genre
 lists have in common, and must not be used to judge people.
 
-**Licence.** CC BY-SA 3.0, as the genres and the texts that the weights come from.
+**Licence.** CC BY-SA 4.0, the licence of the texts that the weights come from; the genres are CC BY-SA, too.
 """
 
 

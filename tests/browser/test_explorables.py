@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import make_explorables
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import try_your_text
+import watch_the_encoder
 from scipy.special import expit
 
 from afl_helpers.claims import check_readings
@@ -22,6 +24,8 @@ from afl_helpers.evaluation import best_constant_logit, best_constant_score, eva
 from afl_helpers.files import sha256
 from afl_helpers.gamma import NORMALIZATIONS, class_gamma
 from afl_helpers.losses import AdaptiveFocalLoss, BinaryCrossEntropy, FocalLoss
+from afl_helpers.studies import load_study
+from afl_helpers.studies.epochs import EpochRecord
 from afl_helpers.training.initial_bias import start_logits
 from afl_helpers.training.word_counts import new_vectorizer
 
@@ -32,15 +36,24 @@ NEEDS = {
     "tug": ("losses",),
     "train": ("losses", "training"),
     "statcheck": ("intervals",),
+    "watch": (),
     "try": ("losses", "words", "data/leads", "data/plainHeads"),
 }
 #: name -> page
-PAGES = {"film": "film", "tug": "tug-of-war", "train": "train-in-the-page", "statcheck": "statcheck", "try": "try"}
+PAGES = {
+    "film": "film",
+    "tug": "tug-of-war",
+    "train": "train-in-the-page",
+    "statcheck": "statcheck",
+    "try": "try",
+    "watch": "watch",
+}
 PAGES = {name: page for name, page in PAGES.items() if (BOOK / f"{page}.md").is_file()}
 
 
-def scripts(name: str) -> list[Path]:
-    return [STATIC / f"{script}.js" for script in ("widgets", *NEEDS[name], f"data/{name}", name)]
+def scripts(name: str, data: Path | None = None) -> list[Path]:
+    before = [STATIC / f"{script}.js" for script in ("widgets", *NEEDS[name])]
+    return [*before, data or STATIC / "data" / f"{name}.js", STATIC / f"{name}.js"]
 
 
 class Node:
@@ -477,6 +490,15 @@ def test_scores_of_a_thousand_leads_are_the_packages(one_engine, heads, name):
     ]
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_the_model_card_says_how_good_these_heads_are(name):
+    if "AFL_DATA_DIR" not in os.environ:
+        pytest.skip("AFL_DATA_DIR is not set; the leads of cmu-leads are needed")
+    card = (STATIC / "data" / "try.MODEL_CARD.md").read_text(encoding="utf-8")
+    for row in try_your_text.quality_rows(read_data(name), try_your_text.HEADS[name]):
+        assert row in card
+
+
 #: Code points of which the engine and Python both know what they are, and make different tokens of them.
 EXCEPTIONS: dict[int, str] = {}
 
@@ -572,11 +594,95 @@ def test_heads_that_cannot_be_loaded_leave_the_others(open_page):
     assert page.get_by_label("they learned from").input_value() == "plain"
 
 
+# ---- watch the encoder learn ----
+
+
+def kept_epochs(folder):
+    """Return kept files of three trainings of four epochs on random scores that part as they go, as a study writes them."""
+    corpus = load_corpus("toy").select_labels(top=12)
+    train, validation, _ = corpus.split(0.6, 0.3, 0.1, seed=0)
+    kept = []
+    for seed, arm in enumerate(watch_the_encoder.ARMS):
+        rng, path = np.random.default_rng(seed), folder / f"{arm}.json"
+        record = EpochRecord(path, train, validation, 4, study="made", run=arm)
+        noise = rng.normal(-1.5, 1, validation.dense_labels.shape)
+        for epoch in range(1, 5):
+            record(epoch, expit(noise + (seed + 1) * epoch / 2 * validation.dense_labels))
+        kept.append(json.loads(path.read_text(encoding="utf-8")))
+    return kept
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """The kept files, and the path of the script that a page reads in place of the committed one."""
+    kept = kept_epochs(tmp_path)
+    data = watch_the_encoder.watch_data(kept)
+    script = tmp_path / "watch-data.js"
+    script.write_text(f"Explorables.data.watch = {json.dumps(data)};", encoding="utf-8")
+    return kept, data, script
+
+
+def test_watch_says_that_the_study_is_running_until_its_registered_runs_are_there(open_page, tmp_path):
+    study = load_study("tuned-to-the-end", BOOK.parent / "results")
+    registered = [run for run in study.runs() if not study.is_exploratory(run)]
+    elsewhere = replace(study, folder=tmp_path)
+    (tmp_path / "runs").mkdir()
+    for run in registered:
+        assert watch_the_encoder.kept_files(elsewhere) is None  # while one is missing
+        elsewhere.path(run).touch()
+    assert [path.parent for path in watch_the_encoder.kept_files(elsewhere)] == [tmp_path / "epochs"] * 3
+    if watch_the_encoder.kept_files(study) is None:
+        assert read_data("watch") == {"running": True}
+        assert "still running" in open_page("watch").locator("[data-explorable]").inner_text()
+
+
+def test_watch_counts_scores_as_they_are_kept(one_engine, watched):
+    kept, data, script = watched
+    function = "([at, label]) => Explorables.watch.found(Explorables.data.watch, label, at)"
+    for at, label in ((0, 0), (2, 3), (3, 5)):
+        shares = one_engine.run([STATIC / "widgets.js", script, STATIC / "watch.js"], function, [at, label])
+        for share, one in zip(shares, kept):
+            scores = np.array(one["epochs"][at]["scores"][label])[one["labels"][label]["positives"]]
+            assert share == pytest.approx((scores >= 0.5).mean())
+    for arm in data["arms"]:
+        for counts in arm["labels"]:
+            assert {sum(a) + sum(b) for a, b in zip(counts["positives"], counts["negatives"])} == {data["nFilms"]}
+
+
+def test_watch_moves_through_the_epochs_by_keyboard_to_its_goals(open_page, watched):
+    kept, data, script = watched
+    page = open_page("watch", data=script)
+    goals, said = page.locator(".explorable-goals li"), page.locator(".explorable-summary")
+    assert goals.evaluate_all("all => all.map(e => e.className)") == ["", ""] and "After epoch 1:" in said.inner_text()
+    tails = [np.array(arm["thirds"]["average_precision_macro"]["tail"]) for arm in data["arms"]]
+    first = np.argmax(np.all([tail >= tail[-1] - data["near"] for tail in tails], axis=0))
+    page.get_by_role("slider").focus()
+    for _ in range(first):
+        assert goals.nth(0).get_attribute("class") == ""
+        page.keyboard.press("ArrowRight")
+    assert goals.nth(0).get_attribute("class") == "reached"
+    page.keyboard.press("End")
+    last = kept[2]["epochs"][-1]["metrics"]
+    page.get_by_label("metric").select_option("recall_macro")
+    cells = page.locator("tbody tr").nth(2).locator("td").all_inner_texts()
+    assert cells[:3] == [f"{last[f'recall_macro_{third}']:.3f}" for third in ("head", "medium", "tail")]
+    for label in range(len(data["labels"])):
+        page.get_by_label("genre, its").select_option(str(label))
+        page.get_by_role("slider").focus()
+        page.keyboard.press("Home")
+        for _ in data["epochs"]:
+            page.keyboard.press("ArrowRight")
+    assert goals.nth(1).get_attribute("class") == "reached"
+
+
 # ---- pages: from disk, on a phone, dark, by keyboard, without scripts ----
 
 
-def write_page(folder: Path, name: str, theme: str) -> str:
-    """Write a page that holds one interactive part, as the book's pages do, and return its address on disk."""
+def write_page(folder: Path, name: str, theme: str, data: Path | None = None) -> str:
+    """Write a page that holds one interactive part, as the book's pages do, and return its address on disk.
+
+    ``data`` is a script to load in place of the part's own data.
+    """
     body = next(
         line
         for line in (BOOK / f"{PAGES[name]}.md").read_text(encoding="utf-8").splitlines()
@@ -592,7 +698,7 @@ def write_page(folder: Path, name: str, theme: str) -> str:
         if theme == "dark"
         else ""
     )
-    loaded = "".join(f'<script defer src="{path.as_uri()}"></script>' for path in scripts(name))
+    loaded = "".join(f'<script defer src="{path.as_uri()}"></script>' for path in scripts(name, data))
     page = folder / f"{name}-{theme}.html"
     page.write_text(
         f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>{name}</title>'
@@ -606,7 +712,7 @@ def write_page(folder: Path, name: str, theme: str) -> str:
 def open_page(chromium, tmp_path):
     contexts = []
 
-    def opened(name, theme="light", width=1300, **options):
+    def opened(name, theme="light", width=1300, data=None, **options):
         context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
@@ -616,7 +722,7 @@ def open_page(chromium, tmp_path):
             lambda message: page.complaints.append(message.text) if message.type in ("error", "warning") else None,
         )
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.goto(write_page(tmp_path, name, theme))
+        page.goto(write_page(tmp_path, name, theme, data))
         if options.get("java_script_enabled", True):
             page.wait_for_selector("[data-ready]")
         return page
@@ -628,10 +734,10 @@ def open_page(chromium, tmp_path):
 
 @pytest.mark.parametrize("theme, width", [("light", 1300), ("dark", 360)])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_part_opens_from_disk_fits_the_screen_and_excludes_nobody(open_page, name, theme, width):
+def test_a_part_opens_from_disk_fits_the_screen_and_excludes_nobody(open_page, watched, name, theme, width):
     from axe_playwright_python.sync_playwright import Axe
 
-    page = open_page(name, theme, width)
+    page = open_page(name, theme, width, watched[2] if name == "watch" else None)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     box = page.locator(".explorable")
     inner = box.evaluate("e => e.clientWidth - 2 * parseFloat(getComputedStyle(e).paddingLeft)")
