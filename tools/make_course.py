@@ -102,6 +102,11 @@ def copy_reveal(target: Path) -> None:
         if name in REVEAL:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(str(file.locate()), target / name)
+    missing = [name for name in REVEAL if not (target / name).is_file()]
+    if missing:
+        sys.exit(
+            f"{missing[0]} of reveal.js is missing; install the package that carries it: pip install 'sphinx-revealjs>=3.2'"
+        )
 
 
 def slides(session: Session, pictures: Mapping[str, tuple[str, str]]) -> str:
