@@ -221,6 +221,9 @@ class TestExplain:
         assert [found.label for found in predictor.explain(text, thresholds=1.0)] == [best]
         with pytest.raises(UsageError, match="unknown label 'Dramma'"):
             predictor.explain(text, "Dramma")
+        for blank in ("", " \n"):
+            with pytest.raises(UsageError, match="the text is blank"):
+                predictor.explain(blank, predictor.label_names[0])
 
     @pytest.mark.parametrize("method", ["probe", "fine_tune"])
     def test_gradients_of_an_encoder_add_up_to_the_difference(self, method, parts):
