@@ -221,6 +221,9 @@ class TestExplain:
         assert [found.label for found in predictor.explain(text, thresholds=1.0)] == [best]
         with pytest.raises(UsageError, match="unknown label 'Dramma'"):
             predictor.explain(text, "Dramma")
+        for blank in ("", " \n"):
+            with pytest.raises(UsageError, match="the text is blank"):
+                predictor.explain(blank, predictor.label_names[0])
 
     @pytest.mark.parametrize("method", ["probe", "fine_tune"])
     def test_gradients_of_an_encoder_add_up_to_the_difference(self, method, parts):
@@ -367,7 +370,7 @@ class TestCommands:
         expected = predictor.predict(read.texts)
         assert main(["predict", str(folder), str(table), "--output", str(tmp_path / "out.csv"), "--scores"]) == 0
         captured = capsys.readouterr()
-        assert captured.out == "" and "1 text is blank" in captured.err
+        assert captured.out == "" and "1 text is blank" in captured.err and "earlier row" not in captured.err
         out = pd.read_csv(tmp_path / "out.csv", dtype={"id": str, "labels": str}, keep_default_na=False)
         assert out["id"].tolist() == read.ids
         assert [labels.split("|") if labels else [] for labels in out["labels"]] == expected
@@ -382,6 +385,13 @@ class TestCommands:
         assert main(["predict", str(folder), str(table), "--format", "plain", "--scores", "--threshold", "0"]) == 0
         first = capsys.readouterr().out.splitlines()[0].split("\t")
         assert first[0] == read.ids[0] and first[1].count("(0.") == 4 and first[2] == read.texts[0]
+
+    def test_repeated_ids_are_counted(self, folder, tmp_path, capsys):
+        (tmp_path / "new.csv").write_text("id,text\n7,a\n8,b\n7,c\n7,a\n")
+        assert main(["predict", str(folder), str(tmp_path / "new.csv")]) == 0
+        captured = capsys.readouterr()
+        assert [row["id"] for row in csv.DictReader(io.StringIO(captured.out))] == ["7", "8", "7", "7"]
+        assert "2 rows have an id that an earlier row has; all rows are kept, in their order\n" in captured.err
 
     def test_standard_input_loses_no_line(self, folder, monkeypatch, capsys):
         def given(content):
@@ -410,6 +420,8 @@ class TestCommands:
         [
             (["new.csv", "--output", "."], "is a folder; name a file"),
             (["new.csv", "--output", "new.csv"], "is the table that is read"),
+            (["new.csv", "--output", "out.xlsx"], "cannot write out.xlsx; name a file that ends in .csv, .jsonl, "),
+            (["new.csv", "--output", "out"], "or pass --format"),
             (["a text", "--text", "body"], "pass its file"),
             (["a text", "--top-k", "0"], "--top-k is 0"),
             (["a text", "--top-k", "1", "--rule", "at_0.5"], "--top-k goes with neither"),
@@ -444,6 +456,8 @@ class TestCommands:
         tuned = predictor.retune(corpus).evaluate(corpus).metrics["tuned_common"]["f1_micro"]
         [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("tuned_common ")]
         assert line.split()[1] == f"{tuned:.4f}"
+        assert main([*command, "--output", "labels.xlsx"]) == 1
+        assert "cannot write labels.xlsx; name a file that ends in .csv" in capsys.readouterr().err
         assert main(["evaluate", str(folder)]) == 1
         assert "name a table after the model" in capsys.readouterr().err
 

@@ -37,6 +37,8 @@ def _evaluate(args: argparse.Namespace) -> None:
     check_corpus_name(args.corpus)
     if args.output and args.output.is_dir():
         raise UsageError(f"{args.output} is a folder; name a file such as {args.output / 'labels.csv'}")
+    if args.output and args.output.suffix.lower() != ".csv":
+        raise UsageError(f"cannot write {args.output}; name a file that ends in .csv")
     if args.save:
         if not args.tune:
             raise UsageError("--save keeps the thresholds that --tune sets; pass --tune FILE with it")

@@ -111,10 +111,10 @@ def load_model(args: argparse.Namespace) -> tuple["LabelPredictor", str, "OwnThr
 def _predict(args: argparse.Namespace) -> None:
     table = _input_table(args)
     if args.output:
-        _check_output(args.output, table)
+        _check_output(args.output, table, args.format)
     predictor, rule, thresholds = load_model(args)
     texts = _texts(args, table)
-    form = args.format or (FORMATS.get(args.output.suffix.lower(), "csv") if args.output else None)
+    form = args.format or (FORMATS[args.output.suffix.lower()] if args.output else None)
     if form is None:
         form = "csv" if table and not sys.stdout.isatty() else "plain"
     from afl_helpers.commands.predictions import Writer
@@ -135,6 +135,9 @@ def _predict(args: argparse.Namespace) -> None:
     if texts.n_blank:
         rows = "1 text is" if texts.n_blank == 1 else f"{texts.n_blank:,} texts are"
         print(f"{rows} blank; what is predicted for them says nothing", file=sys.stderr)
+    if texts.n_repeated_ids:
+        rows = "1 row has" if texts.n_repeated_ids == 1 else f"{texts.n_repeated_ids:,} rows have"
+        print(f"{rows} an id that an earlier row has; all rows are kept, in their order", file=sys.stderr)
     if args.output:
         print(f"{len(texts.texts):,} texts labelled in {args.output}", file=sys.stderr)
 
@@ -165,9 +168,11 @@ def _texts(args: argparse.Namespace, table: Path | None) -> "Texts":
     return lines_of(sys.stdin.buffer.read(), "standard input", args.encoding)
 
 
-def _check_output(path: Path, table: Path | None) -> None:
+def _check_output(path: Path, table: Path | None, form: str | None) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file such as {path / 'labels.csv'}")
+    if form is None and path.suffix.lower() not in FORMATS:
+        raise UsageError(f"cannot write {path}; name a file that ends in {', '.join(FORMATS)}, or pass --format")
     if table is not None and path.exists() and path.samefile(table):
         raise UsageError(f"{path} is the table that is read; name another file for the output")
 

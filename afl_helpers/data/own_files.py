@@ -46,6 +46,7 @@ from afl_helpers.data.table_files import (
     read_folder,
     read_frame,
     read_path,
+    refuse_spreadsheet,
     table_ending,
     table_name,
 )
@@ -202,6 +203,7 @@ def _load(options: TableOptions, source: object) -> Mapping[str | None, Table]:
         if not is_dataset_folder(path):
             raise UsageError(f"{path} is no folder that save_to_disk of datasets wrote; pass the path of a file")
         return read_folder(path, bad)
+    refuse_spreadsheet(path)
     if table_ending(path) is None:
         raise UsageError(f"cannot tell what {path} is from its name; {TABLES_TAKEN}")
     numbered = [option for option in (options.text, options.labels) if option is not None]
@@ -554,6 +556,8 @@ def _corpus(reading: _Reading, names: list[str] | None, source: object, name: st
     described = _describe_source(source)
     if rows and names is None and not any(row.tokens for row in rows):
         raise DataError(f"{described}: none of the {len(rows):,} rows has a label; check the column of the labels")
+    if not rows and not report["rows"] and not report["malformed_lines_skipped"]:
+        raise DataError(f"{described}: there are no rows; give one row per document, below the names of the columns")
     _count_labels_of_splits(reading, report)
     if names is not None:
         without = sorted(set(names) - {str(token) for row in rows for token in row.tokens}, key=names.index)

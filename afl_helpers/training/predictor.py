@@ -168,9 +168,11 @@ class LabelPredictor:
             rule, thresholds: as in :meth:`predict`.
 
         Raises:
-            UsageError: a label or rule that does not exist, or a model that cannot explain itself.
+            UsageError: a blank text, a label or rule that does not exist, or a model that cannot explain itself.
         """
         [text] = check_texts([text])
+        if not text.strip():
+            raise UsageError("the text is blank, so no word made its labels; pass a text with words")
         if labels is None:
             scores = self.predict_scores([text])
             labels = self.labels_at(scores, self.choose_thresholds(rule, thresholds))[0]
