@@ -137,7 +137,9 @@ def test_without_studies_there_is_no_answer(command, capsys, monkeypatch, tmp_pa
 def test_an_unknown_option_is_an_error(capsys):
     with pytest.raises(SystemExit):
         main(["predict", "model", "--rul", "tuned_common", "--fast", "text"])
-    assert "unrecognized arguments" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "afl_helpers predict: error: unrecognized arguments: " in error
+    assert error.startswith("usage: python -m afl_helpers predict ")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +147,7 @@ def test_an_unknown_option_is_an_error(capsys):
     [
         (["data", "imdb"], "cmu-leads-masked"),
         (["train", "toy", "--loss", "afll"], "did you mean 'afl'"),
+        (["train", "toy", "--method", "tfidf", "--loss", "afll"], "did you mean 'afl'"),
         (["train", "toy", "--config", "epochs"], "NAME=VALUE"),
         (["train", "toy", "--config", "epoch=3"], "did you mean 'epochs'"),
         (["train", "nosuch"], "unknown corpus 'nosuch'"),

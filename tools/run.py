@@ -24,6 +24,8 @@ OPTIONS = {
     "ROOT_USER": "",
     "STUDY": "",
     "UPGRADE": "",
+    "FOLDER": "",
+    "GPU_DAY": "",
 }
 
 
@@ -100,6 +102,16 @@ def pdf():
     return [*environment(), build(), python("tools/make_pdf.py")]
 
 
+def article():
+    """write the reproduction article from results/ into _build/article.pdf"""
+    return [*environment(), python("tools/make_article.py")]
+
+
+def gpu_day():
+    """measure and run all that needs a GPU, or go on with it (GPU_DAY=--plan: only how long)"""
+    return [*environment(), python("tools/gpu_day.py", *option("GPU_DAY").split())]
+
+
 def serve():
     """show the built book on localhost (PORT=8000)"""
     if not (ROOT / "_build" / "html" / "index.html").is_file():
@@ -120,7 +132,24 @@ def lab():
 
 def student():
     """write the chapters without solutions into student/, and keep what was changed there"""
-    return [*reader(), python("tools/make_student.py")]
+    return [*reader(), python("tools/make_student.py", "student")]
+
+
+def instructor():
+    """write the chapters with solutions, rubrics and keys into instructor/"""
+    return [*reader(), python("tools/make_student.py", "instructor")]
+
+
+def course():
+    """write slides, handouts, quizzes and plans of the sessions into _build/course"""
+    return [*environment(), [*offline(), *python("tools/make_course.py", "--jobs", option("JOBS"))]]
+
+
+def grade():
+    """run the checks of handed-in notebooks into a table (FOLDER=handed-in)"""
+    if not option("FOLDER"):
+        sys.exit("Name the folder: make grade FOLDER=handed-in")
+    return [*reader(), [*offline(), *python("tools/grade.py", option("FOLDER"))]]
 
 
 def lint():
@@ -189,7 +218,7 @@ def clean():
 TARGETS = {
     function.__name__.replace("_", "-"): function
     for function in (
-        book, pdf, serve, lab, student, lint, test, test_fast, test_slow, study, bench, bench_peers, lock, audit, setup, clean
+        book, pdf, article, serve, lab, student, instructor, course, grade, gpu_day, lint, test, test_fast, test_slow, study, bench, bench_peers, lock, audit, setup, clean
     )
 }  # fmt: skip
 

@@ -7,7 +7,9 @@ does not change what the baseline draws.
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
@@ -98,25 +100,47 @@ class Trained(Relation):
         network = self._network(width_of(X), labels, streams)
         network.noise = streams.noise
         targets = torch.from_numpy(self._targets(labels).astype(np.float32))
-        optimizer = torch.optim.AdamW(
-            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, foreach=False
-        )
         n_steps = self.epochs * math.ceil(len(labels) / self.batch_size)
-        step = 0
-        for _ in range(self.epochs):
-            for batch in torch.randperm(len(labels), generator=streams.order).split(self.batch_size):
-                for group in optimizer.param_groups:
-                    group["lr"] = self.learning_rate * _share_of_rate(step, n_steps)
-                optimizer.zero_grad()
-                loss = network.loss(features[batch], targets[batch])
-                step += 1
-                if not torch.isfinite(loss):
-                    raise TrainingError(
-                        f"the loss is {loss.item()} at step {step}; pass a learning_rate below {self.learning_rate:g}"
-                    )
-                loss.backward()
-                optimizer.step()
+        batches = (
+            batch
+            for _ in range(self.epochs)
+            for batch in torch.randperm(len(labels), generator=streams.order).split(self.batch_size)
+        )
+        losses = (network.loss(features[batch], targets[batch]) for batch in batches)
+        train_network(network, losses, n_steps, self.learning_rate, self.weight_decay)
         return TrainedModel(network.eval(), features, self.takes, labels.shape[1])
+
+
+def train_network(
+    network: nn.Module, losses: Iterator[Tensor], n_steps: int, learning_rate: float, weight_decay: float
+) -> list[float]:
+    """Train a network with AdamW for ``n_steps`` updates, and return the loss of each.
+
+    The learning rate rises over a tenth of the updates, then falls to 0 along a cosine.
+
+    Args:
+        network: the network.
+        losses: yields the loss of each update, computed with the weights at that moment.
+        n_steps: the number of updates.
+        learning_rate, weight_decay: of AdamW.
+
+    Raises:
+        TrainingError: a loss is not finite; the message names the update.
+    """
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, foreach=False)
+    values: list[float] = []
+    for step, loss in enumerate(islice(losses, n_steps)):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * _share_of_rate(step, n_steps)
+        values.append(loss.item())
+        if not math.isfinite(values[-1]):
+            raise TrainingError(
+                f"the loss is {values[-1]} at step {step + 1}; pass a learning_rate below {learning_rate:g}"
+            )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return values
 
 
 def _share_of_rate(step: int, n_steps: int) -> float:

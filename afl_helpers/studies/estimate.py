@@ -41,7 +41,9 @@ def estimate_seconds(
         if seconds is None:
             unknown += 1
         else:
-            total += seconds * (len(study.candidates(run.setting)) if study.trains_all_candidates(run) else 1)
+            total += seconds * (
+                len(study.candidates(run.setting, run.corpus)) if study.trains_all_candidates(run) else 1
+            )
     return total, unknown
 
 
@@ -56,7 +58,7 @@ def _seconds_of_similar(study: Study, run: PlannedRun, results: Sequence[Result]
     same_corpus = [result for result in own if result.data.corpus == run.corpus.name]
     same_setting = [result for result in same_corpus if result.setting == run.setting.name]
     similar = same_setting or same_corpus or own
-    config = study.candidates(run.setting)[0]
+    config = study.candidates(run.setting, run.corpus)[0]
     epochs = getattr(config, "epochs", None) if getattr(config, "keep", "best") == "last" else None
 
     def seconds(result: Result) -> float:
@@ -67,7 +69,7 @@ def _seconds_of_similar(study: Study, run: PlannedRun, results: Sequence[Result]
 
 
 def _seconds_by_size(study: Study, run: PlannedRun, results: Sequence[Result], device: str) -> float | None:
-    config = study.candidates(run.setting)[0]
+    config = study.candidates(run.setting, run.corpus)[0]
     similar = [
         result
         for result in results

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.studies.remedies import RemedyConfig, remedy
 from afl_helpers.training import Run, fine_tune, probe
 from afl_helpers.training.baselines import CnnConfig, PriorsConfig, TfidfConfig, cnn, priors, tfidf
 from afl_helpers.training.config import Config, ProbeConfig, TrainingConfig
@@ -30,6 +31,7 @@ METHODS: dict[str, Method] = {
     "tfidf": Method(tfidf, TfidfConfig),
     "cnn": Method(cnn, CnnConfig),
     "priors": Method(priors, PriorsConfig),
+    "remedy": Method(remedy, RemedyConfig),
 }
 
 
@@ -49,6 +51,7 @@ class StudyCorpus:
         train, validation: about how many documents are for training and for validation; all others are for testing.
         blocks: use only these blocks of the study.
         settings: use only these settings of the study.
+        config: fields of the configuration that differ from the study's on this corpus, such as the length of texts.
         tuned_as: use the tuned fields of the same settings on this other corpus of the study.
         path: the table to read, if `name` is only what results are called by; or a dict of tables by split.
         reading: options of :func:`~afl_helpers.data.load_corpus` for that table, such as ``{"separator": ","}``.
@@ -64,6 +67,7 @@ class StudyCorpus:
     validation: int | None = None
     blocks: tuple[int, ...] | None = None
     settings: tuple[str, ...] | None = None
+    config: Mapping[str, object] | None = field(default=None, hash=False)
     tuned_as: str | None = None
     # A dict has no hash; equality still compares them.
     path: str | Mapping[str, str] | None = field(default=None, hash=False)
@@ -71,7 +75,7 @@ class StudyCorpus:
 
     def to_dict(self) -> dict[str, object]:
         """Return the options that are given and that decide which documents are used, as result files list them."""
-        planned = ("blocks", "settings", "tuned_as")
+        planned = ("blocks", "settings", "config", "tuned_as")
         return {name: value for name, value in asdict(self).items() if value is not None and name not in planned}
 
 
@@ -87,6 +91,8 @@ class Setting:
             study's configuration, and nothing is tuned.
         n_seeds: use only this many of the study's seeds, from the first; None uses all.
         blocks: use only these of the study's blocks; None uses all.
+        corpora: use only these of the study's corpora; None uses all.
+        tune: fields of the configuration to tune, and their values, in place of those of the study.
         tuned_as: use the tuned fields of this other setting instead of tuning.
     """
 
@@ -97,6 +103,8 @@ class Setting:
     method: str | None = None
     n_seeds: int | None = None
     blocks: tuple[int, ...] | None = None
+    corpora: tuple[str, ...] | None = None
+    tune: dict[str, list[object]] | None = None
     tuned_as: str | None = None
 
 
@@ -242,12 +250,13 @@ class Study:
             if block in (corpus.blocks or self.blocks)
             and block in (setting.blocks or self.blocks)
             and setting.name in (corpus.settings or (setting.name,))
+            and corpus.name in (setting.corpora or (corpus.name,))
         ]
         return sorted(runs, key=self.is_exploratory)
 
     def is_exploratory(self, run: PlannedRun) -> bool:
-        """Return whether a run is outside the primary comparison: by its setting, or because it has only some blocks."""
-        restricted = (run.corpus.blocks, run.corpus.settings, run.setting.blocks)
+        """Return whether a run is outside the primary comparison: by its setting, or because it has only some blocks or corpora."""
+        restricted = (run.corpus.blocks, run.corpus.settings, run.setting.blocks, run.setting.corpora)
         if any(only is not None for only in restricted):
             return True
         return self.primary is not None and run.setting.name not in self.primary.settings
@@ -315,20 +324,28 @@ class Study:
         """Return the name of the method by which a setting is trained."""
         return setting.method or self.method
 
+    def tuned_fields(self, setting: Setting) -> dict[str, list[object]]:
+        """Return the fields that are tuned for a setting, each with the values to try."""
+        source = next((one for one in self.settings if one.name == setting.tuned_as), setting)
+        if source.tune is not None:
+            return source.tune
+        return self.tune if self.method_of(setting) == self.method else {}
+
     def grid(self, setting: Setting) -> Iterator[dict[str, object]]:
         """Yield the tuned fields of each of :meth:`candidates`."""
-        tune = self.tune if self.method_of(setting) == self.method else {}
+        tune = self.tuned_fields(setting)
         for values in itertools.product(*tune.values()):
             yield dict(zip(tune, values))
 
-    def candidates(self, setting: Setting) -> list[Config]:
-        """Return the configurations that are tried; only one where nothing is tuned."""
-        return [self.configure(setting, values) for values in self.grid(setting)]
+    def candidates(self, setting: Setting, corpus: StudyCorpus | None = None) -> list[Config]:
+        """Return the configurations that are tried on a corpus, or on any; only one where nothing is tuned."""
+        return [self.configure(setting, corpus, values) for values in self.grid(setting)]
 
-    def configure(self, setting: Setting, tuned: Mapping[str, object]) -> Config:
-        """Return the configuration of a setting with these tuned fields."""
+    def configure(self, setting: Setting, corpus: StudyCorpus | None, tuned: Mapping[str, object]) -> Config:
+        """Return the configuration of a setting on a corpus with these tuned fields."""
         method = self.method_of(setting)
-        base = self.config.to_dict() if method == self.method else {}
+        own = dict(corpus.config or {}) if corpus else {}
+        base = self.config.to_dict() | own if method == self.method else {}
         return METHODS[method].config.from_dict({**base, **setting.config, **tuned})
 
     def is_tuned(self, setting: Setting) -> bool:

@@ -135,16 +135,17 @@ def _configs(study: Study, batch: Sequence[PlannedRun]) -> list[list[Config]]:
     for run in batch:
         chooser = study.chooser(run)
         if chooser is None or chooser == run:
-            configs.append(study.candidates(run.setting))
+            configs.append(study.candidates(run.setting, run.corpus))
         else:
             result = read_result(study.path(chooser))
-            configs.append([study.configure(run.setting, {name: result.config[name] for name in study.tune})])
+            tuned = {name: result.config[name] for name in study.tuned_fields(run.setting)}
+            configs.append([study.configure(run.setting, run.corpus, tuned)])
     return configs
 
 
 def _tune(study: Study, batch: Sequence[PlannedRun]) -> list[list[Candidate]]:
     """Train the candidates of pilot runs, and more of them beyond the edges of the grid until no best value lies at one."""
-    trained = list(_train(study, batch, [study.candidates(run.setting) for run in batch]))
+    trained = list(_train(study, batch, [study.candidates(run.setting, run.corpus) for run in batch]))
     for _ in range(study.tune_extensions):
         more = [_beyond_edge(study, run, own) for run, own in zip(batch, trained)]
         if not any(more):
@@ -155,12 +156,13 @@ def _tune(study: Study, batch: Sequence[PlannedRun]) -> list[list[Candidate]]:
 
 
 def _beyond_edge(study: Study, run: PlannedRun, trained: Sequence[Candidate]) -> list[Config]:
-    tried = [candidate.values(list(study.tune)) for candidate in trained]
-    best = max(trained, key=lambda candidate: candidate.score).values(list(study.tune))
+    tune = study.tuned_fields(run.setting)
+    tried = [candidate.values(list(tune)) for candidate in trained]
+    best = max(trained, key=lambda candidate: candidate.score).values(list(tune))
     configs = []
-    for values in beyond_edge(study.tune, tried, best):
+    for values in beyond_edge(tune, tried, best):
         try:
-            configs.append(study.configure(run.setting, values))
+            configs.append(study.configure(run.setting, run.corpus, values))
         except UsageError:  # the field cannot have this value, so the grid ends here
             continue
     return configs
@@ -259,7 +261,11 @@ def _trials(study: Study, run: PlannedRun, trained: Sequence[Candidate], best: C
     rows = []
     for candidate in trained:
         chosen = {"chosen": candidate is best} if run.is_pilot else {}
-        rows.append(candidate.values(list(study.tune)) | {_select_by(candidate.config): candidate.score} | chosen)
+        rows.append(
+            candidate.values(list(study.tuned_fields(run.setting)))
+            | {_select_by(candidate.config): candidate.score}
+            | chosen
+        )
     return rows
 
 
@@ -282,18 +288,18 @@ def _write(study: Study, planned: PlannedRun, run: Run, trials: list[dict[str, A
         )
         if not planned.is_pilot:
             write_scores(scores_path(path), run.scores, validation, test)
-        write_result(path, _judged(study, result, trials))
+        write_result(path, _judged(study, planned, result, trials))
         shutil.rmtree(checkpoint_folder(study, planned), ignore_errors=True)
         yield path
     wait_for_all()
 
 
-def _judged(study: Study, result: Result, trials: Sequence[Mapping[str, Any]]) -> Result:
+def _judged(study: Study, run: PlannedRun, result: Result, trials: Sequence[Mapping[str, Any]]) -> Result:
     """Return a result of a study with blocks as not converged if one of its tuned fields is at the edge of what was tried."""
     chosen = next((trial for trial in trials if trial.get("chosen")), None)
     if chosen is None:
         return result
-    edges = at_edge(study.tune, trials, chosen)
+    edges = at_edge(study.tuned_fields(run.setting), trials, chosen)
     if not edges:
         return result
     reason = f"tuned at an edge of what was tried: {', '.join(f'{name} {chosen[name]:g}' for name in edges)}"

@@ -215,6 +215,7 @@ def _read_corpus(content: object) -> StudyCorpus:
         validation=count("validation"),
         blocks=tuple(reader.integers("blocks", 0)) if "blocks" in reader else None,
         settings=reader.texts("settings") if "settings" in reader else None,
+        config=reader.mapping("config") if "config" in reader else None,
         tuned_as=reader.text("tuned_as") if "tuned_as" in reader else None,
         path=_read_path(reader) if "path" in reader else None,
         reading=_read_reading(reader.mapping("reading")) if "reading" in reader else None,
@@ -249,6 +250,8 @@ def _read_setting(content: object) -> Setting:
         method=reader.text("method") if "method" in reader else None,
         n_seeds=reader.integer("n_seeds", 1) if "n_seeds" in reader else None,
         blocks=tuple(reader.integers("blocks", 0)) if "blocks" in reader else None,
+        corpora=reader.texts("corpora") if "corpora" in reader else None,
+        tune=_read_tune(reader.mapping("tune")) if "tune" in reader else None,
         tuned_as=reader.text("tuned_as") if "tuned_as" in reader else None,
     )
     if setting.method not in (None, *METHODS):
@@ -342,7 +345,8 @@ def _check_study(study: Study) -> None:
             METHODS[study.method].config.from_dict(study.config.to_dict() | {name: value})
     _check_blocks(study)
     for setting in study.settings:
-        study.candidates(setting)
+        for corpus in study.corpora:
+            study.candidates(setting, corpus)
         if setting.n_seeds is not None and not study.blocks and setting.n_seeds > len(study.seeds):
             raise UsageError(
                 f"setting {setting.name!r} has n_seeds {setting.n_seeds}; pass a whole number from 1 to {len(study.seeds)}"
@@ -365,12 +369,13 @@ def _check_blocks(study: Study) -> None:
         given = {"pilot": study.pilot is not None, "record_epochs": bool(study.record_epochs)}
         given |= {f"blocks of {one.name!r}": one.blocks is not None for one in restricted}
         given |= {f"tuned_as of {one.name!r}": one.tuned_as is not None for one in restricted}
+        given |= {f"corpora of {one.name!r}": one.corpora is not None for one in study.settings}
         for name in (name for name, is_given in given.items() if is_given):
             raise UsageError(f"{name} is for a study with blocks; give blocks instead of seeds")
         return
     if study.pilot in study.blocks:
         raise UsageError(f"pilot is {study.pilot}, which is also a block; a block that tunes is not analysed")
-    if study.tune and study.pilot is None:
+    if any(map(study.tuned_fields, study.settings)) and study.pilot is None:
         raise UsageError("the study tunes but has no pilot; name the block to tune on, as in 'pilot: 0'")
     used = [("record_epochs", study.record_epochs)]
     used += [(f"blocks of {one.name!r}", list(one.blocks or ())) for one in restricted]
@@ -380,6 +385,11 @@ def _check_blocks(study: Study) -> None:
     for setting in study.settings:
         if setting.n_seeds is not None:
             raise UsageError(f"setting {setting.name!r} has n_seeds, but the study has blocks; give its blocks")
+    corpora = [corpus.name for corpus in study.corpora]
+    for setting in study.settings:
+        for name in setting.corpora or ():
+            if name not in corpora:
+                raise unknown_name(f"corpus of setting {setting.name!r}:", name, corpora)
     names = [setting.name for setting in study.settings]
     for corpus in study.corpora:
         for name in corpus.settings or ():

@@ -53,16 +53,18 @@ class Config:
                 raise UsageError(f"{field.name} is {value!r}; pass True or False")
             if field.type is str and not isinstance(value, str):
                 raise UsageError(f"{field.name} is {value!r}; pass a string")
-            if field.type in (int, float) or (field.type == int | None and value is not None):
+            optional = field.type in (int | None, float | None)
+            if field.type in (int, float) or (optional and value is not None):
                 self._check_number(field, value)
             if field.name in self._choices and value not in self._choices[field.name]:
                 raise unknown_name(field.name, value, self._choices[field.name])
 
     def _check_number(self, field: Field[Any], value: object) -> None:
         low, high = self._ranges[field.name]
-        kind = (int, float) if field.type is float else int
+        real = field.type in (float, float | None)
+        kind = (int, float) if real else int
         if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-            what = "a number" if field.type is float else "a whole number"
+            what = "a number" if real else "a whole number"
             limit = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
             raise UsageError(f"{field.name} is {value!r}; pass {what} {limit}")
 
@@ -282,7 +284,7 @@ def convergence(config: Config, best_epoch: int) -> tuple[bool | None, str]:
     A run that keeps its last epoch converged if the learning rate had annealed. A run that keeps its best epoch converged
     if it could wait out its patience: one whose best epoch lies within the patience of the cap might still improve.
     """
-    if not isinstance(config, EpochConfig):
+    if not isinstance(config, EpochConfig) or not getattr(config, "by_epochs", True):
         return None, ""
     if getattr(config, "keep", "best") == "last":
         if getattr(config, "schedule", "constant") in ANNEALED:

@@ -147,9 +147,11 @@ def _encoder_identity(encoder: str) -> str:
 
 
 def embed(
-    texts: Sequence[str], encoder: str = "minilm", max_length: int = 128, progress: bool = True
+    texts: Sequence[str], encoder: str = "minilm", max_length: int = 128, progress: bool = True, keep: bool = True
 ) -> dict[str, NDArray[np.float32]]:
     """Return the embedding of each distinct text, (width,), computed once and kept in the cache folder.
+
+    With ``keep=False``, the cache is neither read nor written: for texts that will not come again.
 
     A file of the cache holds one set of texts. Texts that stand in another file of the same encoder and length are taken
     from there, so that a document added or another split costs the new texts alone.
@@ -162,6 +164,8 @@ def embed(
     unique = sorted(set(texts))
     if not unique:
         return {}
+    if not keep:
+        return dict(zip(unique, _embed(unique, encoder, max_length, progress)))
     keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in unique]
     name = hashlib.sha256(json.dumps([_encoder_identity(encoder), max_length]).encode()).hexdigest()[:16]
     path = cache_dir() / "embeddings" / f"{name}-{hashlib.sha256(b''.join(keys)).hexdigest()[:32]}.npy"

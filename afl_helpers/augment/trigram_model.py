@@ -1,0 +1,88 @@
+"""A language model that needs no weights: trigrams of words, for :class:`~afl_helpers.augment.GeneratedTexts`."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afl_helpers.augment.base import Parametrized, check_number
+from afl_helpers.augment.generated_texts import Writer
+
+_START, _END = "", "\n"  # no word of str.split is one of them
+_Counts = defaultdict[tuple[str, ...], Counter[str]]
+
+
+@dataclass(kw_only=True, eq=False)
+class TrigramModel(Parametrized):
+    """Write texts word by word, each word drawn from those that followed the last two words. Our construction.
+
+    The documents of the label are asked first, then all documents, then all documents by the last word alone, then by
+    frequency alone. Each step but the last gives away the share ``discount * kinds / count`` of its probability to the
+    next one, where ``count`` words of so many kinds followed: interpolated absolute discounting (Ney, Essen and Kneser,
+    Computer Speech and Language 8, 1994).
+
+    Call it with texts, labels and a Generator; it returns the writer.
+
+    Args:
+        discount: from 0, which never asks the next step where one has an answer, to 1.
+        longest: words in a text at most.
+
+    Example:
+        >>> import numpy as np
+        >>> from afl_helpers.augment.trigram_model import TrigramModel
+        >>> rng = np.random.default_rng(0)
+        >>> writer = TrigramModel(discount=0)(["a duel at noon", "a kiss"], np.eye(2, dtype=bool), rng)
+        >>> writer(0, rng), writer(1, rng)
+        ('a duel at noon', 'a kiss')
+    """
+
+    discount: float = 0.75
+    longest: int = 400
+
+    def _check(self) -> None:
+        check_number("discount", self.discount, 0, 1)
+        check_number("longest", self.longest, 1, integer=True)
+
+    def __call__(self, texts: list[str], labels: NDArray[np.bool], rng: np.random.Generator) -> Writer:
+        """Return the writer that is fitted to texts and their labels, (n_documents, n_labels)."""
+        words = [text.split() for text in texts]
+        everyone = [_followers(words, n) for n in (2, 1, 0)]
+        own: dict[int, _Counts] = {}
+
+        def write(label: int, rng: np.random.Generator) -> str:
+            if label not in own:
+                own[label] = _followers([words[i] for i in np.flatnonzero(labels[:, label])], 2)
+            return " ".join(self._draw([(2, own[label]), *zip((2, 1, 0), everyone)], rng))
+
+        return write
+
+    def _draw(self, steps: Sequence[tuple[int, _Counts]], rng: np.random.Generator) -> list[str]:
+        text = [_START, _START]
+        while len(text) < self.longest + 2:
+            for n, followers in steps:
+                counts = followers.get(tuple(text[len(text) - n :]))
+                if not counts:
+                    continue
+                # The last step keeps all of its probability.
+                discount = self.discount if n else 0.0
+                weights = np.array(list(counts.values()), dtype=float)
+                chosen = np.searchsorted(np.cumsum(weights - discount), rng.random() * weights.sum(), side="right")
+                if chosen < len(weights):
+                    break
+            word = list(counts)[chosen] if counts else _END
+            if word == _END:
+                break
+            text.append(word)
+        return text[2:]
+
+
+def _followers(documents: Sequence[list[str]], n: int) -> _Counts:
+    """Return ``n`` words -> how often each word followed them."""
+    followers: _Counts = defaultdict(Counter)
+    for words in documents:
+        padded = [_START, _START, *words, _END]
+        for i in range(2, len(padded)):
+            followers[tuple(padded[i - n : i])][padded[i]] += 1
+    return followers
