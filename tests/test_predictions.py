@@ -190,8 +190,8 @@ class TestEvaluate:
         with pytest.raises(UsageError, match="does not know 4 of the 5 labels that the documents of 'other'") as raised:
             predictor.retune(corpus)
         assert all(repr(name) in str(raised.value) for name in joined[:3])
-        assert str(raised.value).endswith("in a cell: separator=';'")
-        assert raised.value.command_line.endswith("in a cell: --separator ';'")
+        assert str(raised.value).endswith("or say what separates them in a cell (separator=';')")
+        assert raised.value.command_line.endswith("in a cell (--separator ';')")
 
 
 class TestExplain:
@@ -498,7 +498,7 @@ class TestCommands:
             assert found == ["|".join(labels) for labels in tuned.predict(texts)]
         assert main([*arguments, *given[:-2]]) == 1  # without the separator
         error = capsys.readouterr().err.splitlines()[-1]
-        assert error.startswith("error: the model does not know ") and error.endswith("--separator ,")
+        assert error.startswith("error: the model does not know ") and error.endswith("(--separator ,)")
 
     def test_of_given_splits_the_test_documents_are_evaluated(self, folder, table, capsys):
         frame = pd.read_csv(table, keep_default_na=False).drop(index=1)

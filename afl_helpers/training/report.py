@@ -99,11 +99,11 @@ def check_known(corpus: Corpus, label_names: Sequence[str]) -> None:
     examples = ", ".join(f"{name[:40]!r}" for name in sorted(unknown, key=lambda name: -counts[name])[:3])
     sentence = (
         f"the model does not know {n_unknown:,} of the {n_all:,} labels that the documents of {corpus.name!r} carry, such "
-        f"as {examples}; check the column of the labels, and what separates them in a cell:"
+        f"as {examples}; check the column of the labels, or say what separates them in a cell"
     )
     character = _splitting(unknown, known) or ","
     raise UsageError(
-        f"{sentence} separator={character!r}", command_line=f"{sentence} --separator {shlex.quote(character)}"
+        f"{sentence} (separator={character!r})", command_line=f"{sentence} (--separator {shlex.quote(character)})"
     )
 
 
