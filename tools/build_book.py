@@ -161,7 +161,7 @@ def main(n_jobs: int) -> int:
     if run_quietly(command, environment):
         print("The book was not built: the errors and warnings above say where.", file=sys.stderr)
         return 1
-    write_plain_text(HTML, page_names())
+    write_plain_text(HTML.parent, page_names())
     passed.touch()
     seconds = {"running chapters": executed - started, "writing pages": time.monotonic() - executed}
     if stale:  # benchmarks/build.py reads what a build of everything took
