@@ -152,8 +152,8 @@ def remedy(
         >>> splits = load_corpus("toy").select_labels(top=6).select_documents(range(200)).split(0.6, 0.2, 0.2)
         >>> config = RemedyConfig(encoder="tiny", max_length=16, epochs=3, remedy="ml_ros", value=0.5)
         >>> run = remedy(*splits, config=config, progress=False)
-        >>> round(run.history[-1]["added"], 2)
-        0.33
+        >>> round(run.history[-1]["added"], 2)  # ML-ROS stops early: no label is then rarer than the mean
+        0.11
     """
     started, splits = time.perf_counter(), (train, validation, test)
     config = config or RemedyConfig()
