@@ -31,6 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     of_studies = (add_study, add_compare, add_rescore)
     for add in (*of_data, *of_models, *of_studies, add_identify, add_claims, add_statcheck):
         add(commands)
+    for command in commands.choices.values():
+        command.set_defaults(error=command.error)  # so that an unknown option shows the usage of its command
     return parser
 
 
@@ -45,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     if rest and args.command == "predict" and not any(part.startswith("-") for part in rest):
         args.inputs += rest  # texts may also follow the options
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        args.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         args.function(args)
     except BrokenPipeError:  # the reader of a pipe, such as head, has closed it

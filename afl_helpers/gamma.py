@@ -76,7 +76,7 @@ def check_counts(label_counts: ArrayLike, n_documents: int | None = None) -> Vec
         (n_labels,) float64.
 
     Raises:
-        UsageError: another shape, a negative or non-finite count, a count above ``n_documents``, or no documents.
+        UsageError: another shape, a negative or non-finite count, shares, a count above ``n_documents``, or no documents.
 
     Example:
         >>> from afl_helpers.gamma import check_counts
@@ -94,6 +94,10 @@ def check_counts(label_counts: ArrayLike, n_documents: int | None = None) -> Vec
         raise UsageError(f"label_counts has shape {counts.shape}; pass one count per label, shape (n_labels,)")
     if not np.isfinite(counts).all() or (counts < 0).any():
         raise UsageError("label_counts holds a negative or non-finite count; pass the number of documents per label")
+    if counts.max() <= 1 and (counts % 1 > 0).any():
+        raise UsageError(
+            f"label_counts holds {counts[counts % 1 > 0][0]:g}: shares, not counts; pass the number of documents per label"
+        )
     if n_documents is None:
         return counts
     if not n_documents > 0:

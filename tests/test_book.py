@@ -63,6 +63,23 @@ def test_every_checked_solution_is_right(page) -> None:
     assert [output.text for output in article.select(".cell_output") if output.text.startswith("Not yet: ")] == []
 
 
+def test_the_whole_book_stands_in_one_text_file() -> None:
+    """Every page in order, with what its cells printed and the alt texts of its figures; llms.txt leads to it."""
+    text = (HTML / "afl-bert-book.md").read_text(encoding="utf-8")
+    pages = [parse(HTML / f"{name}.html").find("article") for name in PAGES]
+    for page in pages:
+        for mark in page.select("a.headerlink"):
+            mark.decompose()
+    titles = [" ".join(page.find("h1").get_text().split()) for page in pages]
+    assert re.findall(r"(?m)(?:\A|^---\n\n)# (.*)", text) == titles
+    printed = next(page for page, name in zip(pages, PAGES) if name.endswith("rare-labels"))
+    outputs = [pre.get_text().rstrip() for pre in printed.select(".cell_output pre")]
+    assert len(outputs) > 3 and all(output in text for output in outputs)
+    assert all(f"[Figure: {image['alt']}]" in text for image in printed.select("img[alt]"))
+    links = re.findall(r"\]\(([^)]*)\)", (HTML / "llms.txt").read_text(encoding="utf-8"))
+    assert links == [*(f"{name}.html" for name in PAGES), "afl-bert-book.md"]
+
+
 NUMBER = re.compile(r"[-+]?\d[\d,]*\.\d+(?:e[-+]?\d+)?|[-+]?\.\d+|[-+]?\d+(?:,\d{3})*")
 PRINTED = json.loads((ROOT / "tests" / "data" / "printed_numbers.json").read_text())
 

@@ -1,7 +1,9 @@
 """The command line and the profiles, as a user meets them."""
 
 import dataclasses
+import importlib.metadata
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -135,7 +137,9 @@ def test_without_studies_there_is_no_answer(command, capsys, monkeypatch, tmp_pa
 def test_an_unknown_option_is_an_error(capsys):
     with pytest.raises(SystemExit):
         main(["predict", "model", "--rul", "tuned_common", "--fast", "text"])
-    assert "unrecognized arguments" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "afl_helpers predict: error: unrecognized arguments: " in error
+    assert error.startswith("usage: python -m afl_helpers predict ")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +147,7 @@ def test_an_unknown_option_is_an_error(capsys):
     [
         (["data", "imdb"], "cmu-leads-masked"),
         (["train", "toy", "--loss", "afll"], "did you mean 'afl'"),
+        (["train", "toy", "--method", "tfidf", "--loss", "afll"], "did you mean 'afl'"),
         (["train", "toy", "--config", "epochs"], "NAME=VALUE"),
         (["train", "toy", "--config", "epoch=3"], "did you mean 'epochs'"),
         (["train", "nosuch"], "unknown corpus 'nosuch'"),
@@ -317,3 +322,14 @@ def test_train_does_not_train_on_the_test_stories_of_reuters():
     assert set(splits[2].document_ids) == official and len(splits[1]) == 1000
     assert not official.intersection(splits[0].document_ids + splits[1].document_ids)
     assert how.startswith("train and test as given; 1,000")
+
+
+def test_the_doctor_prints_what_may_change_a_number_and_no_folder(monkeypatch, capsys):
+    monkeypatch.setenv("AFL_DATA_DIR", "/somebody/private")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("AFL_PROFILE", raising=False)
+    assert main(["doctor", "--environment"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["torch"] == importlib.metadata.version("torch") and rows["python"] == platform.python_version()
+    assert rows["OMP_NUM_THREADS"] == "3" and rows["AFL_DATA_DIR"] == "set" and "AFL_PROFILE" not in rows
+    assert {"afl-helpers", "system", "commit", "device", "processor"} <= set(rows)

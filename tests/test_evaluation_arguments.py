@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -24,6 +25,7 @@ from afl_helpers.evaluation import (
     label_table,
     metric_interval,
     seed_interval,
+    suspicious_labels,
     t_test,
     tune_thresholds,
 )
@@ -133,3 +135,30 @@ def test_tuning_on_the_test_documents_is_found_in_any_order():
     other = targets.copy()
     other[0] = ~other[0]
     assert evaluate_tuned(validation=(targets, scores), test=(other[order], scores[order]), **options)
+
+
+def test_a_threshold_in_per_cent_is_noticed():
+    with pytest.warns(UserWarning, match="the threshold is 50, but scores lie in .*; pass 0.5 for 50 %"):
+        evaluate([[1, 0], [0, 1]], [[0.4, 0.1], [0.2, 0.3]], 50)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda scores: scores[["b", "a"]], r"columns differ, 'a' and 'b' at 0; pass scores\[targets.columns\]"),
+        (lambda scores: scores.iloc[::-1], r"index differ, 7 and 9 at 0; pass scores.loc\[targets.index\]"),
+        (
+            lambda scores: scores.rename(columns={"b": "c"}),
+            "columns differ, 'b' and 'c' at 1; give both the same columns",
+        ),
+    ],
+)
+def test_data_frames_of_another_order_are_refused(change, words):
+    """A column is never read as another label, a row never as another document."""
+    targets = pd.DataFrame([[1, 0], [0, 1]], columns=["a", "b"], index=[7, 9])
+    scores = pd.DataFrame([[0.9, 0.1], [0.2, 0.7]], columns=["a", "b"], index=[7, 9])
+    assert evaluate(targets, scores)["f1_macro"] == 1
+    for judge in (evaluate, tune_thresholds, suspicious_labels):
+        with pytest.raises(UsageError, match=words):
+            judge(targets, change(scores))
+    assert evaluate(targets, change(scores).to_numpy())["f1_macro"] in (0, 1)  # arrays have no names to compare

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -290,8 +289,8 @@ def test_ranks_can_be_read_on_their_cells(n_settings):
 
 
 def _expressions(specification: dict) -> dict[str, str]:
-    """Name -> formula of every calculate transform of a chart, layers included."""
-    parts = [specification, *specification.get("layer", [])]
+    """Name -> formula of every calculate transform of a chart, layers included, but not the words above it."""
+    parts = [specification, *(layer for layer in specification.get("layer", []) if layer.get("name") != "says")]
     found = {}
     for part in reversed(parts):  # the first layer, which the sliders move, last
         found |= {step["as"]: step["calculate"] for step in part.get("transform", []) if "calculate" in step}
@@ -300,7 +299,13 @@ def _expressions(specification: dict) -> dict[str, str]:
 
 def _vega(expression: str, **values: float) -> float:
     known = {"pow": pow, "log": math.log, "clamp": lambda x, low, high: min(max(x, low), high)}
-    return eval(expression, known, {"datum": SimpleNamespace(**values), **values})
+    return eval(expression, known, {"datum": _Datum(values), **values})
+
+
+class _Datum(dict):
+    """A row of a Vega data set: fields by dot or by brackets."""
+
+    __getattr__ = dict.__getitem__
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.7, 5.0])
@@ -311,18 +316,32 @@ def test_focal_slider_draws_the_loss_of_the_package(gamma, p):
     loss = focal_loss(z, torch.tensor([[1.0], [0.0]], dtype=torch.float64), gamma, 0.3, None, 0.7, reduction="none")
     slopes = torch.autograd.grad(loss.sum(), z)[0].abs().ravel().tolist()
     drawn = {name: _vega(formula, p=p, gamma=gamma, alpha=0.3) for name, formula in formulas.items()}
+    # Twice Lin et al.'s weights: at alpha 0.5, the loss without weights.
     assert drawn == pytest.approx(
-        {"loss of a positive": loss[0].item(), "gradient of a positive": slopes[0], "gradient of a negative": slopes[1]}
+        {
+            "loss of a positive": 2 * loss[0].item(),
+            "gradient of a positive": 2 * slopes[0],
+            "gradient of a negative": 2 * slopes[1],
+        }
     )
 
 
-def test_gamma_slider_draws_the_gamma_and_the_gradient_of_the_package():
-    formulas = _expressions(figures.gamma_slider(COUNTS).specification)
-    expected = class_gamma(list(COUNTS.values()), 70, base_gamma=1.5, bounds=(0.2, 8.0))
-    drawn = [_vega(formulas["gamma"], documents=n, base=1.5, low=0.2, high=8.0) for n in COUNTS.values()]
-    assert drawn == pytest.approx(expected.tolist())
+@pytest.mark.parametrize("reading", ["mean", "documents", "information"])
+def test_gamma_slider_draws_the_gamma_and_the_gradient_of_the_package(reading):
+    specification = figures.gamma_slider(COUNTS, 70).specification
+    formulas = _expressions(specification)
+    expected = class_gamma(list(COUNTS.values()), 70, base_gamma=1.5, normalization=reading, bounds=(0.2, 8.0))
+    rows = next(rows for rows in specification["datasets"].values() if "label" in rows[0])
+    assert {row["label"]: row["documents"] for row in rows} == dict(COUNTS)
+    drawn = [_vega(formulas["gamma"], **row, reading=reading, base=1.5, low=0.2, high=8.0) for row in rows]
+    assert drawn == pytest.approx(expected.tolist(), rel=1e-5)
     shares = [_vega(formulas["signal"], gamma=gamma) for gamma in drawn]
-    assert shares == pytest.approx((positive_gradient(expected) / positive_gradient(0.0)).tolist())
+    assert shares == pytest.approx((positive_gradient(expected) / positive_gradient(0.0)).tolist(), rel=1e-5)
+
+
+def test_gamma_slider_without_a_number_of_documents_leaves_out_the_readings_that_need_it():
+    [reading] = [one for one in figures.gamma_slider(COUNTS).specification["params"] if one["name"] == "reading"]
+    assert {"mean", "sqrt"} < set(reading["bind"]["options"]) and "documents" not in reading["bind"]["options"]
 
 
 def test_workflow_uses_the_test_split_last_and_alone():
@@ -355,7 +374,26 @@ def test_threshold_slider_has_the_values_of_each_threshold():
     assert found[0.3, "micro AUC of decisions"]["value"] == pytest.approx(
         expected["roc_auc_micro_of_decisions"], abs=1e-4
     )
-    assert found[0.98, "micro F1"]["never"] == evaluate(TARGETS, SCORES, 0.98)["n_labels_never_predicted"]
+    never = evaluate(TARGETS, SCORES, 0.98)["n_labels_never_predicted"]
+    assert f"never predicted: {never} of {TARGETS.shape[1]}" in found[0.98, "micro F1"]["words"]
+
+
+def test_score_errors_shade_what_the_rule_decides_wrongly():
+    targets = np.array([[1, 0], [1, 1], [0, 0], [0, 1], [0, 0]])
+    scores = np.array([[0.9, 0.01], [0.2, 0.3], [0.7, 0.02], [0.1, 0.6], [0.01, 0.02]])
+    figure = figures.score_errors(
+        targets, scores, {1: "rare", 0: "frequent"}, {"untuned": 0.5, "own": [0.15, 0.2]}, errors_of="own"
+    )
+    rare, frequent = figure.axes
+    assert (rare.get_ylabel(), frequent.get_ylabel()) == ("rare", "frequent")
+
+    def masses(axes):
+        """What each heap holds, in documents: positives, wrong positives, negatives, wrong negatives."""
+        return [np.abs(patch.get_data().values).sum() for patch in axes.patches if hasattr(patch, "get_data")]
+
+    assert masses(rare) == [2, 0, 1.5, 0]  # the highest bin of the negatives holds two documents and has height 1
+    assert masses(frequent) == [2, 0, 3, 1]
+    assert [text.get_text() for text in rare.texts] == ["own 0.20", "untuned 0.50"]
 
 
 def test_reliability_draws_the_bins_beside_the_diagonal():
@@ -533,3 +571,17 @@ def test_an_effect_stands_beside_each_property_with_its_interval():
         (10, 0, 0.3),
         (200, -0.5, 0.1),
     ]
+
+
+def test_the_dial_draws_the_mean_difference_with_the_interval_of_a_paired_t():
+    rows = pd.DataFrame(
+        [
+            {"strength": 1.0, "seed": seed, "loss": loss, "f1": value}
+            for loss, values in {"bce": (0.1, 0.2, 0.3), "afl": (0.2, 0.3, 0.5)}.items()
+            for seed, value in enumerate(values)
+        ]
+    )
+    (axes,) = figures.imbalance_dial(rows, {"f1": "macro F1"}).axes
+    ((_, low), (_, high)) = axes.collections[0].get_segments()[0]
+    # Differences 0.1, 0.1, 0.2: mean 0.4 / 3, standard error 1 / 30; 4.303 is the 97.5 % quantile of t with 2 degrees.
+    np.testing.assert_allclose([low, high], [0.4 / 3 - 4.303 / 30, 0.4 / 3 + 4.303 / 30], atol=1e-4)

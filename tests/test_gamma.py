@@ -128,3 +128,9 @@ def test_assignments_are_the_controls_they_claim_to_be():
     assert gamma.tolist() == [0.5, 1.0, 5.0, 5.0]
     with pytest.raises(UsageError, match=", ".join(sorted(ASSIGNMENTS))):
         assign_gamma(gamma, "random")
+
+
+def test_shares_are_no_counts():
+    with pytest.raises(UsageError, match="label_counts holds 0.25: shares, not counts"):
+        class_gamma([0.25, 1.0], n_documents=400)
+    assert class_gamma([0, 1, 1], n_documents=400).shape == (3,)

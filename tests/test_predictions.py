@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from afl_helpers.__main__ import main
 from afl_helpers.commands.predictions import Writer
-from afl_helpers.data import Corpus, load_corpus
+from afl_helpers.data import Corpus, CorpusWarning, load_corpus
 from afl_helpers.data.texts import lines_of, names_table, read_texts
 from afl_helpers.errors import DataError, MissingFileError, UsageError
 from afl_helpers.evaluation import DEFAULT_RULE, THRESHOLD_RULES, TopK, evaluate, fit_thresholds
@@ -64,12 +64,29 @@ class TestSavedWordCounts:
         with pytest.raises(DataError, match="cannot be loaded"):
             load_predictor(path)
 
+    def test_a_retuned_model_is_saved_with_its_thresholds(self, predictor, folder, parts, tmp_path):
+        tuned = predictor.retune(parts[1].select_documents(range(20)))
+        again = load_predictor(tuned.save(tmp_path / "tuned"))
+        for rule, value in tuned.thresholds.items():
+            np.testing.assert_array_equal(again.thresholds[rule], value)
+        np.testing.assert_array_equal(again.predict_scores(parts[2].texts), predictor.predict_scores(parts[2].texts))
+        before, after = (json.loads((path / "afl_run.json").read_text()) for path in (folder, tmp_path / "tuned"))
+        assert after.pop("retuned_on")["documents"] == 20 and "metrics" not in after
+        assert {name for name in after if after[name] != before[name]} == {"thresholds"}
+        assert after.keys() == before.keys() - {"metrics"}
+
+    def test_a_model_that_was_not_loaded_says_how_to_save_it(self, run, tmp_path):
+        with pytest.raises(UsageError, match=r"save its run with run\.save"):
+            run.predictor.save(tmp_path / "model")
+
     def test_gamma_is_kept_for_the_rules_on_posteriors(self, parts, tmp_path):
         config = ProbeConfig(encoder="tiny", max_length=16, epochs=1)
         saved = probe(*parts, loss="afl", config=config, progress=False)
         loaded = load_predictor(saved.save(tmp_path / "probe"))
         np.testing.assert_array_equal(loaded.gamma, saved.gamma)
-        again = loaded.retune(parts[1]).thresholds["tuned_common_posterior"]
+        retuned = loaded.retune(parts[1])
+        np.testing.assert_array_equal(load_predictor(retuned.save(tmp_path / "tuned")).gamma, saved.gamma)
+        again = retuned.thresholds["tuned_common_posterior"]
         np.testing.assert_allclose(again, saved.thresholds["tuned_common_posterior"], atol=1e-5)
 
 
@@ -137,7 +154,7 @@ class TestEvaluate:
         assert aligned.targets.tolist() == [[1, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
         assert aligned.unknown == {"odd": 1} and aligned.absent == [names[1], names[3]]
         report = predictor.evaluate(corpus)
-        assert "1 label is unknown to the model and not evaluated (documents that carry it): 'odd' (1)" in str(report)
+        assert "1 label is unknown to the model and left out (documents that carry it): 'odd' (1)" in str(report)
         expected = evaluate(aligned.targets, predictor.predict_scores(corpus.texts), 0.5)
         assert report.metrics["at_0.5"]["f1_micro"] == expected["f1_micro"]
         with pytest.raises(UsageError, match="none of the model's labels: it has 'x', and the model has"):
@@ -157,6 +174,24 @@ class TestEvaluate:
         assert predictor.thresholds is not tuned.thresholds
         with pytest.raises(UsageError, match="without the training counts"):
             dataclasses.replace(predictor, label_counts=None).retune(parts[2])
+
+    def test_labels_that_the_model_does_not_know_are_said_or_refused(self, predictor, parts):
+        names = predictor.label_names
+        corpus = Corpus("other", ["a", "b", "c"], [[1, 0, 1], [1, 1, 0], [0, 0, 0]], [names[2], "odd", names[0]])
+        with pytest.warns(CorpusWarning, match=r"other: 1 label is unknown to the model and left out .*'odd' \(1\)"):
+            tuned = predictor.retune(corpus)
+        targets = np.array([[1, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
+        expected = fit_thresholds(
+            targets, predictor.predict_scores(corpus.texts), parts[0].label_counts / len(parts[0])
+        )
+        np.testing.assert_array_equal(tuned.thresholds["tuned_common"], expected["tuned_common"])
+        joined = [f"{names[0]}; {names[1]}", f"{names[2]}; {names[0]}", "odd", names[3]]
+        corpus = Corpus("other", ["a", "b", "c"], [[1, 0, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1]], joined)
+        with pytest.raises(UsageError, match="does not know 4 of the 5 labels that the documents of 'other'") as raised:
+            predictor.retune(corpus)
+        assert all(repr(name) in str(raised.value) for name in joined[:3])
+        assert str(raised.value).endswith("or say what separates them in a cell (separator=';')")
+        assert raised.value.command_line.endswith("in a cell (--separator ';')")
 
 
 class TestExplain:
@@ -186,6 +221,9 @@ class TestExplain:
         assert [found.label for found in predictor.explain(text, thresholds=1.0)] == [best]
         with pytest.raises(UsageError, match="unknown label 'Dramma'"):
             predictor.explain(text, "Dramma")
+        for blank in ("", " \n"):
+            with pytest.raises(UsageError, match="the text is blank"):
+                predictor.explain(blank, predictor.label_names[0])
 
     @pytest.mark.parametrize("method", ["probe", "fine_tune"])
     def test_gradients_of_an_encoder_add_up_to_the_difference(self, method, parts):
@@ -332,7 +370,7 @@ class TestCommands:
         expected = predictor.predict(read.texts)
         assert main(["predict", str(folder), str(table), "--output", str(tmp_path / "out.csv"), "--scores"]) == 0
         captured = capsys.readouterr()
-        assert captured.out == "" and "1 text is blank" in captured.err
+        assert captured.out == "" and "1 text is blank" in captured.err and "earlier row" not in captured.err
         out = pd.read_csv(tmp_path / "out.csv", dtype={"id": str, "labels": str}, keep_default_na=False)
         assert out["id"].tolist() == read.ids
         assert [labels.split("|") if labels else [] for labels in out["labels"]] == expected
@@ -347,6 +385,13 @@ class TestCommands:
         assert main(["predict", str(folder), str(table), "--format", "plain", "--scores", "--threshold", "0"]) == 0
         first = capsys.readouterr().out.splitlines()[0].split("\t")
         assert first[0] == read.ids[0] and first[1].count("(0.") == 4 and first[2] == read.texts[0]
+
+    def test_repeated_ids_are_counted(self, folder, tmp_path, capsys):
+        (tmp_path / "new.csv").write_text("id,text\n7,a\n8,b\n7,c\n7,a\n")
+        assert main(["predict", str(folder), str(tmp_path / "new.csv")]) == 0
+        captured = capsys.readouterr()
+        assert [row["id"] for row in csv.DictReader(io.StringIO(captured.out))] == ["7", "8", "7", "7"]
+        assert "2 rows have an id that an earlier row has; all rows are kept, in their order\n" in captured.err
 
     def test_standard_input_loses_no_line(self, folder, monkeypatch, capsys):
         def given(content):
@@ -375,6 +420,8 @@ class TestCommands:
         [
             (["new.csv", "--output", "."], "is a folder; name a file"),
             (["new.csv", "--output", "new.csv"], "is the table that is read"),
+            (["new.csv", "--output", "out.xlsx"], "cannot write out.xlsx; name a file that ends in .csv, .jsonl, "),
+            (["new.csv", "--output", "out"], "or pass --format"),
             (["a text", "--text", "body"], "pass its file"),
             (["a text", "--top-k", "0"], "--top-k is 0"),
             (["a text", "--top-k", "1", "--rule", "at_0.5"], "--top-k goes with neither"),
@@ -409,8 +456,49 @@ class TestCommands:
         tuned = predictor.retune(corpus).evaluate(corpus).metrics["tuned_common"]["f1_micro"]
         [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("tuned_common ")]
         assert line.split()[1] == f"{tuned:.4f}"
+        assert main([*command, "--output", "labels.xlsx"]) == 1
+        assert "cannot write labels.xlsx; name a file that ends in .csv" in capsys.readouterr().err
         assert main(["evaluate", str(folder)]) == 1
         assert "name a table after the model" in capsys.readouterr().err
+
+    def test_evaluate_saves_the_thresholds_that_it_tuned(self, folder, predictor, table, tmp_path, capsys):
+        command = ["evaluate", str(folder), str(table), "--save", str(tmp_path / "tuned")]
+        assert main(command) == 1
+        assert "pass --tune FILE with it" in capsys.readouterr().err
+        assert main([*command, "--tune", str(table), "--threshold", "0.3"]) == 0
+        assert capsys.readouterr().out.endswith(f"saved to {tmp_path / 'tuned'}\n")
+        expected, again = predictor.retune(load_corpus(table)), load_predictor(tmp_path / "tuned")
+        assert again.thresholds.keys() == expected.thresholds.keys()
+        for rule, value in expected.thresholds.items():
+            np.testing.assert_array_equal(again.thresholds[rule], value)
+        assert main([*command, "--tune", str(table)]) == 1
+        assert "replace it with --force" in capsys.readouterr().err
+        assert main([*command, "--tune", str(table), "--force"]) == 0
+
+    @pytest.mark.parametrize("command", ["predict", "evaluate", "explain"])
+    def test_a_table_to_tune_on_is_read_as_the_options_say(self, folder, predictor, parts, command, tmp_path, capsys):
+        frame = parts[2].to_frame().rename(columns={"text": "Inhalt", "labels": "Marken"})
+        frame = frame[frame["Marken"].map(len) > 1].reset_index(drop=True)
+        frame["Marken"] = frame["Marken"].map(", ".join)
+        frame.loc[0, "Inhalt"] += " Caf\xe9"
+        frame.loc[0, "Marken"] += ", odd"
+        path = tmp_path / "excel.csv"
+        frame.to_csv(path, index=False, sep=";", encoding="cp1252", errors="replace")
+        options = {"text": "Inhalt", "labels": "Marken", "encoding": "cp1252", "delimiter": ";", "separator": ","}
+        with pytest.warns(CorpusWarning, match="unknown to the model"):
+            tuned = predictor.retune(load_corpus(path, **options))
+        given = [part for name, value in options.items() for part in (f"--{name}", value)]
+        arguments = [command, str(folder), "a car chase" if command == "explain" else str(path), "--tune", str(path)]
+        assert main([*arguments, *given]) == 0
+        captured = capsys.readouterr()
+        assert "1 label is unknown to the model and left out (documents that carry it): 'odd' (1)" in captured.err
+        if command == "predict":
+            found = [row["labels"] for row in csv.DictReader(io.StringIO(captured.out))]
+            texts = read_texts(path, text="Inhalt", encoding="cp1252").texts
+            assert found == ["|".join(labels) for labels in tuned.predict(texts)]
+        assert main([*arguments, *given[:-2]]) == 1  # without the separator
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: the model does not know ") and error.endswith("(--separator ,)")
 
     def test_of_given_splits_the_test_documents_are_evaluated(self, folder, table, capsys):
         frame = pd.read_csv(table, keep_default_na=False).drop(index=1)

@@ -30,7 +30,9 @@ def prose(path: Path, keep_code: bool = False) -> str:
     if path.suffix == ".ipynb":
         cells = json.loads(text)["cells"]
         text = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    text = re.sub(r"^```(?!\{)[^\n]*\n.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    # A directive is kept as a whole, so that its closing fence is not taken for the opening one of a block of code.
+    fenced = re.compile(r"^```(\{)?[^\n]*\n.*?^```$", re.DOTALL | re.MULTILINE)
+    text = fenced.sub(lambda block: block[0] if block[1] else "", text)
     return text if keep_code else re.sub(r"`[^`\n]*`|\$[^$]*\$|https?://\S+", " ", text)
 
 

@@ -210,7 +210,7 @@ def copy(tmp_path: Path) -> Path:
     (tmp_path / "book").mkdir()
     (tmp_path / "afl_helpers").mkdir()
     chapters = [path.relative_to(ROOT).as_posix() for path in (ROOT / "book").glob("*.ipynb")]
-    for name in ("_config.yml", "CITATION.cff", "afl_helpers/__init__.py", *chapters):
+    for name in ("_config.yml", "CITATION.cff", ".zenodo.json", "pyproject.toml", "afl_helpers/__init__.py", *chapters):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -233,10 +233,30 @@ def test_one_command_sets_the_address_everywhere_and_takes_it_away(copy: Path) -
     assert setup_cells.address(copy) == "https://github.com/somebody/their-book"
     named = {name for name, text in contents(copy).items() if b"https://github.com/somebody/their-book" in text}
     assert named == set(without) - {"afl_helpers/__init__.py"}
+    links = tomllib.loads((copy / "pyproject.toml").read_text())["project"]["urls"]
+    assert links["Repository"] == "https://github.com/somebody/their-book"
     citation = yaml.safe_load((copy / "CITATION.cff").read_text())
     assert citation["repository-code"] == "https://github.com/somebody/their-book"
     assert setup_cells.main(["--address", ""], root=copy) == 0
     assert contents(copy) == without
+
+
+@pytest.mark.parametrize(
+    "remote", ["git@github.com:somebody/their-book.git", "https://github.com/somebody/their-book.git"]
+)
+def test_the_address_can_be_that_of_the_clone(copy: Path, remote: str) -> None:
+    for command in (["init", "-q"], ["remote", "add", "origin", remote]):
+        subprocess.run(["git", *command], cwd=copy, check=True)
+    assert setup_cells.main(["--address", "origin"], root=copy) == 0
+    assert setup_cells.address(copy) == "https://github.com/somebody/their-book"
+
+
+def test_zenodo_shows_what_the_citation_file_says() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    shown = json.loads((ROOT / ".zenodo.json").read_text())
+    assert (shown["title"], shown["license"], shown["version"]) == (citation["title"], "MIT", citation["version"])
+    assert [person["name"] for person in shown["creators"]] == [person["name"] for person in citation["authors"]]
+    assert citation["references"][0]["doi"] in [work["identifier"] for work in shown["related_identifiers"]]
 
 
 @pytest.mark.parametrize("address", ["github.com/a/b", "https://example.org/a/b", "https://github.com/a", "a"])

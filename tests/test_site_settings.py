@@ -64,6 +64,14 @@ def test_the_buttons_follow_the_repository(chapter, host):
     assert len(links) == 1 and "somebody" in links[0] and "their-book" in links[0] and "chapter.ipynb" in links[0]
 
 
+def test_repository_edit_and_issue_buttons_follow_it_too(chapter):
+    links = {link["href"] for link in chapter.find_all("a", href=True) if link["href"].startswith(FORK)}
+    assert FORK in links
+    assert any(link.startswith(f"{FORK}/issues/new") for link in links)
+    assert any(link.startswith(f"{FORK}/edit/main/") and link.endswith("book/chapter.ipynb") for link in links)
+    assert chapter.find(class_="how-to-run") is None
+
+
 def test_a_published_page_says_where_it_stands(chapter):
     assert chapter.find("link", rel="canonical")["href"] == f"{SITE}/book/chapter.html"
     cards = {tag["property"]: tag["content"] for tag in chapter.find_all("meta", property=True)}
@@ -93,6 +101,8 @@ def test_without_an_address_no_page_points_to_a_repository(tmp_path):
         assert [link for link in links if any(place in link for place in places)] == []
         assert page.find("meta", property="og:url") is None and page.find("link", rel="canonical") is None
         assert page.find(class_="dropdown-launch-buttons") is None
+        how = page.find(class_="how-to-run")
+        assert how is None if name == "start" else "make lab" in how.text
     assert not (html / "sitemap.xml").exists()
     links = BeautifulSoup((html / "book" / "start.html").read_text(encoding="utf-8"), "html.parser").find_all("a")
     citation = next(link["href"] for link in links if link.get("href", "").endswith("CITATION.cff"))

@@ -1,6 +1,7 @@
 """The wheel, in an environment with numpy, scipy and torch alone and outside the repository, does what it promises."""
 
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -50,8 +51,10 @@ NEEDS_AN_EXTRA = {
 
 
 def run(*command: object, cwd: Path, clean: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a command; `clean` keeps this repository and this environment out of Python's path."""
-    environment = {k: v for k, v in os.environ.items() if not (clean and k.startswith(("PYTHON", "VIRTUAL")))}
+    """Run a command; `clean` keeps this repository and this environment out of Python's path, and what pip is set to here."""
+    environment = {k: v for k, v in os.environ.items() if not (clean and k.startswith(("PYTHON", "VIRTUAL", "PIP_")))}
+    if clean:
+        environment["PIP_CONFIG_FILE"] = os.devnull
     return subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True)
 
 
@@ -136,3 +139,58 @@ def test_the_command_line_of_the_core_shows_its_help_or_names_the_extra(core_pyt
     shown = run(core_python.parent / "afl-helpers", "--help", cwd=tmp_path, clean=True)
     assert "Traceback" not in shown.stderr
     assert "train" in shown.stdout if shown.returncode == 0 else "afl-helpers[" in shown.stderr
+
+
+def records(folder: Path, packages: dict[str, str]) -> None:
+    """Let an environment have these versions, as far as pip can tell: it decides by what is recorded."""
+    for name, version in packages.items():
+        info = folder / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "RECORD").write_text("")
+        (info / "INSTALLER").write_text("pip\n")
+
+
+@pytest.fixture(scope="module")
+def empty_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A Python without packages, and its folder of packages."""
+    folder = tmp_path_factory.mktemp("empty") / "environment"
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    where = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder, clean=True)
+    return python, Path(where.stdout.strip())
+
+
+@pytest.mark.parametrize("torch", ["2.6.0", "2.6.0+cu124", "2.8.0", "2.10.0+cpu", "2.13.0", "2.99.0"])
+@pytest.mark.parametrize("numpy", ["1.26.4", "2.4.6"])
+def test_an_environment_with_torch_gets_the_package_and_keeps_all_it_has(wheel, empty_python, torch, numpy, tmp_path):
+    assert _would_install(wheel, empty_python, {"torch": torch, "numpy": numpy, "scipy": "1.11.4"}, tmp_path) == [
+        "afl-helpers"
+    ]
+
+
+def test_a_torch_that_is_too_old_would_be_replaced(wheel, empty_python, tmp_path):
+    old = {"torch": "2.5.1", "numpy": "1.26.4", "scipy": "1.11.4"}
+    assert _would_install(wheel, empty_python, old, tmp_path) is None  # there is no index to take a newer one from
+
+
+def _would_install(
+    wheel: Path, empty_python: tuple[Path, Path], packages: dict[str, str], folder: Path
+) -> list[str] | None:
+    """Return the names of the packages that pip would install or replace, or None if it could not."""
+    python, site = empty_python
+    records(site, packages)
+    try:
+        options = ["--dry-run", "--no-index", "--quiet", "--report", folder / "report.json"]
+        planned = run(python, "-m", "pip", "install", *options, wheel, cwd=folder, clean=True)
+    finally:
+        for name, version in packages.items():
+            shutil.rmtree(site / f"{name}-{version}.dist-info")
+    if planned.returncode:
+        return None
+    report = json.loads((folder / "report.json").read_text())
+    return [item["metadata"]["name"] for item in report["install"]]
+
+
+def test_the_wheel_is_small(wheel: Path) -> None:
+    assert wheel.stat().st_size < 1_000_000

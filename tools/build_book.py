@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
+from plain_text import write_plain_text
 from run_chapters import run_chapters
 
 from afl_helpers.chapters.profiles import active_profile
@@ -28,8 +30,14 @@ HTML = BUILD / "html" / "index.html"
 CACHED = (".jupyter_cache", ".doctrees", "jupyter_execute", "passed")
 DEPENDENCIES = ("afl_helpers", "results")
 LIBRARIES = ("torch", "transformers", "scikit-learn", "pandas", "numpy", "matplotlib", "altair")
-# Each kernel says so on the local machine too; nothing is wrong.
-KERNEL_NOTICE = "Kernel is running over TCP without encryption"
+#: Lines in which nothing is wrong: each kernel's notice about this machine, Sphinx's progress and its configuration.
+NOISE = re.compile(
+    r"Kernel is running over TCP without encryption|^(\x1b\[[\d;]*m)*(Running (Sphinx|Jupyter-Book) v|Source Folder:|Config Path:"
+    r"|Output Path:|myst(-nb)? v|Using jupyter-cache|sphinx-multitoc-numbering v|loading (pickled environment|translations)"
+    r"|making output directory|\[(autosummary|etoc)\]|building \[|updating environment|looking for now-outdated|pickling "
+    r"|checking consistency|preparing documents|copying |writing (output|additional)|reading sources|generating indices"
+    r"|highlighting module|dumping |build succeeded)"
+)
 SETTINGS = ("AFL_PROFILE", "AFL_DATA_DIR")
 CELL_TIMEOUT = 600  # seconds
 
@@ -100,12 +108,12 @@ def report_times(build: Path, seconds: dict[str, float]) -> str:
 
 
 def run_quietly(command: list[str], environment: dict[str, str]) -> int:
-    """Run a command at the root and show what it says, less the kernels' notice; return its exit code."""
+    """Run a command at the root and show what it says, less the noise; return its exit code."""
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         for line in process.stdout:
-            if KERNEL_NOTICE not in line:
+            if not NOISE.search(line) or "WARNING" in line or "ERROR" in line:
                 print(line, end="", flush=True)
     return process.returncode
 
@@ -147,11 +155,13 @@ def main(n_jobs: int) -> int:
         chapters = [path for name in page_names() if (path := ROOT / f"{name}.ipynb").is_file()]
         run_chapters(chapters, BUILD / ".jupyter_cache", CELL_TIMEOUT, environment, n_jobs)
     executed = time.monotonic()
+    print(f"Writing {len(page_names())} pages.", flush=True)
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "--keep-going"]
     command += configuration(profile.name, os.environ.get("AFL_BASE_URL", ""))
     if run_quietly(command, environment):
         print("The book was not built: the errors and warnings above say where.", file=sys.stderr)
         return 1
+    write_plain_text(HTML.parent, page_names())
     passed.touch()
     seconds = {"running chapters": executed - started, "writing pages": time.monotonic() - executed}
     if stale:  # benchmarks/build.py reads what a build of everything took

@@ -1,10 +1,10 @@
 """Write the numbers that the interactive parts of the book start from, and their still pictures, under book/_static.
 
-    python tools/make_explorables.py tug statcheck
-    AFL_DATA_DIR=... python tools/make_explorables.py train film
+    python tools/make_explorables.py tug statcheck watch
+    AFL_DATA_DIR=... python tools/make_explorables.py train film try
 
-No number is typed into the JavaScript: settings stand here, the rest comes from the package or the data. "train" and "film"
-need the corpus cmu-leads, and "film" the lists of Wikipedia leads in AFL_DATA_DIR.
+No number is typed into the JavaScript: settings stand here or beside the maker, the rest comes from the package or the data.
+"train", "film" and "try" need the corpus cmu-leads, and "film" the lists of Wikipedia leads in AFL_DATA_DIR.
 """
 
 import argparse
@@ -19,8 +19,10 @@ from urllib.parse import unquote
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from explorable_files import ROOT, TARGET, save, write
 from scipy.special import expit, logit
+from try_your_text import HEADS, make_try
+from watch_the_encoder import make_watch
 
 from afl_helpers.chapters.figures.style import PALETTE
 from afl_helpers.claims import AUC_SOURCES, AVERAGES, REPORTED, check_readings, consistency, reported_range
@@ -41,9 +43,6 @@ from afl_helpers.losses import build_loss
 from afl_helpers.training import ProbeConfig, embed
 from afl_helpers.training.initial_bias import start_logits
 from afl_helpers.training.probing import _MOVED, Head, train_heads
-
-ROOT = Path(__file__).parent.parent
-TARGET = ROOT / "book" / "_static" / "explorables"
 
 TUG = {
     "positives": 1,
@@ -123,28 +122,6 @@ PRESETS = [
         "setting": _ADAPTIVE | {"epochs": 5},
     },
 ]
-
-
-def write(name: str, data: object) -> Path:
-    """Write data as a script that a page loads: a page opened from disk cannot fetch JSON."""
-    path = TARGET / "data" / f"{name}.js"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
-    lines = (
-        "// Written by tools/make_explorables.py.",
-        "(function (root) { root.Explorables = root.Explorables || {}; root.Explorables.data = root.Explorables.data || {};",
-        f"root.Explorables.data.{name} = {text};",
-        '}(typeof window === "undefined" ? globalThis : window));',
-    )
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def save(figure: Figure, name: str) -> None:
-    """Save a still picture; its bytes do not depend on the day or on a random salt."""
-    with plt.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        figure.savefig(TARGET / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
-    plt.close(figure)
 
 
 def make_tug() -> None:
@@ -541,11 +518,18 @@ def make_film() -> None:
 
 def write_checksums() -> None:
     """Write the checksums of the files that come from a corpus."""
-    paths = [TARGET / "data" / f"{name}.js" for name in ("train", "film", "leads")]
+    paths = [TARGET / "data" / f"{name}.js" for name in ("train", "film", "leads", *HEADS)]
     (TARGET / "data" / "checksums.sha256").write_text("".join(f"{sha256(path)}  {path.name}\n" for path in paths))
 
 
-MAKERS = {"tug": make_tug, "statcheck": make_statcheck, "train": make_train, "film": make_film}
+MAKERS = {
+    "tug": make_tug,
+    "statcheck": make_statcheck,
+    "train": make_train,
+    "film": make_film,
+    "try": make_try,
+    "watch": make_watch,
+}
 
 
 def main() -> None:

@@ -1,11 +1,14 @@
-"""Write the chapters without their solutions and folded answers, for a class to work in.
+"""Write the chapters for a class to work in, or for its teacher.
 
-Usage: python tools/make_student.py [FOLDER]
+Usage: python tools/make_student.py [student | instructor]
 
-FOLDER is student by default, which no build and no `make clean` touches. `make student` runs this. A second call replaces only
-what it wrote itself: a notebook that was changed, or added, stays as it is.
+The student edition has no solutions, folded answers, findings and key points; a place to write stands where a solution or a
+finding stood. The instructor edition has all of them unfolded, with points, rubrics, quiz keys and the answers to expect.
+Each is written into the folder of its name, which no build and no `make clean` touches. `make student` and `make instructor`
+run this. A second call replaces only what it wrote itself: a notebook that was changed, or added, stays as it is.
 """
 
+import ast
 import hashlib
 import json
 import re
@@ -14,13 +17,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from afl_helpers.chapters.exercises import CHECKS
+from make_course import how_marked, read_course
+
+from afl_helpers.chapters.exercises import CHECKS, points_of
+from afl_helpers.chapters.quizzes import read_quiz
 
 ROOT = Path(__file__).resolve().parent.parent
 START = re.compile(r"```\{solution-start\} (\S+).*?^```$", re.DOTALL | re.MULTILINE)
 END = re.compile(r"```\{solution-end\}\s*^```$", re.MULTILINE)
 ANSWER = re.compile(r"^:::\{admonition\} Answer\n:class: dropdown\n.*?^:::$\n?", re.DOTALL | re.MULTILINE)
+FINDING = re.compile(r"^:::\{admonition\} We find\n:class: we-find\n.*?^:::$\n?", re.DOTALL | re.MULTILINE)
+KEY_POINTS = re.compile(r"^## Key points\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+EXERCISE = re.compile(r"^```\{exercise\}.*?^:label: (\S+)$\n", re.DOTALL | re.MULTILINE)
+QUIZ = re.compile(r'^quiz\("([\w-]+)"\)', re.MULTILINE)
 PLACE = "# Your answer\n"
+FINDING_PLACE = "**What do you find?** *Write one sentence here before you read on.*\n"
 WRITTEN = ".written.json"  # name of a notebook -> hash of what this script wrote last
 CHECKED_PLACE = (
     PLACE
@@ -34,13 +45,13 @@ check("{label}", answer)
 
 
 def without_solutions(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return the notebook with an empty code cell in place of each solution, and without folded answers."""
+    """Return the notebook with places to write instead of solutions and findings, without folded answers and key points."""
     cells: list[dict[str, Any]] = []
     inside = False
     for cell in notebook["cells"]:
         if cell["cell_type"] != "markdown":
             if not inside:
-                cells.append(cell)
+                cells += without_finding(cell)
             continue
         text = "".join(cell["source"])
         pieces: list[tuple[str, str]] = []
@@ -51,14 +62,61 @@ def without_solutions(notebook: dict[str, Any]) -> dict[str, Any]:
                     pieces.append(("markdown", text))
                 break
             if not inside:
-                pieces += [("markdown", text[: mark.start()]), ("code", place_of(mark[1]))]
+                pieces.append(("markdown", text[: mark.start()]))
+                # Above the solution of a blank there is a cell to write in already.
+                pieces += [("code", place_of(mark[1]))] * (not mark[1].startswith("blank-"))
             text, inside = text[mark.end() :], not inside
         for n, (kind, piece) in enumerate(pieces):
-            piece = ANSWER.sub("", piece).strip("\n") if kind == "markdown" else piece
+            piece = for_students(piece).strip("\n") if kind == "markdown" else piece
             if piece.strip():
                 cells.append(_cell(kind, piece, f"{cell['id']}-{n}"))
     if inside:
         raise ValueError("a solution-start has no solution-end")
+    return notebook | {"cells": cells}
+
+
+def for_students(text: str) -> str:
+    """Return Markdown without folded answers and key points, with a place for each finding and the points of exercises."""
+    text = FINDING.sub(FINDING_PLACE, KEY_POINTS.sub("", ANSWER.sub("", text)))
+    return EXERCISE.sub(lambda match: f"{match[0]}\n*{points_of(match[1])} points*\n", text)
+
+
+def without_finding(cell: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a code cell without the finding that it ends with; what it computed before stays, and a place follows."""
+    source = "".join(cell["source"])
+    if "we_find(" not in source:
+        return [cell]
+    last = ast.parse(source).body[-1]
+    if not (isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) and _name(last.value.func) == "we_find"):
+        return [cell]
+    rest = "".join(source.splitlines(keepends=True)[: last.lineno - 1]).rstrip()
+    place = _cell("markdown", FINDING_PLACE, f"{cell['id']}-place")
+    return [cell | {"source": rest.splitlines(keepends=True)}, place] if rest else [place]
+
+
+def _name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def for_instructors(notebook: dict[str, Any], wrong: list[dict[str, str]]) -> dict[str, Any]:
+    """Return the notebook with everything unfolded, points and rubrics, the key of its quiz and the answers to expect."""
+    cells: list[dict[str, Any]] = []
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            source = EXERCISE.sub(lambda m: f"{m[0]}\n*{points_of(m[1])} points: {how_marked(m[1])}*\n", source)
+            source = source.replace("\n:class: dropdown\n", "\n")
+            cells.append(cell | {"source": source.splitlines(keepends=True)})
+            continue
+        tags = [tag for tag in cell["metadata"].get("tags", []) if not tag.startswith("hide-")]
+        metadata = {key: value for key, value in cell["metadata"].items() if key not in ("jupyter", "tags")}
+        cells.append(cell | {"metadata": metadata | ({"tags": tags} if tags else {})})
+        if found := QUIZ.search(source):
+            keys = ", ".join(f"{n} {question.key}" for n, question in enumerate(read_quiz(found[1]), 1))
+            cells.append(_cell("markdown", f"**Key of the quiz:** {keys}", f"{cell['id']}-key"))
+    if wrong:
+        lines = [f"- {entry['ask']} {entry['wrong']} Ask back: {entry['reply']}" for entry in wrong]
+        cells.insert(1, _cell("markdown", "\n".join(["**Expect these answers**", "", *lines]), "expected-answers"))
     return notebook | {"cells": cells}
 
 
@@ -97,18 +155,29 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def main(folder: str = "student") -> int:
-    target = ROOT / folder
-    notebooks = {
-        path.name: json.dumps(
-            without_solutions(json.loads(path.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False
+def edition(name: str) -> dict[str, str]:
+    """Return name -> text of every notebook of an edition."""
+    expected: dict[str, list[dict[str, str]]] = {}
+    for session in read_course()["sessions"]:
+        expected.setdefault(session["reading"][0], []).extend(session["wrong"])
+    notebooks = {}
+    for path in sorted((ROOT / "book").glob("*.ipynb")):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        made = (
+            without_solutions(notebook) if name == "student" else for_instructors(notebook, expected.get(path.stem, []))
         )
-        + "\n"
-        for path in sorted((ROOT / "book").glob("*.ipynb"))
-    }
-    written, kept = write_all(notebooks, target)
+        notebooks[path.name] = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+    return notebooks
+
+
+def main(name: str = "student") -> int:
+    if name not in ("student", "instructor"):
+        print(f"there is no edition {name}; write student or instructor", file=sys.stderr)
+        return 1
+    target = ROOT / name
+    written, kept = write_all(edition(name), target)
     shutil.copytree(ROOT / "book" / "_static", target / "_static", dirs_exist_ok=True)
-    print(f"{len(written)} notebooks without solutions in {target}")
+    print(f"{len(written)} notebooks of the {name} edition in {target}")
     if kept:
         print(f"kept, because they were changed: {', '.join(kept)}; rename one and run this again to get a fresh copy")
     return 0

@@ -18,6 +18,8 @@ from jupyter_cache.executors.utils import single_nb_execution
 
 # A kernel says on stderr that its connection to this machine is not encrypted; nothing is wrong.
 QUIET = "--log-level=ERROR"
+#: Chapters that take much longer than the others.
+SLOW = ("fine-tuning",)
 
 
 def prepare(variables: Mapping[str, str]) -> None:
@@ -61,16 +63,26 @@ def run_chapters(
     missing = [path for path in paths if not is_cached(cache, path)]
     threads = str(max(1, (os.cpu_count() or 1) // n_jobs))
     variables = {"OMP_NUM_THREADS": threads} | dict(environment)
+    if missing:
+        slow = [path.stem for path in missing if path.stem in SLOW]
+        print(
+            f"Running {len(missing)} of {len(paths)} chapters, {n_jobs} at a time"
+            f"{f'; {slow[0]} takes minutes' if slow else ''}.",
+            flush=True,
+        )
     with ProcessPoolExecutor(n_jobs, get_context("spawn"), prepare, (variables,)) as pool:
         running = {pool.submit(execute, path, timeout): path for path in missing}
         try:
-            for future in as_completed(running):
+            for number, future in enumerate(as_completed(running), 1):
                 path, done = running[future], future.result()
                 if done is not None:
                     notebook, seconds = done
                     bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
                     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-                print(f"  {path.stem:28s} {f'{done[1]:6.1f} s' if done else 'failed'}", flush=True)
+                print(
+                    f"  {number:2d} of {len(missing)}  {path.stem:28s} {f'{done[1]:6.1f} s' if done else 'failed'}",
+                    flush=True,
+                )
         except BrokenProcessPool:
             print(
                 "A process was killed, as where memory is too small; what is left runs one after the other.", flush=True

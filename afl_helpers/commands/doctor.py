@@ -1,6 +1,8 @@
 """``doctor``: say what is to be known about a table before anything is trained."""
 
 import argparse
+import os
+import platform
 import shutil
 import textwrap
 from pathlib import Path
@@ -18,6 +20,16 @@ from afl_helpers.commands.options import (
 if TYPE_CHECKING:
     from afl_helpers.doctor import Finding
 
+#: Variables that change what is computed, or where it is read from.
+_VARIABLES = (
+    "AFL_PROFILE",
+    "AFL_DATA_DIR",
+    "AFL_CACHE_DIR",
+    "HF_HUB_OFFLINE",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+)
 _HEADINGS = {"fix": "TO FIX", "check": "TO CHECK", "note": "GOOD TO KNOW"}
 
 
@@ -37,10 +49,17 @@ def add_doctor(commands: Commands) -> None:
     command.add_argument(
         "--study", type=Path, metavar="FILE", help="write a study to begin with, such as results/mine/study.yaml"
     )
+    command.add_argument(
+        "--environment",
+        action="store_true",
+        help="print versions, device and settings instead, to be pasted into a report",
+    )
     command.set_defaults(function=_doctor)
 
 
 def _doctor(args: argparse.Namespace) -> None:
+    if args.environment:
+        return _print_environment()
     check_corpus_name(args.corpus)
     corpus = read(args)
     from afl_helpers.doctor import draft_study, examine, render_page, write_study
@@ -76,6 +95,20 @@ def _doctor(args: argparse.Namespace) -> None:
     if args.html:
         write_text(args.html, render_page(corpus, findings, study))
         print(f"\nwritten to {args.html}")
+
+
+def _print_environment() -> None:
+    """Print what may change a number here: versions, device, processor and variables."""
+    from afl_helpers import __version__
+    from afl_helpers.results.record import describe_environment
+
+    rows = {"afl-helpers": __version__, "system": platform.platform(), **describe_environment()}
+    for name in _VARIABLES:
+        if name in os.environ:
+            # A folder is the user's own business.
+            rows[name] = "set" if name.endswith("_DIR") else os.environ[name]
+    for name, value in rows.items():
+        print(f"{name:24} {value}")
 
 
 def _print_findings(findings: "list[Finding]") -> None:

@@ -1,6 +1,7 @@
 """``evaluate``: evaluate a saved model on labelled documents."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from afl_helpers.commands.options import Commands, add_reading, check_corpus_name, load
@@ -23,6 +24,10 @@ def add_evaluate(commands: Commands) -> None:
         "--output", type=Path, metavar="FILE", help="write the table of all labels to this file (.csv)"
     )
     command.add_argument("--top", type=int, default=20, metavar="N", help="show the first N labels (default: 20)")
+    command.add_argument(
+        "--save", type=Path, metavar="FOLDER", help="with --tune: save the model with its new thresholds in this folder"
+    )
+    command.add_argument("--force", action="store_true", help="replace the model that the folder of --save holds")
     command.set_defaults(function=_evaluate, corpus=None)
 
 
@@ -32,7 +37,16 @@ def _evaluate(args: argparse.Namespace) -> None:
     check_corpus_name(args.corpus)
     if args.output and args.output.is_dir():
         raise UsageError(f"{args.output} is a folder; name a file such as {args.output / 'labels.csv'}")
+    if args.output and args.output.suffix.lower() != ".csv":
+        raise UsageError(f"cannot write {args.output}; name a file that ends in .csv")
+    if args.save:
+        if not args.tune:
+            raise UsageError("--save keeps the thresholds that --tune sets; pass --tune FILE with it")
+        from afl_helpers.training import check_save_folder
+
+        check_save_folder(args.save, replace=args.force)
     predictor, rule, thresholds = load_model(args)
+    retuned = predictor
     corpus = load(args)
     if corpus.subset is not None and "test" in corpus.subset:
         import numpy as np
@@ -41,7 +55,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         print("evaluated on the given test documents alone")
     own = "own thresholds"
     if thresholds is not None:
-        predictor.thresholds = {own: predictor.choose_thresholds(rule, thresholds)} | predictor.thresholds
+        chosen = {own: predictor.choose_thresholds(rule, thresholds)}
+        predictor = replace(predictor, thresholds=chosen | predictor.thresholds)
         rule = own
     report = predictor.evaluate(corpus)
     print(report)
@@ -55,3 +70,5 @@ def _evaluate(args: argparse.Namespace) -> None:
         from afl_helpers.files import write_text
 
         write_text(args.output, table.to_csv(index=False))
+    if args.save:
+        print(f"saved to {retuned.save(args.save)}")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from afl_helpers.commands.options import Commands
+from afl_helpers.commands.options import Commands, add_table_options
 from afl_helpers.commands.predict import add_decision, load_model
 
 
@@ -16,7 +16,7 @@ def add_explain(commands: Commands) -> None:
         "integrated gradients for an encoder.",
     )
     command.add_argument("model", type=Path, help="folder that train --save wrote")
-    command.add_argument("text", help="the text")
+    command.add_argument("explained", metavar="text", help="the text")
     command.add_argument(
         "--label",
         action="append",
@@ -25,12 +25,13 @@ def add_explain(commands: Commands) -> None:
     )
     command.add_argument("--top", type=int, default=10, metavar="N", help="show the N strongest words (default: 10)")
     add_decision(command)
+    add_table_options(command, "how the table of --tune is read")
     command.set_defaults(function=_explain)
 
 
 def _explain(args: argparse.Namespace) -> None:
     predictor, rule, thresholds = load_model(args)
-    for explanation in predictor.explain(args.text, args.label, rule, thresholds):
+    for explanation in predictor.explain(args.explained, args.label, rule, thresholds):
         rest = explanation.log_odds - explanation.start
         print(
             f"{explanation.label}: log odds {explanation.log_odds:+.3f} = {explanation.start:+.3f} {rest:+.3f} by words"

@@ -65,6 +65,18 @@ def table_source(args: argparse.Namespace) -> str | dict[str, str]:
     return {"train": args.corpus, **parts} if parts else args.corpus
 
 
+def load_tuning(args: argparse.Namespace) -> "Corpus":
+    """Load the labelled documents of ``--tune``, read as the options for tables say."""
+    import warnings
+
+    from afl_helpers.data import CORPORA, CorpusWarning, load_corpus
+
+    options = {} if args.tune in CORPORA else reading_options(args)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CorpusWarning)  # the notes, which are printed, hold the same sentences
+        return load_corpus(args.tune, **options)
+
+
 def reading_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options of `load_corpus` that the arguments give, without the column of the splits."""
     on_error: OnError = "skip" if args.skip_malformed else "raise"
@@ -81,7 +93,16 @@ def reading_options(args: argparse.Namespace) -> dict[str, Any]:
 def add_reading(command: argparse.ArgumentParser) -> None:
     """Add the corpus and the options for tables of one's own."""
     command.add_argument("corpus", nargs="?", default="toy", help="name, table, folder or archive (default: toy)")
-    table = command.add_argument_group("a table of your own (.csv, .tsv, .jsonl, .json, each also .gz; .parquet)")
+    add_table_options(command, "a table of your own (.csv, .tsv, .jsonl, .json, each also .gz; .parquet)")
+    splits = command.add_argument_group("given splits")
+    splits.add_argument("--split-column", metavar="COLUMN", help="column that says train, validation or test")
+    splits.add_argument("--validation", metavar="FILE", help="table with the validation documents")
+    splits.add_argument("--test", metavar="FILE", help="table with the test documents")
+
+
+def add_table_options(command: argparse.ArgumentParser, title: str) -> None:
+    """Add the options that say how to read a table, under a title."""
+    table = command.add_argument_group(title)
     table.add_argument("--text", metavar="COLUMN", help="column of the texts (a number from 0 without a header)")
     table.add_argument(
         "--labels",
@@ -94,7 +115,4 @@ def add_reading(command: argparse.ArgumentParser) -> None:
     table.add_argument("--encoding", metavar="NAME", help="encoding of the file (default: utf-8)")
     table.add_argument("--label-names", metavar="FILE", help="file with the label names in order, one per line")
     table.add_argument("--unlabelled", choices=("keep", "drop"), help="keep or drop documents without a label")
-    table.add_argument("--split-column", metavar="COLUMN", help="column that says train, validation or test")
-    table.add_argument("--validation", metavar="FILE", help="table with the validation documents")
-    table.add_argument("--test", metavar="FILE", help="table with the test documents")
     table.add_argument("--skip-malformed", action="store_true", help="skip malformed lines and count them")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from afl_helpers.advice import DEFAULT_RULE
-from afl_helpers.commands.options import Commands, check_corpus_name
+from afl_helpers.commands.options import Commands, add_table_options, check_corpus_name, load_tuning
 from afl_helpers.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ def add_predict(commands: Commands) -> None:
         help="a table (.csv, .tsv, .jsonl, .json, .parquet), a .txt file with one text per line, or the texts themselves; "
         "if omitted, read one text per line from standard input",
     )
-    command.add_argument("--text", metavar="COLUMN", help="column of the texts (a number from 0 without a header)")
-    command.add_argument("--delimiter", metavar="CHARACTER", help="what separates the columns (default: guessed)")
-    command.add_argument(
-        "--encoding", metavar="NAME", help="encoding of the file or of standard input (default: utf-8)"
-    )
     add_decision(command)
     command.add_argument("--scores", action="store_true", help="also write the score of each label")
     command.add_argument("--output", type=Path, metavar="FILE", help="write to this file (.csv or .jsonl)")
@@ -49,6 +44,11 @@ def add_predict(commands: Commands) -> None:
         choices=("plain", "csv", "jsonl"),
         help="default: what the name of the output says; else plain, or csv where a table is read and the output is no "
         "terminal",
+    )
+    add_table_options(
+        command,
+        "how tables are read: --text, --delimiter and --encoding the input (--encoding also standard input), all of them "
+        "the table of --tune",
     )
     command.set_defaults(function=_predict)
 
@@ -66,7 +66,9 @@ def add_decision(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--top-k", type=int, metavar="N", help="predict the N most probable labels of each text")
     command.add_argument(
-        "--tune", metavar="FILE", help="labelled table; set the thresholds of all rules anew on its documents"
+        "--tune",
+        metavar="FILE",
+        help="labelled table, read with the options for tables; set the thresholds of all rules anew on its documents",
     )
 
 
@@ -91,13 +93,16 @@ def load_model(args: argparse.Namespace) -> tuple["LabelPredictor", str, "OwnThr
     if args.tune:
         import warnings
 
-        from afl_helpers.data import CorpusWarning, load_corpus
+        from afl_helpers.data import CorpusWarning
+        from afl_helpers.training.report import align_labels
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CorpusWarning)  # the notes hold the same sentences
-            corpus = load_corpus(args.tune)
+        corpus = load_tuning(args)
         print(f"thresholds set anew on {corpus.describe()}", file=sys.stderr)
-        predictor = predictor.retune(corpus)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CorpusWarning)  # said below
+            predictor = predictor.retune(corpus)
+        for note in align_labels(corpus, predictor.label_names).notes():
+            print(note, file=sys.stderr)
     rule = args.rule or DEFAULT_RULE
     predictor.choose_thresholds(rule, thresholds)  # a misspelt rule or label is an error before texts are read
     return predictor, rule, thresholds
@@ -106,10 +111,10 @@ def load_model(args: argparse.Namespace) -> tuple["LabelPredictor", str, "OwnThr
 def _predict(args: argparse.Namespace) -> None:
     table = _input_table(args)
     if args.output:
-        _check_output(args.output, table)
+        _check_output(args.output, table, args.format)
     predictor, rule, thresholds = load_model(args)
     texts = _texts(args, table)
-    form = args.format or (FORMATS.get(args.output.suffix.lower(), "csv") if args.output else None)
+    form = args.format or (FORMATS[args.output.suffix.lower()] if args.output else None)
     if form is None:
         form = "csv" if table and not sys.stdout.isatty() else "plain"
     from afl_helpers.commands.predictions import Writer
@@ -130,6 +135,9 @@ def _predict(args: argparse.Namespace) -> None:
     if texts.n_blank:
         rows = "1 text is" if texts.n_blank == 1 else f"{texts.n_blank:,} texts are"
         print(f"{rows} blank; what is predicted for them says nothing", file=sys.stderr)
+    if texts.n_repeated_ids:
+        rows = "1 row has" if texts.n_repeated_ids == 1 else f"{texts.n_repeated_ids:,} rows have"
+        print(f"{rows} an id that an earlier row has; all rows are kept, in their order", file=sys.stderr)
     if args.output:
         print(f"{len(texts.texts):,} texts labelled in {args.output}", file=sys.stderr)
 
@@ -140,7 +148,7 @@ def _input_table(args: argparse.Namespace) -> Path | None:
 
     if len(args.inputs) == 1 and names_table(args.inputs[0]):
         return Path(args.inputs[0]).expanduser()
-    if args.text is not None or args.delimiter is not None:
+    if not args.tune and (args.text is not None or args.delimiter is not None):
         raise UsageError("--text and --delimiter go with one table; pass its file")
     return None
 
@@ -160,9 +168,11 @@ def _texts(args: argparse.Namespace, table: Path | None) -> "Texts":
     return lines_of(sys.stdin.buffer.read(), "standard input", args.encoding)
 
 
-def _check_output(path: Path, table: Path | None) -> None:
+def _check_output(path: Path, table: Path | None, form: str | None) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file such as {path / 'labels.csv'}")
+    if form is None and path.suffix.lower() not in FORMATS:
+        raise UsageError(f"cannot write {path}; name a file that ends in {', '.join(FORMATS)}, or pass --format")
     if table is not None and path.exists() and path.samefile(table):
         raise UsageError(f"{path} is the table that is read; name another file for the output")
 

@@ -21,6 +21,14 @@ def add_study(commands: Commands) -> None:
         "--results", type=Path, default=Path("results"), help="folder of the studies (default: results)"
     )
     command.add_argument("--corpus", action="append", help="run only this corpus; can be repeated")
+    command.add_argument("--setting", action="append", metavar="NAME", help="run only this setting; can be repeated")
+    command.add_argument(
+        "--seed",
+        action="append",
+        type=int,
+        metavar="N",
+        help="run only this seed, or this block in a study of blocks; can be repeated",
+    )
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="use N processes in parallel (default: 1)")
     command.add_argument(
         "--ray",
@@ -79,6 +87,8 @@ def _study(args: argparse.Namespace) -> None:
     if args.repeat:
         return _repeat(args.results / args.name / "runs" / f"{args.repeat}.json")
     study = load_study(args.name, args.results)
+    if args.setting or args.seed:
+        study = study.only(args.setting, args.seed)
     if args.calibrate is not None:
         print(calibrate(study, args.corpus, args.calibrate).describe())
         return
@@ -87,7 +97,7 @@ def _study(args: argparse.Namespace) -> None:
         for _ in run_study(study, args.corpus, jobs=args.jobs):
             pass
         return
-    print(f"{study.name}: {_count(study.runs(), missing)}")
+    print(f"{study.name}: {_count(study.runs(), missing)}{' of those selected' if study.selected else ''}")
     results = read_all_studies(args.results, pilots=True) if missing else []
     if missing:
         seconds, unknown = estimate_seconds(study, missing, results)
@@ -114,7 +124,8 @@ def _study(args: argparse.Namespace) -> None:
         left = study.to_do(args.corpus)
         seconds, unknown = estimate_seconds(study, left, results)
         time = f", {describe_seconds(seconds)}" if unknown < len(left) else ""
-        done = len(study.pilots()) + len(study.runs()) - len(left) if args.corpus is None else len(missing) - len(left)
+        selected = args.corpus is not None or study.selected is not None
+        done = len(missing) - len(left) if selected else len(study.pilots()) + len(study.runs()) - len(left)
         print(f"{path}\n  {done} runs done, {len(left)} left{time}", flush=True)
     left = study.to_do(args.corpus)
     if left:

@@ -83,11 +83,11 @@ def _train(args: argparse.Namespace) -> None:
         )
     known_fields: dict[str, type[Config]] = {"fine_tune": TrainingConfig, "probe": ProbeConfig, "tfidf": TfidfConfig}
     known_fields[args.method].from_dict(values)
-    if args.method == "tfidf":
-        check_tfidf_loss(args.loss, loss_params)
     from afl_helpers.losses import check_loss
 
     check_loss(args.loss, loss_params)
+    if args.method == "tfidf":
+        check_tfidf_loss(args.loss, loss_params)
     from afl_helpers.chapters.profiles import PROFILES
     from afl_helpers.training import check_save_folder, fine_tune, probe
 

@@ -17,7 +17,7 @@ from afl_helpers.data.corpus import Corpus, Unlabelled, check_unlabelled
 from afl_helpers.data.reading import CorpusWarning, MalformedLines, OnError
 from afl_helpers.data.sources import cmu, cmu_leads, hoc, reuters, toy, unfair_tos
 from afl_helpers.data.sources.download import local_data_dir
-from afl_helpers.data.table_files import is_dataset_folder, table_ending
+from afl_helpers.data.table_files import is_dataset_folder
 from afl_helpers.errors import MissingFileError, UsageError, unknown_name
 
 __all__ = ["CORPORA", "Corpus", "CorpusWarning", "data_card", "load_corpus"]
@@ -168,9 +168,8 @@ def _load_named(name: str, data_dir: str | os.PathLike[str] | None, on_error: On
 
 def _existing_path(name: str | os.PathLike[str]) -> Path:
     path = Path(name).expanduser()
-    known_ending = table_ending(path) is not None or path.name.endswith(ARCHIVE_ENDINGS)
     if not path.exists():
-        if known_ending or len(path.parts) > 1 or isinstance(name, os.PathLike):
+        if path.suffix or len(path.parts) > 1 or isinstance(name, os.PathLike):  # no corpus has a dot in its name
             raise MissingFileError(f"there is no file or folder {path}; check the path")
         raise UsageError(
             f"{unknown_name('corpus', name, CORPORA)}; or give the path of a table, a folder or an archive"

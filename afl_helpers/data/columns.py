@@ -4,7 +4,7 @@ A column is guessed only where one guess is possible: its name says what it hold
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,26 @@ from afl_helpers.errors import DataError, UsageError, unknown_name
 
 #: Names of columns that hold neither texts nor labels.
 OTHER_NAMES = ("id", "split", "subset", "fold", "index", "")
+#: The share of 0 and 1 from which another cell in a column is taken for a mistake.
+NEARLY_ALL = 0.9
+_YES_NO = {"yes", "no", "y", "n"}
 _BINARY = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns to read: either `labels`, with names or numbers, or `binary`, one column of 0 and 1 per label."""
+    """The columns to read: either `labels`, with names or numbers, or `binary`, one column of 0 and 1 per label.
+
+    Attributes:
+        yes_no: the unused columns that hold yes and no where other columns hold 0 and 1.
+    """
 
     text: str
     labels: str | None
     binary: list[str]
     id: str | None
     unused: list[str]
+    yes_no: list[str] = field(default_factory=list)
 
 
 def zero_or_one(cell: object) -> int | None:
@@ -76,7 +84,10 @@ def find_columns(
     if known_labels is None and not binary:
         raise _cannot_tell(table, "labels", "labels", False)
     used = (known_text, known_labels, split, ids, *binary)
-    return Columns(known_text, known_labels, binary, ids, [name for name in table.columns if name not in used])
+    unused = [name for name in table.columns if name not in used]
+    guessed = binary and labels is None
+    yes_no = [name for name in unused if guessed and name.lower() not in OTHER_NAMES and _holds_yes_and_no(table, name)]
+    return Columns(known_text, known_labels, binary, ids, unused, yes_no)
 
 
 def find_text(table: Table, text: str | int | None) -> tuple[str, str | None]:
@@ -118,12 +129,51 @@ def _only(columns: list[str]) -> str | None:
 
 
 def _guess_labels(table: Table, free: list[str]) -> tuple[str | None, list[str]]:
-    binary = [name for name in free if _every(table, name, lambda cell: zero_or_one(cell) is not None)]
+    binary = [name for name in free if _nearly_binary(table, name)]
     if len(binary) > 1:
+        if not table.bad.skip:
+            for name in binary:
+                _check_binary(table, name)
         return None, binary
     if len(free) == 1:
         return free[0], []
+    yes_no = [name for name in free if _holds_yes_and_no(table, name)]
+    if len(yes_no) > 1:
+        raise DataError(f"{table.file}: {shown(yes_no[0])!r} and other columns hold yes and no; write 1 and 0 instead")
     return _only([name for name in free if _every(table, name, lambda cell: isinstance(cell, list | np.ndarray))]), []
+
+
+def _cells(table: Table, name: str) -> list[Any]:
+    """Return the cells that hold something."""
+    return [cell for cell in table.columns[name] if cell is not None and cell is not MISSING and cell != ""]
+
+
+def _nearly_binary(table: Table, name: str) -> bool:
+    cells = _cells(table, name)
+    return bool(cells) and sum(zero_or_one(cell) is not None for cell in cells) >= NEARLY_ALL * len(cells)
+
+
+def _check_binary(table: Table, name: str) -> None:
+    """Raise the error about the first cell that is neither 0 nor 1; blank cells are left to whoever reads the rows."""
+    for number, cell in zip(table.numbers, table.columns[name]):
+        if zero_or_one(cell) is None and cell is not None and cell is not MISSING and cell != "":
+            unit = table.bad.unit
+            start = (
+                f"{table.file}, {unit} {number}: expected 0 or 1 under {shown(name)!r}, as in nearly all of its cells, found "
+                f"{shown(str(cell))!r}; correct the {unit}"
+            )
+            raise DataError(
+                f"{start}, read with on_error='skip', or name the label columns with labels=",
+                command_line=f"{start}, pass --skip-malformed, or name each label column with --labels",
+            )
+
+
+def _holds_yes_and_no(table: Table, name: str) -> bool:
+    return _every(
+        table,
+        name,
+        lambda cell: (isinstance(cell, str) and cell.strip().lower() in _YES_NO) or zero_or_one(cell) is not None,
+    )
 
 
 def _holds_strings(table: Table, name: str) -> bool:
@@ -131,7 +181,7 @@ def _holds_strings(table: Table, name: str) -> bool:
 
 
 def _every(table: Table, name: str, holds: Callable[[Any], bool]) -> bool:
-    cells = [cell for cell in table.columns[name] if cell is not None and cell is not MISSING and cell != ""]
+    cells = _cells(table, name)
     return bool(cells) and all(map(holds, cells))
 
 

@@ -180,7 +180,7 @@ def suspected_separator(counts: Counter[str]) -> str | None:
     A separator is suspected if at least half of the different cells that hold it share a part with another cell. Names hold
     spaces, too ("Science Fiction", "Crime Fiction"); for a space, the part must also stand alone or in another place.
     """
-    for separator in OTHER_SEPARATORS:
+    for separator in (SEPARATOR, *OTHER_SEPARATORS):
         parts = {
             cell: cell.split() if separator == " " else [one_space(part) for part in cell.split(separator)]
             for cell in counts
@@ -199,3 +199,19 @@ def suspected_separator(counts: Counter[str]) -> str | None:
         if len(found) >= 2 and 2 * len(found) >= len(several) and 10 * len(several) >= len(counts):
             return separator
     return None
+
+
+def joined_labels(counts: Counter[str]) -> dict[str, list[str]]:
+    """Return the labels that are other labels with a separator between them, most frequent first, by separator.
+
+    A space separates nothing here: "Science Fiction" may stand beside "Science" and "Fiction".
+    """
+    known = {one_space(label) for label in counts}
+    found: dict[str, list[str]] = {}
+    for label, _ in counts.most_common():
+        for separator in (SEPARATOR, *OTHER_SEPARATORS):
+            parts = [one_space(part) for part in label.split(separator)]
+            if separator != " " and len(parts) > 1 and known.issuperset(parts):
+                found.setdefault(separator, []).append(label)
+                break
+    return found

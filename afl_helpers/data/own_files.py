@@ -21,11 +21,13 @@ from afl_helpers.data.columns import Columns, find_columns, shown, zero_or_one
 from afl_helpers.data.corpus import SPLIT_NAMES, Corpus, Unlabelled, check_unlabelled
 from afl_helpers.data.label_cells import (
     MISSING_WORDS,
+    SEPARATOR,
     CellError,
     Tokens,
     are_numbers,
     are_vectors,
     joined_forms,
+    joined_labels,
     one_space,
     read_cell,
     similar_labels,
@@ -44,6 +46,7 @@ from afl_helpers.data.table_files import (
     read_folder,
     read_frame,
     read_path,
+    refuse_spreadsheet,
     table_ending,
     table_name,
 )
@@ -52,6 +55,8 @@ from afl_helpers.errors import DataError, MissingFileError, UsageError
 TABLES_TAKEN = "give a .csv, .tsv, .txt, .jsonl, .json (each also as .gz) or .parquet file, or pass a data frame"
 #: Names of columns that may hold a given split.
 SPLIT_COLUMNS = ("split", "subset", "fold", "partition")
+#: The largest share of rows that a separator splits by accident.
+FEW_SPLIT = 0.05
 HALF_A_PAIR = "half a surrogate pair is not a character"
 
 
@@ -198,6 +203,7 @@ def _load(options: TableOptions, source: object) -> Mapping[str | None, Table]:
         if not is_dataset_folder(path):
             raise UsageError(f"{path} is no folder that save_to_disk of datasets wrote; pass the path of a file")
         return read_folder(path, bad)
+    refuse_spreadsheet(path)
     if table_ending(path) is None:
         raise UsageError(f"cannot tell what {path} is from its name; {TABLES_TAKEN}")
     numbered = [option for option in (options.text, options.labels) if option is not None]
@@ -265,6 +271,10 @@ def _read_rows(reading: _Reading, table: Table, split: str | None) -> None:
         if by_name:
             note += f" (for the given split, pass split_column={by_name[0]!r}, --split-column {by_name[0]})"
     reading.notes.append(note)
+    if columns.yes_no:
+        reading.alarms.append(
+            f"{file}: not used, because they hold yes and no: {_some(columns.yes_no)}; write 1 and 0 where they are labels"
+        )
     _alarm(reading, blank_texts, "row", f"of {file} with a blank text left out")
     _alarm(reading, table.bad.skipped, table.bad.unit, f"of {file} skipped, malformed")
     _alarm(reading, blank_ids, "row", f"of {file} without an id, numbered instead")
@@ -463,15 +473,35 @@ def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
         reading.alarms.append(
             f"read as {'a label' if len(missing) == 1 else 'labels'}: {_some(missing)}; for no label, leave the cell empty"
         )
-    if reading.options.separator is None and all(len(row.tokens) < 2 for row in reading.rows):
-        separator = suspected_separator(cells)
-        if separator is not None:
-            joined_labels = [(label, count) for label, count in cells.most_common() if separator in label][:3]
-            common = ", ".join(f"{shown(label)!r} ({count:,})" for label, count in joined_labels)
-            reading.alarms.append(
-                f"labels seem to be separated by {separator!r}, but are read as one: {common}; "
-                f"pass separator={separator!r} (--separator {separator!r}) to split them, or '' if they are single labels"
-            )
+    if reading.options.separator != "":
+        _suspect_separator(reading, cells)
+
+
+def _suspect_separator(reading: _Reading, cells: Counter[str]) -> None:
+    """Say where labels seem to be several labels that another separator would split."""
+    given = reading.options.separator
+    n_split = sum(len(row.tokens) > 1 for row in reading.rows)
+    separator = suspected_separator(cells) if n_split <= FEW_SPLIT * len(reading.rows) else None
+    if separator is not None:
+        common = _counted([label for label, _ in cells.most_common() if separator in label], cells)
+        reading.alarms.append(
+            f"labels seem to be separated by {separator!r}, but are read as one: {common}; "
+            f"pass separator={separator!r} (--separator {separator!r}) to split them, or '' if they are single labels"
+        )
+        return
+    for separator, found in joined_labels(cells).items():
+        if given is not None and given.strip() == separator:
+            advice = f"pass separator={separator!r} (--separator {separator!r}) to split them, too"
+        else:
+            advice = f"separate them by {(SEPARATOR if given is None else given)!r}, as in the other cells"
+        are = "1 label seems" if len(found) == 1 else f"{len(found)} labels seem"
+        reading.alarms.append(
+            f"{are} to be several, with {separator!r} between them: {_counted(found, cells)}; {advice}"
+        )
+
+
+def _counted(labels: Sequence[str], counts: Counter[str]) -> str:
+    return ", ".join(f"{shown(label)!r} ({counts[label]:,})" for label in labels[:3])
 
 
 def _given_names(value: object) -> dict[int, str] | None:
@@ -526,6 +556,8 @@ def _corpus(reading: _Reading, names: list[str] | None, source: object, name: st
     described = _describe_source(source)
     if rows and names is None and not any(row.tokens for row in rows):
         raise DataError(f"{described}: none of the {len(rows):,} rows has a label; check the column of the labels")
+    if not rows and not report["rows"] and not report["malformed_lines_skipped"]:
+        raise DataError(f"{described}: there are no rows; give one row per document, below the names of the columns")
     _count_labels_of_splits(reading, report)
     if names is not None:
         without = sorted(set(names) - {str(token) for row in rows for token in row.tokens}, key=names.index)

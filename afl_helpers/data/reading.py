@@ -68,7 +68,10 @@ def build_corpus(
         DataError: there are no documents.
     """
     if not texts:
-        raise DataError(f"{source}: no document with a text and a label is left (counts: {report}); check the files")
+        counted = ", ".join(f"{name.replace('_', ' ')}: {count:,}" for name, count in report.items() if count)
+        raise DataError(
+            f"{source}: no document with a text and a label is left{f' ({counted})' if counted else ''}; check the files"
+        )
     counts = Counter(label for labels in label_sets for label in labels)
     names = sorted(counts, key=lambda label: (-counts[label], label)) if label_names is None else list(label_names)
     column = {label: position for position, label in enumerate(names)}

@@ -27,6 +27,7 @@ TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 JSON_LINES_ENDINGS = (".jsonl", ".ndjson")
 #: The endings of tables; text and JSON also as .gz.
 TABLE_ENDINGS = (*TEXT_ENDINGS, *JSON_LINES_ENDINGS, ".json", ".parquet")
+SPREADSHEET_ENDINGS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 #: The cell of a JSON object that lacks the key.
 MISSING = object()
 #: Column names that say what they hold, in lower case.
@@ -67,6 +68,12 @@ def table_ending(path: Path) -> str | None:
     return next((ending for ending in TABLE_ENDINGS if name.endswith(ending)), None)
 
 
+def refuse_spreadsheet(path: Path) -> None:
+    """Raise UsageError if the name is that of a spreadsheet."""
+    if path.suffix.lower() in SPREADSHEET_ENDINGS:
+        raise UsageError(f"{path} is a spreadsheet; save it as CSV in Excel (CSV UTF-8), and pass that file")
+
+
 def table_name(path: Path) -> str:
     """Return the name of the corpus in a file: the file's name without endings."""
     ending = table_ending(path) or ""
@@ -87,6 +94,8 @@ def read_path(
     if ending == ".parquet":
         return _read_parquet(path, bad)
     file = SourceFile(str(path), read_file(path))
+    if not file.content.removeprefix(b"\xef\xbb\xbf").strip():
+        raise DataError(f"{path}: the file is empty; check how it was written")
     if ending in JSON_LINES_ENDINGS:
         return _read_json_lines(file, bad, encoding)
     if ending == ".json":

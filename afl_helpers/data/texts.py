@@ -13,7 +13,16 @@ from typing import NoReturn
 from afl_helpers.data.columns import find_text, shown
 from afl_helpers.data.reading import MalformedLines
 from afl_helpers.data.sources.download import SourceFile, read_file
-from afl_helpers.data.table_files import MISSING, SURROGATE, Table, decode, read_path, table_ending
+from afl_helpers.data.table_files import (
+    MISSING,
+    SPREADSHEET_ENDINGS,
+    SURROGATE,
+    Table,
+    decode,
+    read_path,
+    refuse_spreadsheet,
+    table_ending,
+)
 from afl_helpers.errors import DataError, MissingFileError
 
 
@@ -28,6 +37,11 @@ class Texts:
     def n_blank(self) -> int:
         """The number of blank texts."""
         return sum(not text for text in self.texts)
+
+    @property
+    def n_repeated_ids(self) -> int:
+        """The number of rows with an id that an earlier row has."""
+        return len(self.ids) - len(set(self.ids))
 
 
 class _EveryLine(MalformedLines):
@@ -46,11 +60,14 @@ def names_table(argument: str) -> bool:
 
     Raises:
         MissingFileError: it looks like one, but there is no such file.
+        UsageError: it is a spreadsheet.
     """
     path = Path(argument).expanduser()
-    if table_ending(path) is None or "\n" in argument:
+    spreadsheet = path.suffix.lower() in SPREADSHEET_ENDINGS
+    if (table_ending(path) is None and not spreadsheet) or "\n" in argument:
         return False
     if path.is_file():
+        refuse_spreadsheet(path)
         return True
     if any(character.isspace() for character in argument):
         return False

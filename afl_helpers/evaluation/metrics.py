@@ -204,10 +204,17 @@ def _are_same_documents(one: tuple[BoolArray, FloatArray], other: tuple[BoolArra
 
 
 def _warn_of_logits(scores: FloatArray, thresholds: Iterable[ArrayLike | TopK]) -> None:
-    """Warn of scores that are no probabilities if the threshold is 0.5, the default for probabilities."""
+    """Warn of scores that are no probabilities at a threshold of 0.5, and of a threshold in per cent for probabilities."""
+    common = [float(np.asarray(value)) for value in thresholds if not isinstance(value, TopK) and np.ndim(value) == 0]
     if are_probabilities(scores):
+        if per_cent := [value for value in common if 5 <= value <= 100]:
+            warnings.warn(
+                f"the threshold is {per_cent[0]:g}, but scores lie in [0, 1], so no label is predicted; "
+                f"pass {per_cent[0] / 100:g} for {per_cent[0]:g} %",
+                stacklevel=4,
+            )
         return
-    if any(not isinstance(value, TopK) and np.ndim(value) == 0 and value == 0.5 for value in thresholds):
+    if 0.5 in common:
         warnings.warn(
             f"scores lie between {scores.min():.3g} and {scores.max():.3g}, so they are no probabilities, but the threshold "
             "is 0.5; pass sigmoid(logits), or a threshold for these scores",

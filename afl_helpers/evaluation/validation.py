@@ -103,7 +103,11 @@ def check_targets(targets: MatrixLike) -> BoolArray:
 
 
 def check_inputs(targets: MatrixLike, scores: MatrixLike) -> tuple[BoolArray, FloatArray]:
-    """Return targets as bool and scores as float64, both (n_documents, n_labels); refuse scores that are not finite."""
+    """Return targets as bool and scores as float64, both (n_documents, n_labels); refuse scores that are not finite.
+
+    Two data frames must have the same columns and index, in the same order: a column is never read as another label.
+    """
+    _check_frames(targets, scores)
     dense_targets, dense_scores = dense(targets), np.asarray(as_numbers(scores, "scores"), dtype=np.float64)
     if dense_targets.ndim != 2 or dense_targets.shape != dense_scores.shape:
         raise UsageError(
@@ -118,6 +122,23 @@ def check_inputs(targets: MatrixLike, scores: MatrixLike) -> tuple[BoolArray, Fl
             f"scores hold {dense_scores[row, label]} at row {row}, label {label}; every score must be finite"
         )
     return checked, dense_scores
+
+
+def _check_frames(targets: Any, scores: Any) -> None:
+    """Refuse two data frames whose rows or columns are named differently, or stand in another order."""
+    if not all(hasattr(values, "columns") and hasattr(values, "index") for values in (targets, scores)):
+        return
+    if targets.shape != scores.shape:
+        return  # the comparison of shapes says more
+    for axis, rows in (("columns", "[targets.columns]"), ("index", ".loc[targets.index]")):
+        first, second = list(getattr(targets, axis)), list(getattr(scores, axis))
+        if first == second:
+            continue
+        at = next(i for i, (one, other) in enumerate(zip(first, second)) if one != other)
+        remedy = f"pass scores{rows}" if set(first) == set(second) else f"give both the same {axis}, or pass arrays"
+        raise UsageError(
+            f"targets and scores are data frames whose {axis} differ, {first[at]!r} and {second[at]!r} at {at}; {remedy}"
+        )
 
 
 def are_probabilities(scores: FloatArray) -> bool:

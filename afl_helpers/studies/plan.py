@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from afl_helpers.errors import unknown_name
+from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.studies.remedies import RemedyConfig, remedy
 from afl_helpers.training import Run, fine_tune, probe
 from afl_helpers.training.baselines import CnnConfig, PriorsConfig, TfidfConfig, cnn, priors, tfidf
@@ -186,7 +186,7 @@ class Study:
     times. With seeds, every combination is trained on the first seed, and all seeds use the best.
 
     ``record_epochs`` lists the blocks whose runs keep validation scores after every epoch. ``primary`` is None where the
-    study declares no primary comparison.
+    study declares no primary comparison. ``selected`` has the names of the runs that :meth:`only` leaves to do, or is None.
     """
 
     name: str
@@ -204,6 +204,35 @@ class Study:
     pilot: int | None = None
     tune_extensions: int = 3
     record_epochs: list[int] = field(default_factory=list)
+    selected: frozenset[str] | None = None
+
+    def only(self, settings: Iterable[str] | None = None, seeds: Iterable[int] | None = None) -> "Study":
+        """Return the study with nothing left to do but the runs of these settings and seeds, and the runs that tune for them.
+
+        Args:
+            settings: names of settings; None: all.
+            seeds: seeds, or the blocks of a study with blocks; None: all.
+
+        Raises:
+            UsageError: the study has no such setting, seed or run.
+        """
+        names, numbers = [setting.name for setting in self.settings], self.blocks or self.seeds
+        wanted = names if settings is None else list(settings)
+        chosen = numbers if seeds is None else list(seeds)
+        for name in wanted:
+            if name not in names:
+                raise unknown_name("setting of this study:", name, names)
+        for number in chosen:
+            if number not in numbers:
+                kind = "blocks" if self.blocks else "seeds"
+                raise UsageError(f"seed {number} is not in this study; its {kind} are {', '.join(map(str, numbers))}")
+        runs = [run for run in self.runs() if run.setting.name in wanted and run.seed in chosen]
+        if not runs:
+            raise UsageError(
+                "this study has no run of that setting with that seed; --dry-run lists the runs that it has"
+            )
+        choosers = [run for run in map(self.chooser, runs) if run is not None]
+        return replace(self, selected=frozenset(run.name for run in (*runs, *choosers)))
 
     def runs(self) -> list[PlannedRun]:
         """Return all runs that are analysed, in the order in which they are done.
@@ -261,7 +290,13 @@ class Study:
         wanted = names if corpora is None else set(corpora)
         for name in wanted - names:
             raise unknown_name("corpus of this study:", name, names)
-        return [run for run in self.runs() if run.corpus.name in wanted and not self.path(run).is_file()]
+        return [
+            run
+            for run in self.runs()
+            if run.corpus.name in wanted
+            and (self.selected is None or run.name in self.selected)
+            and not self.path(run).is_file()
+        ]
 
     def to_do(self, corpora: Iterable[str] | None = None) -> list[PlannedRun]:
         """Return :meth:`missing`, with the missing pilot runs put before the first run that needs one of them.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from afl_helpers.training.config import THRESHOLDS, ProbeConfig, TrainingConfig
     from afl_helpers.training.embedding import FrozenEncoder, embed
     from afl_helpers.training.fine_tuning import fine_tune
+    from afl_helpers.training.hub import push_to_hub
     from afl_helpers.training.initial_bias import best_constant_logits, prior_logits
     from afl_helpers.training.model_card import render_model_card
     from afl_helpers.training.probing import Head, TrainedHead, probe, train_heads
@@ -38,6 +39,7 @@ __all__ = [
     "load_predictor",
     "prior_logits",
     "probe",
+    "push_to_hub",
     "render_model_card",
     "selection_metrics",
     "train_heads",
@@ -51,6 +53,7 @@ _NAMES = {
     "config": ("THRESHOLDS", "ProbeConfig", "TrainingConfig"),
     "embedding": ("FrozenEncoder", "embed"),
     "fine_tuning": ("fine_tune",),
+    "hub": ("push_to_hub",),
     "initial_bias": ("best_constant_logits", "prior_logits"),
     "model_card": ("render_model_card",),
     "probing": ("Head", "TrainedHead", "probe", "train_heads"),

@@ -47,6 +47,7 @@ from afl_helpers.training.initial_bias import prior_logits, start_logits
 from afl_helpers.training.lora import add_lora, merge_lora
 from afl_helpers.training.run import Predictor, Run
 from afl_helpers.training.sampler import EpochSeededLengthSampler
+from afl_helpers.training.trackers import check_trackers
 from afl_helpers.training.trainer import CheckedTrainer, ProgressBar, check_trainer
 
 
@@ -61,6 +62,7 @@ def fine_tune(
     loss_params: dict[str, object] | None = None,
     checkpoint_dir: str | os.PathLike[str] | None = None,
     on_epoch: OnEpoch | None = None,
+    report_to: str | Sequence[str] = (),
     progress: bool = True,
 ) -> Run:
     """Fine-tune all layers of an encoder with a linear head, one sigmoid per label.
@@ -79,13 +81,16 @@ def fine_tune(
         on_epoch: called after each epoch with its number and the validation scores, (n_documents, n_labels). Without it, a
             run that keeps its last epoch is scored on validation only at the end. An epoch that was cut off and is done
             again is passed again.
+        report_to: trackers that get the loss and the validation metrics of each epoch, by their names in transformers,
+            such as "tensorboard", "wandb" or "mlflow". TensorBoard's files are written to ``runs`` in ``checkpoint_dir``, or
+            to the folder that the variable TENSORBOARD_LOGGING_DIR names.
         progress: show a progress bar.
 
     Raises:
         UsageError: the splits do not fit together, ``checkpoint_dir`` belongs to another run, or the seed is too large.
         TrainingError: a loss or gradient is not finite (the message names the step), memory is too small, or the
             installed version of transformers does not fit.
-        MissingExtraError: ``lora_rank`` is given and peft is not installed.
+        MissingExtraError: ``lora_rank`` is given and peft is not installed, or a tracker is not installed.
         StorageError: a checkpoint cannot be written; the previous one is still there.
         DataError: a checkpoint cannot be read.
 
@@ -105,6 +110,7 @@ def fine_tune(
         raise UsageError(f"config is a {type(config).__name__}; fine_tune takes a TrainingConfig")
     check_splits(train, validation, test)
     check_seed(seed)
+    trackers = check_trackers(report_to, checkpoint_dir)
     loss_module, description = resolve_loss(loss, loss_params, train)
     tokenizer = load_tokenizer(config.encoder)
     identity = {
@@ -127,6 +133,7 @@ def fine_tune(
         arguments = training_arguments(
             config, folder, seed, len(train), validate=config.keep == "best" or on_epoch is not None
         )
+        arguments.report_to = trackers
         arguments.save_only_model = checkpoint_dir is None  # only the weights of the best epoch are read again
         if checkpoint is not None and config.keep == "best" and had_stopped(checkpoint, config.patience):
             arguments.num_train_epochs = 0  # only load the best epoch

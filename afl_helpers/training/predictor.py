@@ -1,5 +1,7 @@
 """What every trained model can do with texts: score them, choose labels, be evaluated, and set its thresholds anew."""
 
+import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from afl_helpers.data import Corpus
+from afl_helpers.data import Corpus, CorpusWarning
 from afl_helpers.data.table_files import SURROGATE
 from afl_helpers.errors import UsageError, require, unknown_name
 from afl_helpers.evaluation import DEFAULT_RULE, THRESHOLD_RULES, TopK, binarize, fit_thresholds
+from afl_helpers.files import write_json
 from afl_helpers.training.explanation import Explanation
-from afl_helpers.training.report import Report, align_labels, report_on
+from afl_helpers.training.report import Report, align_labels, check_known, report_on
+from afl_helpers.training.saving import DETAILS, describe_predictor, write_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +34,7 @@ class LabelPredictor:
 
     ``label_counts`` (n_labels,) and ``n_documents`` are those of the training documents, and ``gamma`` (n_labels,) is that
     of the focal loss, if one was trained: with them, every rule can be set anew. A model that was saved by an earlier
-    version has None for all three.
+    version has None for all three. ``details`` says how a saved model was trained.
     """
 
     label_names: list[str]
@@ -38,6 +42,7 @@ class LabelPredictor:
     label_counts: NDArray[np.int64] | None = field(default=None, kw_only=True, repr=False)
     n_documents: int | None = field(default=None, kw_only=True, repr=False)
     gamma: NDArray[np.float64] | None = field(default=None, kw_only=True, repr=False)
+    details: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
 
     def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         raise NotImplementedError
@@ -50,6 +55,25 @@ class LabelPredictor:
     def write(self, folder: Path) -> None:
         """Write the weights, and what else scoring needs, to a folder. :meth:`Run.save` writes the rest."""
         raise UsageError(f"a {type(self).__name__} cannot be saved; save a tfidf model, a probe or a fine-tuned one")
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write this model, with its thresholds, to a folder for :func:`~afl_helpers.training.load_predictor`.
+
+        The folder is written completely or not at all. A saved run is replaced; a folder with anything else is refused.
+
+        Raises:
+            UsageError: the folder holds something else, or this model was not loaded by ``load_predictor``.
+            StorageError: the folder cannot be written; an earlier run in it is still there.
+        """
+        details = self.details
+        if details is None:
+            raise UsageError("only a loaded model can be saved; save its run with run.save(...), and load that folder")
+
+        def write(folder: Path) -> None:
+            self.write(folder)
+            write_json(folder / DETAILS, details | describe_predictor(self))
+
+        return write_folder(path, write)
 
     def predict_scores(self, texts: Iterable[str]) -> NDArray[np.float64]:
         """Return the probability of each label, (n_texts, n_labels).
@@ -144,9 +168,11 @@ class LabelPredictor:
             rule, thresholds: as in :meth:`predict`.
 
         Raises:
-            UsageError: a label or rule that does not exist, or a model that cannot explain itself.
+            UsageError: a blank text, a label or rule that does not exist, or a model that cannot explain itself.
         """
         [text] = check_texts([text])
+        if not text.strip():
+            raise UsageError("the text is blank, so no word made its labels; pass a text with words")
         if labels is None:
             scores = self.predict_scores([text])
             labels = self.labels_at(scores, self.choose_thresholds(rule, thresholds))[0]
@@ -171,17 +197,29 @@ class LabelPredictor:
         """Return this model with the thresholds of every rule set anew on labelled documents.
 
         Use it where new documents differ from those of training. The proportional cut then predicts each label as often
-        among them as it occurred in training.
+        among them as it occurred in training. Labels are aligned by name; those that the model does not know are left out,
+        with a :class:`~afl_helpers.data.CorpusWarning`.
+
+        Args:
+            corpus: labelled documents; :func:`~afl_helpers.data.load_corpus` reads them from a table in any encoding.
 
         Raises:
-            UsageError: as in :meth:`evaluate`, or the model was saved without its training counts.
+            UsageError: the corpus has no documents, the model does not know half of the labels that they carry, or it was
+                saved without its training counts.
         """
         if self.label_counts is None or self.n_documents is None:
             raise UsageError("this model was saved without the training counts of its labels; train it again")
-        targets = align_labels(corpus, self.label_names).targets
+        check_known(corpus, self.label_names)
+        labels = align_labels(corpus, self.label_names)
+        if labels.unknown:
+            warnings.warn(f"{corpus.name}: {labels.notes()[0]}", CorpusWarning, stacklevel=2)
         rates = self.label_counts / self.n_documents
-        thresholds = fit_thresholds(targets, self.predict_scores(corpus.texts), rates, gamma=self.gamma)
-        return replace(self, thresholds=thresholds)
+        thresholds = fit_thresholds(labels.targets, self.predict_scores(corpus.texts), rates, gamma=self.gamma)
+        details = self.details
+        if details is not None:  # the metrics of training are those of other thresholds
+            details = {name: value for name, value in details.items() if name != "metrics"}
+            details["retuned_on"] = {"corpus": corpus.name, "fingerprint": corpus.fingerprint, "documents": len(corpus)}
+        return replace(self, thresholds=thresholds, details=details)
 
     def _of_rule(self, rule: str) -> float | NDArray[np.float64] | TopK:
         if rule in self.thresholds:

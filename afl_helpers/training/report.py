@@ -1,6 +1,7 @@
 """The report of a trained model on labelled documents: what was evaluated, and the metrics of rules and labels."""
 
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afl_helpers.data import Corpus
+from afl_helpers.data.label_cells import OTHER_SEPARATORS, SEPARATOR, one_space
 from afl_helpers.errors import UsageError, require
 from afl_helpers.evaluation import DEFAULT_RULE, TopK, evaluate_rules, label_table
 
@@ -45,7 +47,7 @@ class AlignedLabels:
             counted = ", ".join(f"{name!r} ({count:,})" for name, count in list(self.unknown.items())[:5])
             more = f" and {len(self.unknown) - 5} more" if len(self.unknown) > 5 else ""
             are = "1 label is" if len(self.unknown) == 1 else f"{len(self.unknown)} labels are"
-            notes.append(f"{are} unknown to the model and not evaluated (documents that carry it): {counted}{more}")
+            notes.append(f"{are} unknown to the model and left out (documents that carry it): {counted}{more}")
         if self.absent:
             are = "1 label of the model is" if len(self.absent) == 1 else f"{len(self.absent)} labels of the model are"
             more = f" and {len(self.absent) - 5} more" if len(self.absent) > 5 else ""
@@ -80,6 +82,43 @@ def align_labels(corpus: Corpus, label_names: Sequence[str]) -> AlignedLabels:
     }
     absent = [name for name, count in zip(label_names, targets.sum(0)) if not count]
     return AlignedLabels(targets, unknown, absent)
+
+
+def check_known(corpus: Corpus, label_names: Sequence[str]) -> None:
+    """Check that a model knows at least half of the assignments of labels in a corpus.
+
+    Raises:
+        UsageError: it does not; the message names the most frequent unknown labels and what may split them.
+    """
+    known = set(label_names)
+    counts = {name: int(count) for name, count in zip(corpus.label_names, corpus.label_counts) if count}
+    unknown = [name for name in counts if name not in known]
+    n_all, n_unknown = sum(counts.values()), sum(counts[name] for name in unknown)
+    if 2 * n_unknown <= n_all:
+        return
+    examples = ", ".join(f"{name[:40]!r}" for name in sorted(unknown, key=lambda name: -counts[name])[:3])
+    sentence = (
+        f"the model does not know {n_unknown:,} of the {n_all:,} labels that the documents of {corpus.name!r} carry, such "
+        f"as {examples}; check the column of the labels, or say what separates them in a cell"
+    )
+    character = _splitting(unknown, known) or ","
+    raise UsageError(
+        f"{sentence} (separator={character!r})", command_line=f"{sentence} (--separator {shlex.quote(character)})"
+    )
+
+
+def _splitting(names: Sequence[str], known: Collection[str]) -> str | None:
+    """Return the separator that splits most of the names into known labels, or None."""
+
+    def made_of_known(name: str, separator: str) -> bool:
+        parts = name.split(separator)
+        return len(parts) > 1 and all(one_space(part) in known for part in parts)
+
+    found = {
+        separator: sum(made_of_known(name, separator) for name in names) for separator in (SEPARATOR, *OTHER_SEPARATORS)
+    }
+    best = max(found, key=lambda separator: found[separator])
+    return best if found[best] else None
 
 
 @dataclass(frozen=True)

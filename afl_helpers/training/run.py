@@ -2,23 +2,19 @@
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from afl_helpers.errors import MissingFileError, UsageError
 from afl_helpers.evaluation import DEFAULT_RULE, TopK
-from afl_helpers.files import not_written, write_json
 from afl_helpers.training.config import Config, convergence
 from afl_helpers.training.embedding import FrozenEncoder, forward
 from afl_helpers.training.encoders import (
@@ -31,11 +27,11 @@ from afl_helpers.training.encoders import (
 )
 from afl_helpers.training.explanation import Explanation, integrated_gradients
 from afl_helpers.training.predictor import LabelPredictor, OwnThresholds, Thresholds
+from afl_helpers.training.saving import DETAILS, OF_PREDICTOR, check_save_folder
 from afl_helpers.training.word_counts import WordCountPredictor
 
 __all__ = ["LabelPredictor", "OwnThresholds", "Predictor", "Run", "Thresholds", "check_save_folder", "load_predictor"]
 
-_DETAILS = "afl_run.json"
 _HEAD = "head.safetensors"
 
 
@@ -134,76 +130,15 @@ class Run:
             raise UsageError(
                 f"a run of method {self.method!r} cannot be saved; use one of 'fine_tune', 'probe' or 'tfidf'"
             )
-        path = check_save_folder(path)
-        # Fixed names, so that the next save removes what a killed one left.
-        part, old = (path.with_name(f".{path.name}.{kind}") for kind in ("part", "old"))
-        try:
-            for folder in (part, old):
-                if folder.exists():
-                    shutil.rmtree(folder)
-            part.mkdir(parents=True)
-            self._write(part)
-            if path.exists():
-                path.rename(old)
-            part.rename(path)
-        except (OSError, SafetensorError) as error:
-            raise not_written(path, error) from error
-        finally:
-            if old.exists() and not path.exists():
-                old.rename(path)
-            for folder in (part, old):
-                shutil.rmtree(folder, ignore_errors=True)
-        return path
-
-    def _write(self, folder: Path) -> None:
-        self.predictor.write(folder)
         details = {
             "method": self.method,
             "loss": self.loss,
             "config": self.config.to_dict(),
             "seed": self.seed,
             "best_epoch": self.best_epoch,
-            "label_names": self.predictor.label_names,
-            "label_counts": _listed(self.predictor.label_counts),
-            "n_documents": self.predictor.n_documents,
-            "gamma": _listed(self.gamma),
-            "thresholds": {
-                rule: asdict(value) if isinstance(value, TopK) else np.asarray(value).tolist()
-                for rule, value in self.thresholds.items()
-            },
             "metrics": self.metrics,
         }
-        write_json(folder / _DETAILS, details)
-
-
-def check_save_folder(path: str | os.PathLike[str], *, replace: bool = True) -> Path:
-    """Return the folder as a Path after checking that a run can be saved there.
-
-    Args:
-        path: the folder.
-        replace: whether a run that is saved there may be replaced.
-
-    Raises:
-        UsageError: the folder holds anything but a saved run, or holds one that may not be replaced.
-        StorageError: the folder cannot be written.
-    """
-    path = Path(path)
-    saved = (path / _DETAILS).is_file()
-    if path.exists() and not saved and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(f"{path} exists and holds no saved run; choose another folder")
-    if saved and not replace:
-        sentence = f"{path} holds a saved run; choose another folder, or"
-        raise UsageError(f"{sentence} pass replace=True", command_line=f"{sentence} replace it with --force")
-    try:  # permissions alone do not tell
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.rmdir(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise not_written(path, error, alternative="name another folder") from None
-    return path
-
-
-def _listed(values: NDArray[Any] | None) -> list[Any] | None:
-    return None if values is None else values.tolist()
+        return replace(self.predictor, details=details).save(path)
 
 
 def load_predictor(path: str | os.PathLike[str]) -> LabelPredictor:
@@ -232,13 +167,13 @@ def load_predictor(path: str | os.PathLike[str]) -> LabelPredictor:
         ['id', 'text', 'labels', 'Drama', 'Comedy', 'Romance Film']
     """
     path = Path(path)
-    if not (path / _DETAILS).is_file():
+    if not (path / DETAILS).is_file():
         raise MissingFileError(
-            f"{path} holds no saved run ({_DETAILS} is missing); pass a folder that run.save(...) wrote"
+            f"{path} holds no saved run ({DETAILS} is missing); pass a folder that run.save(...) wrote"
         )
     refuse_code(path)
     with loading(path):
-        details = json.loads((path / _DETAILS).read_text(encoding="utf-8"))
+        details = json.loads((path / DETAILS).read_text(encoding="utf-8"))
         method = details["method"]
         counts, gamma = details.get("label_counts"), details.get("gamma")
         shared: dict[str, Any] = {
@@ -247,6 +182,7 @@ def load_predictor(path: str | os.PathLike[str]) -> LabelPredictor:
             "label_counts": None if counts is None else np.array(counts, dtype=np.int64),
             "n_documents": details.get("n_documents"),
             "gamma": None if gamma is None else np.array(gamma, dtype=np.float64),
+            "details": {name: value for name, value in details.items() if name not in OF_PREDICTOR},
         }
         if method == "tfidf":
             return WordCountPredictor.read(path, **shared)

@@ -27,6 +27,8 @@ NEEDS = {
     "tug": ("losses",),
     "train": ("losses", "training"),
     "statcheck": ("intervals",),
+    "watch": (),
+    "try": ("losses", "words", "data/leads", "data/plainHeads"),
 }
 #: What a link, script or style of the icon fonts, of the live-code script and of MathJax can be told by.
 ICONS, LIVE_CODE, FORMULAS = "vendor/fontawesome", re.compile("thebe", re.IGNORECASE), "mathjax/tex-chtml.js"

@@ -1,8 +1,8 @@
 """A Sphinx extension that tells search engines and link previews what a page is.
 
 Every page gets a description, its first sentence or two, and Open Graph tags. Where `html_baseurl` is set, cards have a
-picture and the site a `sitemap.xml`; Sphinx itself writes the canonical links then. Launch buttons need the address of
-the repository: without one they are left out.
+picture and the site a `sitemap.xml`; Sphinx itself writes the canonical links then. Launch, repository, edit and issue
+buttons need the address of the repository: without one they are left out, and each chapter says in a line how to run it.
 """
 
 import html
@@ -13,6 +13,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
+NEED_ADDRESS = ("launch_buttons", "use_repository_button", "use_edit_page_button", "use_issues_button")
+HOW_TO_RUN = (
+    '<p class="how-to-run"><small>To run this page: <code>make lab</code> in a checkout of the book.</small></p>'
+)
 CARD = "_static/main-figure.png"
 LONGEST = 200
 
@@ -49,6 +53,9 @@ def tags(app: Sphinx, pagename: str, title: str, about: str) -> str:
 def add_tags(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
     title = context.get("title") or app.config.project
     context["metatags"] = context.get("metatags", "") + tags(app, pagename, title, description(doctree))
+    is_chapter = doctree is not None and str(app.env.doc2path(pagename)).endswith(".ipynb")
+    if is_chapter and pagename != app.config.root_doc and not app.config.html_theme_options.get("repository_url"):
+        context["body"] = context.get("body", "") + HOW_TO_RUN
 
 
 def write_sitemap(app: Sphinx, error: Exception | None) -> None:
@@ -62,14 +69,15 @@ def write_sitemap(app: Sphinx, error: Exception | None) -> None:
     (Path(app.outdir) / "sitemap.xml").write_text(text, encoding="utf-8")
 
 
-def drop_launch_buttons(app: Sphinx, config: Config) -> None:
-    """Leave out the launch buttons if there is no repository; the theme fails on a page that should have one."""
+def drop_buttons(app: Sphinx, config: Config) -> None:
+    """Leave out the buttons that need a repository if there is none; the theme fails on a page that should have one."""
     if not config.html_theme_options.get("repository_url"):
-        config.html_theme_options.pop("launch_buttons", None)
+        for name in NEED_ADDRESS:
+            config.html_theme_options.pop(name, None)
 
 
 def setup(app: Sphinx) -> dict:
-    app.connect("config-inited", drop_launch_buttons)
+    app.connect("config-inited", drop_buttons)
     app.connect("html-page-context", add_tags)
     app.connect("build-finished", write_sitemap)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

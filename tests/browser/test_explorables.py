@@ -1,22 +1,33 @@
 """The interactive parts: their arithmetic against the package, in node and in a browser, and their pages for everyone."""
 
 import json
+import os
 import shutil
 import subprocess
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import make_explorables
 import numpy as np
 import pytest
 import torch
+import try_your_text
+import watch_the_encoder
 from scipy.special import expit
 
 from afl_helpers.claims import check_readings
+from afl_helpers.data import load_corpus
+from afl_helpers.data.genres import genre_counts
+from afl_helpers.data.sources.genre_words import mask_genre_words
 from afl_helpers.evaluation import best_constant_logit, best_constant_score, evaluate, posterior_logits, tune_thresholds
 from afl_helpers.files import sha256
 from afl_helpers.gamma import NORMALIZATIONS, class_gamma
 from afl_helpers.losses import AdaptiveFocalLoss, BinaryCrossEntropy, FocalLoss
+from afl_helpers.studies import load_study
+from afl_helpers.studies.epochs import EpochRecord
 from afl_helpers.training.initial_bias import start_logits
+from afl_helpers.training.word_counts import new_vectorizer
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 STATIC = BOOK / "_static" / "explorables"
@@ -25,14 +36,24 @@ NEEDS = {
     "tug": ("losses",),
     "train": ("losses", "training"),
     "statcheck": ("intervals",),
+    "watch": (),
+    "try": ("losses", "words", "data/leads", "data/plainHeads"),
 }
 #: name -> page
-PAGES = {"film": "film", "tug": "tug-of-war", "train": "train-in-the-page", "statcheck": "statcheck"}
+PAGES = {
+    "film": "film",
+    "tug": "tug-of-war",
+    "train": "train-in-the-page",
+    "statcheck": "statcheck",
+    "try": "try",
+    "watch": "watch",
+}
 PAGES = {name: page for name, page in PAGES.items() if (BOOK / f"{page}.md").is_file()}
 
 
-def scripts(name: str) -> list[Path]:
-    return [STATIC / f"{script}.js" for script in ("widgets", *NEEDS[name], f"data/{name}", name)]
+def scripts(name: str, data: Path | None = None) -> list[Path]:
+    before = [STATIC / f"{script}.js" for script in ("widgets", *NEEDS[name])]
+    return [*before, data or STATIC / "data" / f"{name}.js", STATIC / f"{name}.js"]
 
 
 class Node:
@@ -203,6 +224,7 @@ def films():
 def test_the_films_are_those_of_the_checksums_and_light():
     sums = dict(line.split()[::-1] for line in (STATIC / "data" / "checksums.sha256").read_text().splitlines())
     sizes = {"train.js": 1_000_000, "film.js": 400_000, "leads.js": 50_000}
+    sizes |= {"plainHeads.js": 500_000, "maskedHeads.js": 500_000}
     assert sums == {name: sha256(STATIC / "data" / name) for name in sizes}
     assert all((STATIC / "data" / name).stat().st_size < size for name, size in sizes.items())
 
@@ -417,11 +439,250 @@ def test_a_film_its_threshold_and_the_rules_by_keyboard_and_pointer(open_page, s
     assert float(threshold.input_value()) == 0.5 and page.get_by_label("passes").input_value() == "own"
 
 
+# ---- try your own text ----
+
+HEADS = ("plainHeads", "maskedHeads")
+#: Scores of texts, (n_texts, n_labels), per loss, by the heads of a file.
+SCORE = """([name, texts]) => { const {words} = Explorables, heads = words.readHeads(Explorables.data[name]), scores = {};
+    const features = texts.map(text => words.featuresOf(heads, text));
+    for (const loss of Object.keys(heads.weights)) scores[loss] = features.map(one => words.scoresOf(heads, loss, one));
+    return scores }"""
+TOKENS = "texts => texts.map(text => Explorables.words.tokens(text))"
+
+
+def words_scripts(*names):
+    return [STATIC / f"{script}.js" for script in ("losses", "words", *(f"data/{name}" for name in names))]
+
+
+def generated_texts(words):
+    """Return texts of known and unknown words in several scripts, words once and often, and texts that say nothing."""
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words, size=size)) for size in rng.integers(1, 120, 150)]
+    odd = ["", "a", "Ünbekannt 日本語 ΣΟΦΟΣ", f"{words[0]}! {words[1]}—{words[2].upper()}, x_{words[3]} {words[4]}'s"]
+    return [*texts, *odd, *(lead["text"] for lead in read_data("leads")["films"])]
+
+
+@pytest.fixture(scope="module")
+def heads():
+    """The settings of the page, and per file the package's model of each loss."""
+    settings = read_data("try")
+    return settings, {name: try_your_text.predictors(read_data(name), settings["labels"]) for name in HEADS}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_scores_of_texts_are_the_packages(engine, heads, name):
+    texts = generated_texts(read_data(name)["words"].split(" "))
+    found = engine.run(words_scripts(name), SCORE, [name, texts])
+    for loss, model in heads[1][name].items():
+        np.testing.assert_allclose(found[loss], model.predict_scores(texts), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_scores_of_a_thousand_leads_are_the_packages(one_engine, heads, name):
+    if "AFL_DATA_DIR" not in os.environ:
+        pytest.skip("AFL_DATA_DIR is not set; the leads of cmu-leads are needed")
+    texts = load_corpus("cmu-leads").sample(1000, seed=1).texts
+    found = one_engine.run(words_scripts(name), SCORE, [name, texts])
+    for loss, model in heads[1][name].items():
+        np.testing.assert_allclose(found[loss], model.predict_scores(texts), atol=1e-3)
+    assert one_engine.run(words_scripts(), TOKENS, texts) == [
+        new_vectorizer(1).build_analyzer()(text) for text in texts
+    ]
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_model_card_says_how_good_these_heads_are(name):
+    if "AFL_DATA_DIR" not in os.environ:
+        pytest.skip("AFL_DATA_DIR is not set; the leads of cmu-leads are needed")
+    card = (STATIC / "data" / "try.MODEL_CARD.md").read_text(encoding="utf-8")
+    for row in try_your_text.quality_rows(read_data(name), try_your_text.HEADS[name]):
+        assert row in card
+
+
+#: Code points of which the engine and Python both know what they are, and make different tokens of them.
+EXCEPTIONS: dict[int, str] = {}
+
+
+def test_tokens_of_every_character_are_those_of_scikit_learn(engine):
+    """Each character alone, doubled, between letters and after one; characters that one side does not know are left out."""
+    known = [point for point in range(0x110000) if unicodedata.category(chr(point)) not in ("Cn", "Cs")]
+    knows = "points => points.map(point => !/\\p{Cn}/u.test(String.fromCodePoint(point)))"
+    both = [point for point, yes in zip(known, engine.run([], knows, known)) if yes]
+    analyse = new_vectorizer(1).build_analyzer()
+    texts = [f"{c} {c}{c} a{c}b A{c} {c}A." for c in map(chr, both)]
+    found = engine.run(words_scripts(), TOKENS, texts)
+    wrong = {point for point, text, one in zip(both, texts, found) if one != analyse(text)}
+    assert len(both) > 280_000 and {f"{point:x}" for point in wrong} == {f"{point:x}" for point in EXCEPTIONS}
+
+
+def test_masked_heads_read_a_text_as_if_its_genre_words_were_masked(heads):
+    texts = [
+        "A film noir. This western comedy-drama is a musical about a detective.",
+        "War and love in the Wild West; science-fiction horror, or a thriller",
+    ]
+    masked = mask_genre_words(texts, genre_counts())
+    assert masked[0] != texts[0]
+    for model in heads[1]["maskedHeads"].values():
+        np.testing.assert_array_equal(model.predict_scores(texts), model.predict_scores(masked))
+
+
+def test_the_words_that_spoke_are_those_of_the_package(one_engine, heads):
+    settings, models = heads
+    text, rare = read_data("leads")["films"][0]["text"], settings["rare"]
+    function = """([text, losses, label]) => { const {words} = Explorables, heads = words.readHeads(Explorables.data.plainHeads);
+        return losses.map(loss => words.spoke(heads, loss, words.featuresOf(heads, text), label)) }"""
+    found = one_engine.run(words_scripts("plainHeads"), function, [text, list(models["plainHeads"]), rare])
+    for spoke, model in zip(found, models["plainHeads"].values()):
+        [wanted] = model.explain(text, settings["labels"][rare])
+        assert len(spoke) > 5 and [abs(amount) for _, amount in spoke] == sorted(
+            [abs(a) for _, a in spoke], reverse=True
+        )
+        assert dict(spoke) == pytest.approx({word: amount for word, amount in wanted.words if amount})
+
+
+def test_losses_that_differ_at_one_half_agree_under_a_rule(heads):
+    """Of the ten texts, some reach the second goal, and the first film starts with it open."""
+    settings, models = heads
+    reached = []
+    for lead in read_data("leads")["films"]:
+        labels = [
+            {
+                tuple(model.predict_scores([lead["text"]])[0] >= model.thresholds[rule])
+                for model in models["plainHeads"].values()
+            }
+            for rule, _ in settings["rules"]
+        ]
+        reached.append(len(labels[0]) > 1 and 1 in [len(one) for one in labels[1:]])
+    assert reached[0] and sum(reached) >= 3
+
+
+def test_a_text_of_ones_own_reaches_the_goals_by_keyboard(open_page, heads):
+    settings, models = heads
+    page = open_page("try")
+    goals, said = page.locator(".explorable-goals li"), page.locator(".explorable-summary")
+    reached = lambda: goals.evaluate_all("all => all.map(e => e.className)")  # noqa: E731
+    assert reached() == ["", "", ""] and "Drama" in said.inner_text()
+    page.get_by_label("passes").select_option("tuned_proportional")
+    assert reached() == ["", "reached", ""]
+    page.get_by_label("passes").select_option("at_0.5")
+    page.get_by_label("the text:").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("A film noir <b>from</b> Ünbekannt")
+    assert page.get_by_label("a text to begin with").input_value() == "own"
+    model = models["plainHeads"]["bce"]
+    score = model.predict_scores(["A film noir <b>from</b> Ünbekannt"])[0][settings["rare"]]
+    row = page.locator("table").first.locator("tr", has=page.get_by_role("rowheader", name="Film noir"))
+    assert reached()[0] == "reached" and f"{score:.3f}" in row.inner_text() and "noir\u00a0+" in row.inner_text()
+    page.get_by_label("trained with").select_option("focal5")
+    score = models["plainHeads"]["focal5"].predict_scores(["A film noir <b>from</b> Ünbekannt"])[0][settings["rare"]]
+    assert f"{score:.3f}" in row.inner_text()
+    page.get_by_label("they learned from").select_option("masked")  # loaded now, from disk
+    page.wait_for_function("Explorables.data.maskedHeads && !document.body.innerText.includes('being loaded')")
+    assert "saw the name" in goals.nth(2).inner_text() and reached()[2] == ""
+    page.get_by_label("trained with").select_option("bce")
+    page.get_by_label("the text:").fill("1947 murder, city, detective, blackmail")
+    assert reached() == ["reached"] * 3
+    page.get_by_label("the text:").fill("")
+    assert "0 of the 0 words" in said.inner_text() and page.complaints == []
+
+
+def test_heads_that_cannot_be_loaded_leave_the_others(open_page):
+    page = open_page("try")
+    page.evaluate("() => { document.head.appendChild = script => script.onerror() }")
+    page.get_by_label("they learned from").select_option("masked")
+    page.wait_for_function("document.body.innerText.includes('could not be loaded')")
+    assert page.get_by_label("they learned from").input_value() == "plain"
+
+
+# ---- watch the encoder learn ----
+
+
+def kept_epochs(folder):
+    """Return kept files of three trainings of four epochs on random scores that part as they go, as a study writes them."""
+    corpus = load_corpus("toy").select_labels(top=12)
+    train, validation, _ = corpus.split(0.6, 0.3, 0.1, seed=0)
+    kept = []
+    for seed, arm in enumerate(watch_the_encoder.ARMS):
+        rng, path = np.random.default_rng(seed), folder / f"{arm}.json"
+        record = EpochRecord(path, train, validation, 4, study="made", run=arm)
+        noise = rng.normal(-1.5, 1, validation.dense_labels.shape)
+        for epoch in range(1, 5):
+            record(epoch, expit(noise + (seed + 1) * epoch / 2 * validation.dense_labels))
+        kept.append(json.loads(path.read_text(encoding="utf-8")))
+    return kept
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """The kept files, and the path of the script that a page reads in place of the committed one."""
+    kept = kept_epochs(tmp_path)
+    data = watch_the_encoder.watch_data(kept)
+    script = tmp_path / "watch-data.js"
+    script.write_text(f"Explorables.data.watch = {json.dumps(data)};", encoding="utf-8")
+    return kept, data, script
+
+
+def test_watch_says_that_the_study_is_running_until_its_registered_runs_are_there(open_page, tmp_path):
+    study = load_study("tuned-to-the-end", BOOK.parent / "results")
+    registered = [run for run in study.runs() if not study.is_exploratory(run)]
+    elsewhere = replace(study, folder=tmp_path)
+    (tmp_path / "runs").mkdir()
+    for run in registered:
+        assert watch_the_encoder.kept_files(elsewhere) is None  # while one is missing
+        elsewhere.path(run).touch()
+    assert [path.parent for path in watch_the_encoder.kept_files(elsewhere)] == [tmp_path / "epochs"] * 3
+    if watch_the_encoder.kept_files(study) is None:
+        assert read_data("watch") == {"running": True}
+        assert "still running" in open_page("watch").locator("[data-explorable]").inner_text()
+
+
+def test_watch_counts_scores_as_they_are_kept(one_engine, watched):
+    kept, data, script = watched
+    function = "([at, label]) => Explorables.watch.found(Explorables.data.watch, label, at)"
+    for at, label in ((0, 0), (2, 3), (3, 5)):
+        shares = one_engine.run([STATIC / "widgets.js", script, STATIC / "watch.js"], function, [at, label])
+        for share, one in zip(shares, kept):
+            scores = np.array(one["epochs"][at]["scores"][label])[one["labels"][label]["positives"]]
+            assert share == pytest.approx((scores >= 0.5).mean())
+    for arm in data["arms"]:
+        for counts in arm["labels"]:
+            assert {sum(a) + sum(b) for a, b in zip(counts["positives"], counts["negatives"])} == {data["nFilms"]}
+
+
+def test_watch_moves_through_the_epochs_by_keyboard_to_its_goals(open_page, watched):
+    kept, data, script = watched
+    page = open_page("watch", data=script)
+    goals, said = page.locator(".explorable-goals li"), page.locator(".explorable-summary")
+    assert goals.evaluate_all("all => all.map(e => e.className)") == ["", ""] and "After epoch 1:" in said.inner_text()
+    tails = [np.array(arm["thirds"]["average_precision_macro"]["tail"]) for arm in data["arms"]]
+    first = np.argmax(np.all([tail >= tail[-1] - data["near"] for tail in tails], axis=0))
+    page.get_by_role("slider").focus()
+    for _ in range(first):
+        assert goals.nth(0).get_attribute("class") == ""
+        page.keyboard.press("ArrowRight")
+    assert goals.nth(0).get_attribute("class") == "reached"
+    page.keyboard.press("End")
+    last = kept[2]["epochs"][-1]["metrics"]
+    page.get_by_label("metric").select_option("recall_macro")
+    cells = page.locator("tbody tr").nth(2).locator("td").all_inner_texts()
+    assert cells[:3] == [f"{last[f'recall_macro_{third}']:.3f}" for third in ("head", "medium", "tail")]
+    for label in range(len(data["labels"])):
+        page.get_by_label("genre, its").select_option(str(label))
+        page.get_by_role("slider").focus()
+        page.keyboard.press("Home")
+        for _ in data["epochs"]:
+            page.keyboard.press("ArrowRight")
+    assert goals.nth(1).get_attribute("class") == "reached"
+
+
 # ---- pages: from disk, on a phone, dark, by keyboard, without scripts ----
 
 
-def write_page(folder: Path, name: str, theme: str) -> str:
-    """Write a page that holds one interactive part, as the book's pages do, and return its address on disk."""
+def write_page(folder: Path, name: str, theme: str, data: Path | None = None) -> str:
+    """Write a page that holds one interactive part, as the book's pages do, and return its address on disk.
+
+    ``data`` is a script to load in place of the part's own data.
+    """
     body = next(
         line
         for line in (BOOK / f"{PAGES[name]}.md").read_text(encoding="utf-8").splitlines()
@@ -437,7 +698,7 @@ def write_page(folder: Path, name: str, theme: str) -> str:
         if theme == "dark"
         else ""
     )
-    loaded = "".join(f'<script defer src="{path.as_uri()}"></script>' for path in scripts(name))
+    loaded = "".join(f'<script defer src="{path.as_uri()}"></script>' for path in scripts(name, data))
     page = folder / f"{name}-{theme}.html"
     page.write_text(
         f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>{name}</title>'
@@ -451,7 +712,7 @@ def write_page(folder: Path, name: str, theme: str) -> str:
 def open_page(chromium, tmp_path):
     contexts = []
 
-    def opened(name, theme="light", width=1300, **options):
+    def opened(name, theme="light", width=1300, data=None, **options):
         context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
@@ -461,7 +722,7 @@ def open_page(chromium, tmp_path):
             lambda message: page.complaints.append(message.text) if message.type in ("error", "warning") else None,
         )
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.goto(write_page(tmp_path, name, theme))
+        page.goto(write_page(tmp_path, name, theme, data))
         if options.get("java_script_enabled", True):
             page.wait_for_selector("[data-ready]")
         return page
@@ -473,10 +734,10 @@ def open_page(chromium, tmp_path):
 
 @pytest.mark.parametrize("theme, width", [("light", 1300), ("dark", 360)])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_part_opens_from_disk_fits_the_screen_and_excludes_nobody(open_page, name, theme, width):
+def test_a_part_opens_from_disk_fits_the_screen_and_excludes_nobody(open_page, watched, name, theme, width):
     from axe_playwright_python.sync_playwright import Axe
 
-    page = open_page(name, theme, width)
+    page = open_page(name, theme, width, watched[2] if name == "watch" else None)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     box = page.locator(".explorable")
     inner = box.evaluate("e => e.clientWidth - 2 * parseFloat(getComputedStyle(e).paddingLeft)")

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from afl_helpers.data import CorpusWarning, load_corpus
-from afl_helpers.errors import DataError
+from afl_helpers.data.texts import names_table
+from afl_helpers.errors import DataError, MissingFileError
 
 # Those tests that are about them ask for them.
 pytestmark = pytest.mark.filterwarnings("ignore::afl_helpers.data.CorpusWarning")
@@ -126,14 +127,18 @@ def test_a_malformed_row_is_named_or_skipped(tmp_path, name, content, line, prob
     [
         ("a,b,c\nA,x,y\n", "line 1: expected a header .* found 'a', 'b', 'c'; name the columns with text= and labels="),
         ("text,a,b\nA,x,y\n", "which one holds the labels, found 'text', 'a', 'b'; name the columns with labels="),
-        ("text,comment,labels,tags\n", "no document"),
+        (
+            "text,comment,labels,tags\n",
+            "^the file t.csv: there are no rows; give one row per document, below the names",
+        ),
         ("content,comment,labels\nA,B,x\n", "which one holds the texts"),
         ("text,text,labels\nA,B,x\n", "which one holds the texts"),
         ("text/labels\nA/x\n", "or their delimiter with delimiter="),
         ("text,labels\nA,\n", "none of the 1 rows has a label"),
-        ("", "line 1: expected a header"),
+        ("", "t.csv: the file is empty; check how it was written"),
+        ("\ufeff \n", "t.csv: the file is empty"),
         ('text,labels\nA,x\n"open,x\n', "line 3: .*quoting"),
-        ("text,labels\n,x\n", "no document"),
+        ("text,labels\n,x\n", r"no document with a text and a label is left \(rows: 1, texts blank: 1\); check"),
     ],
 )
 def test_tables_that_cannot_be_read(tmp_path, content, problem):
@@ -142,6 +147,14 @@ def test_tables_that_cannot_be_read(tmp_path, content, problem):
 
 
 def test_other_endings_are_refused(tmp_path):
-    path = write(tmp_path / "mine.xlsx", CSV)
     with pytest.raises(ValueError, match="cannot tell what .* give a .csv"):
-        load_corpus(path)
+        load_corpus(write(tmp_path / "mine.doc", CSV))
+    for name in ("mine.xlsx", "mine.XLS"):
+        path = write(tmp_path / name, CSV)
+        for read in (load_corpus, names_table):
+            with pytest.raises(ValueError, match=f"{name} is a spreadsheet; save it as CSV in Excel"):
+                read(str(path))
+    for name in ("gone.xlsx", "gone.csv"):
+        for read in (load_corpus, names_table):
+            with pytest.raises(MissingFileError, match=f"there is no file .*{name}; check the path"):
+                read(name)

@@ -177,6 +177,34 @@ def test_no_separator_is_invented(tmp_path, labels):
     assert load_corpus(write(tmp_path / "a.csv", "text,labels\n" + rows)).n_labels > len(labels)
 
 
+@pytest.mark.parametrize(("written", "given"), [(", ", "/"), (",", ";"), ("|", ",")])
+def test_a_wrong_separator_is_said(tmp_path, written, given):
+    path = write(tmp_path / "a.csv", csv_text(written.join))
+    with pytest.warns(CorpusWarning) as warned:
+        load_corpus(path, separator=given)
+    [warning] = warned
+    sign = written.strip()
+    common = ", ".join(f"{written.join(names)!r} (4)" for _, names in ROWS[1:4])
+    assert f"are read as one: {common}; pass separator={sign!r} (--separator {sign!r})" in str(warning.message)
+
+
+@pytest.mark.parametrize(
+    ("given", "leftover", "advice"),
+    [
+        (", ", "Crime,Drama", "pass separator=',' (--separator ',') to split them, too"),
+        (", ", "Crime / Drama", "separate them by ', ', as in the other cells"),
+        (None, "Crime;Drama", "separate them by '|', as in the other cells"),
+    ],
+)
+def test_a_few_cells_with_another_separator_are_named(tmp_path, given, leftover, advice):
+    content = csv_text((given or "|").join) + f'More.,"{leftover}"\nStill.,Crime\n'
+    sign = next(character for character in ",;/" if character in leftover)
+    message = f"1 label seems to be several, with {sign!r} between them: {leftover!r} (1); {advice}"
+    with pytest.warns(CorpusWarning) as warned:
+        load_corpus(write(tmp_path / "a.csv", content), separator=given)
+    assert [str(warning.message) for warning in warned] == [f"a: {message}"]
+
+
 def test_an_empty_separator_splits_nothing(tmp_path):
     rows = 'a,"x|y, z"\nb,"y, z"\nc,z\nd,"x, z"\n'
     corpus = load_corpus(write(tmp_path / "a.csv", "text,labels\n" + rows), separator="")
@@ -310,6 +338,39 @@ def test_a_cell_that_is_neither_zero_nor_one():
     frame.loc[2, "Drama"] = -1
     with pytest.raises(DataError, match="row 3: expected 0 or 1 under 'Drama', found '-1.0'"):
         Corpus.from_frame(frame, labels=NAMES)
+
+
+@pytest.mark.parametrize("value", ["2", "yes", "x"])
+def test_an_odd_cell_in_a_column_of_zeros_and_ones_is_named(tmp_path, value):
+    frame = wide(str)
+    frame.loc[4, "Drama"] = value
+    path = write(tmp_path / "a.csv", frame.to_csv(index=False))
+    problem = (
+        f"line 6: expected 0 or 1 under 'Drama', as in nearly all of its cells, found {value!r}; correct the line, "
+    )
+    with pytest.raises(DataError, match=problem) as raised:
+        load_corpus(path)
+    assert raised.value.command_line.endswith("pass --skip-malformed, or name each label column with --labels")
+    with pytest.warns(CorpusWarning, match="1 line of a.csv skipped, malformed"):
+        corpus = load_corpus(path, on_error="skip")
+    assert set(corpus.label_names) == set(NAMES) and corpus.n_documents == 23
+    others = load_corpus(path, labels=NAMES[1:])
+    assert others.n_documents == 24 and "Drama" not in others.label_names
+    frame["Drama"] = range(24)  # a column of other numbers is no column of labels
+    assert Corpus.from_frame(frame).label_names == NAMES[1:]
+
+
+def test_columns_of_yes_and_no_are_said_or_refused(tmp_path):
+    frame = wide(str)
+    frame["Drama"] = ["yes" if cell == "1" else "No" for cell in frame["Drama"]]
+    path = write(tmp_path / "a.csv", frame.to_csv(index=False))
+    with pytest.warns(CorpusWarning, match="a.csv: not used, because they hold yes and no: 'Drama'; write 1 and 0"):
+        corpus = load_corpus(path)
+    assert corpus.label_names == NAMES[1:]
+    assert load_corpus(path, labels=NAMES[1:]).label_names == NAMES[1:]  # asked for, so there is nothing to say
+    frame[NAMES] = np.where(np.array(ONE_HOT), "yes", "no")
+    with pytest.raises(DataError, match="a.csv: 'Drama' and other columns hold yes and no; write 1 and 0 instead"):
+        load_corpus(write(path, frame.to_csv(index=False)))
 
 
 @pytest.mark.parametrize("kind", [list, np.array, lambda row: [float(one) for one in row]])

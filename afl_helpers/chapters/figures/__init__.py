@@ -32,6 +32,7 @@ _NAMES = {
         "reliability",
         "reliability_plot",
         "roc_of_decisions",
+        "score_errors",
         "thresholds_by_rule",
     ),
     "results": (
@@ -46,7 +47,7 @@ _NAMES = {
         "score_distributions",
         "settings_by_rule",
     ),
-    "domains": ("effect_beside", "tails"),
+    "domains": ("effect_beside", "imbalance_dial", "tails"),
     "ranking": ("RANKED_BY", "ranks"),
     "paper": (
         "AUC_READINGS",

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy.stats import t as student_t
 
-from afl_helpers.chapters.figures.style import look_at, one_panel, panels
+from afl_helpers.chapters.figures.style import PALETTE, look_at, one_panel, panels, title_of
 from afl_helpers.results import Result
 
 
@@ -21,7 +22,7 @@ def tails(runs: Mapping[str, Result]) -> Figure:
         share = np.sort(np.asarray(run.labels.training_count))[::-1] / run.data.sizes["train"]
         look = look_at(i)
         axes.loglog(np.arange(1, len(share) + 1), share, look.marker, linestyle="-", color=look.colour, markersize=3)
-        axes.annotate(title, (len(share), share[-1]), (5, 0), textcoords="offset points", fontsize=9)
+        axes.annotate(title, (len(share), share[-1]), (5, -3), textcoords="offset points", fontsize=9, va="top")
     axes.set(xlabel="rank of the label", ylabel="share of training documents")
     left, right = axes.get_xlim()
     axes.set_xlim(left, right * 4)
@@ -33,7 +34,7 @@ def effect_beside(table: pd.DataFrame, properties: Sequence[str], ylabel: str) -
 
     Args:
         table: One row per corpus, with columns ``corpus, estimate, low, high`` and the properties.
-        properties: Columns to draw on the x axes, each on a log scale.
+        properties: Columns to draw on the x axes, on a log scale where values differ by more than a factor of 10.
         ylabel: Label of the y axis.
     """
     figure, all_axes = panels(len(properties), figsize=(8.4, 3.4), sharey=True)
@@ -51,8 +52,33 @@ def effect_beside(table: pd.DataFrame, properties: Sequence[str], ylabel: str) -
                 capsize=2,
                 label=row["corpus"],
             )
-        axes.set(xlabel=name, xscale="log")
+        values = table[name]
+        axes.set(xlabel=name, xscale="log" if values.max() > 10 * values.min() else "linear")
     all_axes[0].set(ylabel=ylabel)
     handles, labels = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=9)
+    return figure
+
+
+def imbalance_dial(rows: pd.DataFrame, metrics: Mapping[str, str], setting: str = "afl", rival: str = "bce") -> Figure:
+    """Draw the difference of two losses on generated labels against the strength of their imbalance, one panel per metric.
+
+    Each point is the mean over seeds, with the 95 % interval of a paired t test.
+
+    Args:
+        rows: Columns ``strength, seed, loss`` and the metrics.
+        metrics: Column -> title of its panel.
+        setting: The loss.
+        rival: The loss that is subtracted.
+    """
+    figure, all_axes = panels(len(metrics), figsize=(8.4, 3.3), sharey=True)
+    for axes, (metric, title) in zip(all_axes, metrics.items()):
+        wide = rows.pivot(index=["strength", "seed"], columns="loss", values=metric)
+        difference = (wide[setting] - wide[rival]).groupby("strength")
+        mean, n = difference.mean(), difference.count()
+        half = student_t.ppf(0.975, n - 1) * difference.std() / np.sqrt(n)
+        axes.axhline(0, color="black", linewidth=1)
+        axes.errorbar(mean.index, mean, yerr=half, fmt="o-", color=PALETTE[0], capsize=2, markersize=4)
+        axes.set(title=title, xlabel="strength of the imbalance")
+    all_axes[0].set(ylabel=f"{title_of(setting)} - {title_of(rival)}")
     return figure

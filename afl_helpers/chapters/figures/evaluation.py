@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logit
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from afl_helpers.chapters.figures.style import (
@@ -135,6 +136,55 @@ def thresholds_by_rule(
     axes.invert_xaxis()
     axes.set(xlabel=TRAINING_DOCUMENTS, ylabel="threshold", ylim=(0, 1))
     axes.legend(ncols=2, fontsize=9)
+    return figure
+
+
+def score_errors(
+    targets: ArrayLike,
+    scores: ArrayLike,
+    labels: Mapping[int, str],
+    thresholds: Mapping[str, ArrayLike],
+    errors_of: str,
+) -> Figure:
+    """Draw where the scores of a few labels lie, one panel per label, and shade the errors of one threshold rule.
+
+    Positives stand above the line, negatives below it, each scaled to a height of 1, because negatives are many times as
+    many. The axis is linear
+    in the logit, so that scores near 0 are told apart.
+
+    Args:
+        targets: (n_documents, n_labels), 0 or 1.
+        scores: (n_documents, n_labels), in [0, 1].
+        labels: Column -> title of its panel, from top to bottom.
+        thresholds: Title of a rule -> its threshold or (n_labels,); each is a line.
+        errors_of: The rule whose errors are shaded: positives below its threshold, negatives at or above it.
+    """
+    truth, values = np.asarray(targets).astype(bool), np.asarray(scores)
+    edges = np.linspace(-7, 5, 49)
+    figure, all_axes = panels(1, len(labels), figsize=(7.0, 2.3 * len(labels) + 0.6), sharex=True, sharey=True)
+    for axes, (column, title) in zip(all_axes, labels.items()):
+        own, score = truth[:, column], values[:, column]
+        where = np.clip(logit(np.clip(score, 1e-6, 1 - 1e-6)), edges[0], edges[-1])
+        cuts = {name: float(np.broadcast_to(cut, len(values[0]))[column]) for name, cut in thresholds.items()}
+        wrong = np.where(own, score < cuts[errors_of], score >= cuts[errors_of])
+        for sign, side, name, colour in ((own, 1, "positives", PALETTE[0]), (~own, -1, "negatives", PALETTE[1])):
+            height = max(np.histogram(where[sign], edges)[0].max(), 1)
+            for which, alpha, label in ((sign, 0.3, name), (sign & wrong, 1.0, f"{name}, wrongly decided")):
+                counts = side * np.histogram(where[which], edges)[0] / height
+                axes.stairs(counts, edges, fill=True, color=colour, alpha=alpha, label=label)
+        for i, (name, cut) in enumerate(sorted(cuts.items(), key=lambda item: item[1])):
+            x = float(np.clip(logit(cut), edges[0], edges[-1]))
+            axes.axvline(x, color="black", linewidth=1.5, linestyle="-" if name == errors_of else ":", ymax=0.79)
+            axes.annotate(
+                f"{name} {cut:.2f}", (x, 1.62 - 0.26 * i), (3, 0), textcoords="offset points", fontsize=9, va="top"
+            )
+        axes.set(ylabel=title, ylim=(-1.05, 1.65), yticks=[])
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.grid(False)
+    ticks = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99)
+    all_axes[-1].set_xticks(logit(ticks), [f"{tick:g}" for tick in ticks])
+    all_axes[-1].set(xlabel="score", xlim=(edges[0], edges[-1]))
+    legend_above(figure, all_axes[0], n_columns=2)
     return figure
 
 

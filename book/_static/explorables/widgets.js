@@ -104,13 +104,14 @@
     };
   }
 
-  // A field to type into. options: label, value, hint, onchange(text).
+  // A field to type into, with rows a large one. options: label, value, hint, rows, onchange(text).
   function field(options) {
     var id = newId("field"), hint = newId("hint");
-    var input = element("input", {
-      type: "text", id: id, value: options.value, inputmode: options.inputmode || "decimal", autocomplete: "off",
+    var input = element(options.rows ? "textarea" : "input", {
+      type: options.rows ? null : "text", rows: options.rows, id: id, inputmode: options.inputmode || "decimal", autocomplete: "off",
       "aria-describedby": hint, oninput: function () { options.onchange(input.value); }
     });
+    input.value = options.value;
     var note = element("span", { id: hint, class: "explorable-hint" }, options.hint || "");
     return {
       node: element("div", { class: "explorable-control" }, [
