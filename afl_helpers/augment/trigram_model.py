@@ -11,7 +11,6 @@ from afl_helpers.augment.base import Parametrized, check_number
 from afl_helpers.augment.generated_texts import Writer
 
 _START, _END = "", "\n"  # no word of str.split is one of them
-_Counts = defaultdict[tuple[str, ...], Counter[str]]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -48,41 +47,48 @@ class TrigramModel(Parametrized):
     def __call__(self, texts: list[str], labels: NDArray[np.bool], rng: np.random.Generator) -> Writer:
         """Return the writer that is fitted to texts and their labels, (n_documents, n_labels)."""
         words = [text.split() for text in texts]
-        everyone = [_followers(words, n) for n in (2, 1, 0)]
-        own: dict[int, _Counts] = {}
+        everyone = [_Followers(words, n, self.discount if n else 0.0) for n in (2, 1, 0)]
+        own: dict[int, _Followers] = {}
 
         def write(label: int, rng: np.random.Generator) -> str:
             if label not in own:
-                own[label] = _followers([words[i] for i in np.flatnonzero(labels[:, label])], 2)
-            return " ".join(self._draw([(2, own[label]), *zip((2, 1, 0), everyone)], rng))
+                bag = [words[i] for i in np.flatnonzero(labels[:, label])]
+                own[label] = _Followers(bag, 2, self.discount)
+            return " ".join(self._draw([own[label], *everyone], rng))
 
         return write
 
-    def _draw(self, steps: Sequence[tuple[int, _Counts]], rng: np.random.Generator) -> list[str]:
+    def _draw(self, steps: Sequence["_Followers"], rng: np.random.Generator) -> list[str]:
         text = [_START, _START]
         while len(text) < self.longest + 2:
-            for n, followers in steps:
-                counts = followers.get(tuple(text[len(text) - n :]))
-                if not counts:
-                    continue
-                # The last step keeps all of its probability.
-                discount = self.discount if n else 0.0
-                weights = np.array(list(counts.values()), dtype=float)
-                chosen = np.searchsorted(np.cumsum(weights - discount), rng.random() * weights.sum(), side="right")
-                if chosen < len(weights):
-                    break
-            word = list(counts)[chosen] if counts else _END
+            word = next((word for step in steps if (word := step.draw(text, rng)) is not None), _END)
             if word == _END:
                 break
             text.append(word)
         return text[2:]
 
 
-def _followers(documents: Sequence[list[str]], n: int) -> _Counts:
-    """Return ``n`` words -> how often each word followed them."""
-    followers: _Counts = defaultdict(Counter)
-    for words in documents:
-        padded = [_START, _START, *words, _END]
-        for i in range(2, len(padded)):
-            followers[tuple(padded[i - n : i])][padded[i]] += 1
-    return followers
+class _Followers:
+    """How often each word followed the last ``n`` words, and draws from it that may ask for the next step."""
+
+    def __init__(self, documents: Sequence[list[str]], n: int, discount: float) -> None:
+        self._n, self._discount = n, discount
+        self._counts: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        self._ready: dict[tuple[str, ...], tuple[list[str], NDArray[np.float64], int]] = {}
+        for words in documents:
+            padded = [_START, _START, *words, _END]
+            for i in range(2, len(padded)):
+                self._counts[tuple(padded[i - n : i])][padded[i]] += 1
+
+    def draw(self, text: list[str], rng: np.random.Generator) -> str | None:
+        """Return a word that follows the text, or None if the next step is to be asked."""
+        context = tuple(text[len(text) - self._n :])
+        if context not in self._ready:
+            if context not in self._counts:
+                return None
+            counts = self._counts[context]
+            kept = np.cumsum([count - self._discount for count in counts.values()])
+            self._ready[context] = list(counts), kept, counts.total()
+        words, kept, total = self._ready[context]
+        chosen = int(np.searchsorted(kept, rng.random() * total, side="right"))
+        return words[chosen] if chosen < len(words) else None

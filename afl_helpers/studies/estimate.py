@@ -19,8 +19,8 @@ def estimate_seconds(
     """Estimate how long runs take one after the other on one kind of device.
 
     The estimate for a run is the mean over the most similar runs recorded on that device: those of this study, corpus and
-    setting; else of this study and corpus; else of this study; else of the same method and encoder, scaled by epochs,
-    documents and tokens. Where the epochs are fixed, runs of other settings are scaled by them. On the first seed, or in a
+    setting; else of this study and corpus; else of this study; else of the same method and encoder (for a remedy, of any
+    head on fixed features), scaled by epochs, documents and tokens. Where the epochs are fixed, runs of other settings are scaled by them. On the first seed, or in a
     pilot run, every tuned candidate counts.
 
     Args:
@@ -69,12 +69,14 @@ def _seconds_of_similar(study: Study, run: PlannedRun, results: Sequence[Result]
 
 
 def _seconds_by_size(study: Study, run: PlannedRun, results: Sequence[Result], device: str) -> float | None:
-    config = study.candidates(run.setting, run.corpus)[0]
+    config, method = study.candidates(run.setting, run.corpus)[0], study.method_of(run.setting)
+    # A remedy is a head too. Its features are computed beforehand, so it does not matter from which encoder they come.
+    methods = (method, "probe") if method == "remedy" else (method,)
     similar = [
         result
         for result in results
-        if result.method == study.method_of(run.setting)
-        and result.encoder == getattr(config, "encoder", None)
+        if result.method in methods
+        and (method == "remedy" or result.encoder == getattr(config, "encoder", None))
         and _was_on(device, result)
     ]
     sizes = [result.data.sizes["train"] for result in results if result.data.corpus == run.corpus.name]

@@ -15,6 +15,7 @@ from afl_helpers.studies.remedies import RemedyConfig, remedy
 from afl_helpers.training import Run, fine_tune, probe
 from afl_helpers.training.baselines import CnnConfig, PriorsConfig, TfidfConfig, cnn, priors, tfidf
 from afl_helpers.training.config import Config, ProbeConfig, TrainingConfig
+from afl_helpers.training.vector_classifiers import VectorClassifierConfig, vector_classifier
 
 
 class Method(NamedTuple):
@@ -31,6 +32,7 @@ METHODS: dict[str, Method] = {
     "tfidf": Method(tfidf, TfidfConfig),
     "cnn": Method(cnn, CnnConfig),
     "priors": Method(priors, PriorsConfig),
+    "vector_classifier": Method(vector_classifier, VectorClassifierConfig),
     "remedy": Method(remedy, RemedyConfig),
 }
 

@@ -5,6 +5,7 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -165,7 +166,8 @@ def embed(
     if not unique:
         return {}
     if not keep:
-        return dict(zip(unique, _embed(unique, encoder, max_length, progress)))
+        model, tokenizer = _kept_encoder(encoder)
+        return dict(zip(unique, forward(model, tokenizer, unique, max_length, progress).numpy()))
     keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in unique]
     name = hashlib.sha256(json.dumps([_encoder_identity(encoder), max_length]).encode()).hexdigest()[:16]
     path = cache_dir() / "embeddings" / f"{name}-{hashlib.sha256(b''.join(keys)).hexdigest()[:32]}.npy"
@@ -212,6 +214,11 @@ def _known(files: Iterable[Path], wanted: set[bytes]) -> dict[bytes, NDArray[np.
                 if (found := key.tobytes()) in wanted and found not in known:
                     known[found] = np.array(records["vector"][i])
     return known
+
+
+@lru_cache(maxsize=1)  # texts that are not kept come a few at a time, and loading takes longer than they do
+def _kept_encoder(encoder: str) -> tuple["_Pooled", PreTrainedTokenizerBase]:
+    return _Pooled(load_encoder(encoder)).to(default_device()), load_tokenizer(encoder)
 
 
 def _embed(texts: list[str], encoder: str, max_length: int, progress: bool) -> NDArray[np.float32]:
