@@ -94,7 +94,9 @@ def test_the_numbers_of_a_page_are_those_of_version_0_1(name) -> None:
     for output in parse(HTML / "book" / f"{name}.html").select("div.cell_output"):
         if "afl-helpers" in output.text:  # the table of versions
             continue
-        for drawing in output.select("script, style, svg, .caption-number, .quiz"):  # figures are numbered through the book
+        for drawing in output.select(
+            "script, style, svg, .caption-number, .quiz"
+        ):  # figures are numbered through the book
             drawing.decompose()
         text = re.sub(r"\b\d+ s\b", "", output.get_text(" ")).replace("\u2212", "-")  # without durations
         shown += NUMBER.findall(text)

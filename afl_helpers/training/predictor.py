@@ -198,7 +198,7 @@ class LabelPredictor:
 
         Use it where new documents differ from those of training. The proportional cut then predicts each label as often
         among them as it occurred in training. Labels are aligned by name; those that the model does not know are left out,
-        with a :class:`~afl_helpers.data.CorpusWarning`.
+        with a ``CorpusWarning``.
 
         Args:
             corpus: labelled documents; :func:`~afl_helpers.data.load_corpus` reads them from a table in any encoding.

@@ -439,9 +439,9 @@ def test_files_without_lines(tmp_path, content):
             cmu.read_cmu(metadata, plots)
     with pytest.raises(DataError, match="no document"):
         reuters.read_reuters({"reut2-000.sgm": content})
-    for ending, problem in ((".csv", "line 1: expected a header"), (".jsonl", "no document")):
+    for ending in (".csv", ".jsonl"):
         (tmp_path / f"t{ending}").write_bytes(content)
-        with pytest.raises(DataError, match=problem):
+        with pytest.raises(DataError, match="the file is empty"):
             load_corpus(tmp_path / f"t{ending}")
 
 
