@@ -76,8 +76,8 @@ def vector_classifier(
     """Train a classical classifier on fixed vectors of texts.
 
     Scores are probabilities of the logistic regression, the sigmoid of the SVM's margin, the share of the nearest neighbours
-    that carry the label, or the mean share of it in the leaves of the trees, which regress on 0 and 1. A label that no training document or every one has is scored with its
-    frequency by the linear ones. Arguments and errors are those of :func:`~afl_helpers.training.fine_tune`; the
+    that carry the label, or the mean share of it in the leaves of the trees, which regress on 0 and 1. The linear ones score
+    a label that no training document or every one has with its frequency. Arguments and errors are those of :func:`~afl_helpers.training.fine_tune`; the
     classifiers have losses of their own, so ``loss`` must be "bce".
 
     Example:
