@@ -519,7 +519,7 @@ def test_a_model_that_finds_no_room_leaves_the_old_one(parts, tmp_path, monkeypa
             run.save(path)
         assert os.listdir(tmp_path) == ["model"] and load_predictor(path).label_names == parts[0].label_names
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr("afl_helpers.training.run.Run._write", kill)
+        patch.setattr("afl_helpers.training.run.Predictor.write", kill)
         patch.setattr("shutil.rmtree", lambda *args, **kwargs: None)
         run.save(path)
     assert sorted(os.listdir(tmp_path)) == [".model.part", "model"]

@@ -43,10 +43,9 @@ def test_make_and_the_script_have_the_same_targets():
 
 @pytest.mark.parametrize("target", ["lab", "test-fast", "study"])
 def test_make_calls_the_script_with_its_variables(target):
-    command = ["make", "-n", target, "BROWSER=0", "PYTHON=python3"]
-    assert (
-        subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout == f"python3 tools/run.py {target}\n"
-    )
+    command = ["make", "-n", "--no-print-directory", target, "BROWSER=0", "PYTHON=python3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == f"python3 tools/run.py {target}\n"
 
 
 def test_a_fresh_clone_gets_an_environment_first_and_only_once(tree, capsys):
