@@ -65,7 +65,7 @@ def survival_of(result: Result) -> tuple[NDArray[np.float64], Counts]:
 def mean_metrics(results: list[Result], rule: str) -> dict[str, float]:
     """Return the mean test F1 of several runs under a rule."""
     tests = [result.metrics["test"][rule] for result in results]
-    return {name: round(float(np.mean([test[name] for test in tests])), 4) for name in ("f1_micro", "f1_macro")}
+    return {name: round(float(np.mean([test[name] for test in tests])), 6) for name in ("f1_micro", "f1_macro")}
 
 
 def main() -> None:

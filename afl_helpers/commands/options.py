@@ -83,11 +83,16 @@ def reading_options(args: argparse.Namespace) -> dict[str, Any]:
     options: dict[str, Any] = {
         name: getattr(args, name) for name in ("separator", "delimiter", "encoding", "label_names")
     }
-    # A number names a column of a file without a header.
-    options["text"] = int(args.text) if args.text and args.text.isdigit() else args.text
+    options["text"] = column_name(args.text)
+    options["ids"] = column_name(args.ids)
     columns = [int(name) if name.isdigit() else name for name in args.labels or ()]
     options["labels"] = columns[0] if len(columns) == 1 else columns or None
     return options | {"unlabelled": args.unlabelled, "on_error": on_error}
+
+
+def column_name(given: str | None) -> str | int | None:
+    """Return a column as it was named: a number names a column of a file without a header."""
+    return int(given) if given and given.isdigit() else given
 
 
 def add_reading(command: argparse.ArgumentParser) -> None:
@@ -109,6 +114,11 @@ def add_table_options(command: argparse.ArgumentParser, title: str) -> None:
         action="append",
         metavar="COLUMN",
         help="column of the labels; repeated: one column of 0 and 1 per label",
+    )
+    table.add_argument(
+        "--ids",
+        metavar="COLUMN",
+        help="column of the document ids (default: the one called id, else rows are numbered)",
     )
     table.add_argument("--separator", metavar="TEXT", help="what separates the labels in a cell (default: |)")
     table.add_argument("--delimiter", metavar="CHARACTER", help="what separates the columns (default: guessed)")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from afl_helpers.advice import DEFAULT_RULE
-from afl_helpers.commands.options import Commands, add_table_options, check_corpus_name, load_tuning
+from afl_helpers.commands.options import Commands, add_table_options, check_corpus_name, column_name, load_tuning
 from afl_helpers.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add_predict(commands: Commands) -> None:
     )
     add_table_options(
         command,
-        "how tables are read: --text, --delimiter and --encoding the input (--encoding also standard input), all of them "
+        "how tables are read: --text, --ids, --delimiter and --encoding the input (--encoding also standard input), all of them "
         "the table of --tune",
     )
     command.set_defaults(function=_predict)
@@ -114,6 +114,8 @@ def _predict(args: argparse.Namespace) -> None:
         _check_output(args.output, table, args.format)
     predictor, rule, thresholds = load_model(args)
     texts = _texts(args, table)
+    if texts.note:
+        print(texts.note, file=sys.stderr)
     form = args.format or (FORMATS[args.output.suffix.lower()] if args.output else None)
     if form is None:
         form = "csv" if table and not sys.stdout.isatty() else "plain"
@@ -157,8 +159,8 @@ def _texts(args: argparse.Namespace, table: Path | None) -> "Texts":
     from afl_helpers.data.texts import Texts, lines_of, read_texts
 
     if table is not None:
-        column = int(args.text) if args.text and args.text.isdigit() else args.text
-        return read_texts(table, text=column, delimiter=args.delimiter, encoding=args.encoding)
+        columns = {"text": column_name(args.text), "ids": column_name(args.ids)}
+        return read_texts(table, **columns, delimiter=args.delimiter, encoding=args.encoding)
     if args.inputs:
         # Arguments that the system could not decode hold half characters.
         texts = [text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in args.inputs]

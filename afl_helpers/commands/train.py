@@ -120,8 +120,9 @@ def _train(args: argparse.Namespace) -> None:
     else:
         config = TrainingConfig.from_dict(PROFILES[args.profile].config.to_dict() | values)
         run = fine_tune(*splits, config=config, checkpoint_dir=args.checkpoints, **options)
+    width = max(map(len, run.metrics["test"]))
     for rule, metrics in run.metrics["test"].items():
-        print(f"{rule:20} micro F1 {metrics['f1_micro']:.4f}   macro F1 {metrics['f1_macro']:.4f}")
+        print(f"{rule:{width}} micro F1 {metrics['f1_micro']:.4f}   macro F1 {metrics['f1_macro']:.4f}")
     print(_describe_convergence(run))
     if args.save:
         print(f"saved to {run.save(args.save)}{_describe_what_is_saved(run)}")

@@ -47,6 +47,7 @@ class _Options(TypedDict, total=False):
     encoding: str | None
     label_names: Sequence[str] | Mapping[int, str] | str | os.PathLike[str] | None
     unlabelled: Unlabelled | None
+    ids: str | int | None
     data_dir: str | os.PathLike[str] | None
     on_error: OnError
 
@@ -70,6 +71,7 @@ def load_corpus(
     label_names: Sequence[str] | Mapping[int, str] | str | os.PathLike[str] | None = None,
     unlabelled: Unlabelled | None = None,
     split_column: str | None = None,
+    ids: str | int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     on_error: OnError = "raise",
 ) -> Corpus | dict[str, Corpus]:
@@ -97,6 +99,7 @@ def load_corpus(
         unlabelled: whether to "keep" or "drop" documents without a label. Your own tables keep them by default; the
             published corpora of films and news are without them, the others keep them.
         split_column: the column that names the split of each row.
+        ids: the column of the document ids; by default the one called id, else rows are numbered from 1.
         data_dir: the folder with local copies of the public archives; by default the folder that the environment variable
             AFL_DATA_DIR names. What it lacks is downloaded once into the user's cache folder, or into AFL_CACHE_DIR.
         on_error: how to treat a malformed line: "raise" an error that names file and line, or "skip" and count it.
@@ -118,7 +121,7 @@ def load_corpus(
         Corpus('toy', 2,400 documents, 28 labels)
     """
     options = own_files.TableOptions(
-        text, labels, separator, delimiter, encoding, label_names, unlabelled, split_column, on_error
+        text, labels, separator, delimiter, encoding, label_names, unlabelled, split_column, ids, on_error
     )
     MalformedLines(on_error)  # checks the argument before a download starts
     if isinstance(name, Mapping):

@@ -46,7 +46,11 @@ def zero_or_one(cell: object) -> int | None:
 
 
 def find_columns(
-    table: Table, text: str | int | None, labels: str | int | Sequence[str | int] | None, split: str | None
+    table: Table,
+    text: str | int | None,
+    labels: str | int | Sequence[str | int] | None,
+    split: str | None,
+    ids: str | int | None = None,
 ) -> Columns:
     """Return the columns that were named, and guess those that were not.
 
@@ -69,8 +73,7 @@ def find_columns(
             raise UsageError(f"labels names the column {repeated[0]!r} twice; name each once")
     elif labels is not None:
         named = _existing(table, "labels", labels)
-    lower = [name for name in table.columns if name.lower() == "id"]
-    ids = lower[0] if len(lower) == 1 and lower[0] not in (text, named, *binary) else None
+    ids = _find_ids(table, ids, [name for name in (text, named, *binary) if name is not None])
     free = [name for name in table.columns if name not in (text, named, split, ids, *binary)]
     known_text = text or _known(free, TEXT_NAMES)
     known_labels = named if named is not None else (None if binary else _known(free, LABEL_NAMES))
@@ -90,22 +93,34 @@ def find_columns(
     return Columns(known_text, known_labels, binary, ids, unused, yes_no)
 
 
-def find_text(table: Table, text: str | int | None) -> tuple[str, str | None]:
-    """Return the column of the texts, as named or guessed, and that of the ids if there is one.
+def find_text(table: Table, text: str | int | None, ids: str | int | None = None) -> tuple[str, str | None]:
+    """Return the column of the texts and that of the ids, as named or guessed; the latter is None if there is none.
 
     Raises:
         UsageError: the named column does not exist.
         DataError: more than one guess is possible, or none.
     """
-    lower = [name for name in table.columns if name.lower() == "id"]
     if text is not None:
         column = _existing(table, "text", text)
-        return column, lower[0] if len(lower) == 1 and lower[0] != column else None
-    free = [name for name in table.columns if name not in lower and name.lower() not in OTHER_NAMES]
+        return column, _find_ids(table, ids, [column])
+    ids = _find_ids(table, ids, [])
+    free = [name for name in table.columns if name != ids and name.lower() not in ("id", *OTHER_NAMES)]
     found = _known(free, TEXT_NAMES) or _only(free) or _only([name for name in free if _holds_strings(table, name)])
     if found is None:
         raise _cannot_tell(table, "texts", "text", False)
-    return found, lower[0] if len(lower) == 1 else None
+    return found, ids
+
+
+def _find_ids(table: Table, ids: str | int | None, taken: list[str]) -> str | None:
+    """Return the column of the ids: the one that was named, or the only one called id, in any case."""
+    if ids is None:
+        return _only([name for name in table.columns if name.lower() == "id" and name not in taken])
+    column = _existing(table, "ids", ids)
+    if column in taken:
+        raise UsageError(
+            f"{table.file}: the column {shown(column)!r} is named for the ids and for something else; name another"
+        )
+    return column
 
 
 def _existing(table: Table, argument: str, column: str | int) -> str:

@@ -405,12 +405,13 @@ class Corpus:
         separator: str | None = None,
         label_names: Any = None,
         unlabelled: Unlabelled | None = None,
+        ids: str | None = None,
         name: str = "data frame",
     ) -> "Corpus":
         """Build a corpus from a pandas data frame.
 
         Args:
-            text, labels, separator, label_names, unlabelled: as in :func:`~afl_helpers.data.load_corpus`.
+            text, labels, separator, label_names, unlabelled, ids: as in :func:`~afl_helpers.data.load_corpus`.
             name: the name of the corpus.
 
         Raises:
@@ -432,7 +433,9 @@ class Corpus:
             raise UsageError(
                 f"from_frame takes a pandas data frame, not a {type(frame).__name__}; wrap it in DataFrame(...)"
             )
-        options = own_files.TableOptions(text, labels, separator, label_names=label_names, unlabelled=unlabelled)
+        options = own_files.TableOptions(
+            text, labels, separator, label_names=label_names, unlabelled=unlabelled, ids=ids
+        )
         return own_files.read_corpus(options, frame, name)
 
     @classmethod
@@ -445,6 +448,7 @@ class Corpus:
         separator: str | None = None,
         label_names: Any = None,
         unlabelled: Unlabelled | None = None,
+        ids: str | None = None,
         name: str = "dataset",
     ) -> "Corpus":
         """Build a corpus from a `datasets.Dataset`. The names of a `ClassLabel` are the label names.
@@ -454,7 +458,9 @@ class Corpus:
         """
         from afl_helpers.data import own_files  # which imports this module
 
-        options = own_files.TableOptions(text, labels, separator, label_names=label_names, unlabelled=unlabelled)
+        options = own_files.TableOptions(
+            text, labels, separator, label_names=label_names, unlabelled=unlabelled, ids=ids
+        )
         return own_files.read_corpus(options, dataset, name)
 
     def to_dataset(self) -> "datasets.Dataset":

@@ -75,6 +75,7 @@ class TableOptions:
     label_names: Any = None
     unlabelled: Unlabelled | None = None
     split_column: str | None = None
+    ids: str | int | None = None
     on_error: OnError = "raise"
 
     def given(self) -> list[str]:
@@ -234,7 +235,7 @@ def _describe_source(source: object) -> str:
 
 def _read_rows(reading: _Reading, table: Table, split: str | None) -> None:
     options = reading.options
-    columns = find_columns(table, options.text, options.labels, options.split_column)
+    columns = find_columns(table, options.text, options.labels, options.split_column, options.ids)
     if columns.binary:
         _declare(reading, table, columns.binary)
     elif columns.labels in table.class_names:
@@ -264,7 +265,7 @@ def _read_rows(reading: _Reading, table: Table, split: str | None) -> None:
         note += f"{len(columns.binary)} columns of 0 and 1"
     else:
         note += repr(shown(str(columns.labels)))
-    note += "" if columns.id is None else f", ids from {shown(columns.id)!r}"
+    note += ", ids are row numbers" if columns.id is None else f", ids from {shown(columns.id)!r}"
     if columns.unused:
         note += f"; not used: {_some(columns.unused)}"
         by_name = [name for name in columns.unused if name.lower() in SPLIT_COLUMNS]

@@ -28,10 +28,14 @@ from afl_helpers.errors import DataError, MissingFileError
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts and their ids: those of the table, or the numbers of rows or lines from 1, as strings."""
+    """Texts and their ids: those of the table, or the numbers of rows or lines from 1, as strings.
+
+    ``note`` says which columns were read, if there are columns.
+    """
 
     ids: list[str]
     texts: list[str]
+    note: str = ""
 
     @property
     def n_blank(self) -> int:
@@ -75,7 +79,12 @@ def names_table(argument: str) -> bool:
 
 
 def read_texts(
-    path: Path, *, text: str | int | None = None, delimiter: str | None = None, encoding: str | None = None
+    path: Path,
+    *,
+    text: str | int | None = None,
+    ids: str | int | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
 ) -> Texts:
     """Read the texts of a file, one per row of a table, or one per line of a .txt file.
 
@@ -83,22 +92,25 @@ def read_texts(
         path: a table as `load_corpus` takes it, or a .txt file.
         text: the column of the texts, guessed from its name where one guess is possible. A number, from 0, names the column
             of a file without a header. With it, a .txt file is read as a table.
+        ids: the column of the ids; by default the one called id, else rows are numbered from 1.
         delimiter, encoding: as in `load_corpus`.
 
     Raises:
-        UsageError: the column does not exist.
+        UsageError: a named column does not exist.
         DataError: a row is malformed (the message names file and line), or several columns may hold the texts.
         MissingFileError: the file cannot be read.
     """
-    if text is None and delimiter is None and (table_ending(path) == ".txt"):
+    if text is None and ids is None and delimiter is None and (table_ending(path) == ".txt"):
         return lines_of(read_file(path), str(path), encoding)
     has_header = not isinstance(text, int)
     bad = _EveryLine()
     table = read_path(path, bad, delimiter=delimiter, encoding=encoding, has_header=has_header)
-    column, ids = find_text(table, text)
+    column, id_column = find_text(table, text, ids)
     texts = [_text(bad, table, column, place) for place in range(len(table.numbers))]
-    names: Iterable[object] = [None] * len(texts) if ids is None else table.columns[ids]
-    return Texts([_id(cell, place) for place, cell in enumerate(names, start=1)], texts)
+    names: Iterable[object] = [None] * len(texts) if id_column is None else table.columns[id_column]
+    found = "ids are row numbers" if id_column is None else f"ids from {shown(id_column)!r}"
+    note = f"{path.name}: texts from {shown(column)!r}, {found}"
+    return Texts([_id(cell, place) for place, cell in enumerate(names, start=1)], texts, note)
 
 
 def lines_of(content: bytes, name: str, encoding: str | None = None) -> Texts:

@@ -20,7 +20,7 @@ from afl_helpers.losses.base import as_rows, check_target_range
 from afl_helpers.losses.costs import Cost
 
 #: Elements per block and thread.
-BLOCK = 100_000
+BLOCK = 200_000
 #: Buffers of a block that a cost may use.
 N_SCRATCH = 5
 
@@ -121,20 +121,18 @@ class _Pass:
         if what.soften is not None:
             y = what.soften(check_target_range(y))
         factors = None if what.weight is None else what.weight(y).to(what.dtype)
-        y = y.to(what.dtype)
         if self.kept is not None:
             kept = self.kept[rows].to(what.dtype)
             factors = kept if factors is None else factors * kept
-        excess = torch.addcmul(y, y, y, value=-1, out=scratch[0]).view(-1)  # y (1 - y): 0 for hard targets
-        positives = None
-        if torch.dot(excess, excess):
-            check_target_range(y)
-            self._soft(z, y, loss, wanted, scratch)
-        elif (mixed := what.positive.mixed(what.negative, y)) is not None:
+        positives: Tensor | None = None if what.soften is not None else positions(y)
+        if positives is None or (y.take(positives) != 1).any():
+            self._soft(z, check_target_range(y).to(what.dtype), loss, wanted, scratch)
+            positives = None
+        elif (mixed := what.positive.mixed(what.negative, y.to(what.dtype))) is not None:
             mixed.kernel(z, loss, wanted, self.factor, scratch)
+            positives = None
         else:
             what.negative.kernel(z, loss, wanted, self.factor, scratch)
-            positives = positions(y)
             loss.view(-1).index_fill_(0, positives, 0.0)
         if factors is not None:
             loss.mul_(factors)

@@ -43,9 +43,9 @@ def distribution_balanced_loss(
     """Compute the core of the distribution-balanced loss (Wu et al., ECCV 2020), focal form of BalancedLossNLP's code.
 
     Logits are shifted, ``z + shift``. Those of negatives are then multiplied by ``negative_scale``, and their loss is
-    divided by it. The result is the focal loss of these logits, with ``gamma`` and ``alpha``, times ``weight``. The
-    computation is in float64, where the device has it: adding the shift in float32 costs more digits than a large gamma
-    leaves.
+    divided by it. The result is the focal loss of these logits, with ``gamma`` and ``alpha``, times ``weight``. With a
+    shift the computation is in float64, where the device has it: adding the shift in float32 costs more digits than a
+    large gamma leaves.
 
     Args:
         shift: number or (n_labels,), log odds that every logit starts from.
@@ -81,7 +81,7 @@ def distribution_balanced_loss(
         return reduce_loss(elements * cast_like(elements, weight), reduction, mask)
     logits, targets = check_inputs(logits, targets, mask, reduction)
     costs = _costs(logits, shift, negative_scale, weight, gamma, alpha, divide_negatives)
-    return elementwise_loss(logits, targets, *costs, mask, reduction, wide=True)
+    return elementwise_loss(logits, targets, *costs, mask, reduction, wide=costs[0].shift is not None)
 
 
 def _costs(
@@ -96,7 +96,9 @@ def _costs(
     """Return the cost of a positive and of a negative; see :func:`distribution_balanced_loss`."""
     gamma = check_number("gamma", gamma, 0.0)
     scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
-    start, of_both = per_class("shift", shift, logits, low=-math.inf), per_class("weight", weight, logits)
+    none = isinstance(shift, (int, float)) and shift == 0
+    start = None if none else per_class("shift", shift, logits, low=-math.inf)
+    of_both = per_class("weight", weight, logits)
     share: PerClass
     share_negative: PerClass
     share, share_negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
@@ -189,12 +191,12 @@ class DistributionBalancedLoss(MultiLabelLoss):
         self.weight_slope = (
             None if weight_slope is None else check_number("weight_slope", weight_slope, 0.0, open_low=True)
         )
-        prior_shift = check_number("prior_shift", prior_shift, 0.0)
+        self.prior_shift = check_number("prior_shift", prior_shift, 0.0)
         self.negative_scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
         counts = clip_counts(label_counts, n_documents)
         self.divide_negatives = bool(divide_negatives)
         self._set_per_class("frequency", counts)
-        self.register_buffer("shift", torch.from_numpy(-prior_shift * np.log(n_documents / counts - 1)))
+        self.register_buffer("shift", torch.from_numpy(-self.prior_shift * np.log(n_documents / counts - 1)))
         self._set_per_class(
             "class_weight", None if beta is None else effective_number_weight(label_counts, n_documents, beta)
         )
@@ -206,22 +208,22 @@ class DistributionBalancedLoss(MultiLabelLoss):
         logits, targets = check_inputs(logits, targets, mask, reduction)
         costs = _costs(
             logits,
-            self.shift,
+            self.shift if self.prior_shift else 0.0,
             self.negative_scale,
             self.class_weight,
             self.gamma,
             self.alpha,
             self.divide_negatives,
         )
-        return elementwise_loss(logits, targets, *costs, mask, reduction, rebalance, wide=True)
+        return elementwise_loss(logits, targets, *costs, mask, reduction, rebalance, wide=costs[0].shift is not None)
 
     def _rebalancing_weight(self, targets: Tensor) -> Tensor:
         """Return :func:`rebalancing_weight`, in the type of the targets."""
         inverse = (1 / on_device(self.frequency, targets.device)).to(targets.dtype)
         slope = self.weight_slope or 0.0
-        repeated = (targets * inverse).sum(-1, keepdim=True)
+        repeated = (targets @ inverse).unsqueeze(-1)
         relative = (slope * inverse) * (1 / repeated)
-        return torch.sigmoid(relative - slope * self.weight_center) + self.weight_floor
+        return relative.sub_(slope * self.weight_center).sigmoid_().add_(self.weight_floor)
 
 
 _FOCAL = {

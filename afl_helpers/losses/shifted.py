@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import PerClass
-from afl_helpers.losses.costs import LOG2_E, ZERO, Cost, changed
+from afl_helpers.losses.costs import LOG2_E, ZERO, Cost, as_number, changed, write_power
 
 
 def _log_one_minus_exp(d: Tensor) -> Tensor:
@@ -159,16 +159,18 @@ class ShiftedCost(Cost):
         hill = None if self.lambda_ is None else _Hill(pq, q, p_m, self.lambda_)
         pq.mul_(q)
         cost = torch.div(p_m, q_m, out=loss).log1p_()  # -log q_m, as 1 / q_m = 1 + p_m / q_m
-        torch.log(p_m, out=focus).mul_(self.gamma * LOG2_E).exp2_()
+        gamma = as_number(self.gamma)
+        assert gamma is not None
+        if not write_power(p_m, gamma, focus):
+            torch.log(p_m, out=focus).mul_(gamma * LOG2_E).exp2_()
         focus.mul_(inside)
         if self.weight is not None:
             focus.mul_(self.weight)
         if gradient is not None:
             slope = q_m.reciprocal_()
             if not self.detach:
-                slope.addcmul_(
-                    torch.div(cost, p_m, out=p_m), torch.as_tensor(self.gamma, dtype=z.dtype, device=z.device)
-                )
+                per_gamma = torch.div(cost, p_m, out=p_m)
+                slope.addcmul_(per_gamma, gamma) if isinstance(gamma, Tensor) else slope.add_(per_gamma, alpha=gamma)
             if hill is not None:
                 slope.mul_(hill.value).addcmul_(cost, hill.slope)
             torch.addcmul(ZERO, slope.mul_(pq), focus, value=factor, out=gradient)
