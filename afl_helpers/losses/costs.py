@@ -15,7 +15,7 @@ from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import PerClass
 
-ZERO, ONE = torch.zeros((), device="cpu"), torch.ones((), dtype=torch.float64, device="cpu")
+ZERO = torch.zeros((), device="cpu")
 LOG2_E = 1 / math.log(2)
 
 
@@ -157,10 +157,7 @@ class FocalCost(Cost):
         gamma = as_number(gamma)
         gamma = None if isinstance(gamma, float) and gamma == 0 else gamma
         torch.sigmoid(x, out=q)
-        if x.dtype == torch.float64:
-            torch.sub(ONE, q, out=p)
-        else:  # 1 - q would be off by up to 4e-6 times gamma in the gradient
-            torch.neg(x, out=p).sigmoid_()
+        torch.neg(x, out=p).sigmoid_()  # 1 - q would be off by up to 4e-6 times gamma in the gradient
         # The larger of p and q is 1 - min(p, q), and its logarithm -log(1 + exp(-|x|)).
         torch.minimum(p, q, out=loss).neg_().log1p_()
         if gamma is not None:

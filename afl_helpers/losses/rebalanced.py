@@ -221,7 +221,7 @@ class DistributionBalancedLoss(MultiLabelLoss):
         """Return :func:`rebalancing_weight`, in the type of the targets."""
         inverse = (1 / on_device(self.frequency, targets.device)).to(targets.dtype)
         slope = self.weight_slope or 0.0
-        repeated = (targets @ inverse).unsqueeze(-1)
+        repeated = (targets * inverse).sum(-1, keepdim=True)  # a matrix product would be in bfloat16 under autocast
         relative = (slope * inverse) * (1 / repeated)
         return relative.sub_(slope * self.weight_center).sigmoid_().add_(self.weight_floor)
 
