@@ -100,9 +100,14 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UsageError:
     """Return the error for a name that is not in a registry; it suggests the nearest valid name and lists all."""
     valid = sorted(valid)
     by_case = {known.casefold(): known for known in valid}
-    near = difflib.get_close_matches(str(name), valid, n=1) or [
-        by_case[found] for found in difflib.get_close_matches(str(name).casefold(), list(by_case), n=1)
-    ]
+    longer = sorted((known for known in valid if name and known.startswith(str(name))), key=len)
+    if longer and not all(known.startswith(longer[0]) for known in longer):
+        longer = []  # the start of several names
+    near = (
+        longer
+        or difflib.get_close_matches(str(name), valid, n=1)
+        or [by_case[found] for found in difflib.get_close_matches(str(name).casefold(), list(by_case), n=1)]
+    )
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     choice = f"choose one of: {', '.join(valid)}" if valid else "there is none to choose"
     return UsageError(f"unknown {kind} {name!r}{hint}; {choice}")

@@ -212,6 +212,7 @@ def test_grades_come_from_running_the_notebooks(tmp_path, capsys) -> None:
     )
     hand_in(tmp_path / "bob" / "focal-loss.ipynb", start, 'check("ex-focal-loss-2", 0.25)', 'print("Right.")')
     hand_in(tmp_path / "cleo.ipynb", "pass")
+    (tmp_path / "eve.ipynb").write_text(nbformat.writes(nbformat.v4.new_notebook()), encoding="utf-8")
     (tmp_path / "dan").mkdir()
     (tmp_path / "dan" / "broken.ipynb").write_text("{")
     assert grade.main(tmp_path, 300) == 0
@@ -227,6 +228,7 @@ def test_grades_come_from_running_the_notebooks(tmp_path, capsys) -> None:
         and "read it: 1 for" in rows["ada", "ex-rare-labels-2"]["remark"]
     )
     assert "no notebook" in rows["dan", ""]["remark"]
+    assert rows["eve", ""]["remark"] == "it holds no exercise of the book"
     assert "ada" in capsys.readouterr().out
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from afl_helpers import errors
 from afl_helpers.__main__ import main
-from afl_helpers.errors import MissingExtraError, UserError, first_line, require
+from afl_helpers.errors import MissingExtraError, UserError, first_line, require, unknown_name
 
 OPTIONAL = ("datasets", "pandas", "pooch", "requests", "sklearn", "torch", "transformers")
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
@@ -98,3 +98,13 @@ except MissingExtraError as error:
     assert re.fullmatch(rf'{name} needs \w+; run: pip install "afl-helpers\[(data|train)\]"\n', done.stdout), (
         done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    "given, meant",
+    [("tuned_prop", "tuned_proportional"), ("tuned_top", "tuned_top_k"), ("Tuned_Common", "tuned_common")],
+)
+def test_the_start_of_a_name_suggests_that_name(given, meant):
+    valid = ["tuned_common", "tuned_proportional", "tuned_proportional_posterior", "tuned_top_k"]
+    said = re.search(r"did you mean '(\w+)'", str(unknown_name("rule", given, valid)))
+    assert said[1] == meant

@@ -166,6 +166,23 @@ class TestMultiLabelClassifier:
         by_hand = 2 * (found * labels).sum() / (found.sum() + labels.sum() + 1)
         assert named.score(texts, lists) == pytest.approx(by_hand)
 
+    def test_columns_with_numbers_for_names_are_matched_by_name(self, texts, labels):
+        numbers = list(range(labels.shape[1]))[::-1]
+        frame = pd.DataFrame(labels, columns=numbers)
+        classifier = MultiLabelClassifier(config=FAST).fit(texts, frame)
+        assert classifier.classes_.tolist() == numbers
+        assert classifier.score(texts, frame[sorted(numbers)]) == pytest.approx(classifier.score(texts, frame))
+        assert classifier.score(texts, labels) == pytest.approx(classifier.score(texts, frame))
+        with pytest.raises(UsageError, match="y has the labels 'a', .* and none of them was there in training"):
+            classifier.score(texts, frame.set_axis([*"abcdefghijklmnop"][: labels.shape[1]], axis=1))
+
+    def test_the_random_state_is_one_of_scikit_learn(self, texts, labels):
+        def fitted(state):
+            return MultiLabelClassifier(config=FAST, random_state=state).fit(texts, labels).predict_proba(texts)
+
+        np.testing.assert_array_equal(fitted(np.random.RandomState(5)), fitted(np.random.RandomState(5)))
+        assert fitted(None).shape == labels.shape
+
     def test_it_survives_a_clone_a_pickle_and_a_save(self, fitted, texts, tmp_path):
         again = pickle.loads(pickle.dumps(fitted))
         np.testing.assert_array_equal(again.predict(texts), fitted.predict(texts))

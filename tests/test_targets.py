@@ -20,6 +20,7 @@ LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 def tree(tmp_path, monkeypatch):
     """A fresh clone, in small, and a shell without any of the variables."""
     monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
     for name in (*run.OPTIONS, "AFL_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "book").mkdir()
@@ -79,6 +80,13 @@ def test_the_lab_takes_port_browser_and_root_and_opens_the_first_page(tree, caps
     assert "--no-browser" not in plain and "--allow-root" not in plain
     headless = plan("lab", capsys, "LAB_PORT=9001", "BROWSER=0", "ROOT_USER=1")[-1]
     assert "--port=9001" in headless and "--no-browser" in headless and "--allow-root" in headless
+
+
+def test_the_lab_says_to_root_how_it_starts(tree, capsys, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(SystemExit, match="make lab ROOT_USER=1"):
+        run.main(["--dry-run", "lab"])
+    assert "--allow-root" in plan("lab", capsys, "ROOT_USER=1")[-1]
 
 
 def test_options_reach_their_target(tree, capsys, monkeypatch):

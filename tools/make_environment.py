@@ -70,13 +70,14 @@ def for_readers(lock: str, content: dict) -> str:
 def run_counted(command: list, n_packages: int) -> int:
     """Run pip, and say now and then how many packages it has fetched; its other lines are shown only if it fails."""
     lines = []
-    fetched = 0
+    seen = 0
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout:
             lines.append(line)
-            fetched += line.startswith("Collecting ")
-            if line.startswith("Collecting ") and fetched % 25 == 0:
-                print(f"      {fetched} of at most {n_packages} packages fetched", flush=True)
+            counted = line.startswith(("Collecting ", "Requirement already satisfied"))
+            seen += counted
+            if counted and seen % 25 == 0:
+                print(f"      {seen} of about {n_packages} packages", flush=True)
             elif line.startswith("Installing collected"):
                 print("      all fetched, unpacking them", flush=True)
     if process.returncode:

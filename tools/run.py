@@ -108,7 +108,7 @@ def article():
 
 
 def gpu_day():
-    """measure and run all that needs a GPU, or go on with it (GPU_DAY=--plan: only how long)"""
+    """measure and run all that needs a GPU, or go on with it (GPU_DAY=--plan: measure two minutes and say how long; GPU_DAY=--rehearse: tiny, without a GPU)"""
     return [*environment(), python("tools/gpu_day.py", *option("GPU_DAY").split())]
 
 
@@ -126,7 +126,10 @@ def lab():
     # Without this, the address that is printed opens a list of kernels, not the first page.
     options.append("--LabApp.default_url=/lab/tree/index.ipynb")
     options += ["--no-browser"] if option("BROWSER") == "0" else []
-    options += ["--allow-root"] if option("ROOT_USER") not in ("", "0") else []
+    if option("ROOT_USER") not in ("", "0"):
+        options.append("--allow-root")
+    elif getattr(os, "geteuid", lambda: 1)() == 0:
+        sys.exit("JupyterLab does not start for root; in a container, run `make lab ROOT_USER=1`.")
     return [*reader(), [program("jupyter"), "lab", *options]]
 
 

@@ -148,8 +148,13 @@ def _input_table(args: argparse.Namespace) -> Path | None:
     """Return the file to read, or None for texts of the command line or of standard input."""
     from afl_helpers.data.texts import names_table
 
-    if len(args.inputs) == 1 and names_table(args.inputs[0]):
-        return Path(args.inputs[0]).expanduser()
+    if args.inputs == ["-"]:
+        args.inputs = []
+    tables = [given for given in args.inputs if names_table(given)]
+    if tables and len(args.inputs) > 1:
+        raise UsageError(f"{tables[0]} is a table; pass one table at a time, and no texts beside it")
+    if tables:
+        return Path(tables[0]).expanduser()
     if not args.tune and (args.text is not None or args.delimiter is not None):
         raise UsageError("--text and --delimiter go with one table; pass its file")
     return None

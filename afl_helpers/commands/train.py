@@ -102,8 +102,8 @@ def _train(args: argparse.Namespace) -> None:
             f"{len(dropped)} of {whole.n_labels} labels are left out because they have fewer than {args.min_count} "
             f"documents (--min-count): {', '.join(dropped[:5])}{more}"
         )
-    for note in corpus.notes[len(whole.notes) :]:
-        print(note)
+        for note in corpus.notes[len(whole.notes) :]:
+            print(note)
     splits, how = _splits(corpus)
     print(f"splits: {how}")
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in zip(("train", "validation", "test"), splits))

@@ -86,6 +86,8 @@ def find_columns(
         raise _cannot_tell(table, "texts", "text", known_labels is None and not binary)
     if known_labels is None and not binary:
         raise _cannot_tell(table, "labels", "labels", False)
+    for name in binary:
+        _check_filled(table, name)
     used = (known_text, known_labels, split, ids, *binary)
     unused = [name for name in table.columns if name not in used]
     guessed = binary and labels is None
@@ -112,9 +114,10 @@ def find_text(table: Table, text: str | int | None, ids: str | int | None = None
 
 
 def _find_ids(table: Table, ids: str | int | None, taken: list[str]) -> str | None:
-    """Return the column of the ids: the one that was named, or the only one called id, in any case."""
+    """Return the column of the ids: the one that was named, or "id", or the only one called so in another case."""
     if ids is None:
-        return _only([name for name in table.columns if name.lower() == "id" and name not in taken])
+        named = [name for name in table.columns if name.lower() == "id" and name not in taken]
+        return "id" if "id" in named else _only(named)
     column = _existing(table, "ids", ids)
     if column in taken:
         raise UsageError(
@@ -125,6 +128,8 @@ def _find_ids(table: Table, ids: str | int | None, taken: list[str]) -> str | No
 
 def _existing(table: Table, argument: str, column: str | int) -> str:
     name = str(column)
+    if name in table.repeated:
+        raise UsageError(f"{table.file}: several columns are named {shown(name)!r}; give each a name of its own")
     if name not in table.columns:
         if not table.columns:
             raise DataError(f"{table.place}: there are no columns; check the file")
@@ -166,6 +171,20 @@ def _cells(table: Table, name: str) -> list[Any]:
 def _nearly_binary(table: Table, name: str) -> bool:
     cells = _cells(table, name)
     return bool(cells) and sum(zero_or_one(cell) is not None for cell in cells) >= NEARLY_ALL * len(cells)
+
+
+def _check_filled(table: Table, name: str) -> None:
+    """Raise DataError if a column of 0 and 1 holds something else, or nothing, in more than a few of its cells."""
+    wrong = [cell for cell in table.columns[name] if zero_or_one(cell) is None]
+    if len(wrong) <= max(2, (1 - NEARLY_ALL) * len(table.columns[name])):
+        return
+    words = list(dict.fromkeys(str(cell) for cell in wrong if cell is not None and cell is not MISSING and cell != ""))
+    found = "nothing" if not words else ", ".join(repr(shown(word)) for word in words[:3])
+    rows = f"{len(wrong):,} of {len(table.columns[name]):,} rows"
+    raise DataError(
+        f"{table.file}: expected 0 or 1 under {shown(name)!r}, found {found} in {rows}; write 1 where a document has the "
+        "label, and 0 where it lacks it"
+    )
 
 
 def _check_binary(table: Table, name: str) -> None:

@@ -5,7 +5,7 @@ import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -32,6 +32,10 @@ class CellError(ValueError):
     """A cell that cannot be read; the message says what was expected."""
 
 
+class ColumnError(CellError):
+    """A cell that no other row will have right, so that leaving its row out would be no help."""
+
+
 def read_cell(cell: object, separator: str | None) -> Tokens:
     """Return the labels of a cell: a list of names or of numbers, or a string that holds several.
 
@@ -42,6 +46,7 @@ def read_cell(cell: object, separator: str | None) -> Tokens:
 
     Raises:
         CellError: the cell holds something else.
+        ColumnError: it holds an object.
     """
     if cell is None:
         return []
@@ -58,6 +63,10 @@ def read_cell(cell: object, separator: str | None) -> Tokens:
 def _tokens(items: Sequence[object], cell: object) -> Tokens:
     if all(isinstance(item, str) for item in items):
         return [str(item) for item in items if str(item).strip()]
+    if any(isinstance(item, Mapping) for item in items):
+        raise ColumnError(
+            f'the labels are objects, such as {str(items[0])[:40]}; write their names alone, as in ["a", "b"]'
+        )
     numbers = [_whole(item) for item in items]
     if any(number is None for number in numbers):
         raise CellError(f"expected a list of strings or of whole numbers, found {str(cell)[:40]!r}")

@@ -23,6 +23,7 @@ from afl_helpers.data.label_cells import (
     MISSING_WORDS,
     SEPARATOR,
     CellError,
+    ColumnError,
     Tokens,
     are_numbers,
     are_vectors,
@@ -38,6 +39,7 @@ from afl_helpers.data.sources.download import read_file
 from afl_helpers.data.table_files import (
     MISSING,
     SURROGATE,
+    TABLES_TAKEN,
     Table,
     is_dataset,
     is_dataset_folder,
@@ -52,7 +54,6 @@ from afl_helpers.data.table_files import (
 )
 from afl_helpers.errors import DataError, MissingFileError, UsageError
 
-TABLES_TAKEN = "give a .csv, .tsv, .txt, .jsonl, .json (each also as .gz) or .parquet file, or pass a data frame"
 #: Names of columns that may hold a given split.
 SPLIT_COLUMNS = ("split", "subset", "fold", "partition")
 #: The largest share of rows that a separator splits by accident.
@@ -206,7 +207,7 @@ def _load(options: TableOptions, source: object) -> Mapping[str | None, Table]:
         return read_folder(path, bad)
     refuse_spreadsheet(path)
     if table_ending(path) is None:
-        raise UsageError(f"cannot tell what {path} is from its name; {TABLES_TAKEN}")
+        raise UsageError(f"cannot tell what {path} is from its name; {TABLES_TAKEN}, or pass a data frame")
     numbered = [option for option in (options.text, options.labels) if option is not None]
     flat = [part for option in numbered for part in ([option] if isinstance(option, str | int) else option)]
     has_header = not any(isinstance(part, int) for part in flat)
@@ -242,9 +243,12 @@ def _read_rows(reading: _Reading, table: Table, split: str | None) -> None:
         _declare(reading, table, table.class_names[columns.labels])
     reading.tables.append(table)
     n_rows, blank_ids, blank_texts = 0, 0, 0
+    words: Counter[str] = Counter()
     for position, number in enumerate(table.numbers):
         try:
             row = _read_row(table, columns, options, position)
+        except ColumnError as error:
+            raise DataError(f"{table.file}, {table.bad.unit} {number}: {error}") from None
         except CellError as error:
             table.bad.reject(table.file, number, str(error))
             continue
@@ -255,6 +259,8 @@ def _read_rows(reading: _Reading, table: Table, split: str | None) -> None:
         row.split = row.split or split
         if row.text:
             reading.rows.append(row)
+            if row.text.lower() in MISSING_WORDS:
+                words[row.text] += 1
         else:
             blank_texts += 1
     reading.counts["rows"] += n_rows
@@ -262,21 +268,31 @@ def _read_rows(reading: _Reading, table: Table, split: str | None) -> None:
     file = Path(table.file).name
     note = f"{file}: texts from {shown(columns.text)!r}, labels from "
     if columns.binary:
-        note += f"{len(columns.binary)} columns of 0 and 1"
+        note += f"{len(columns.binary)} columns of 0 and 1 ({_some(columns.binary)})"
     else:
         note += repr(shown(str(columns.labels)))
     note += ", ids are row numbers" if columns.id is None else f", ids from {shown(columns.id)!r}"
-    if columns.unused:
-        note += f"; not used: {_some(columns.unused)}"
+    if unused := [*columns.unused, *table.unread]:
+        note += f"; not used: {_some(unused)}"
         by_name = [name for name in columns.unused if name.lower() in SPLIT_COLUMNS]
         if by_name:
             note += f" (for the given split, pass split_column={by_name[0]!r}, --split-column {by_name[0]})"
     reading.notes.append(note)
+    if table.repeated:
+        reading.alarms.append(
+            f"{file}: not used, because several columns have the name: {_some(table.repeated)}; give each a name of its own"
+        )
     if columns.yes_no:
         reading.alarms.append(
             f"{file}: not used, because they hold yes and no: {_some(columns.yes_no)}; write 1 and 0 where they are labels"
         )
     _alarm(reading, blank_texts, "row", f"of {file} with a blank text left out")
+    _alarm(
+        reading,
+        words.total(),
+        "row",
+        f"of {file} with a text that stands for a missing one: {_some(list(words))}; leave such cells empty",
+    )
     _alarm(reading, table.bad.skipped, table.bad.unit, f"of {file} skipped, malformed")
     _alarm(reading, blank_ids, "row", f"of {file} without an id, numbered instead")
 
@@ -380,6 +396,7 @@ def _name_labels(reading: _Reading) -> list[str] | None:
         if are_vectors(numbers):
             given = _name_vectors(reading, numbers, given)
         elif given is not None:
+            _check_first_number(numbers, given)
             _take_names(
                 reading,
                 numbers,
@@ -426,6 +443,16 @@ def _name_vectors(reading: _Reading, numbers: list[list[int]], given: dict[int, 
     return given
 
 
+def _check_first_number(numbers: Sequence[Sequence[int]], given: Mapping[int, str]) -> None:
+    """Raise DataError if labels are numbered from 1 and their names from 0."""
+    used = {number for row in numbers for number in row}
+    if list(given) == list(range(len(given))) and min(used) == 1 and max(used) == len(given):
+        raise DataError(
+            f"the labels are numbers from 1 to {len(given)}, but label_names are numbered from 0; pass label_names= as a dict "
+            "{1: 'name', ...}, or as a file with a number and a name per line"
+        )
+
+
 def _take_names(
     reading: _Reading,
     found: Sequence[Sequence[_Token]],
@@ -435,14 +462,17 @@ def _take_names(
 ) -> None:
     """Replace the tokens of each row by their names; skip a row with a token that has no name."""
     kept = []
+    skipped: Counter[tuple[str, str]] = Counter()
     for row, tokens in zip(reading.rows, found):
         unknown = [token for token in tokens if token not in names]
         if unknown:
             row.table.bad.reject(row.table.file, row.number, problem(unknown[0]))
-            _alarm(reading, 1, row.table.bad.unit, f"of {Path(row.table.file).name} skipped, {reason}")
+            skipped[row.table.bad.unit, Path(row.table.file).name] += 1
         else:
             row.tokens = list(dict.fromkeys(names[token] for token in tokens))
             kept.append(row)
+    for (unit, file), count in skipped.items():
+        _alarm(reading, count, unit, f"of {file} skipped, {reason}")
     reading.rows = kept
 
 
@@ -537,7 +567,9 @@ def _names_in_file(path: Path) -> object:
         raise DataError(f"{path} is not UTF-8, or not JSON as its name says; correct it") from None
     lines = [line.strip() for line in re.split(r"\r\n?|\n", text) if line.strip()]
     numbered = [re.fullmatch(r"(\d{1,9})[\t,; ]\s*(.+)", line) for line in lines]
-    if lines and all(numbered):
+    if len(lines) > 1 and numbered[0] is None and re.search(r"[\t,;]", lines[0]) and all(numbered[1:]):
+        del numbered[0]  # a header such as "id,name"
+    if numbered and all(numbered):
         return {int(match[1]): match[2].strip() for match in numbered if match}
     return lines
 

@@ -27,6 +27,7 @@ TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 JSON_LINES_ENDINGS = (".jsonl", ".ndjson")
 #: The endings of tables; text and JSON also as .gz.
 TABLE_ENDINGS = (*TEXT_ENDINGS, *JSON_LINES_ENDINGS, ".json", ".parquet")
+TABLES_TAKEN = "give a .csv, .tsv, .txt, .jsonl, .json (each also as .gz) or .parquet file"
 SPREADSHEET_ENDINGS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 #: The cell of a JSON object that lacks the key.
 MISSING = object()
@@ -51,6 +52,8 @@ class Table:
         place: where the names of the columns stand, for errors: "mine.csv, line 1", or "the data frame".
         numbers: the line or row number of each row.
         class_names: the label names of a column whose dataset declares them.
+        repeated: names that several columns have; these columns are left out, since nobody can tell them apart.
+        unread: columns of a dataset that hold something else than text and numbers; they are left out.
     """
 
     file: str
@@ -60,6 +63,8 @@ class Table:
     bad: MalformedLines
     has_header: bool = True
     class_names: dict[str, list[str]] = field(default_factory=dict)
+    repeated: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
 
 def table_ending(path: Path) -> str | None:
@@ -240,7 +245,8 @@ def _table(
 ) -> Table:
     """Return a table; of columns with the same name, which nobody can tell apart, none."""
     named = {name: cells for name, cells in zip(header, columns) if header.count(name) == 1 or not name}
-    return Table(file, place, named, numbers, bad, has_header)
+    repeated = [name for name in dict.fromkeys(header) if name and name not in named]
+    return Table(file, place, named, numbers, bad, has_header, repeated=repeated)
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
@@ -337,15 +343,17 @@ def read_dataset(dataset: "datasets.Dataset", bad: MalformedLines, file: str = "
     """Return the cells of a dataset, and the label names that its features declare."""
     datasets = require("datasets", "data", "from_dataset()")
     bad.unit = "row"
-    class_names, columns = {}, {}
+    class_names, columns, unread = {}, {}, []
     for name, feature in dataset.features.items():
         inner = getattr(feature, "feature", feature)
         if isinstance(inner, datasets.ClassLabel) and inner.names is not None:
             class_names[name] = list(inner.names)
-        if isinstance(inner, datasets.ClassLabel | datasets.Value):
+        if isinstance(inner, datasets.ClassLabel | datasets.Value | dict):  # a dict of features: objects
             columns[name] = list(dataset.with_format(None)[name])
+        else:
+            unread.append(name)
     numbers = list(range(1, len(dataset) + 1))
-    return Table(file, file, columns, numbers, bad, class_names=class_names)
+    return Table(file, file, columns, numbers, bad, class_names=class_names, unread=unread)
 
 
 def _read_parquet(path: Path, bad: MalformedLines) -> Table:

@@ -17,13 +17,16 @@ from afl_helpers.data.table_files import (
     MISSING,
     SPREADSHEET_ENDINGS,
     SURROGATE,
+    TABLES_TAKEN,
     Table,
     decode,
+    is_dataset_folder,
+    read_folder,
     read_path,
     refuse_spreadsheet,
     table_ending,
 )
-from afl_helpers.errors import DataError, MissingFileError
+from afl_helpers.errors import DataError, MissingFileError, UsageError
 
 
 @dataclass(frozen=True)
@@ -64,18 +67,27 @@ def names_table(argument: str) -> bool:
 
     Raises:
         MissingFileError: it looks like one, but there is no such file.
-        UsageError: it is a spreadsheet.
+        UsageError: it is a spreadsheet, a file of another kind, or a folder without a dataset.
     """
     path = Path(argument).expanduser()
-    spreadsheet = path.suffix.lower() in SPREADSHEET_ENDINGS
-    if (table_ending(path) is None and not spreadsheet) or "\n" in argument:
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, ValueError):  # longer than a name can be
         return False
-    if path.is_file():
+    if is_folder and is_dataset_folder(path):
+        return True
+    elsewhere = "a text can also be given on standard input"
+    if is_folder:
+        raise UsageError(f"{path} is a folder without a dataset; pass a file ({elsewhere})")
+    known = table_ending(path) is not None or path.suffix.lower() in SPREADSHEET_ENDINGS
+    if is_file and known:
         refuse_spreadsheet(path)
         return True
-    if any(character.isspace() for character in argument):
-        return False
-    raise MissingFileError(f"there is no file {path}; check the path")
+    if is_file:
+        raise UsageError(f"cannot tell what the file {path} is from its name; {TABLES_TAKEN} ({elsewhere})")
+    if known and not any(character.isspace() for character in argument):
+        raise MissingFileError(f"there is no file {path}; check the path ({elsewhere})")
+    return False
 
 
 def read_texts(
@@ -89,7 +101,7 @@ def read_texts(
     """Read the texts of a file, one per row of a table, or one per line of a .txt file.
 
     Args:
-        path: a table as `load_corpus` takes it, or a .txt file.
+        path: a table or a folder of a dataset as `load_corpus` takes it, or a .txt file.
         text: the column of the texts, guessed from its name where one guess is possible. A number, from 0, names the column
             of a file without a header. With it, a .txt file is read as a table.
         ids: the column of the ids; by default the one called id, else rows are numbered from 1.
@@ -104,7 +116,15 @@ def read_texts(
         return lines_of(read_file(path), str(path), encoding)
     has_header = not isinstance(text, int)
     bad = _EveryLine()
-    table = read_path(path, bad, delimiter=delimiter, encoding=encoding, has_header=has_header)
+    if path.is_dir():
+        tables = read_folder(path, bad)
+        if len(tables) > 1:
+            raise UsageError(
+                f"{path} has the splits {', '.join(map(str, tables))}; pass one, such as {path / str(next(iter(tables)))}"
+            )
+        (table,) = tables.values()
+    else:
+        table = read_path(path, bad, delimiter=delimiter, encoding=encoding, has_header=has_header)
     column, id_column = find_text(table, text, ids)
     texts = [_text(bad, table, column, place) for place in range(len(table.numbers))]
     names: Iterable[object] = [None] * len(texts) if id_column is None else table.columns[id_column]

@@ -110,7 +110,7 @@ def _imbalance(corpus: Corpus) -> Iterator[Finding]:
     yield Finding(
         "imbalance",
         "note",
-        f"The most frequent label has {counts.max() / counts.min():,.0f} times the documents of the rarest; "
+        f"The most frequent label has {counts.max():,} documents, the rarest {counts.min():,}; "
         f"{half} of {number(counts.size, 'label')} {'has' if half == 1 else 'have'} half of all assignments "
         f"(MeanIR {imbalance_ratios(counts).mean():,.1f}, SCUMBLE {scumble(corpus.labels).mean():.2f}).",
     )

@@ -17,11 +17,11 @@ def check_label_names(corpus: Corpus, separator: str | None = None) -> Iterator[
 
     Args:
         corpus: the corpus.
-        separator: what the table was read with, if it was given: it is then not doubted.
+        separator: what the table was read with, if it was given: it is then not doubted, and only names that are made of
+            other names are.
     """
     counts = Counter(dict(zip(corpus.label_names, corpus.label_counts.tolist())))
-    if separator is None:
-        yield from _joined(corpus, counts)
+    yield from _joined(corpus, counts, separator)
     yield from _similar(counts)
     missing = [name for name in counts if name.strip().lower() in MISSING_WORDS]
     if missing:
@@ -64,10 +64,10 @@ def _is_leftover(name: str) -> bool:
     return any(name.endswith(right) and left not in name for left, right in closed.items())
 
 
-def _joined(corpus: Corpus, counts: Counter[str]) -> Iterator[Finding]:
+def _joined(corpus: Corpus, counts: Counter[str], given: str | None) -> Iterator[Finding]:
     """Find names that are several labels: made of other labels, or with parts that recur."""
     single = int(corpus.label_counts.sum()) <= len(corpus) and corpus.labels.sum(axis=1).max() <= 1
-    suspected = suspected_separator(counts) if single else None
+    suspected = suspected_separator(counts) if single and given is None else None
     if suspected is not None:
         names = [name for name, _ in counts.most_common() if suspected in name]
         yield Finding(
@@ -79,6 +79,8 @@ def _joined(corpus: Corpus, counts: Counter[str]) -> Iterator[Finding]:
             named(names, (counts[name] for name in names), 3),
             sum(counts[name] for name in names) / len(corpus),
         )
+        return
+    if given == "":
         return
     known = {one_space(name).casefold() for name in counts}
     for separator in _SEPARATORS:

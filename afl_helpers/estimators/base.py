@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import ClassifierMixin
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_random_state
 
 from afl_helpers.errors import UsageError
 from afl_helpers.evaluation import evaluate
@@ -16,7 +16,7 @@ Y_FORMS = "pass (n_documents, n_labels) of 0 and 1, or one list of labels per do
 
 
 def indicator(y: Any) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Return labels as (n_documents, n_labels) of 0 and 1, and the label of each column.
+    """Return labels as (n_documents, n_labels) of 0 and 1, and the label of each column, as objects if y names them.
 
     Args:
         y: 0 and 1 as an array, a data frame (its columns name the labels) or a sparse matrix; or one list of labels per
@@ -30,7 +30,8 @@ def indicator(y: Any) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     if hasattr(y, "__array__") and not hasattr(y, "ndim"):
         y = np.asarray(y)
     if sparse.issparse(y) or getattr(y, "ndim", 1) == 2:
-        names = np.asarray(y.columns) if hasattr(y, "columns") else np.arange(y.shape[1])
+        # Names are objects, also where they are numbers, so that they differ from places.
+        names = np.asarray(y.columns, dtype=object) if hasattr(y, "columns") else np.arange(y.shape[1])
         matrix = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
         return _zeros_and_ones(matrix), names
     rows = list(y)
@@ -44,6 +45,13 @@ def indicator(y: Any) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     if not len(names):
         raise UsageError(f"y holds no label; {Y_FORMS}")
     return columns_of(sets, names), names
+
+
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """Return a seed for a random state as scikit-learn takes it; None is another seed each time."""
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31))
 
 
 def label_sets(rows: Iterable[Any]) -> list[list[str]]:
@@ -112,7 +120,12 @@ class MultiLabelMixin(ClassifierMixin):
         if sample_weight is not None:
             raise UsageError("score takes no sample_weight; leave it out")
         predicted, (targets, names) = self.predict(X), indicator(y)
-        if names.dtype == object:
+        if names.dtype == object:  # y names its labels
+            if not set(names) & set(self.classes_.tolist()):
+                raise UsageError(
+                    f"y has the labels {', '.join(map(repr, names[:3]))}, and none of them was there in training "
+                    f"({', '.join(map(repr, self.classes_[:3].tolist()))}); pass y in the form that fit took"
+                )
             every = [*self.classes_, *(name for name in names if name not in set(self.classes_))]
             place = {name: c for c, name in enumerate(every)}
             aligned = np.zeros((len(targets), len(every)), dtype=np.uint8)

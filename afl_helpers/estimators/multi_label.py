@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from afl_helpers.advice import DEFAULT_LOSS, DEFAULT_RULE
 from afl_helpers.data import Corpus
 from afl_helpers.errors import UsageError, unknown_name
-from afl_helpers.estimators.base import MultiLabelMixin, indicator
+from afl_helpers.estimators.base import MultiLabelMixin, indicator, seed_of
 from afl_helpers.evaluation import THRESHOLD_RULES, binarize
 from afl_helpers.training import fine_tune, probe
 from afl_helpers.training.baselines import tfidf
@@ -47,7 +47,7 @@ class MultiLabelClassifier(MultiLabelMixin, BaseEstimator):
         config: the configuration of the method, as an object or as a dict of fields.
         rule: a threshold rule; by default the proportional cut.
         validation_size: the share of the texts that is held out.
-        random_state: seed of the split and of training.
+        random_state: seed of the split and of training; None is another one each time.
 
     Attributes:
         classes_: the label of each column of what is predicted: sorted names if ``y`` had lists, the columns of a data
@@ -75,7 +75,7 @@ class MultiLabelClassifier(MultiLabelMixin, BaseEstimator):
         config: Config | Mapping[str, Any] | None = None,
         rule: str = DEFAULT_RULE,
         validation_size: float = 0.2,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.method = method
         self.loss = loss
@@ -112,14 +112,15 @@ class MultiLabelClassifier(MultiLabelMixin, BaseEstimator):
             raise UsageError("X has 1 sample; pass at least two, since some are held out")
         names = [str(name) for name in classes]
         corpus = Corpus("fit", texts, targets, names)
-        train, validation, _ = corpus.split(1 - self.validation_size, self.validation_size, 0.0, seed=self.random_state)
+        seed = seed_of(self.random_state)
+        train, validation, _ = corpus.split(1 - self.validation_size, self.validation_size, 0.0, seed=seed)
         self.run_ = function(
             train,
             validation,
             validation,  # nothing is tested here
             loss=self.loss,
             config=config,
-            seed=self.random_state,
+            seed=seed,
             loss_params=dict(self.loss_params or {}),
             progress=False,
         )

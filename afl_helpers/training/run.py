@@ -169,7 +169,7 @@ def load_predictor(path: str | os.PathLike[str]) -> LabelPredictor:
     path = Path(path)
     if not (path / DETAILS).is_file():
         raise MissingFileError(
-            f"{path} holds no saved run ({DETAILS} is missing); pass a folder that run.save(...) wrote"
+            f"{path} holds no saved run ({DETAILS} is missing); pass a folder that run.save(...) or train --save wrote"
         )
     refuse_code(path)
     with loading(path):

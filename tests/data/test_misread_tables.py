@@ -1,0 +1,149 @@
+"""Tables that were once taken in silence for something else, or whose error gave advice that lost rows."""
+
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from afl_helpers.data import Corpus, CorpusWarning, load_corpus
+from afl_helpers.data.texts import names_table, read_texts
+from afl_helpers.doctor import examine
+from afl_helpers.errors import DataError, MissingFileError, UsageError
+
+TEXTS = [f"the story of number {i}" for i in range(40)]
+
+
+def write(path, *rows):
+    path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_the_column_of_the_ids_is_named_or_its_lack_is_said(tmp_path):
+    table = write(tmp_path / "films.csv", "film_id,plot,genres", "tt7,A chase.,Action", "tt9,A kiss.,Romance")
+    plain = load_corpus(table)
+    assert plain.document_ids == ["1", "2"] and "ids are row numbers" in plain.describe()
+    named = load_corpus(table, ids="film_id")
+    assert named.document_ids == ["tt7", "tt9"] and "ids from 'film_id'" in named.describe()
+    assert named.texts == plain.texts and named.label_names == plain.label_names
+    frame = pd.read_csv(table)
+    assert Corpus.from_frame(frame, ids="film_id").document_ids == ["tt7", "tt9"]
+    texts = read_texts(table, ids="film_id", text="plot")
+    assert texts.ids == ["tt7", "tt9"] and texts.note == "films.csv: texts from 'plot', ids from 'film_id'"
+    assert read_texts(table, text="plot").note == "films.csv: texts from 'plot', ids are row numbers"
+    (tmp_path / "two.csv").write_text("id,Id,text,labels\na,1,A chase.,Action\n", encoding="utf-8")
+    assert load_corpus(tmp_path / "two.csv").document_ids == ["a"]
+    with pytest.raises(UsageError, match="names an unknown column 'film'.*film_id"):
+        load_corpus(table, ids="film")
+    with pytest.raises(UsageError, match="'plot' is named for the ids and for something else"):
+        load_corpus(table, text="plot", labels="genres", ids="plot")
+
+
+def test_columns_with_one_name_are_named_as_left_out(tmp_path):
+    rows = [f"text {i},{i % 2},{(i + 1) % 2},1,{i % 3 // 2}" for i in range(30)]
+    table = write(tmp_path / "mine.csv", "text,Drama,Drama,Crime,War", *rows)
+    with pytest.warns(CorpusWarning, match="not used, because several columns have the name: 'Drama'"):
+        corpus = load_corpus(table)
+    assert sorted(corpus.label_names) == ["Crime", "War"]
+    with pytest.raises(UsageError, match="several columns are named 'Drama'; give each a name of its own"):
+        load_corpus(table, labels=["Drama", "War"])
+
+
+def test_columns_of_0_and_1_are_listed(tmp_path):
+    rows = [f"text {i},{i % 2},1,{i % 3 // 2}" for i in range(30)]
+    corpus = load_corpus(write(tmp_path / "mine.csv", "text,Drama,has_image,War", *rows))
+    assert "3 columns of 0 and 1 ('Drama', 'has_image', 'War')" in corpus.describe()
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+@pytest.mark.parametrize("cell, found", [("yes", "'yes'"), ("", "nothing"), ("x", "'x'")])
+def test_columns_that_are_not_0_and_1_are_refused_whole(tmp_path, cell, found, on_error):
+    rows = [f"text {i},{i % 2},{1 if i % 3 else cell}" for i in range(30)]
+    table = write(tmp_path / "mine.csv", "text,Drama,War", *rows)
+    with pytest.raises(DataError, match=f"expected 0 or 1 under 'War', found {found} in 10 of 30 rows; write 1 where"):
+        load_corpus(table, text="text", labels=["Drama", "War"], on_error=on_error)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_labels_that_are_objects_are_refused_whole(tmp_path, on_error):
+    rows = [json.dumps({"text": text, "labels": [{"id": 3, "name": "Drama"}]}) for text in TEXTS]
+    with pytest.raises(DataError, match=r"line 1: the labels are objects, such as \{'id': 3, 'name': 'Drama'\}; write"):
+        load_corpus(write(tmp_path / "mine.jsonl", *rows), on_error=on_error)
+
+
+def test_objects_of_a_dataset_are_not_passed_over(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    rows = {"text": TEXTS, "labels": [[{"name": "Drama", "score": 0.5}]] * 40, "note": ["seen"] * 40}
+    with pytest.raises(DataError, match="the labels are objects"):
+        Corpus.from_dataset(datasets.Dataset.from_dict(rows))
+
+
+def test_labels_numbered_from_1_are_not_shifted(tmp_path):
+    table = write(tmp_path / "mine.csv", "text,label_ids", *(f"{text},{1 + i % 3}" for i, text in enumerate(TEXTS)))
+    for on_error in ("raise", "skip"):
+        with pytest.raises(DataError, match="numbers from 1 to 3, but label_names are numbered from 0"):
+            load_corpus(table, label_names=["Action", "Crime", "Drama"], on_error=on_error)
+    corpus = load_corpus(table, label_names={1: "Action", 2: "Crime", 3: "Drama"})
+    assert corpus.label_counts.tolist() == [14, 13, 13]
+    names = write(tmp_path / "names.csv", "id,name", "1,Action", "2,Crime", "3,Drama")
+    from_file = load_corpus(table, label_names=names)
+    assert from_file.label_names == ["Action", "Crime", "Drama"]
+    assert np.array_equal(from_file.dense_labels, corpus.dense_labels)
+
+
+def test_skipped_rows_are_one_line(tmp_path):
+    table = write(tmp_path / "mine.csv", "text,labels", *(f"{text},{'AB'[i % 2]}" for i, text in enumerate(TEXTS)))
+    with pytest.warns(CorpusWarning) as caught:
+        load_corpus(table, label_names=["A"], on_error="skip")
+    lines = [line for warning in caught for line in str(warning.message).splitlines() if "skipped" in line]
+    assert len(lines) == 1 and "20 lines of mine.csv skipped, with a label not in label_names" in lines[0]
+
+
+def test_a_second_separator_is_a_finding_of_the_doctor(tmp_path):
+    cells = ["Crime, Drama", "Drama", "Crime", "Crime;Drama"] * 10
+    table = write(tmp_path / "mine.csv", "text\tlabels", *(f"{text}\t{cell}" for text, cell in zip(TEXTS, cells)))
+    corpus = load_corpus(table, delimiter="tab", separator=",")
+    findings = {finding.kind: finding for finding in examine(corpus, separator=",")}
+    assert "1 label is made of other labels, with ';' between them" in findings["joined_labels"].sentence
+    assert "joined_labels" not in {finding.kind for finding in examine(corpus, separator="")}
+
+
+def test_what_is_given_to_predict_is_a_text_only_if_it_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    write(tmp_path / "notes.bak", "text")
+    assert names_table("A man looks for his brother.") is False
+    assert names_table("word " * 2000) is False
+    assert names_table("I saw a.csv") is False
+    with pytest.raises(MissingFileError, match="there is no file ghosts.csv; check the path"):
+        names_table("ghosts.csv")
+    write(tmp_path / "ghost story.csv", "text", "hello")
+    assert names_table("ghost story.csv") is True
+    with pytest.raises(UsageError, match="folder is a folder without a dataset"):
+        names_table("folder")
+    with pytest.raises(UsageError, match="cannot tell what the file notes.bak is from its name; give a .csv"):
+        names_table("notes.bak")
+    (tmp_path / "mine.csv.gz").write_bytes(gzip.compress(b"text\nhello\n"))
+    assert names_table("mine.csv.gz") is True
+
+
+def test_the_texts_of_a_dataset_folder_are_read(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    part = datasets.Dataset.from_dict({"text": ["a", "b"], "id": ["x", "y"]})
+    part.save_to_disk(str(tmp_path / "one"))
+    assert names_table(str(tmp_path / "one")) is True
+    texts = read_texts(tmp_path / "one")
+    assert (texts.ids, texts.texts) == (["x", "y"], ["a", "b"])
+    datasets.DatasetDict({"train": part, "test": part}).save_to_disk(str(tmp_path / "two"))
+    with pytest.raises(UsageError, match="has the splits train, test; pass one, such as .*train"):
+        read_texts(tmp_path / "two")
+    assert read_texts(tmp_path / "two" / "test").texts == ["a", "b"]
+
+
+def test_a_word_for_a_missing_text_is_said(tmp_path):
+    table = write(tmp_path / "mine.csv", "text,labels", "nan,A", "NULL,B", "no plot,A", "none of us,B")
+    with pytest.warns(
+        CorpusWarning, match="2 rows of mine.csv with a text that stands for a missing one: 'nan', 'NULL'"
+    ):
+        assert len(load_corpus(table)) == 4
