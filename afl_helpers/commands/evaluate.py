@@ -58,10 +58,6 @@ def _evaluate(args: argparse.Namespace) -> None:
         chosen = {own: predictor.choose_thresholds(rule, thresholds)}
         predictor = replace(predictor, thresholds=chosen | predictor.thresholds)
         rule = own
-    if args.tune and args.tune == args.corpus:
-        print(
-            "thresholds were tuned on the table that is evaluated: its metrics are better than those of new documents"
-        )
     report = predictor.evaluate(corpus)
     print(report)
     table = report.by_label(rule)

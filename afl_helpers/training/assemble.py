@@ -15,6 +15,7 @@ from afl_helpers.evaluation import average_precision_per_label, evaluate_rules, 
 from afl_helpers.losses import MultiLabelLoss, build_loss
 from afl_helpers.training.config import EpochConfig
 from afl_helpers.training.run import LabelPredictor, Run, Thresholds
+from afl_helpers.training.seen_texts import sketch_of
 
 #: (train, validation, test)
 Splits = tuple[Corpus, Corpus, Corpus]
@@ -130,6 +131,7 @@ def finish(
         own = loss_module.posterior_gamma
         gamma = None if own is None else np.broadcast_to(own.double().cpu().numpy(), train.n_labels).copy()
     predictor.label_counts, predictor.n_documents, predictor.gamma = train.label_counts, len(train), gamma
+    predictor.seen = sketch_of([*train.texts, *validation.texts])
     predictor.thresholds = tuned_thresholds(train, validation, scores["validation"], gamma)
     metrics = {
         name: evaluate_rules(split.dense_labels, scores[name], predictor.thresholds, train.label_counts)

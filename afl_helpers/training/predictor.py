@@ -18,6 +18,7 @@ from afl_helpers.files import write_json
 from afl_helpers.training.explanation import Explanation
 from afl_helpers.training.report import Report, align_labels, check_known, report_on
 from afl_helpers.training.saving import DETAILS, describe_predictor, write_folder
+from afl_helpers.training.seen_texts import SIZE, count_seen, sketch_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,8 @@ class LabelPredictor:
 
     ``label_counts`` (n_labels,) and ``n_documents`` are those of the training documents, and ``gamma`` (n_labels,) is that
     of the focal loss, if one was trained: with them, every rule can be set anew. A model that was saved by an earlier
-    version has None for all three. ``details`` says how a saved model was trained.
+    version has None for all three. ``details`` says how a saved model was trained, and ``seen`` is a sketch of the texts of
+    training and validation, by which :meth:`evaluate` notices that it is given some of them.
     """
 
     label_names: list[str]
@@ -43,6 +45,7 @@ class LabelPredictor:
     n_documents: int | None = field(default=None, kw_only=True, repr=False)
     gamma: NDArray[np.float64] | None = field(default=None, kw_only=True, repr=False)
     details: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
+    seen: list[int] | None = field(default=None, kw_only=True, repr=False)
 
     def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         raise NotImplementedError
@@ -186,12 +189,14 @@ class LabelPredictor:
     def evaluate(self, corpus: Corpus) -> Report:
         """Return the metrics of this model on labelled documents, under every rule that it has.
 
-        Labels are aligned by name. A label that the model does not know cannot be evaluated; the report counts it.
+        Labels are aligned by name. A label that the model does not know cannot be evaluated; the report counts it. It also
+        says if the model was trained, or its thresholds were tuned, on some of the texts.
 
         Raises:
             UsageError: the corpus has no documents, or none of the model's labels.
         """
-        return report_on(corpus, self.label_names, self.predict_scores, self.thresholds, self.label_counts)
+        report = report_on(corpus, self.label_names, self.predict_scores, self.thresholds, self.label_counts)
+        return report if self.seen is None else replace(report, seen=count_seen(self.seen, corpus.texts))
 
     def retune(self, corpus: Corpus) -> Self:
         """Return this model with the thresholds of every rule set anew on labelled documents.
@@ -219,7 +224,8 @@ class LabelPredictor:
         if details is not None:  # the metrics of training are those of other thresholds
             details = {name: value for name, value in details.items() if name != "metrics"}
             details["retuned_on"] = {"corpus": corpus.name, "fingerprint": corpus.fingerprint, "documents": len(corpus)}
-        return replace(self, thresholds=thresholds, details=details)
+        seen = None if self.seen is None else sorted({*self.seen, *sketch_of(corpus.texts)})[:SIZE]
+        return replace(self, thresholds=thresholds, details=details, seen=seen)
 
     def _of_rule(self, rule: str) -> float | NDArray[np.float64] | TopK:
         if rule in self.thresholds:

@@ -129,6 +129,7 @@ class Report:
         labels: the documents' labels in the order of the model, and those that could not be aligned.
         scores: (n_documents, n_labels).
         metrics: name of each rule -> what :func:`~afl_helpers.evaluation.evaluate` returns.
+        seen: how many texts the model was trained or tuned on, among those of which it can be said.
     """
 
     label_names: list[str]
@@ -137,6 +138,7 @@ class Report:
     thresholds: Mapping[str, float | NDArray[np.float64] | TopK] = field(repr=False)
     metrics: dict[str, dict[str, float]] = field(repr=False)
     label_counts: NDArray[np.int64] | None = field(default=None, repr=False)
+    seen: tuple[int, int] = field(default=(0, 0), repr=False)
 
     def rules(self) -> "pd.DataFrame":
         """Return all metrics as a data frame, one row per threshold rule."""
@@ -151,6 +153,15 @@ class Report:
             )
         return label_table(self.labels.targets, self.scores, self.thresholds[rule], self.label_names, self.label_counts)
 
+    def _seen_note(self) -> list[str]:
+        n_seen, n_judged = self.seen
+        if n_seen < 2:  # one may be a text that occurs twice
+            return []
+        share = n_seen / n_judged
+        return [
+            f"about {share:.0%} of these texts were in training or tuning: the metrics are better than those of new documents"
+        ]
+
     def __str__(self) -> str:
         n_documents, n_labels = self.scores.shape
         of_scores = next(iter(self.metrics.values()))
@@ -158,6 +169,7 @@ class Report:
             f"{n_documents:,} document{'' if n_documents == 1 else 's'}, "
             f"{n_labels:,} label{'' if n_labels == 1 else 's'}",
             *self.labels.notes(),
+            *self._seen_note(),
             f"average precision: micro {of_scores['average_precision_micro']:.4f}, "
             f"macro {of_scores['average_precision_macro']:.4f}",
         ]

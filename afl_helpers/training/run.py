@@ -182,6 +182,7 @@ def load_predictor(path: str | os.PathLike[str]) -> LabelPredictor:
             "label_counts": None if counts is None else np.array(counts, dtype=np.int64),
             "n_documents": details.get("n_documents"),
             "gamma": None if gamma is None else np.array(gamma, dtype=np.float64),
+            "seen": details.get("seen"),
             "details": {name: value for name, value in details.items() if name not in OF_PREDICTOR},
         }
         if method == "tfidf":

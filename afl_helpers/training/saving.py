@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: The file that says how a saved model was trained.
 DETAILS = "afl_run.json"
 #: What that file says of the model itself.
-OF_PREDICTOR = ("label_names", "label_counts", "n_documents", "gamma", "thresholds")
+OF_PREDICTOR = ("label_names", "label_counts", "n_documents", "gamma", "thresholds", "seen")
 
 
 def describe_predictor(predictor: "LabelPredictor") -> dict[str, Any]:
@@ -32,6 +32,7 @@ def describe_predictor(predictor: "LabelPredictor") -> dict[str, Any]:
         "label_counts": _listed(predictor.label_counts),
         "n_documents": predictor.n_documents,
         "gamma": _listed(predictor.gamma),
+        "seen": predictor.seen,
         "thresholds": {
             rule: asdict(value) if isinstance(value, TopK) else np.asarray(value).tolist()
             for rule, value in predictor.thresholds.items()
