@@ -49,12 +49,13 @@ class Config:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if value is None and field.type in (int | None, float | None, str | None):
+                continue
             if field.type is bool and not isinstance(value, bool):
                 raise UsageError(f"{field.name} is {value!r}; pass True or False")
-            if field.type is str and not isinstance(value, str):
+            if field.type in (str, str | None) and not isinstance(value, str):
                 raise UsageError(f"{field.name} is {value!r}; pass a string")
-            optional = field.type in (int | None, float | None)
-            if field.type in (int, float) or (optional and value is not None):
+            if field.type in (int, float, int | None, float | None):
                 self._check_number(field, value)
             if field.name in self._choices and value not in self._choices[field.name]:
                 raise unknown_name(field.name, value, self._choices[field.name])
