@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from afl_helpers.advice import DEFAULT_LOSS
+from afl_helpers.augment.oversampling import resample
 from afl_helpers.data import Corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
@@ -208,6 +209,14 @@ class _Documents(Dataset[tuple[list[int], NDArray[np.uint8]]]):
         return self.ids[i], row
 
 
+def _positions(train: Corpus, config: TrainingConfig, seed: int) -> list[int]:
+    """Return the positions of the documents that epochs draw from."""
+    if config.resampling is None:
+        return list(range(len(train)))
+    rate = {} if config.resampling_rate is None else {"rate": config.resampling_rate}
+    return resample(train.dense_labels, config.resampling, seed=seed, **rate).tolist()
+
+
 def new_trainer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -222,6 +231,7 @@ def new_trainer(
     """Return the Trainer for (train, validation)."""
     train, validation = splits
     documents = _Documents(train, tokenizer, config.max_length)
+    positions = _positions(train, config, seed)
     validated = _Documents(validation, tokenizer, config.max_length, by_length=True)
     batch_size = config.batch_size * config.accumulation_steps
 
@@ -241,10 +251,16 @@ def new_trainer(
     trainer = CheckedTrainer(
         model=model,
         args=arguments,
-        train_sampler=EpochSeededLengthSampler(documents.lengths, batch_size, seed, group=config.group_by_length),
-        document_ids=train.document_ids,
+        train_sampler=EpochSeededLengthSampler(
+            [documents.lengths[i] for i in positions],
+            batch_size,
+            seed,
+            group=config.group_by_length,
+            n_draws=len(train),
+        ),
+        document_ids=[train.document_ids[i] for i in positions],
         config=config,
-        train_dataset=documents,
+        train_dataset=Subset(documents, positions),
         eval_dataset=validated,
         data_collator=collate,
         compute_loss_func=loss.for_trainer(),
