@@ -24,6 +24,7 @@ from afl_helpers.training.baselines import (
     tfidf,
 )
 from afl_helpers.training.config import Config, ProbeConfig, TrainingConfig
+from afl_helpers.training.keyword_attention import KeywordDistillationConfig, keyword_distillation
 from afl_helpers.training.vector_classifiers import VectorClassifierConfig, vector_classifier
 
 
@@ -43,6 +44,7 @@ METHODS: dict[str, Method] = {
     "bilstm": Method(bilstm, BilstmConfig),
     "priors": Method(priors, PriorsConfig),
     "vector_classifier": Method(vector_classifier, VectorClassifierConfig),
+    "keyword_distillation": Method(keyword_distillation, KeywordDistillationConfig),
     "remedy": Method(remedy, RemedyConfig),
 }
 

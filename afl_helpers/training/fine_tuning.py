@@ -4,17 +4,17 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 from transformers import (
     EarlyStoppingCallback,
@@ -41,6 +41,7 @@ from afl_helpers.training.assemble import (
 )
 from afl_helpers.training.checkpoints import had_stopped, last_checkpoint
 from afl_helpers.training.config import SELECTION_METRICS, TrainingConfig, check_seed
+from afl_helpers.training.distillation import DistillationHook, Teacher
 from afl_helpers.training.distributed import from_main, is_main, n_processes, wait_for_all
 from afl_helpers.training.embedding import check_length, enough_memory
 from afl_helpers.training.encoders import head_bias, load_classifier, load_tokenizer, quiet
@@ -114,47 +115,19 @@ def fine_tune(
     trackers = check_trackers(report_to, checkpoint_dir)
     loss_module, description = resolve_loss(loss, loss_params, train)
     tokenizer = load_tokenizer(config.encoder)
-    identity = {
-        "train": train.fingerprint,
-        "validation": validation.fingerprint,
-        "loss": description,
-        "config": config.to_dict(),
-        "seed": seed,
-    }
-    with ExitStack() as stack:
-        if checkpoint_dir is None:
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="afl-", ignore_cleanup_errors=True))
-            folder = Path(from_main(scratch))
-        else:
-            folder = Path(checkpoint_dir)
-        state_file = LossStateCallback.FILE if loss_module.stateful else None
-        checkpoint = from_main(last_checkpoint(folder, identity, state_file) if is_main() else None)
-        set_seed(seed)
-        model = new_model(config, train, loss_module)
-        arguments = training_arguments(
-            config, folder, seed, len(train), validate=config.keep == "best" or on_epoch is not None
-        )
-        arguments.report_to = trackers
-        arguments.save_only_model = checkpoint_dir is None  # only the weights of the best epoch are read again
-        if checkpoint is not None and config.keep == "best" and had_stopped(checkpoint, config.patience):
-            arguments.num_train_epochs = 0  # only load the best epoch
-        bar = ProgressBar(description["name"], progress)
-        stack.callback(bar.close)
-        trainer = new_trainer(
-            model, tokenizer, arguments, (train, validation), loss_module, config, seed, bar, on_epoch
-        )
-        with quiet(), enough_memory(less_memory(config)):
-            trainer.train(resume_from_checkpoint=checkpoint)
-        wait_for_all()  # the main process owns the folder
-    if config.lora_rank is not None:
-        merge_lora(model)
-    model.eval()
-    _adjust_logits(model, config.logit_adjustment * prior_logits(train.label_counts, len(train)))
-    history = _history(trainer.state.log_history)
-    if config.keep == "best":
-        best_epoch = max(history, key=lambda row: (row[config.select_by], -row["epoch"]))["epoch"]
-    else:
-        best_epoch = history[-1]["epoch"]
+    model, history, best_epoch = fit(
+        lambda: new_model(config, train, loss_module),
+        tokenizer,
+        (train, validation),
+        loss_module,
+        description,
+        config,
+        seed,
+        checkpoint_dir=checkpoint_dir,
+        on_epoch=on_epoch,
+        trackers=trackers,
+        progress=progress,
+    )
     predictor = Predictor(train.label_names, {}, model, tokenizer, config.max_length)
     return finish(
         "fine_tune",
@@ -171,6 +144,73 @@ def fine_tune(
     )
 
 
+class Fitted(NamedTuple):
+    """A trained model in evaluation mode, one row per epoch, and the epoch that was kept."""
+
+    model: Any
+    history: list[dict[str, Any]]
+    best_epoch: int
+
+
+def fit(
+    build: Callable[[], nn.Module],
+    tokenizer: PreTrainedTokenizerBase,
+    splits: tuple[Corpus, Corpus],
+    loss: MultiLabelLoss,
+    description: Mapping[str, Any],
+    config: TrainingConfig,
+    seed: int,
+    *,
+    teacher: Teacher | None = None,
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    on_epoch: OnEpoch | None = None,
+    trackers: list[str] | None = None,
+    progress: bool = True,
+) -> Fitted:
+    """Train what ``build`` returns on (train, validation); the other arguments are those of :func:`fine_tune`."""
+    train, validation = splits
+    identity = {
+        "train": train.fingerprint,
+        "validation": validation.fingerprint,
+        "loss": description,
+        "config": config.to_dict(),
+        "seed": seed,
+    }
+    with ExitStack() as stack:
+        if checkpoint_dir is None:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="afl-", ignore_cleanup_errors=True))
+            folder = Path(from_main(scratch))
+        else:
+            folder = Path(checkpoint_dir)
+        state_file = LossStateCallback.FILE if loss.stateful else None
+        checkpoint = from_main(last_checkpoint(folder, identity, state_file) if is_main() else None)
+        set_seed(seed)
+        model = build()
+        arguments = training_arguments(
+            config, folder, seed, len(train), validate=config.keep == "best" or on_epoch is not None
+        )
+        arguments.report_to = trackers or []
+        arguments.save_only_model = checkpoint_dir is None  # only the weights of the best epoch are read again
+        if checkpoint is not None and config.keep == "best" and had_stopped(checkpoint, config.patience):
+            arguments.num_train_epochs = 0  # only load the best epoch
+        bar = ProgressBar(description["name"], progress)
+        stack.callback(bar.close)
+        trainer = new_trainer(model, tokenizer, arguments, splits, loss, config, seed, bar, on_epoch, teacher)
+        with quiet(), enough_memory(less_memory(config)):
+            trainer.train(resume_from_checkpoint=checkpoint)
+        wait_for_all()  # the main process owns the folder
+    if config.lora_rank is not None:
+        merge_lora(model)
+    model.eval()
+    _adjust_logits(model, config.logit_adjustment * prior_logits(train.label_counts, len(train)))
+    history = _history(trainer.state.log_history)
+    if config.keep == "best":
+        best_epoch = max(history, key=lambda row: (row[config.select_by], -row["epoch"]))["epoch"]
+    else:
+        best_epoch = history[-1]["epoch"]
+    return Fitted(model, history, best_epoch)
+
+
 def new_model(config: TrainingConfig, train: Corpus, loss: MultiLabelLoss) -> PreTrainedModel:
     """Return the encoder with a fresh head, whose bias starts where ``start_bias`` says."""
     model = load_classifier(config.encoder, train.label_names)
@@ -182,19 +222,25 @@ def new_model(config: TrainingConfig, train: Corpus, loss: MultiLabelLoss) -> Pr
     return model
 
 
-def _adjust_logits(model: PreTrainedModel, offset: Tensor) -> None:
+def _adjust_logits(model: nn.Module, offset: Tensor) -> None:
     """Subtract an offset per label, (n_labels,), from the logits of a trained model."""
     with torch.no_grad():
         bias = head_bias(model)
         bias -= offset.to(bias.device)
 
 
-class _Documents(Dataset[tuple[list[int], NDArray[np.uint8]]]):
-    """Token ids and labels of a corpus, tokenized once."""
+class _Documents(Dataset[tuple[list[int], NDArray[Any]]]):
+    """Token ids and labels of a corpus, tokenized once; the labels with what a teacher says of them, if there is one."""
 
     def __init__(
-        self, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int, by_length: bool = False
+        self,
+        corpus: Corpus,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
+        by_length: bool = False,
+        teacher: Teacher | None = None,
     ) -> None:
+        self.teacher = teacher
         self.ids: list[list[int]] = tokenizer(corpus.texts, truncation=True, max_length=max_length)["input_ids"]
         self.labels = sparse.csr_array(corpus.labels)  # one row at a time becomes dense
         self.lengths = [len(ids) for ids in self.ids]
@@ -203,10 +249,10 @@ class _Documents(Dataset[tuple[list[int], NDArray[np.uint8]]]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, i: int) -> tuple[list[int], NDArray[np.uint8]]:
+    def __getitem__(self, i: int) -> tuple[list[int], NDArray[Any]]:
         i = self.order[i]
         row: NDArray[np.uint8] = self.labels[[i]].toarray()[0]
-        return self.ids[i], row
+        return self.ids[i], row if self.teacher is None else self.teacher.row(row, i)
 
 
 def _positions(train: Corpus, config: TrainingConfig, seed: int) -> list[int]:
@@ -218,7 +264,7 @@ def _positions(train: Corpus, config: TrainingConfig, seed: int) -> list[int]:
 
 
 def new_trainer(
-    model: PreTrainedModel,
+    model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     arguments: TrainingArguments,
     splits: tuple[Corpus, Corpus],
@@ -227,15 +273,16 @@ def new_trainer(
     seed: int,
     bar: ProgressBar,
     on_epoch: OnEpoch | None,
+    teacher: Teacher | None = None,
 ) -> CheckedTrainer:
     """Return the Trainer for (train, validation)."""
     train, validation = splits
-    documents = _Documents(train, tokenizer, config.max_length)
+    documents = _Documents(train, tokenizer, config.max_length, teacher=teacher)
     positions = _positions(train, config, seed)
     validated = _Documents(validation, tokenizer, config.max_length, by_length=True)
     batch_size = config.batch_size * config.accumulation_steps
 
-    def collate(items: Sequence[tuple[list[int], NDArray[np.uint8]]]) -> dict[str, Tensor]:
+    def collate(items: Sequence[tuple[list[int], NDArray[Any]]]) -> dict[str, Tensor]:
         labels = torch.from_numpy(np.stack([row for _, row in items])).float()
         padded = tokenizer.pad({"input_ids": [ids for ids, _ in items]}, return_tensors="pt")
         return {**padded, "labels": labels}
@@ -263,7 +310,7 @@ def new_trainer(
         train_dataset=Subset(documents, positions),
         eval_dataset=validated,
         data_collator=collate,
-        compute_loss_func=loss.for_trainer(),
+        compute_loss_func=loss.for_trainer() if teacher is None else DistillationHook(loss, teacher),
         compute_metrics=evaluate,
         callbacks=[
             *([EarlyStoppingCallback(config.patience)] if config.keep == "best" else []),
