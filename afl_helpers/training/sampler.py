@@ -19,8 +19,8 @@ class EpochSeededLengthSampler(Sampler[int]):
         seed: seed of the order; :meth:`set_epoch` sets the epoch, 0 at first.
         pool: number of batches that are sorted together.
         group: False only shuffles the documents.
-        n_draws: number of documents that an epoch draws. Of more documents, each epoch leaves out others; of fewer, it draws
-            some again. None draws each once.
+        n_draws: number of documents that an epoch draws. If there are more documents, each epoch leaves out others; if there
+            are fewer, it draws some again. None draws each once.
 
     Example:
         >>> from afl_helpers.training import EpochSeededLengthSampler
