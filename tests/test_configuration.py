@@ -9,10 +9,10 @@ import pytest
 from afl_helpers import __main__ as command_line
 from afl_helpers.errors import DataError, UsageError
 from afl_helpers.studies import load_study
-from afl_helpers.training.baselines import CnnConfig, PriorsConfig, TfidfConfig
+from afl_helpers.training.baselines import BilstmConfig, CnnConfig, PriorsConfig, TfidfConfig
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 
-CONFIGS = (TrainingConfig, ProbeConfig, TfidfConfig, CnnConfig, PriorsConfig)
+CONFIGS = (TrainingConfig, ProbeConfig, TfidfConfig, CnnConfig, BilstmConfig, PriorsConfig)
 FIELDS = [(config, field) for config in CONFIGS for field in fields(config)]
 IDS = [f"{config.__name__}.{field.name}" for config, field in FIELDS]
 
@@ -22,7 +22,7 @@ def wrong_values(config: type, field) -> list[object]:
     if field.type is bool:
         return [1, "true", None]
     if field.name in config._choices:
-        return ["no such choice", 1, None]
+        return ["no such choice", 1] + ([] if field.type == str | None else [None])
     if field.type is str:
         return [1, None, ["minilm"]]
     low, high = config._ranges[field.name]
@@ -32,14 +32,14 @@ def wrong_values(config: type, field) -> list[object]:
         values += [high + 1, math.inf]
     if field.type in (int, int | None):
         values.append(low + 0.5)
-    if field.type == int | None:
+    if field.type in (int | None, float | None):
         values.remove(None)
     return values
 
 
 @pytest.mark.parametrize(("config", "field"), FIELDS, ids=IDS)
 def test_every_field_has_a_range_and_holds_to_it(config, field):
-    assert field.type in (bool, int, float, str, int | None)
+    assert field.type in (bool, int, float, str, int | None, float | None, str | None)
     assert config.from_dict({field.name: field.default}) == config()
     for value in wrong_values(config, field):
         with pytest.raises(UsageError) as refused:

@@ -13,8 +13,18 @@ from typing import NamedTuple
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.studies.remedies import RemedyConfig, remedy
 from afl_helpers.training import Run, fine_tune, probe
-from afl_helpers.training.baselines import CnnConfig, PriorsConfig, TfidfConfig, cnn, priors, tfidf
+from afl_helpers.training.baselines import (
+    BilstmConfig,
+    CnnConfig,
+    PriorsConfig,
+    TfidfConfig,
+    bilstm,
+    cnn,
+    priors,
+    tfidf,
+)
 from afl_helpers.training.config import Config, ProbeConfig, TrainingConfig
+from afl_helpers.training.keyword_attention import KeywordDistillationConfig, keyword_distillation
 from afl_helpers.training.vector_classifiers import VectorClassifierConfig, vector_classifier
 
 
@@ -31,8 +41,10 @@ METHODS: dict[str, Method] = {
     "probe": Method(probe, ProbeConfig),
     "tfidf": Method(tfidf, TfidfConfig),
     "cnn": Method(cnn, CnnConfig),
+    "bilstm": Method(bilstm, BilstmConfig),
     "priors": Method(priors, PriorsConfig),
     "vector_classifier": Method(vector_classifier, VectorClassifierConfig),
+    "keyword_distillation": Method(keyword_distillation, KeywordDistillationConfig),
     "remedy": Method(remedy, RemedyConfig),
 }
 

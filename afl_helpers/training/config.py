@@ -49,12 +49,13 @@ class Config:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if value is None and field.type in (int | None, float | None, str | None):
+                continue
             if field.type is bool and not isinstance(value, bool):
                 raise UsageError(f"{field.name} is {value!r}; pass True or False")
-            if field.type is str and not isinstance(value, str):
+            if field.type in (str, str | None) and not isinstance(value, str):
                 raise UsageError(f"{field.name} is {value!r}; pass a string")
-            optional = field.type in (int | None, float | None)
-            if field.type in (int, float) or (optional and value is not None):
+            if field.type in (int, float, int | None, float | None):
                 self._check_number(field, value)
             if field.name in self._choices and value not in self._choices[field.name]:
                 raise unknown_name(field.name, value, self._choices[field.name])
@@ -177,6 +178,10 @@ class TrainingConfig(EncoderConfig):
             added to each linear layer of the encoder (LoRA: Hu et al., ICLR 2022), scaled by 2. AdamW then keeps moments
             for about one weight in a hundred, and rates around 2e-4 are usual. After training, the products are added to
             the weights. None tunes all weights. Needs the package peft.
+        resampling, resampling_rate: which training documents are repeated or left out, and how many (default 0.25); see
+            :func:`~afl_helpers.augment.oversampling.resample`. An epoch draws as many documents as without resampling, so
+            the number of updates stays. EnvBERT ([17] of the paper, known by its abstract alone) oversampled before tuning
+            BERT, and decided by one threshold: "ml_ros" and the rule "tuned_common" are our construction after it.
 
     Example:
         >>> from afl_helpers.training import TrainingConfig
@@ -199,6 +204,8 @@ class TrainingConfig(EncoderConfig):
     group_by_length: bool = True
     precision: str = "auto"
     lora_rank: int | None = None
+    resampling: str | None = None
+    resampling_rate: float | None = None
 
     _ranges = EncoderConfig._ranges | {
         "accumulation_steps": (1, 65_536),
@@ -206,8 +213,16 @@ class TrainingConfig(EncoderConfig):
         "max_warmup": (0.0, 1.0),
         "max_gradient_norm": (1e-6, math.inf),
         "lora_rank": (1, 1024),
+        "resampling_rate": (0.0, 0.99),
     }
-    _choices = EncoderConfig._choices | {"schedule": SCHEDULES, "precision": PRECISIONS}
+    _choices = EncoderConfig._choices | {"schedule": SCHEDULES, "precision": PRECISIONS, "resampling": RESAMPLING}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resampling_rate is not None and self.resampling is None:
+            raise UsageError(
+                f"resampling_rate is {self.resampling_rate:g} without resampling; pass resampling='ml_ros' too"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -340,7 +340,7 @@ def load_saved_classifier(folder: Path) -> "transformers.PreTrainedModel":
         return transformers.AutoModelForSequenceClassification.from_pretrained(folder, **_SAFELY)
 
 
-def head_bias(model: "transformers.PreTrainedModel") -> torch.Tensor:
+def head_bias(model: torch.nn.Module) -> torch.Tensor:
     """Return the bias of a classifier's last linear layer, (n_labels,)."""
     layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     return layers[-1].bias

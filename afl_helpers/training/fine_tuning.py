@@ -1,21 +1,20 @@
 """Fine-tuning all layers of an encoder through transformers' Trainer."""
 
-import math
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit
-from torch import Tensor
-from torch.utils.data import Dataset
+from torch import Tensor, nn
+from torch.utils.data import Dataset, Subset
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
@@ -27,6 +26,7 @@ from transformers import (
 )
 
 from afl_helpers.advice import DEFAULT_LOSS
+from afl_helpers.augment.oversampling import resample
 from afl_helpers.data import Corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import MultiLabelLoss
@@ -40,7 +40,8 @@ from afl_helpers.training.assemble import (
 )
 from afl_helpers.training.checkpoints import had_stopped, last_checkpoint
 from afl_helpers.training.config import SELECTION_METRICS, TrainingConfig, check_seed
-from afl_helpers.training.distributed import from_main, is_main, n_processes, wait_for_all
+from afl_helpers.training.distillation import DistillationHook, Teacher
+from afl_helpers.training.distributed import from_main, is_main, wait_for_all
 from afl_helpers.training.embedding import check_length, enough_memory
 from afl_helpers.training.encoders import head_bias, load_classifier, load_tokenizer, quiet
 from afl_helpers.training.initial_bias import prior_logits, start_logits
@@ -48,7 +49,7 @@ from afl_helpers.training.lora import add_lora, merge_lora
 from afl_helpers.training.run import Predictor, Run
 from afl_helpers.training.sampler import EpochSeededLengthSampler
 from afl_helpers.training.trackers import check_trackers
-from afl_helpers.training.trainer import CheckedTrainer, ProgressBar, check_trainer
+from afl_helpers.training.trainer import CheckedTrainer, ProgressBar, check_trainer, less_memory, training_arguments
 
 
 def fine_tune(
@@ -113,47 +114,19 @@ def fine_tune(
     trackers = check_trackers(report_to, checkpoint_dir)
     loss_module, description = resolve_loss(loss, loss_params, train)
     tokenizer = load_tokenizer(config.encoder)
-    identity = {
-        "train": train.fingerprint,
-        "validation": validation.fingerprint,
-        "loss": description,
-        "config": config.to_dict(),
-        "seed": seed,
-    }
-    with ExitStack() as stack:
-        if checkpoint_dir is None:
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="afl-", ignore_cleanup_errors=True))
-            folder = Path(from_main(scratch))
-        else:
-            folder = Path(checkpoint_dir)
-        state_file = LossStateCallback.FILE if loss_module.stateful else None
-        checkpoint = from_main(last_checkpoint(folder, identity, state_file) if is_main() else None)
-        set_seed(seed)
-        model = new_model(config, train, loss_module)
-        arguments = training_arguments(
-            config, folder, seed, len(train), validate=config.keep == "best" or on_epoch is not None
-        )
-        arguments.report_to = trackers
-        arguments.save_only_model = checkpoint_dir is None  # only the weights of the best epoch are read again
-        if checkpoint is not None and config.keep == "best" and had_stopped(checkpoint, config.patience):
-            arguments.num_train_epochs = 0  # only load the best epoch
-        bar = ProgressBar(description["name"], progress)
-        stack.callback(bar.close)
-        trainer = new_trainer(
-            model, tokenizer, arguments, (train, validation), loss_module, config, seed, bar, on_epoch
-        )
-        with quiet(), enough_memory(less_memory(config)):
-            trainer.train(resume_from_checkpoint=checkpoint)
-        wait_for_all()  # the main process owns the folder
-    if config.lora_rank is not None:
-        merge_lora(model)
-    model.eval()
-    _adjust_logits(model, config.logit_adjustment * prior_logits(train.label_counts, len(train)))
-    history = _history(trainer.state.log_history)
-    if config.keep == "best":
-        best_epoch = max(history, key=lambda row: (row[config.select_by], -row["epoch"]))["epoch"]
-    else:
-        best_epoch = history[-1]["epoch"]
+    model, history, best_epoch = fit(
+        lambda: new_model(config, train, loss_module),
+        tokenizer,
+        (train, validation),
+        loss_module,
+        description,
+        config,
+        seed,
+        checkpoint_dir=checkpoint_dir,
+        on_epoch=on_epoch,
+        trackers=trackers,
+        progress=progress,
+    )
     predictor = Predictor(train.label_names, {}, model, tokenizer, config.max_length)
     return finish(
         "fine_tune",
@@ -170,6 +143,73 @@ def fine_tune(
     )
 
 
+class Fitted(NamedTuple):
+    """A trained model in evaluation mode, one row per epoch, and the epoch that was kept."""
+
+    model: Any
+    history: list[dict[str, Any]]
+    best_epoch: int
+
+
+def fit(
+    build: Callable[[], nn.Module],
+    tokenizer: PreTrainedTokenizerBase,
+    splits: tuple[Corpus, Corpus],
+    loss: MultiLabelLoss,
+    description: Mapping[str, Any],
+    config: TrainingConfig,
+    seed: int,
+    *,
+    teacher: Teacher | None = None,
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    on_epoch: OnEpoch | None = None,
+    trackers: list[str] | None = None,
+    progress: bool = True,
+) -> Fitted:
+    """Train what ``build`` returns on (train, validation); the other arguments are those of :func:`fine_tune`."""
+    train, validation = splits
+    identity = {
+        "train": train.fingerprint,
+        "validation": validation.fingerprint,
+        "loss": description,
+        "config": config.to_dict(),
+        "seed": seed,
+    }
+    with ExitStack() as stack:
+        if checkpoint_dir is None:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="afl-", ignore_cleanup_errors=True))
+            folder = Path(from_main(scratch))
+        else:
+            folder = Path(checkpoint_dir)
+        state_file = LossStateCallback.FILE if loss.stateful else None
+        checkpoint = from_main(last_checkpoint(folder, identity, state_file) if is_main() else None)
+        set_seed(seed)
+        model = build()
+        arguments = training_arguments(
+            config, folder, seed, len(train), validate=config.keep == "best" or on_epoch is not None
+        )
+        arguments.report_to = trackers or []
+        arguments.save_only_model = checkpoint_dir is None  # only the weights of the best epoch are read again
+        if checkpoint is not None and config.keep == "best" and had_stopped(checkpoint, config.patience):
+            arguments.num_train_epochs = 0  # only load the best epoch
+        bar = ProgressBar(description["name"], progress)
+        stack.callback(bar.close)
+        trainer = new_trainer(model, tokenizer, arguments, splits, loss, config, seed, bar, on_epoch, teacher)
+        with quiet(), enough_memory(less_memory(config)):
+            trainer.train(resume_from_checkpoint=checkpoint)
+        wait_for_all()  # the main process owns the folder
+    if config.lora_rank is not None:
+        merge_lora(model)
+    model.eval()
+    _adjust_logits(model, config.logit_adjustment * prior_logits(train.label_counts, len(train)))
+    history = _history(trainer.state.log_history)
+    if config.keep == "best":
+        best_epoch = max(history, key=lambda row: (row[config.select_by], -row["epoch"]))["epoch"]
+    else:
+        best_epoch = history[-1]["epoch"]
+    return Fitted(model, history, best_epoch)
+
+
 def new_model(config: TrainingConfig, train: Corpus, loss: MultiLabelLoss) -> PreTrainedModel:
     """Return the encoder with a fresh head, whose bias starts where ``start_bias`` says."""
     model = load_classifier(config.encoder, train.label_names)
@@ -181,19 +221,25 @@ def new_model(config: TrainingConfig, train: Corpus, loss: MultiLabelLoss) -> Pr
     return model
 
 
-def _adjust_logits(model: PreTrainedModel, offset: Tensor) -> None:
+def _adjust_logits(model: nn.Module, offset: Tensor) -> None:
     """Subtract an offset per label, (n_labels,), from the logits of a trained model."""
     with torch.no_grad():
         bias = head_bias(model)
         bias -= offset.to(bias.device)
 
 
-class _Documents(Dataset[tuple[list[int], NDArray[np.uint8]]]):
-    """Token ids and labels of a corpus, tokenized once."""
+class _Documents(Dataset[tuple[list[int], NDArray[Any]]]):
+    """Token ids and labels of a corpus, tokenized once; the labels with what a teacher says of them, if there is one."""
 
     def __init__(
-        self, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int, by_length: bool = False
+        self,
+        corpus: Corpus,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
+        by_length: bool = False,
+        teacher: Teacher | None = None,
     ) -> None:
+        self.teacher = teacher
         self.ids: list[list[int]] = tokenizer(corpus.texts, truncation=True, max_length=max_length)["input_ids"]
         self.labels = sparse.csr_array(corpus.labels)  # one row at a time becomes dense
         self.lengths = [len(ids) for ids in self.ids]
@@ -202,14 +248,22 @@ class _Documents(Dataset[tuple[list[int], NDArray[np.uint8]]]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, i: int) -> tuple[list[int], NDArray[np.uint8]]:
+    def __getitem__(self, i: int) -> tuple[list[int], NDArray[Any]]:
         i = self.order[i]
         row: NDArray[np.uint8] = self.labels[[i]].toarray()[0]
-        return self.ids[i], row
+        return self.ids[i], row if self.teacher is None else self.teacher.row(row, i)
+
+
+def _positions(train: Corpus, config: TrainingConfig, seed: int) -> list[int]:
+    """Return the positions of the documents that epochs draw from."""
+    if config.resampling is None:
+        return list(range(len(train)))
+    rate = {} if config.resampling_rate is None else {"rate": config.resampling_rate}
+    return resample(train.dense_labels, config.resampling, seed=seed, **rate).tolist()
 
 
 def new_trainer(
-    model: PreTrainedModel,
+    model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     arguments: TrainingArguments,
     splits: tuple[Corpus, Corpus],
@@ -218,14 +272,16 @@ def new_trainer(
     seed: int,
     bar: ProgressBar,
     on_epoch: OnEpoch | None,
+    teacher: Teacher | None = None,
 ) -> CheckedTrainer:
     """Return the Trainer for (train, validation)."""
     train, validation = splits
-    documents = _Documents(train, tokenizer, config.max_length)
+    documents = _Documents(train, tokenizer, config.max_length, teacher=teacher)
+    positions = _positions(train, config, seed)
     validated = _Documents(validation, tokenizer, config.max_length, by_length=True)
     batch_size = config.batch_size * config.accumulation_steps
 
-    def collate(items: Sequence[tuple[list[int], NDArray[np.uint8]]]) -> dict[str, Tensor]:
+    def collate(items: Sequence[tuple[list[int], NDArray[Any]]]) -> dict[str, Tensor]:
         labels = torch.from_numpy(np.stack([row for _, row in items])).float()
         padded = tokenizer.pad({"input_ids": [ids for ids, _ in items]}, return_tensors="pt")
         return {**padded, "labels": labels}
@@ -241,13 +297,19 @@ def new_trainer(
     trainer = CheckedTrainer(
         model=model,
         args=arguments,
-        train_sampler=EpochSeededLengthSampler(documents.lengths, batch_size, seed, group=config.group_by_length),
-        document_ids=train.document_ids,
+        train_sampler=EpochSeededLengthSampler(
+            [documents.lengths[i] for i in positions],
+            batch_size,
+            seed,
+            group=config.group_by_length,
+            n_draws=len(train),
+        ),
+        document_ids=[train.document_ids[i] for i in positions],
         config=config,
-        train_dataset=documents,
+        train_dataset=Subset(documents, positions),
         eval_dataset=validated,
         data_collator=collate,
-        compute_loss_func=loss.for_trainer(),
+        compute_loss_func=loss.for_trainer() if teacher is None else DistillationHook(loss, teacher),
         compute_metrics=evaluate,
         callbacks=[
             *([EarlyStoppingCallback(config.patience)] if config.keep == "best" else []),
@@ -257,65 +319,6 @@ def new_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def training_arguments(
-    config: TrainingConfig, folder: Path, seed: int, n_documents: int, validate: bool
-) -> TrainingArguments:
-    on_gpu = torch.cuda.is_available()
-    steps = config.epochs * math.ceil(n_documents / (config.batch_size * config.accumulation_steps))
-    bf16 = config.precision == "bf16" or (
-        config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-    )
-    if bf16 and not on_gpu:
-        raise UsageError('precision is "bf16" but there is no GPU; use "auto" or "float32" (bf16 is slower on a CPU)')
-    n = n_processes()
-    if config.batch_size % n:
-        raise UsageError(f"batch_size is {config.batch_size}, which {n} processes cannot share; pass a multiple of {n}")
-    return TrainingArguments(
-        output_dir=str(folder),
-        seed=seed,
-        data_seed=seed,
-        num_train_epochs=config.epochs,
-        per_device_train_batch_size=config.batch_size // n,
-        per_device_eval_batch_size=4 * config.batch_size // n,
-        gradient_accumulation_steps=config.accumulation_steps,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        lr_scheduler_type=config.schedule,
-        warmup_steps=min(config.warmup_steps, int(config.max_warmup * steps)),
-        max_grad_norm=config.max_gradient_norm,
-        bf16=bf16,
-        use_cpu=not on_gpu,
-        dataloader_pin_memory=on_gpu,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        eval_strategy="epoch" if validate else "no",
-        save_strategy="epoch",
-        logging_strategy="epoch",
-        save_total_limit=1,
-        load_best_model_at_end=config.keep == "best",
-        metric_for_best_model=config.select_by if config.keep == "best" else None,
-        greater_is_better=True if config.keep == "best" else None,
-        restore_callback_states_from_checkpoint=True,
-        logging_nan_inf_filter=False,  # it would hide losses that are not finite, and wait for the GPU at each step
-        report_to="none",
-        disable_tqdm=True,
-        log_level="error",
-    )
-
-
-def less_memory(config: TrainingConfig) -> str:
-    """Return the advice for training that needs too much memory."""
-    shorter = f"pass a max_length below {config.max_length}"
-    if config.batch_size == 1:
-        return shorter
-    factor = next(n for n in range(2, config.batch_size + 1) if config.batch_size % n == 0)
-    return (
-        f"pass batch_size={config.batch_size // factor} with accumulation_steps={config.accumulation_steps * factor} "
-        f"instead of {config.batch_size} with {config.accumulation_steps}, which trains on as many documents per step, "
-        f"or {shorter}"
-    )
 
 
 def _history(log: list[dict[str, float]]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ def add_lora(model: PreTrainedModel, rank: int) -> None:
     peft.inject_adapter_in_model(config, encoder)
 
 
-def merge_lora(model: PreTrainedModel) -> None:
+def merge_lora(model: nn.Module) -> None:
     """Add the products to the weights, and put the plain layers back."""
     peft = require("peft", "lora", "lora_rank")
     for name, module in list(model.named_modules()):

@@ -19,6 +19,8 @@ class EpochSeededLengthSampler(Sampler[int]):
         seed: seed of the order; :meth:`set_epoch` sets the epoch, 0 at first.
         pool: number of batches that are sorted together.
         group: False only shuffles the documents.
+        n_draws: number of documents that an epoch draws. If there are more documents, each epoch leaves out others; if there
+            are fewer, it draws some again. None draws each once.
 
     Example:
         >>> from afl_helpers.training import EpochSeededLengthSampler
@@ -27,9 +29,18 @@ class EpochSeededLengthSampler(Sampler[int]):
         [[0, 2], [1, 3]]
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, pool: int = 50, group: bool = True) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        pool: int = 50,
+        group: bool = True,
+        n_draws: int | None = None,
+    ) -> None:
         self.lengths = np.asarray(lengths)
         self.batch_size, self.seed, self.pool, self.group = batch_size, seed, pool, group
+        self.n_draws = len(self.lengths) if n_draws is None else n_draws
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -37,11 +48,11 @@ class EpochSeededLengthSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return self.n_draws
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(len(self.lengths))
+        order = np.resize(rng.permutation(len(self.lengths)), self.n_draws)
         if not self.group:
             return iter(order.tolist())
         n_full = len(order) // self.batch_size * self.batch_size

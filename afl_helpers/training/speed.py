@@ -18,9 +18,9 @@ from afl_helpers.training.config import TrainingConfig
 from afl_helpers.training.distributed import n_processes
 from afl_helpers.training.embedding import enough_memory
 from afl_helpers.training.encoders import load_tokenizer, quiet
-from afl_helpers.training.fine_tuning import less_memory, new_model, new_trainer, training_arguments
+from afl_helpers.training.fine_tuning import new_model, new_trainer
 from afl_helpers.training.run import Predictor
-from afl_helpers.training.trainer import ProgressBar
+from afl_helpers.training.trainer import ProgressBar, less_memory, training_arguments
 
 #: Steps before the clock starts: the first ones also load libraries and reserve memory.
 _WARM_UP = 3

@@ -13,14 +13,15 @@ import transformers
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from afl_helpers.errors import TrainingError
+from afl_helpers.errors import TrainingError, UsageError
 from afl_helpers.files import not_written
 from afl_helpers.progress import progress_bar
 from afl_helpers.training.assemble import not_finite
 from afl_helpers.training.checkpoints import reading
 from afl_helpers.training.config import TrainingConfig
+from afl_helpers.training.distributed import n_processes
 from afl_helpers.training.sampler import EpochSeededLengthSampler
 
 #: Versions of transformers whose Trainer has the methods below; the same as in pyproject.toml.
@@ -139,6 +140,66 @@ class CheckedTrainer(Trainer):
 def steps_between_checks(device: torch.device) -> int:
     """Return how many steps pass between two checks: reading a value makes a GPU wait, and costs nothing on a CPU."""
     return 1 if device.type == "cpu" else 50
+
+
+def training_arguments(
+    config: TrainingConfig, folder: Path, seed: int, n_documents: int, validate: bool
+) -> TrainingArguments:
+    """Return the arguments of a Trainer that writes its checkpoints to a folder."""
+    on_gpu = torch.cuda.is_available()
+    steps = config.epochs * math.ceil(n_documents / (config.batch_size * config.accumulation_steps))
+    bf16 = config.precision == "bf16" or (
+        config.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    )
+    if bf16 and not on_gpu:
+        raise UsageError('precision is "bf16" but there is no GPU; use "auto" or "float32" (bf16 is slower on a CPU)')
+    n = n_processes()
+    if config.batch_size % n:
+        raise UsageError(f"batch_size is {config.batch_size}, which {n} processes cannot share; pass a multiple of {n}")
+    return TrainingArguments(
+        output_dir=str(folder),
+        seed=seed,
+        data_seed=seed,
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size // n,
+        per_device_eval_batch_size=4 * config.batch_size // n,
+        gradient_accumulation_steps=config.accumulation_steps,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=min(config.warmup_steps, int(config.max_warmup * steps)),
+        max_grad_norm=config.max_gradient_norm,
+        bf16=bf16,
+        use_cpu=not on_gpu,
+        dataloader_pin_memory=on_gpu,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        eval_strategy="epoch" if validate else "no",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=config.keep == "best",
+        metric_for_best_model=config.select_by if config.keep == "best" else None,
+        greater_is_better=True if config.keep == "best" else None,
+        restore_callback_states_from_checkpoint=True,
+        logging_nan_inf_filter=False,  # it would hide losses that are not finite, and wait for the GPU at each step
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+    )
+
+
+def less_memory(config: TrainingConfig) -> str:
+    """Return the advice for training that needs too much memory."""
+    shorter = f"pass a max_length below {config.max_length}"
+    if config.batch_size == 1:
+        return shorter
+    factor = next(n for n in range(2, config.batch_size + 1) if config.batch_size % n == 0)
+    return (
+        f"pass batch_size={config.batch_size // factor} with accumulation_steps={config.accumulation_steps * factor} "
+        f"instead of {config.batch_size} with {config.accumulation_steps}, which trains on as many documents per step, "
+        f"or {shorter}"
+    )
 
 
 class ProgressBar(TrainerCallback):
