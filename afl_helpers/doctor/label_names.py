@@ -8,8 +8,10 @@ from afl_helpers.data.columns import shown
 from afl_helpers.data.label_cells import MISSING_WORDS, is_number, one_space, similar_labels, suspected_separator
 from afl_helpers.doctor.finding import Finding, named, number
 
-#: What may separate labels in a name; "/" is left out because names such as "Action/Adventure" hold it.
-_SEPARATORS = (",", ";", "|", "\n", "\t")
+#: What may separate labels in a name.
+_SEPARATORS = (",", ";", "|", "/", "\n", "\t")
+#: "/" separates labels if at least this share of all names is made of others by it; fewer are names such as "Action/Adventure".
+_MANY_SLASHES = 0.1
 
 
 def check_label_names(corpus: Corpus, separator: str | None = None) -> Iterator[Finding]:
@@ -85,7 +87,7 @@ def _joined(corpus: Corpus, counts: Counter[str], given: str | None) -> Iterator
     known = {one_space(name).casefold() for name in counts}
     for separator in _SEPARATORS:
         made = [name for name in counts if _is_made_of(name, separator, known)]
-        if made:
+        if made and (separator != "/" or len(made) >= max(3, _MANY_SLASHES * len(counts))):
             yield Finding(
                 "joined_labels",
                 "fix",

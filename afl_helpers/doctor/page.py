@@ -1,5 +1,6 @@
 """The findings as one HTML page, which needs no other file."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -14,14 +15,14 @@ _TITLES = {"fix": "To fix", "check": "To check", "note": "Good to know"}
 _STYLE = """
 :root { color-scheme: light dark; --fix: #b3261e; --check: #9a6700; --note: #1a5fb4; --bar: #8ab4f8; --line: #8886; }
 @media (prefers-color-scheme: dark) { :root { --fix: #f2b8b5; --check: #e8c268; --note: #a8c7fa; --bar: #41659c; } }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 0 auto; padding: 1rem; overflow-wrap: break-word; }
 section { border-left: 4px solid var(--note); padding: 0 0 0 1rem; margin: 1rem 0; }
 section.fix { border-color: var(--fix); } section.check { border-color: var(--check); }
 p { margin: .3rem 0; } .examples { font-size: .9em; opacity: .85; }
 .table { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9em; }
 th, td { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; } .bar { background: var(--bar); height: .7em; display: block; }
-td.share { width: 30%; }
+th:first-child, td:first-child { text-align: left; min-width: 8rem; overflow-wrap: anywhere; } .bar { background: var(--bar); height: .7em; display: block; }
+td.share { width: 20%; }
 """
 
 
@@ -58,7 +59,8 @@ def _summary(findings: Sequence[Finding]) -> str:
 
 
 def _section(finding: Finding) -> str:
-    advice = f"<p>{escape(finding.advice)}</p>" if finding.advice else ""
+    words = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(finding.advice))
+    advice = f"<p>{words}</p>" if words else ""
     examples = f'<p class="examples">{escape("; ".join(finding.examples))}</p>' if finding.examples else ""
     sentence = f"<p><strong>{escape(finding.sentence)}</strong></p>"
     return f'<section class="{finding.severity}" id="{escape(finding.kind)}">{sentence}{advice}{examples}</section>'

@@ -109,6 +109,21 @@ def test_a_second_separator_is_a_finding_of_the_doctor(tmp_path):
     assert "joined_labels" not in {finding.kind for finding in examine(corpus, separator="")}
 
 
+def test_a_slash_separates_labels_only_where_many_names_have_it(tmp_path):
+    names = ["Action", "Crime", "Drama", "War"]
+    pairs = [f"{a} / {b}" for a in names for b in names if a < b]
+
+    def kinds(cells):
+        rows = [f"{text}\t{cells[i % len(cells)]}" for i, text in enumerate(TEXTS)]
+        corpus = load_corpus(write(tmp_path / "mine.csv", "text\tlabels", *rows), delimiter="tab", separator=",")
+        return {finding.kind for finding in examine(corpus, separator=",")}
+
+    with pytest.warns(CorpusWarning, match="separated by '/'"):
+        assert "joined_labels" in kinds([*names, *pairs])
+    few = [f"L{i}" for i in range(30)]
+    assert "joined_labels" not in kinds([*few, "Action", "Adventure", "Action/Adventure"])
+
+
 def test_what_is_given_to_predict_is_a_text_only_if_it_is_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
