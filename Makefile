@@ -4,12 +4,12 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf article serve lab student instructor course grade gpu-day lint test test-fast test-slow study bench bench-peers lock audit setup clean
+.PHONY: help book pdf epub article serve lab student instructor course grade gpu-day lint test test-fast test-slow study bench bench-peers lock audit setup clean
 
 help: ## list the targets
 	@$(PYTHON) tools/run.py
 
-book pdf article serve lab student instructor course grade gpu-day lint test test-fast test-slow study bench bench-peers lock audit setup clean:
+book pdf epub article serve lab student instructor course grade gpu-day lint test test-fast test-slow study bench bench-peers lock audit setup clean:
 	@$(PYTHON) tools/run.py $@
 
 # The former name of `make setup`.

@@ -36,7 +36,7 @@ NOISE = re.compile(
     r"|Output Path:|myst(-nb)? v|Using jupyter-cache|sphinx-multitoc-numbering v|loading (pickled environment|translations)"
     r"|making output directory|\[(autosummary|etoc)\]|building \[|updating environment|looking for now-outdated|pickling "
     r"|checking consistency|preparing documents|copying |writing (output|additional)|reading sources|generating indices"
-    r"|highlighting module|dumping |build succeeded)"
+    r"|highlighting module|dumping |build succeeded|Copying the source path .* will overwrite data)"
 )
 SETTINGS = ("AFL_PROFILE", "AFL_DATA_DIR")
 CELL_TIMEOUT = 600  # seconds

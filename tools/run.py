@@ -102,6 +102,11 @@ def pdf():
     return [*environment(), build(), python("tools/make_pdf.py")]
 
 
+def epub():
+    """write the built book into _build/afl-bert-book.epub, for e-readers"""
+    return [*environment(), build(), python("tools/make_epub.py")]
+
+
 def article():
     """write the reproduction article from results/ into _build/article.pdf"""
     return [*environment(), python("tools/make_article.py")]
@@ -221,7 +226,7 @@ def clean():
 TARGETS = {
     function.__name__.replace("_", "-"): function
     for function in (
-        book, pdf, article, serve, lab, student, instructor, course, grade, gpu_day, lint, test, test_fast, test_slow, study, bench, bench_peers, lock, audit, setup, clean
+        book, pdf, epub, article, serve, lab, student, instructor, course, grade, gpu_day, lint, test, test_fast, test_slow, study, bench, bench_peers, lock, audit, setup, clean
     )
 }  # fmt: skip
 
