@@ -378,6 +378,19 @@ def test_threshold_slider_has_the_values_of_each_threshold():
     assert f"never predicted: {never} of {TARGETS.shape[1]}" in found[0.98, "micro F1"]["words"]
 
 
+def test_cost_slider_finds_the_threshold_of_least_cost():
+    positives, negatives = np.array([3, 0, 1, 4]), np.array([50, 9, 2, 1])
+    rows = next(
+        rows
+        for rows in figures.cost_slider(positives, negatives, "texts").specification["datasets"].values()
+        if "ratio" in rows[0]
+    )
+    for row in rows:
+        costs = [row["ratio"] * positives[:edge].sum() + negatives[edge:].sum() for edge in range(5)]
+        assert costs[round(4 * row["least"])] == min(costs) and row["at"] == pytest.approx(1 / (1 + row["ratio"]))
+        assert f"Least possible: {min(costs)}, at" in row["words"]
+
+
 def test_score_errors_shade_what_the_rule_decides_wrongly():
     targets = np.array([[1, 0], [1, 1], [0, 0], [0, 1], [0, 0]])
     scores = np.array([[0.9, 0.01], [0.2, 0.3], [0.7, 0.02], [0.1, 0.6], [0.01, 0.02]])

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.book
 
 PAGES = [str(path.relative_to(make_pdf.HTML)) for path in make_pdf.pages()] + ["genindex.html", "search.html"]
 FIRST = PAGES[0]
-CHARTS = [f"book/{name}.html" for name in ("metrics", "focal-loss", "adaptive-gamma")]
+CHARTS = [f"book/{name}.html" for name in ("metrics", "focal-loss", "adaptive-gamma", "beyond-films")]
 WIDTHS = (360, 768, 1440)
 #: Bytes over the wire, compressed; of the first page, and of any.
 FIRST_PAGE, ANY_PAGE, ON_DISK = 600_000, 1_500_000, 25_000_000

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afl_helpers.chapters.figures import focal_slider, gamma_slider, threshold_slider
+from afl_helpers.chapters.figures import cost_slider, focal_slider, gamma_slider, threshold_slider
 from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts
 from afl_helpers.evaluation import evaluate
 from afl_helpers.gamma import class_gamma, positive_gradient
@@ -15,10 +15,13 @@ BOOK = Path(__file__).resolve().parents[2] / "book"
 RNG = np.random.default_rng(0)
 TARGETS = (RNG.random((300, 6)) < [0.5, 0.3, 0.2, 0.1, 0.05, 0.02]).astype(int)
 SCORES = 1 / (1 + np.exp(-(RNG.normal(-2, 1, TARGETS.shape) + 2 * TARGETS)))
+#: Four positives and eleven negatives in four bins of scores.
+POSITIVES, NEGATIVES = [1, 1, 0, 2], [8, 2, 1, 0]
 CHARTS = {
     "focal": focal_slider,
     "gamma": lambda: gamma_slider(genre_counts(), N_MOVIES_WITH_GENRE),
     "threshold": lambda: threshold_slider(TARGETS, SCORES),
+    "cost": lambda: cost_slider(POSITIVES, NEGATIVES, "clauses"),
 }
 
 
@@ -140,3 +143,14 @@ def test_the_goal_of_the_threshold_slider_is_the_highest_macro_f1(open_chart):
     put(page, "threshold", best)
     assert "Reached" in words(page) and f"macro F1 {values[best]['f1_macro']:.3f}" in words(page)
     assert f"never predicted: {values[best]['n_labels_never_predicted']} of 6" in words(page)
+
+
+def test_the_cost_slider_counts_misses_and_false_alarms(open_chart):
+    page = open_chart("cost")
+    # From 1/2 on: the positives of the first two bins are missed, and one negative is a false alarm.
+    assert "2 of 4 missed, 1 false alarms, cost 3 (at 0.5: 3)." in words(page) and "Not yet" in words(page)
+    put(page, "false alarms per miss", 3)
+    assert "Threshold 1/(1 + 3) = 0.250: 1 of 4 missed, 3 false alarms, cost 6 (at 0.5: 7)." in words(page)
+    put(page, "false alarms per miss", 30)
+    assert "0 of 4 missed, 11 false alarms, cost 11 (at 0.5: 61)." in words(page)
+    assert "Least possible: 11, at 0.00. Goal: miss at most a tenth. Reached." in words(page)

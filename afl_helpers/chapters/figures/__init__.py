@@ -57,7 +57,7 @@ _NAMES = {
         "paper_pairs",
         "published_beside_ours",
     ),
-    "interactive": ("InteractiveChart", "focal_slider", "gamma_slider", "threshold_slider"),
+    "interactive": ("InteractiveChart", "cost_slider", "focal_slider", "gamma_slider", "threshold_slider"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -334,3 +334,88 @@ def threshold_slider(targets: ArrayLike, scores: ArrayLike, start: float = 0.5) 
         "text above the chart give the values and say how many labels are never predicted.",
         still,
     )
+
+
+#: The largest ratio of costs on the slider: beyond it, 1 / (1 + ratio) lies in the first two bins of the scores.
+_LARGEST_RATIO = 30
+#: The share of positives that the goal of ``cost_slider`` allows to be missed.
+_MISSED = 0.1
+
+
+def cost_slider(positives: ArrayLike, negatives: ArrayLike, noun: str, start: int = 1) -> InteractiveChart:
+    """Return the scores of one label's documents and the threshold that a ratio of costs asks for, with a goal.
+
+    Args:
+        positives, negatives: (n_bins,) number of documents with and without the label by score, in bins of equal width
+            from 0 to 1.
+        noun: what has the label, in the plural, such as "clauses".
+        start: First ratio, from 1 to 30: how many false alarms cost as much as one miss.
+    """
+    positives, negatives = np.asarray(positives), np.asarray(negatives)
+    n_bins, n_positives = len(positives), int(positives.sum())
+    # Predicted at an edge: what lies above it.
+    kept, alarms = (np.append(counts[::-1].cumsum()[::-1], 0) for counts in (positives, negatives))
+    missed = n_positives - kept
+    bars = pd.DataFrame(
+        {
+            "score": np.tile(np.arange(n_bins) / n_bins, 2),
+            "end": np.tile(np.arange(1, n_bins + 1) / n_bins, 2),
+            # A square root, so that a few positives are seen beside many negatives.
+            "height": np.concatenate([np.sqrt(positives), -np.sqrt(negatives)]),
+            "side": np.repeat([f"{noun} with the label", "without"], n_bins),
+        }
+    )
+    rows: list[dict[str, Any]] = []
+    for ratio in range(1, _LARGEST_RATIO + 1):
+        cost = ratio * missed + alarms
+        asked, half, least = round(n_bins / (1 + ratio)), n_bins // 2, int(cost.argmin())
+        words = (
+            f"Threshold 1/(1 + {ratio}) = {1 / (1 + ratio):.3f}:\n"
+            f"{missed[asked]} of {n_positives} missed, {alarms[asked]} false alarms,\n"
+            f"cost {cost[asked]} (at 0.5: {cost[half]}).\n"
+            f"Least possible: {cost[least]}, at {least / n_bins:.2f}.\n"
+            f"Goal: miss at most a tenth. {'Reached.' if missed[asked] <= _MISSED * n_positives else 'Not yet.'}"
+        )
+        rows.append({"ratio": ratio, "at": 1 / (1 + ratio), "least": least / n_bins, "words": words})
+    table = pd.DataFrame(rows)
+    sides = list(dict.fromkeys(bars["side"]))
+    histogram = (
+        alt.Chart(bars)
+        .mark_rect()
+        .encode(
+            x=alt.X("score:Q").scale(domain=[0, 1]).axis(tickCount=5, format=".1f"),
+            x2="end",
+            y=alt.Y("height:Q", title="documents (square root)").axis(labels=False, ticks=False),
+            y2=alt.datum(0),
+            color=alt.Color("side:N", title=None, sort=sides)
+            .scale(domain=sides, range=[PALETTE[1], PALETTE[0]])
+            .legend(orient="bottom"),
+        )
+    )
+    now = alt.Chart(table).transform_filter("datum.ratio === ratio")
+    chart = (
+        alt.layer(
+            histogram,
+            now.mark_rule(color="black", strokeDash=[4, 3], strokeWidth=2).encode(x="at:Q"),
+            now.mark_rule(color="black", strokeWidth=1).encode(x="least:Q"),
+            _says(now, 5),
+        )
+        .add_params(_slider("ratio", start, 1, _LARGEST_RATIO, 1, "false alarms per miss "))
+        .properties(width="container", height=260)
+    )
+    first = table[table["ratio"] == start].iloc[0]
+    still, axes = one_panel()
+    for side, colour in zip(sides, (PALETTE[1], PALETTE[0])):
+        own = bars[bars["side"] == side]
+        axes.bar(own["score"], own["height"], 1 / n_bins, align="edge", color=colour, label=side)
+    axes.axvline(first["at"], color="black", linestyle="--")
+    axes.axvline(first["least"], color="black", linewidth=1)
+    axes.set(xlabel="score", ylabel="documents (square root)", xlim=(0, 1), yticks=[])
+    axes.legend(fontsize=9)
+    return InteractiveChart(
+        chart,
+        f"The scores of {noun} with a label above the axis, and without it below. A slider says how many false alarms cost as "
+        "much as one miss. A dashed line is the threshold that this asks for, a thin line the one that would have cost least. "
+        "Lines of text above the chart count misses, false alarms and cost.",
+        still,
+    )
