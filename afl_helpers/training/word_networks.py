@@ -219,7 +219,9 @@ def pretrained(encoder: str, index: Mapping[str, int], freeze: bool) -> tuple[nn
     words = [word for word in index if word in known]
     table = torch.zeros(len(index) + 2, vectors.shape[1])
     table[[index[word] for word in words]] = vectors.detach()[[known[word] for word in words]]
-    return nn.Embedding.from_pretrained(table, freeze=freeze, padding_idx=PAD), words
+    embedding = nn.Embedding(*table.shape, padding_idx=PAD, _weight=table)  # draws no random numbers
+    embedding.weight.requires_grad_(not freeze)
+    return embedding, words
 
 
 def split_words(text: str) -> list[str]:
