@@ -219,7 +219,7 @@ def pretrained(encoder: str, index: Mapping[str, int], freeze: bool) -> tuple[nn
     words = [word for word in index if word in known]
     table = torch.zeros(len(index) + 2, vectors.shape[1])
     table[[index[word] for word in words]] = vectors.detach()[[known[word] for word in words]]
-    embedding = nn.Embedding(*table.shape, padding_idx=PAD, _weight=table)  # draws no random numbers
+    embedding = nn.Embedding(len(table), table.shape[1], padding_idx=PAD, _weight=table)  # draws no random numbers
     embedding.weight.requires_grad_(not freeze)
     return embedding, words
 
