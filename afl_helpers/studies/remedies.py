@@ -58,7 +58,7 @@ class RemedyConfig(EpochConfig):
     not listed are those of :class:`~afl_helpers.training.config.EpochConfig`.
 
     Args:
-        encoder: an encoder, or "word-counts"; see :func:`~afl_helpers.training.fixed_features.text_vectors`.
+        encoder: an encoder, or "word-counts"; see ``training.fixed_features.text_vectors``.
         remedy: "none", a key of ``AUGMENTATIONS``, or a key of ``RELATIONS``.
         value: of the one parameter that the remedy's entry names as ``tuned``; None is its default.
         params: further parameters of the remedy.

@@ -38,7 +38,7 @@ class VectorClassifierConfig(Config):
 
     Args:
         encoder: "glove-50d" for the mean of the GloVe vectors of a text's words, another encoder, or "word-counts"; see
-            :func:`~afl_helpers.training.fixed_features.text_vectors`.
+            ``training.fixed_features.text_vectors``.
         max_length: tokens of a text that are used.
         classifier: one of ``CLASSIFIERS``. The linear ones train one model per label.
         regularisation: scikit-learn's C of the linear ones.
