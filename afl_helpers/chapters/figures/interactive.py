@@ -383,9 +383,9 @@ def cost_slider(positives: ArrayLike, negatives: ArrayLike, noun: str, start: in
         alt.Chart(bars)
         .mark_rect()
         .encode(
-            x=alt.X("score:Q").scale(domain=[0, 1]).axis(tickCount=5, format=".1f"),
-            x2="end",
-            y=alt.Y("height:Q", title="documents (square root)").axis(labels=False, ticks=False),
+            x=alt.X("score:Q", title="score").scale(domain=[0, 1]).axis(tickCount=5, format=".1f"),
+            x2=alt.X2("end:Q", title="score"),
+            y=alt.Y("height:Q", title="documents (square root)").axis(labels=False, ticks=False, grid=False),
             y2=alt.datum(0),
             color=alt.Color("side:N", title=None, sort=sides)
             .scale(domain=sides, range=[PALETTE[1], PALETTE[0]])
@@ -396,8 +396,8 @@ def cost_slider(positives: ArrayLike, negatives: ArrayLike, noun: str, start: in
     chart = (
         alt.layer(
             histogram,
-            now.mark_rule(color="black", strokeDash=[4, 3], strokeWidth=2).encode(x="at:Q"),
-            now.mark_rule(color="black", strokeWidth=1).encode(x="least:Q"),
+            now.mark_rule(color="black", strokeDash=[4, 3], strokeWidth=2).encode(x=alt.X("at:Q", title="score")),
+            now.mark_rule(color="black", strokeWidth=1).encode(x=alt.X("least:Q", title="score")),
             _says(now, 5),
         )
         .add_params(_slider("ratio", start, 1, _LARGEST_RATIO, 1, "false alarms per miss "))
