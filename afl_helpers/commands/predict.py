@@ -161,7 +161,7 @@ def _input_table(args: argparse.Namespace) -> Path | None:
 
 
 def _texts(args: argparse.Namespace, table: Path | None) -> "Texts":
-    from afl_helpers.data.texts import Texts, lines_of, read_texts
+    from afl_helpers.data.texts import Texts, is_header, lines_of, read_texts
 
     if table is not None:
         columns = {"text": column_name(args.text), "ids": column_name(args.ids)}
@@ -172,7 +172,12 @@ def _texts(args: argparse.Namespace, table: Path | None) -> "Texts":
         return Texts([str(number) for number in range(1, len(texts) + 1)], [" ".join(text.split()) for text in texts])
     if sys.stdin.isatty():
         print("type one text per line; end with Ctrl-D (Windows: Ctrl-Z, Enter)", file=sys.stderr)
-    return lines_of(sys.stdin.buffer.read(), "standard input", args.encoding)
+    lines = lines_of(sys.stdin.buffer.read(), "standard input", args.encoding)
+    if lines.texts and is_header(lines.texts[0]):
+        raise UsageError(
+            f"the first line of standard input, {lines.texts[0][:40]!r}, looks like the header of a table; pass the table's file"
+        )
+    return lines
 
 
 def _check_output(path: Path, table: Path | None, form: str | None) -> None:

@@ -14,6 +14,7 @@ from afl_helpers.data.columns import find_text, shown
 from afl_helpers.data.reading import MalformedLines
 from afl_helpers.data.sources.download import SourceFile, read_file
 from afl_helpers.data.table_files import (
+    KNOWN_NAMES,
     MISSING,
     SPREADSHEET_ENDINGS,
     SURROGATE,
@@ -143,6 +144,12 @@ def lines_of(content: bytes, name: str, encoding: str | None = None) -> Texts:
     if lines[-1] == "":
         lines.pop()
     return Texts([str(number) for number in range(1, len(lines) + 1)], [" ".join(line.split()) for line in lines])
+
+
+def is_header(line: str) -> bool:
+    """Return whether a line without blanks names columns, one of them as those of texts, labels or ids are often named."""
+    cells = re.split("[,;|]", line.lower())
+    return len(cells) > 1 and all(re.fullmatch(r"\w{1,30}", cell) for cell in cells) and bool({*cells} & KNOWN_NAMES)
 
 
 def _text(bad: _EveryLine, table: Table, column: str, place: int) -> str:

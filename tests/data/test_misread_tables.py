@@ -1,16 +1,20 @@
 """Tables that were once taken in silence for something else, or whose error gave advice that lost rows."""
 
 import gzip
+import io
 import json
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from afl_helpers.__main__ import main
 from afl_helpers.data import Corpus, CorpusWarning, load_corpus
-from afl_helpers.data.texts import names_table, read_texts
+from afl_helpers.data.texts import is_header, names_table, read_texts
 from afl_helpers.doctor import examine
 from afl_helpers.errors import DataError, MissingFileError, UsageError
+from afl_helpers.training.baselines import tfidf
 
 TEXTS = [f"the story of number {i}" for i in range(40)]
 
@@ -162,3 +166,24 @@ def test_a_word_for_a_missing_text_is_said(tmp_path):
         CorpusWarning, match="2 rows of mine.csv with a text that stands for a missing one: 'nan', 'NULL'"
     ):
         assert len(load_corpus(table)) == 4
+
+
+@pytest.mark.parametrize("line", ["film_id,text", "id;Text;genres", "nr|plot"])
+def test_the_header_of_a_table_is_no_text(line):
+    assert is_header(line)
+
+
+@pytest.mark.parametrize("line", ["A text, with a comment.", "the comment text", "drama,comedy", "text", "", "text,"])
+def test_a_text_is_no_header(line):
+    assert not is_header(line)
+
+
+def test_a_table_on_standard_input_is_refused(tmp_path, monkeypatch, capsys):
+    corpus = load_corpus("toy").select_labels(top=3)
+    model = tfidf(*corpus.split(0.8, 0.1, 0.1, seed=0), progress=False).save(tmp_path / "model")
+    for content, code in (("film_id,text\n7,A chase.\n", 1), ("A chase.\n", 0)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+        assert main(["predict", str(model), "-"]) == code
+    captured = capsys.readouterr()
+    assert "the first line of standard input, 'film_id,text', looks like the header of a table" in captured.err
+    assert captured.out.count("\n") == 1
