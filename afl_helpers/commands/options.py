@@ -85,7 +85,7 @@ def reading_options(args: argparse.Namespace) -> dict[str, Any]:
     }
     options["text"] = column_name(args.text)
     options["ids"] = column_name(args.ids)
-    columns = [int(name) if name.isdigit() else name for name in args.labels or ()]
+    columns = [column_name(name) for name in args.labels or ()]
     options["labels"] = columns[0] if len(columns) == 1 else columns or None
     return options | {"unlabelled": args.unlabelled, "on_error": on_error}
 

@@ -93,6 +93,14 @@ def write_power(base: Tensor, gamma: PerClass, out: Tensor) -> bool:
     return True
 
 
+def add_product(total: Tensor, values: Tensor, gamma: PerClass) -> None:
+    """Add ``values * gamma`` to ``total``, in one pass."""
+    if isinstance(gamma, Tensor):
+        total.addcmul_(values, gamma)
+    else:
+        total.add_(values, alpha=gamma)
+
+
 def balanced(alpha: PerClass | None, weight: PerClass | None = None) -> tuple[PerClass | None, PerClass | None]:
     """Return the weight of positives and of negatives: alpha and 1 - alpha as in Eq. 1, times ``weight``."""
     if alpha is None:
@@ -170,7 +178,7 @@ class FocalCost(Cost):
         if gradient is not None:
             if gamma is not None and not self.detach:
                 p.mul_(ce)
-                q.addcmul_(p, gamma) if isinstance(gamma, Tensor) else q.add_(p, alpha=gamma)
+                add_product(q, p, gamma)
             if isinstance(self.scale, Tensor):
                 q.mul_(self.scale)
             else:
@@ -194,13 +202,7 @@ class FocalCost(Cost):
             z = torch.add(z, self.shift, out=x)
         if self.flipped is not None:
             z = torch.addcmul(z, z, self.flipped, value=-2, out=x)
-        if isinstance(self.scale, float) and self.scale == 1:
-            return z
-        return (
-            torch.neg(z, out=x)
-            if isinstance(self.scale, float) and self.scale == -1
-            else torch.mul(z, self.scale, out=x)
-        )
+        return z if isinstance(self.scale, float) and self.scale == 1 else torch.mul(z, self.scale, out=x)
 
 
 def _by_target(positive: PerClass | None, negative: PerClass | None, y: Tensor) -> PerClass | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import PerClass
-from afl_helpers.losses.costs import LOG2_E, ZERO, Cost, as_number, changed, write_power
+from afl_helpers.losses.costs import LOG2_E, ZERO, Cost, add_product, as_number, changed, write_power
 
 
 def _log_one_minus_exp(d: Tensor) -> Tensor:
@@ -169,8 +169,7 @@ class ShiftedCost(Cost):
         if gradient is not None:
             slope = q_m.reciprocal_()
             if not self.detach:
-                per_gamma = torch.div(cost, p_m, out=p_m)
-                slope.addcmul_(per_gamma, gamma) if isinstance(gamma, Tensor) else slope.add_(per_gamma, alpha=gamma)
+                add_product(slope, torch.div(cost, p_m, out=p_m), gamma)
             if hill is not None:
                 slope.mul_(hill.value).addcmul_(cost, hill.slope)
             torch.addcmul(ZERO, slope.mul_(pq), focus, value=factor, out=gradient)
