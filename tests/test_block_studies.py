@@ -487,6 +487,7 @@ class TestCommittedStudies:
             ("hoc-gpu", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "corpora"}),
             ("unfair-tos-gpu", "paper-cmu", {"config", "tune", "tune_extensions", "pilot", "corpora"}),
             ("tuned-to-the-end-gpu", "tuned-to-the-end", {"config", "tune", "corpora", "blocks"}),
+            ("tuned-to-the-end-minilm", "tuned-to-the-end-gpu", {"config", "tune", "corpora", "settings"}),
         ],
     )
     def test_a_form_of_another_study_differs_from_it_in_these_fields(self, name, base, own):

@@ -94,6 +94,7 @@ STAGES = (
         "paper-cmu-tuned", "the same with tuned rates and annealed schedules: is the answer one of the budget?", "speed"
     ),
     Stage("tuned-to-the-end-gpu", "does AFL rank rare genres better with BERT base, over ten splits?", "speed"),
+    Stage("tuned-to-the-end-minilm", "the same with a small encoder, which downloads no weights", "speed"),
     Stage("reuters-gpu", "the published Reuters table beside fine-tuned losses of ours", "speed"),
     Stage("hoc-gpu", "the paper's question on medical abstracts, with an encoder for them", "speed"),
     Stage("unfair-tos-gpu", "the paper's question on terms of service, with an encoder for them", "speed"),
