@@ -1,11 +1,19 @@
 """Verdicts on the paper's claims, as the chapters show them."""
 
 import html
+from collections.abc import Sequence
 
 import pandas as pd
 from IPython.display import HTML
 
 from afl_helpers.claims import CLAIMS
+from afl_helpers.results import Result, compare, read_study
+
+#: The studies that tune the whole encoder to the end of its schedule -> how much they train on.
+TUNED_STUDIES = {
+    "tuned-to-the-end": "3,000 films, 93 genres",
+    "tuned-to-the-end-minilm": "9,500 films, 227 genres",
+}
 
 #: Beginning of a verdict, or an outcome -> the class of its colour in the book's style sheet.
 _CLASSES = {
@@ -16,6 +24,35 @@ _CLASSES = {
     "holds": "holds",
     "fails": "fails",
 }
+
+
+def tuned_differences(endpoints: Sequence[str], margin: float = 0.02) -> pd.DataFrame:
+    """Compare AFL, one gamma of its mean and cross-entropy, two by two, in the studies that tune the whole encoder.
+
+    Args:
+        endpoints: as in :func:`afl_helpers.results.compare`.
+        margin: the smallest difference that matters; .02 is that of both studies.
+
+    Returns:
+        Rows of :func:`afl_helpers.results.compare`, with ``study``; ``corpus``, which says how much is trained on; and
+        ``n_lower``, the number of blocks in which the difference is below 0.
+    """
+    found = []
+    for study, size in TUNED_STUDIES.items():
+        runs = [run for run in read_study(study) if run.data.corpus == "cmu-leads"]
+        for setting, rival in (("afl", "bce"), ("afl", "afl-mean"), ("afl-mean", "bce")):
+            table = compare(runs, setting, [rival], list(endpoints), margin=margin)
+            lower = [
+                sum(own < other for own, other in zip(_by_block(runs, setting, name), _by_block(runs, rival, name)))
+                for name in table["endpoint"]
+            ]
+            found.append(table.assign(study=study, corpus=size, n_lower=lower))
+    return pd.concat(found, ignore_index=True)
+
+
+def _by_block(runs: Sequence[Result], setting: str, endpoint: str) -> list[float]:
+    own = {run.block: run.metric(endpoint) for run in runs if run.setting == setting}
+    return [own[block] for block in sorted(own, key=lambda block: block or 0)]
 
 
 def verdict_table(table: pd.DataFrame) -> HTML:
