@@ -1,6 +1,7 @@
 """The paper's arithmetic against confusion tables, and the verdicts on claims with planted differences."""
 
 import itertools
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import recall_score, roc_auc_score
 
-from afl_helpers.chapters.verdicts import claim_evidence, reading_table, verdict_table
+from afl_helpers.chapters.verdicts import (
+    TUNED_STUDIES,
+    claim_evidence,
+    reading_table,
+    tuned_differences,
+    verdict_table,
+)
 from afl_helpers.claims import (
     CLAIMS,
     READINGS,
@@ -692,3 +699,23 @@ def test_published_values_are_those_of_the_table():
     assert table.shape == (8, 8) and table.stack([0, 1], future_stack=True).between(0, 1).all()
     # The published tail begins where ours does: 8 stories or fewer.
     assert frequency_groups([8, 9, 34, 35], REUTERS_CUTOFFS)["tail"].tolist() == [True, False, False, False]
+
+
+# --- the studies that tune the whole encoder -------------------------------------------------------------------------
+
+
+def test_tuned_differences_are_the_means_of_what_the_files_of_the_runs_hold():
+    endpoint = "average_precision_macro_tail"
+    table = tuned_differences([endpoint]).set_index(["study", "setting", "rival"])
+    assert len(table) == 3 * len(TUNED_STUDIES)
+    for (study, setting, rival), row in table.iterrows():
+        values = {
+            name: [
+                json.loads(path.read_text())["metrics"]["test"]["all_rules"][endpoint]
+                for path in sorted((RESULTS / study / "runs").glob(f"cmu-leads--{name}--block*.json"))
+            ]
+            for name in (setting, rival)
+        }
+        differences = np.subtract(values[setting], values[rival])
+        assert row["estimate"] == pytest.approx(differences.mean(), abs=1e-9)
+        assert (row["n_lower"], row["n_blocks"]) == ((differences < 0).sum(), len(differences))

@@ -423,6 +423,7 @@ class TestCommands:
             (["new.csv", "--output", "out.xlsx"], "cannot write out.xlsx; name a file that ends in .csv, .jsonl, "),
             (["new.csv", "--output", "out"], "or pass --format"),
             (["a text", "--text", "body"], "pass its file"),
+            (["a text", "--ids", "film"], "pass its file"),
             (["a text", "--top-k", "0"], "--top-k is 0"),
             (["a text", "--top-k", "1", "--rule", "at_0.5"], "--top-k goes with neither"),
             (["gone.csv"], "there is no file gone.csv"),

@@ -24,7 +24,7 @@ import yaml
 
 from afl_helpers.chapters.display import registered
 from afl_helpers.chapters.figures import PALETTE, RULE_TITLES, title_of
-from afl_helpers.chapters.verdicts import tuned_differences
+from afl_helpers.chapters.verdicts import TUNED_STUDIES, tuned_differences
 from afl_helpers.claims import CLAIMS, REPORTED, VERDICTS, max_auc, reported_range, verdicts
 from afl_helpers.claims.definitions import endpoint_title
 from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts
@@ -459,7 +459,7 @@ def facts(root: Path = ROOT) -> dict[str, Any]:
             "rival": REPORTED["focal-2.0"]["f1"],
         },
         "controls": controls(),
-        "devices": devices(results),
+        "devices": devices([*results, *(run for name in TUNED_STUDIES for run in read_study(name))]),
         "studies": studies(),
     }
 

@@ -155,8 +155,8 @@ def _input_table(args: argparse.Namespace) -> Path | None:
         raise UsageError(f"{tables[0]} is a table; pass one table at a time, and no texts beside it")
     if tables:
         return Path(tables[0]).expanduser()
-    if not args.tune and (args.text is not None or args.delimiter is not None):
-        raise UsageError("--text and --delimiter go with one table; pass its file")
+    if not args.tune and any(given is not None for given in (args.text, args.ids, args.delimiter)):
+        raise UsageError("--text, --ids and --delimiter go with one table; pass its file")
     return None
 
 
