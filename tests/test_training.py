@@ -91,6 +91,26 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(run, parts, tmp_path, monkeypa
         fine_tune(*parts, loss="bce", config=SMALL, seed=2, checkpoint_dir=tmp_path, progress=False)
 
 
+def test_a_resumed_run_counts_the_seconds_before_it_was_stopped(parts, tmp_path, monkeypatch):
+    """Else its documents per second, and the estimates that rest on them, are far too high."""
+
+    def kill(self, args, state, control, **kwargs):
+        if round(state.epoch) == 1:
+            raise _Killed
+
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        patch.setattr(fine_tuning.ProgressBar, "on_epoch_begin", kill)
+        fine_tune(*parts, loss="bce", config=SMALL, seed=1, checkpoint_dir=tmp_path, progress=False)
+    (path,) = tmp_path.glob("checkpoint-*/trainer_state.json")
+    state = json.loads(path.read_text())
+    kept = state["stateful_callbacks"]["Elapsed"]["args"]
+    assert kept["before"] > 0
+    kept["before"] += 1000
+    path.write_text(json.dumps(state))
+    resumed = fine_tune(*parts, loss="bce", config=SMALL, seed=1, checkpoint_dir=tmp_path, progress=False)
+    assert 1000 < resumed.seconds < 2000
+
+
 def test_without_a_folder_for_checkpoints_only_weights_are_written_and_the_run_is_the_same(
     run, parts, tmp_path, monkeypatch
 ):

@@ -49,7 +49,7 @@ from afl_helpers.training.lora import add_lora, merge_lora
 from afl_helpers.training.run import Predictor, Run
 from afl_helpers.training.sampler import EpochSeededLengthSampler
 from afl_helpers.training.trackers import check_trackers
-from afl_helpers.training.trainer import CheckedTrainer, ProgressBar, check_trainer, less_memory, training_arguments
+from afl_helpers.training.trainer import CheckedTrainer, Elapsed, ProgressBar, check_trainer, less_memory, training_arguments
 
 
 def fine_tune(
@@ -114,7 +114,7 @@ def fine_tune(
     trackers = check_trackers(report_to, checkpoint_dir)
     loss_module, description = resolve_loss(loss, loss_params, train)
     tokenizer = load_tokenizer(config.encoder)
-    model, history, best_epoch = fit(
+    model, history, best_epoch, before = fit(
         lambda: new_model(config, train, loss_module),
         tokenizer,
         (train, validation),
@@ -133,7 +133,7 @@ def fine_tune(
         (train, validation, test),
         predictor,
         {"validation": predictor.predict_scores(validation.texts), "test": predictor.predict_scores(test.texts)},
-        started,
+        started - before,
         loss_module=loss_module,
         loss=description,
         config=config,
@@ -144,11 +144,15 @@ def fine_tune(
 
 
 class Fitted(NamedTuple):
-    """A trained model in evaluation mode, one row per epoch, and the epoch that was kept."""
+    """A trained model in evaluation mode, one row per epoch, and the epoch that was kept.
+
+    ``seconds_before`` are those of training before a stop, if the run was resumed.
+    """
 
     model: Any
     history: list[dict[str, Any]]
     best_epoch: int
+    seconds_before: float
 
 
 def fit(
@@ -207,7 +211,8 @@ def fit(
         best_epoch = max(history, key=lambda row: (row[config.select_by], -row["epoch"]))["epoch"]
     else:
         best_epoch = history[-1]["epoch"]
-    return Fitted(model, history, best_epoch)
+    (elapsed,) = (one for one in trainer.callback_handler.callbacks if isinstance(one, Elapsed))
+    return Fitted(model, history, best_epoch, elapsed.before)
 
 
 def new_model(config: TrainingConfig, train: Corpus, loss: MultiLabelLoss) -> PreTrainedModel:
@@ -314,6 +319,7 @@ def new_trainer(
         callbacks=[
             *([EarlyStoppingCallback(config.patience)] if config.keep == "best" else []),
             bar,
+            Elapsed(),
             *([loss.callback()] if loss.stateful else []),  # type: ignore[operator]  # only such losses have one
         ],
     )

@@ -3,6 +3,7 @@
 import inspect
 import math
 import shutil
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import ExportableState
 
 from afl_helpers.errors import TrainingError, UsageError
 from afl_helpers.files import not_written
@@ -200,6 +202,23 @@ def less_memory(config: TrainingConfig) -> str:
         f"instead of {config.batch_size} with {config.accumulation_steps}, which trains on as many documents per step, "
         f"or {shorter}"
     )
+
+
+class Elapsed(TrainerCallback, ExportableState):
+    """Keep the seconds of training in each checkpoint, so that a run that resumes counts those before it was stopped.
+
+    Trainer builds it anew from the checkpoint.
+
+    Args:
+        before: seconds of training before this process.
+    """
+
+    def __init__(self, before: float = 0.0) -> None:
+        self.before = before
+        self.started = time.perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {"before": self.before + time.perf_counter() - self.started}, "attributes": {}}
 
 
 class ProgressBar(TrainerCallback):
