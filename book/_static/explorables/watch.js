@@ -114,8 +114,8 @@
             plot.line(values.map(function (value, at) { return [data.epochs[at], value]; }), LINES[i]);
             return { third: third, kind: LINES[i], y: plot.y(values[values.length - 1]) - 6 };
           }).sort(function (a, b) { return b.y - a.y; });
-          ends.forEach(function (end) { // names at least a line of text apart, and below the upper edge
-            y = Math.min(end.y, y - 16);
+          ends.forEach(function (end, i) { // the lowest name below its line; names a line of text apart, and below the upper edge
+            y = i === 0 && end.y + 24 < plot.bottom ? end.y + 24 : Math.min(end.y, y - 16);
             end.y = y;
           });
           shift = Math.max(plot.top + 12 - y, 0);
