@@ -15,6 +15,20 @@ SEPARATOR = "|"
 OTHER_SEPARATORS = (",", ";", "/", "\n", "\t", " ")
 #: What programs write for a missing value.
 MISSING_WORDS = {"nan", "null", "none", "<na>", "n/a", "na"}
+#: What people write for no label besides.
+MISSING_LABELS = MISSING_WORDS | {
+    "-",
+    "--",
+    "\u2013",
+    "\u2014",
+    "?",
+    "no label",
+    "no labels",
+    "no tag",
+    "no tags",
+    "unlabeled",
+    "unlabelled",
+}
 
 #: The labels of one cell: all names, or all numbers.
 Tokens: TypeAlias = list[str] | list[int]
@@ -24,6 +38,9 @@ _ITEM = re.compile(
     rf'"(?:[^"\\]|{_ESCAPE})*"|' + rf"'(?:[^'\\]|{_ESCAPE})*'" + r"|-?\d{1,18}(?:\.0*)?(?![\w.])", re.DOTALL
 )
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
+#: A set as Python writes it: empty, or a list within.
+_EMPTY = ("set()", "frozenset()", "{}")
+_SET = re.compile(r"(?:frozen)?set\((.*)\)", re.DOTALL)
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _DASHES = re.compile("[\\s_\u2010-\u2015\u2212-]+")
 
@@ -83,6 +100,11 @@ def _whole(item: object) -> int | None:
 
 def _read_string(cell: str, separator: str | None) -> Tokens:
     stripped = cell.strip()
+    if stripped in _EMPTY:
+        return []
+    as_set = _SET.fullmatch(stripped)
+    if as_set and as_set[1][:1] in _CLOSING:
+        stripped = as_set[1]
     if stripped[:1] in _CLOSING:
         items = _parse_list(stripped)
         if items is not None:

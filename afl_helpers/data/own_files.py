@@ -20,6 +20,7 @@ import numpy as np
 from afl_helpers.data.columns import Columns, find_columns, shown, zero_or_one
 from afl_helpers.data.corpus import SPLIT_NAMES, Corpus, Unlabelled, check_unlabelled
 from afl_helpers.data.label_cells import (
+    MISSING_LABELS,
     MISSING_WORDS,
     SEPARATOR,
     CellError,
@@ -499,7 +500,7 @@ def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
         reading.alarms.append(
             f"labels that differ only in case, blanks or hyphens are kept apart: {'; '.join(shown_groups[:3])}{more}"
         )
-    missing = [label for label in counts if label.lower() in MISSING_WORDS]
+    missing = [label for label in counts if label.lower() in MISSING_LABELS]
     if missing:
         reading.alarms.append(
             f"read as {'a label' if len(missing) == 1 else 'labels'}: {_some(missing)}; for no label, leave the cell empty"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from afl_helpers.data import Corpus
 from afl_helpers.data.columns import shown
-from afl_helpers.data.label_cells import MISSING_WORDS, is_number, one_space, similar_labels, suspected_separator
+from afl_helpers.data.label_cells import MISSING_LABELS, is_number, one_space, similar_labels, suspected_separator
 from afl_helpers.doctor.finding import Finding, named, number
 
 #: What may separate labels in a name.
@@ -25,7 +25,7 @@ def check_label_names(corpus: Corpus, separator: str | None = None) -> Iterator[
     counts = Counter(dict(zip(corpus.label_names, corpus.label_counts.tolist())))
     yield from _joined(corpus, counts, separator)
     yield from _similar(counts)
-    missing = [name for name in counts if name.strip().lower() in MISSING_WORDS]
+    missing = [name for name in counts if name.strip().lower() in MISSING_LABELS]
     if missing:
         yield Finding(
             "missing_as_label",

@@ -49,7 +49,14 @@ from afl_helpers.training.lora import add_lora, merge_lora
 from afl_helpers.training.run import Predictor, Run
 from afl_helpers.training.sampler import EpochSeededLengthSampler
 from afl_helpers.training.trackers import check_trackers
-from afl_helpers.training.trainer import CheckedTrainer, Elapsed, ProgressBar, check_trainer, less_memory, training_arguments
+from afl_helpers.training.trainer import (
+    CheckedTrainer,
+    Elapsed,
+    ProgressBar,
+    check_trainer,
+    less_memory,
+    training_arguments,
+)
 
 
 def fine_tune(

@@ -187,3 +187,25 @@ def test_a_table_on_standard_input_is_refused(tmp_path, monkeypatch, capsys):
     captured = capsys.readouterr()
     assert "the first line of standard input, 'film_id,text', looks like the header of a table" in captured.err
     assert captured.out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "empty, full",
+    [("set()", "{'Crime', 'War'}"), ("frozenset()", "frozenset({'War', 'Crime'})"), ("{}", "set(['Crime', 'War'])")],
+)
+def test_sets_as_python_writes_them_are_read_empty_or_not(tmp_path, empty, full):
+    rows = [{"text": f"text {i}", "labels": empty if i % 3 == 0 else full} for i in range(30)]
+    path = tmp_path / "mine.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    corpus = load_corpus(path)
+    assert sorted(corpus.label_names) == ["Crime", "War"]
+    assert corpus.dense_labels.sum(axis=1).tolist() == [0 if i % 3 == 0 else 2 for i in range(30)]
+
+
+@pytest.mark.parametrize("word", ["-", "\u2014", "?", "No label", "unlabelled"])
+def test_what_people_write_for_no_label_is_said_and_found(tmp_path, word):
+    rows = [f"text {i},{word if i % 3 == 0 else 'Crime'}" for i in range(30)]
+    table = write(tmp_path / "mine.csv", "text,labels", *rows)
+    with pytest.warns(CorpusWarning, match="for no label, leave the cell empty"):
+        corpus = load_corpus(table)
+    assert "missing_as_label" in {finding.kind for finding in examine(corpus)}
