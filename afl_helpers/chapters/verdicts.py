@@ -29,6 +29,8 @@ _CLASSES = {
 def tuned_differences(endpoints: Sequence[str], margin: float = 0.02) -> pd.DataFrame:
     """Compare AFL, one gamma of its mean and cross-entropy, two by two, in the studies that tune the whole encoder.
 
+    Each difference is a family of its own: none is corrected for the others.
+
     Args:
         endpoints: as in :func:`afl_helpers.results.compare`.
         margin: the smallest difference that matters; .02 is that of both studies.
@@ -41,7 +43,7 @@ def tuned_differences(endpoints: Sequence[str], margin: float = 0.02) -> pd.Data
     for study, size in TUNED_STUDIES.items():
         runs = [run for run in read_study(study) if run.data.corpus == "cmu-leads"]
         for setting, rival in (("afl", "bce"), ("afl", "afl-mean"), ("afl-mean", "bce")):
-            table = compare(runs, setting, [rival], list(endpoints), margin=margin)
+            table = compare(runs, setting, [rival], list(endpoints), margin=margin, family=("corpus", "endpoint"))
             lower = [
                 sum(own < other for own, other in zip(_by_block(runs, setting, name), _by_block(runs, rival, name)))
                 for name in table["endpoint"]

@@ -397,7 +397,7 @@ def _name_labels(reading: _Reading) -> list[str] | None:
         if are_vectors(numbers):
             given = _name_vectors(reading, numbers, given)
         elif given is not None:
-            _check_first_number(numbers, given)
+            _check_first_number(numbers, given, reading)
             _take_names(
                 reading,
                 numbers,
@@ -444,14 +444,18 @@ def _name_vectors(reading: _Reading, numbers: list[list[int]], given: dict[int, 
     return given
 
 
-def _check_first_number(numbers: Sequence[Sequence[int]], given: Mapping[int, str]) -> None:
-    """Raise DataError if labels are numbered from 1 and their names from 0."""
+def _check_first_number(numbers: Sequence[Sequence[int]], given: Mapping[int, str], reading: _Reading) -> None:
+    """Raise DataError if labels are numbered from 1 and their names from 0; raise an alarm if they may be."""
     used = {number for row in numbers for number in row}
-    if list(given) == list(range(len(given))) and min(used) == 1 and max(used) == len(given):
-        raise DataError(
-            f"the labels are numbers from 1 to {len(given)}, but label_names are numbered from 0; pass label_names= as a dict "
-            "{1: 'name', ...}, or as a file with a number and a name per line"
-        )
+    if list(given) != list(range(len(given))) or min(used) != 1:
+        return
+    advice = "pass label_names= as a dict {1: 'name', ...}, or as a file with a number and a name per line"
+    if max(used) == len(given):
+        raise DataError(f"the labels are numbers from 1 to {len(given)}, but label_names are numbered from 0; {advice}")
+    reading.alarms.append(
+        f"label 0 ({shown(given[0])!r}) is in no document, and label 1 was read as {shown(given[1])!r}; "
+        f"if the labels are numbered from 1, {advice}"
+    )
 
 
 def _take_names(

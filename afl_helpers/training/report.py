@@ -67,9 +67,14 @@ def align_labels(corpus: Corpus, label_names: Sequence[str]) -> AlignedLabels:
     known = [(c, column[name]) for c, name in enumerate(label_names) if name in column]
     if not known:
         theirs, ours = (", ".join(map(repr, names[:3])) for names in (corpus.label_names, label_names))
+        folded = {name.casefold() for name in label_names} & {name.casefold() for name in corpus.label_names}
+        advice = (
+            "write them in the case of the model's"
+            if folded
+            else "check the column of the labels and how they are separated"
+        )
         raise UsageError(
-            f"the corpus has none of the model's labels: it has {theirs}, and the model has {ours}; "
-            "check the column of the labels and how they are separated"
+            f"the corpus has none of the model's labels: it has {theirs}, and the model has {ours}; {advice}"
         )
     targets = np.zeros((len(corpus), len(label_names)), dtype=np.uint8)
     to, source = np.array(known).T

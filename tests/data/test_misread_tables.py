@@ -209,3 +209,11 @@ def test_what_people_write_for_no_label_is_said_and_found(tmp_path, word):
     with pytest.warns(CorpusWarning, match="for no label, leave the cell empty"):
         corpus = load_corpus(table)
     assert "missing_as_label" in {finding.kind for finding in examine(corpus)}
+
+
+def test_labels_that_may_be_numbered_from_1_are_said_where_none_is_0(tmp_path):
+    """Six names and the numbers 1 to 5: either no document has the first name, or all names are one off."""
+    names = write(tmp_path / "names.txt", "Crime", "Drama", "War", "Romance", "Comedy", "Western")
+    table = write(tmp_path / "mine.csv", "text,labels", *(f"text {i},{1 + i % 5}" for i in range(40)))
+    with pytest.warns(CorpusWarning, match="label 0 .'Crime'. is in no document, and label 1 was read as 'Drama'; if "):
+        load_corpus(table, label_names=names)
