@@ -159,6 +159,8 @@ class TestEvaluate:
         assert report.metrics["at_0.5"]["f1_micro"] == expected["f1_micro"]
         with pytest.raises(UsageError, match="none of the model's labels: it has 'x', and the model has"):
             predictor.evaluate(Corpus("other", ["a"], [[1]], ["x"]))
+        with pytest.raises(UsageError, match="write them in the case of the model's"):
+            predictor.evaluate(Corpus("other", ["a"], [[1]], [names[0].swapcase()]))
         with pytest.raises(UsageError, match="no documents"):
             predictor.evaluate(corpus.select_documents([]))
 
