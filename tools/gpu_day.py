@@ -98,7 +98,9 @@ STAGES = (
     ),
     Stage("tuned-to-the-end-gpu", "does AFL rank rare genres better with BERT base, over ten splits?", "speed"),
     Stage("tuned-to-the-end-minilm", "the same with a small encoder, which downloads no weights", "speed"),
-    Stage("tuned-for-longer", "does the order of its losses stay when they train two and four times as long?", "results"),
+    Stage(
+        "tuned-for-longer", "does the order of its losses stay when they train two and four times as long?", "results"
+    ),
     Stage("reuters-gpu", "the published Reuters table beside fine-tuned losses of ours", "speed"),
     Stage("hoc-gpu", "the paper's question on medical abstracts, with an encoder for them", "speed"),
     Stage("unfair-tos-gpu", "the paper's question on terms of service, with an encoder for them", "speed"),
