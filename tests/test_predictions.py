@@ -438,6 +438,15 @@ class TestCommands:
         error = capsys.readouterr().err
         assert error.startswith("error: ") and words in error and error.count("\n") == 1
 
+    def test_evaluate_refuses_labels_that_were_not_separated(self, folder, predictor, tmp_path, capsys):
+        """Metrics over the few documents with one label would be printed for all."""
+        one, other, *_ = predictor.label_names
+        rows = [f'text {i},"{one}, {other}"' for i in range(20)] + [f"text {i},{one}" for i in range(20, 30)]
+        table = tmp_path / "comma.csv"
+        table.write_text("\n".join(["text,labels", *rows, ""]), encoding="utf-8")
+        assert main(["evaluate", str(folder), str(table)]) == 1
+        assert "does not know 20 of the 30 labels" in (error := capsys.readouterr().err) and "--separator ," in error
+
     def test_evaluate_prints_the_report_of_a_table(self, folder, predictor, table, tmp_path, capsys):
         frame = pd.read_csv(table, keep_default_na=False)
         frame.loc[0, "labels"] = "odd|" + frame.loc[0, "labels"]

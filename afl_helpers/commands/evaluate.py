@@ -45,6 +45,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         from afl_helpers.training import check_save_folder
 
         check_save_folder(args.save, replace=args.force)
+    from afl_helpers.training.report import check_known
+
     predictor, rule, thresholds = load_model(args)
     retuned = predictor
     corpus = load(args)
@@ -58,6 +60,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         chosen = {own: predictor.choose_thresholds(rule, thresholds)}
         predictor = replace(predictor, thresholds=chosen | predictor.thresholds)
         rule = own
+    if set(corpus.label_names) & set(predictor.label_names):  # else the report's own error says more
+        check_known(corpus, predictor.label_names)
     report = predictor.evaluate(corpus)
     print(report)
     table = report.by_label(rule)
