@@ -102,11 +102,13 @@ def main(folder: str = ".venv", reader: bool = False) -> int:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     entries = for_readers(lock, project()) if reader else lock
     n_packages = len(re.findall(r"^[A-Za-z0-9]", entries, re.MULTILINE))
+    if not reader and (target / ".ready-reader").is_file():
+        print(f"{folder} has what `make book` needs; this needs the rest, too, which is added once", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         chosen = Path(scratch, "requirements.txt")
         chosen.write_text(entries, encoding="utf-8")
         steps = [
-            (f"creating {folder}", [sys.executable, "-m", "venv", str(target)]),
+            (f"{'updating' if target.is_dir() else 'creating'} {folder}", [sys.executable, "-m", "venv", str(target)]),
             (f"installing {torch}{f' from {index}' if index else ''} (the largest part)", [*install, "--quiet", torch]),
             (
                 f"installing {n_packages} locked packages (a few minutes)",
