@@ -300,6 +300,8 @@ def of_study(name: str, about: str) -> dict[str, str]:
     _, table = registered(name)
     if table is None:
         return {"status": f"The study {name}, {about}, is {describe_progress(load_study(name, find_results()))}."}
+    if set(table["outcome"]) == {"not converged"}:
+        return {"status": f"By its registered rule the study {name} has not converged, and gives no verdict."}
     rows = "; ".join(
         f"{title_of(row['setting'])} minus {title_of(row['rival'])}, {endpoint_title(row['endpoint'])}, {signed(row)}, "
         f"{row['outcome']}"
