@@ -180,7 +180,7 @@ def test_studies_are_listed(capsys, monkeypatch):
 
 
 def test_claims_are_printed_one_per_line_and_in_detail(capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "400")
     folder = Path(__file__).resolve().parent.parent / "results"
     results, running = complete_results(folder)
     table = claims_table(results)

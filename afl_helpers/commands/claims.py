@@ -36,7 +36,7 @@ def _claims(args: argparse.Namespace) -> None:
             effect = f"; {row['effect']}" if row["effect"] else ""
             _print_wrapped(f"{name:4} {_colour(row['verdict'])}: {claims[name].claim}{effect}", indent=5)
         for sentence in running:
-            print(sentence)
+            _print_wrapped(sentence, indent=2)
         return
     claim = claims[args.details.upper()]
     row = rows[claim.id]
@@ -65,7 +65,8 @@ def _claims(args: argparse.Namespace) -> None:
         for sentence in row["evidence"].splitlines():
             _print_wrapped(sentence, indent=2, first=2)
     for sentence in running:
-        print(f"\n{sentence}")
+        print()
+        _print_wrapped(sentence, indent=2)
 
 
 def _print_wrapped(text: str, indent: int, first: int = 0) -> None:
