@@ -218,9 +218,7 @@ def test_torch_is_not_loaded_for_an_error_about_a_name(arguments):
 
 
 def test_a_missing_extra_is_one_sentence(monkeypatch, capsys):
-    error = getattr(errors, "MissingExtraError", None)
-    if error is None:
-        pytest.skip("no extras yet")
+    error = errors.MissingExtraError
 
     def missing(*args, **kwargs):
         raise error("reading corpora needs the extra 'data'; run: pip install 'afl-helpers[data]'")

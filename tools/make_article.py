@@ -317,10 +317,11 @@ def tuned_order() -> str:
     n_blocks = int(below["n_blocks"].sum())
     require(bool((below["n_lower"] == below["n_blocks"]).all()), "AFL ranks the tail below BCE in every block")
     require(bool((above["estimate"] > 0).all()), "one gamma of AFL's mean ranks the tail above BCE")
+    n_better = int((above["n_blocks"] - above["n_lower"]).sum())
     worse, better = ([minus(f"{value:+.3f}") for value in rows["estimate"]] for rows in (below, above))
     return (
         f"With the whole encoder tuned, AFL ranks the rarest third of the genres worse than BCE in all {n_blocks} blocks of "
-        f"two studies ({listed(worse)}), and one gamma for all genres, AFL's mean, ranks them better ({listed(better)})."
+        f"two studies ({listed(worse)}). One gamma for all genres, AFL's mean, ranks them better than BCE in {n_better} ({listed(better)})."
     )
 
 

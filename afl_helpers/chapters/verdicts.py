@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from afl_helpers.claims import CLAIMS
-from afl_helpers.results import Result, compare, read_study
+from afl_helpers.results import compare, read_study
 
 #: The studies that tune the whole encoder to the end of its schedule -> how much they train on.
 TUNED_STUDIES = {
@@ -36,25 +36,15 @@ def tuned_differences(endpoints: Sequence[str], margin: float = 0.02) -> pd.Data
         margin: the smallest difference that matters; .02 is that of both studies.
 
     Returns:
-        Rows of :func:`afl_helpers.results.compare`, with ``study``; ``corpus``, which says how much is trained on; and
-        ``n_lower``, the number of blocks in which the difference is below 0.
+        Rows of :func:`afl_helpers.results.compare`, with ``study``, and ``corpus`` saying how much is trained on.
     """
     found = []
     for study, size in TUNED_STUDIES.items():
         runs = [run for run in read_study(study) if run.data.corpus == "cmu-leads"]
         for setting, rival in (("afl", "bce"), ("afl", "afl-mean"), ("afl-mean", "bce")):
             table = compare(runs, setting, [rival], list(endpoints), margin=margin, family=("corpus", "endpoint"))
-            lower = [
-                sum(own < other for own, other in zip(_by_block(runs, setting, name), _by_block(runs, rival, name)))
-                for name in table["endpoint"]
-            ]
-            found.append(table.assign(study=study, corpus=size, n_lower=lower))
+            found.append(table.assign(study=study, corpus=size))
     return pd.concat(found, ignore_index=True)
-
-
-def _by_block(runs: Sequence[Result], setting: str, endpoint: str) -> list[float]:
-    own = {run.block: run.metric(endpoint) for run in runs if run.setting == setting}
-    return [own[block] for block in sorted(own, key=lambda block: block or 0)]
 
 
 def verdict_table(table: pd.DataFrame) -> HTML:

@@ -39,7 +39,7 @@ class Comparison:
         low_corrected, high_corrected, p_corrected, p_corrected_adjusted: the same four by the corrected resampled t of
             Nadeau and Bengio; see :func:`~afl_helpers.evaluation.t_test`. NaN where it does not apply.
         not_corrected_because: why the corrected t does not apply; empty where it does.
-        n_blocks: number of paired differences.
+        n_blocks: number of paired differences; ``n_lower`` of them are below 0.
         unit: what they are paired over, "block" or "seed".
         interval: the kind of ``low, high``, in words.
         deviation: standard deviation of the paired differences.
@@ -69,6 +69,7 @@ class Comparison:
     p_corrected_adjusted: float
     not_corrected_because: str
     n_blocks: int
+    n_lower: int
     unit: str
     interval: str
     deviation: float
@@ -168,6 +169,7 @@ def compare(
             p_corrected_adjusted=np.nan if pair.overlap is None else p_decisive[i],
             not_corrected_because=pair.not_corrected_because,
             n_blocks=len(pair.differences),
+            n_lower=int((pair.differences < 0).sum()),
             unit=unit,
             interval=f"paired t over {unit}s, {100 * level:g} % each",
             deviation=float(pair.differences.std(ddof=1)),
