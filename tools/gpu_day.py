@@ -101,6 +101,7 @@ STAGES = (
     Stage(
         "tuned-for-longer", "does the order of its losses stay when they train two and four times as long?", "results"
     ),
+    Stage("paper-minilm", "the paper's five settings with a small encoder, tuned until the rate annealed", "results"),
     Stage("reuters-gpu", "the published Reuters table beside fine-tuned losses of ours", "speed"),
     Stage("hoc-gpu", "the paper's question on medical abstracts, with an encoder for them", "speed"),
     Stage("unfair-tos-gpu", "the paper's question on terms of service, with an encoder for them", "speed"),
