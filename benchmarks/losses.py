@@ -1,6 +1,6 @@
 """Compare forward and backward of every loss with torch's cross-entropy and with public formulas of focal loss.
 
-    python benchmarks/losses.py
+    python benchmarks/losses.py [--device cuda]
 
 Times: all losses in one process, in turns, on the same logits; the median of nine turns. A table shows the median of
 three such processes; ``ratios`` are those of each. The C library gives memory of this size back to the system and takes it
@@ -10,7 +10,8 @@ with one and with two threads, while this is all that the machine is given to do
 to run; the load that the machine had anyway is recorded beside it. One thread on an idle machine is measured in processor
 time, which other programs do not add to, and everything else in wall time. Memory: the peak of what torch allocates,
 gradient included, in multiples of the logits. The formulas of torchvision and kornia are written out here, because the
-packages cannot be installed beside this torch. With a GPU, the same shapes also run on it.
+packages cannot be installed beside this torch. With a GPU, the same shapes also run on it; ``--device cuda`` measures that
+part alone and keeps the others of the result file.
 """
 
 import argparse
@@ -197,6 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--times", nargs=6, metavar=("ROWS", "LABELS", "THREADS", "BUSY", "COMPILED", "DEVICE"))
     parser.add_argument("--memory", nargs=3, metavar=("ROWS", "LABELS", "DEVICE"))
+    parser.add_argument("--device", choices=("cuda",), help="measure the GPU alone, and keep what the file has for the CPU")
     arguments = parser.parse_args()
     if arguments.times:
         *numbers, device = arguments.times
@@ -231,6 +233,14 @@ def main() -> None:
             print(f"  {way:40s} {multiples:6.2f}", flush=True)
         return found
 
+    def on_the_gpu() -> dict[str, object]:
+        return {"environment": describe_environment(), "tables": tables("cuda"), "extra_memory": memories("cuda")}
+
+    if arguments.device:
+        if not torch.cuda.is_available():
+            raise SystemExit("error: torch sees no GPU; leave out --device cuda")
+        write_json(RESULT, json.loads(RESULT.read_text()) | {"cuda": on_the_gpu()})
+        return
     load_at_start = os.getloadavg()[0]
     large = "{}x{} eager, 1 thread, idle".format(*LARGE)
     found, extra = tables("cpu"), memories("cpu")
@@ -251,7 +261,7 @@ def main() -> None:
         "cuda": "not measured on a GPU yet",
     }
     if torch.cuda.is_available():
-        report["cuda"] = {"tables": tables("cuda"), "extra_memory": memories("cuda")}
+        report["cuda"] = on_the_gpu()
     else:
         print(f"\nCUDA: {report['cuda']}")
     write_json(RESULT, report)
