@@ -236,10 +236,11 @@ def main() -> None:
     def on_the_gpu() -> dict[str, object]:
         return {"environment": describe_environment(), "tables": tables("cuda"), "extra_memory": memories("cuda")}
 
+    recorded = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
     if arguments.device:
         if not torch.cuda.is_available():
             raise SystemExit("error: torch sees no GPU; leave out --device cuda")
-        write_json(RESULT, json.loads(RESULT.read_text()) | {"cuda": on_the_gpu()})
+        write_json(RESULT, recorded | {"cuda": on_the_gpu()})
         return
     load_at_start = os.getloadavg()[0]
     large = "{}x{} eager, 1 thread, idle".format(*LARGE)
@@ -258,12 +259,8 @@ def main() -> None:
         },
         "tables": found,
         "extra_memory": extra,
-        "cuda": "not measured on a GPU yet",
+        "cuda": on_the_gpu() if torch.cuda.is_available() else recorded.get("cuda", "not measured on a GPU yet"),
     }
-    if torch.cuda.is_available():
-        report["cuda"] = on_the_gpu()
-    else:
-        print(f"\nCUDA: {report['cuda']}")
     write_json(RESULT, report)
 
 
