@@ -198,7 +198,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--times", nargs=6, metavar=("ROWS", "LABELS", "THREADS", "BUSY", "COMPILED", "DEVICE"))
     parser.add_argument("--memory", nargs=3, metavar=("ROWS", "LABELS", "DEVICE"))
-    parser.add_argument("--device", choices=("cuda",), help="measure the GPU alone, and keep what the file has for the CPU")
+    parser.add_argument(
+        "--device", choices=("cuda",), help="measure the GPU alone, and keep what the file has for the CPU"
+    )
     arguments = parser.parse_args()
     if arguments.times:
         *numbers, device = arguments.times

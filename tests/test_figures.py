@@ -103,11 +103,25 @@ def test_paper_comparison_says_what_was_run(table):
     assert title == "paper-cmu; cmu; bert-base-uncased; block 1"
 
 
-def test_by_threshold_rule_draws_seeds_and_means(table):
-    axes = figures.by_threshold_rule(table, ["bce", "afl"]).axes[0]
-    means = sorted({round(line.get_ydata()[0], 6) for line in axes.lines if line.get_marker() == "None"})
-    assert means == [0.205, 0.405]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(figures.RULE_TITLES.values())
+def test_settings_by_block_draws_a_point_per_block(table):
+    left, right = figures.settings_by_block(
+        table[table["thresholds"] == "at_0.5"], ["afl", "bce"], {"f1_macro": "F", "f1_micro": "M"}
+    ).axes
+    assert [tick.get_text() for tick in left.get_yticklabels()] == [figures.title_of("afl"), figures.title_of("bce")]
+    for axes, metric in ((left, "f1_macro"), (right, "f1_micro")):
+        for line, setting in zip(axes.lines, ("afl", "bce")):
+            own = table[(table["thresholds"] == "at_0.5") & (table["setting"] == setting)]
+            assert line.get_xdata().tolist() == own[metric].tolist() and len(own) > 1
+
+
+def test_by_training_length_draws_a_line_per_setting_and_names_it_at_its_end():
+    rows = [("a", "bce", 30, 0.2), ("a", "bce", 15, 0.1), ("a", "afl", 15, 0.05), ("b", "bce", 15, 0.3)]
+    left, right = figures.by_training_length(
+        pd.DataFrame(rows, columns=["size", "setting", "epochs", "value"]), "AP"
+    ).axes
+    assert [line.get_ydata().tolist() for line in left.lines] == [[0.1, 0.2], [0.05]]
+    assert [(text.get_text(), text.xy) for text in left.texts] == [("BCE", (30, 0.2)), ("AFL", (15, 0.05))]
+    assert right.get_title() == "b" and len(right.lines) == 1
 
 
 def test_differences_draws_intervals_around_zero():
@@ -486,21 +500,6 @@ def test_epochs_marks_the_best_of_each_metric():
     assert right.get_ylabel() == "moved" and right.lines[1].get_ydata().tolist() == [1.0]
 
 
-def test_predictions_are_counted_by_frequency():
-    table = pd.DataFrame(
-        {
-            "setting": ["bce"] * 3 + ["afl"] * 3,
-            "training_count": [2, 20, 25] * 2,
-            "predicted": [1, 2, 4, 3, 0, 0],
-            "expected": [2.0, 3.0, 5.0] * 2,
-        }
-    )
-    left, right = figures.predicted_by_frequency({"one": table, "two": table}).axes
-    assert left.lines[1].get_xdata().tolist() == [2, 22.5] and left.lines[1].get_ydata().tolist() == [0.5, 0.75]
-    assert left.lines[2].get_ydata().tolist() == [1.5, 0.0]
-    assert left.get_xlim()[0] > left.get_xlim()[1] and right.get_title() == "two"
-
-
 def test_the_package_offers_every_public_name_of_its_modules():
     for module in Path(figures.__file__).parent.glob("[a-z]*.py"):
         body = ast.parse(module.read_text(encoding="utf-8")).body
@@ -551,11 +550,6 @@ def test_main_settings_keep_their_colours(setting, colour):
 def test_more_runs_than_colours_are_all_drawn_and_differ():
     runs = {f"run {i}": [{"epoch": 1, "ap": i / 10}, {"epoch": 2, "ap": i / 9}] for i in range(9)}
     lines = [line for line in figures.epochs(runs, {"ap": "AP"}).axes[0].lines if len(line.get_xdata()) == 2]
-    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 9
-    table = pd.DataFrame(
-        {"setting": list(figures.SETTING_TITLES)[:9], "training_count": 5, "predicted": range(9), "expected": 4.0}
-    )
-    _, *lines = figures.predicted_by_frequency({"one": table}).axes[0].lines
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 9
 
 

@@ -1,6 +1,7 @@
 """Verdicts on the paper's claims, as the chapters show them."""
 
 import html
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -45,6 +46,28 @@ def tuned_differences(endpoints: Sequence[str], margin: float = 0.02) -> pd.Data
             table = compare(runs, setting, [rival], list(endpoints), margin=margin, family=("corpus", "endpoint"))
             found.append(table.assign(study=study, corpus=size))
     return pd.concat(found, ignore_index=True)
+
+
+def tail_by_epochs(endpoint: str = "average_precision_macro_tail", block: int = 1) -> pd.DataFrame:
+    """Return what AFL, one gamma of its mean and cross-entropy reach when they are trained for longer, on one block.
+
+    Args:
+        endpoint: a metric of the test documents.
+        block: of the studies in TUNED_STUDIES.
+
+    Returns:
+        One row per run: ``size`` (how much is trained on), ``setting``, ``epochs``, ``value``.
+    """
+    longer = {"tuned-to-the-end": read_study("tuned-for-longer")}
+    rows = [
+        {"size": size, "setting": setting, "epochs": run.config["epochs"], "value": run.metric(endpoint)}
+        for study, size in TUNED_STUDIES.items()
+        for run in (*read_study(study), *longer.get(study, ()))
+        for setting in ("afl-mean", "bce", "afl")
+        if re.fullmatch(rf"{setting}(-long|-[0-9]+)?", run.setting) and run.block == block
+        if run.data.corpus == "cmu-leads"
+    ]
+    return pd.DataFrame(rows)
 
 
 def verdict_table(table: pd.DataFrame) -> HTML:

@@ -42,6 +42,7 @@ _CLOSING = {"[": "]", "(": ")", "{": "}"}
 _EMPTY = ("set()", "frozenset()", "{}")
 _SET = re.compile(r"(?:frozen)?set\((.*)\)", re.DOTALL)
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
+_WITH_SCORE = re.compile(r".*\S\s*(?:\(\s*[01]?[.,]\d+\s*\)|[:=]\s*[01]?\.\d+)", re.DOTALL)
 _DASHES = re.compile("[\\s_\u2010-\u2015\u2212-]+")
 
 
@@ -246,3 +247,9 @@ def joined_labels(counts: Counter[str]) -> dict[str, list[str]]:
                 found.setdefault(separator, []).append(label)
                 break
     return found
+
+
+def labels_with_scores(names: Iterable[str]) -> list[str]:
+    """Return the names that end in a score, such as "Drama (0.93)" or "Drama:0.93", if there are several of them."""
+    found = [name for name in names if _WITH_SCORE.fullmatch(name.rstrip())]
+    return found if len(found) > 1 else []

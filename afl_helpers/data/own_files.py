@@ -30,6 +30,7 @@ from afl_helpers.data.label_cells import (
     are_vectors,
     joined_forms,
     joined_labels,
+    labels_with_scores,
     one_space,
     read_cell,
     similar_labels,
@@ -508,6 +509,12 @@ def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
     if missing:
         reading.alarms.append(
             f"read as {'a label' if len(missing) == 1 else 'labels'}: {_some(missing)}; for no label, leave the cell empty"
+        )
+    scored = labels_with_scores(counts)
+    if scored:
+        reading.alarms.append(
+            f"{len(scored)} labels seem to hold a score: {_counted(scored, counts)}; "
+            "take the scores off, or each becomes a label of its own"
         )
     if reading.options.separator != "":
         _suspect_separator(reading, cells)

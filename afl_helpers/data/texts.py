@@ -5,7 +5,6 @@ belongs to the n-th row.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -128,10 +127,18 @@ def read_texts(
         table = read_path(path, bad, delimiter=delimiter, encoding=encoding, has_header=has_header)
     column, id_column = find_text(table, text, ids)
     texts = [_text(bad, table, column, place) for place in range(len(table.numbers))]
-    names: Iterable[object] = [None] * len(texts) if id_column is None else table.columns[id_column]
-    found = "ids are row numbers" if id_column is None else f"ids from {shown(id_column)!r}"
-    note = f"{path.name}: texts from {shown(column)!r}, {found}"
-    return Texts([_id(cell, place) for place, cell in enumerate(names, start=1)], texts, note)
+    names = [""] * len(texts) if id_column is None else [_id(cell) for cell in table.columns[id_column]]
+    blank = [place for place, name in enumerate(names, start=1) if not name]
+    found = "ids are row numbers"
+    if id_column is not None:
+        found = f"ids from {shown(id_column)!r}"
+        if blank:
+            rows = "1 row has" if len(blank) == 1 else f"{len(blank):,} rows have"
+            found += f" ({rows} none: numbered instead)"
+    given = {*names}
+    for place in blank:
+        names[place - 1] = str(place) if str(place) not in given else f"row {place}"
+    return Texts(names, texts, f"{path.name}: texts from {shown(column)!r}, {found}")
 
 
 def lines_of(content: bytes, name: str, encoding: str | None = None) -> Texts:
@@ -164,8 +171,9 @@ def _text(bad: _EveryLine, table: Table, column: str, place: int) -> str:
     return " ".join(cell.split())
 
 
-def _id(cell: object, place: int) -> str:
+def _id(cell: object) -> str:
+    """Return the id in a cell, or "" if it has none."""
     if isinstance(cell, float) and cell.is_integer():  # pandas keeps whole numbers as floats if one is missing
         return str(int(cell))
     name = "" if cell is None or cell is MISSING else str(cell)
-    return name if name.strip() else str(place)
+    return name if name.strip() else ""

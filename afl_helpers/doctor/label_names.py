@@ -5,7 +5,14 @@ from collections.abc import Iterator
 
 from afl_helpers.data import Corpus
 from afl_helpers.data.columns import shown
-from afl_helpers.data.label_cells import MISSING_LABELS, is_number, one_space, similar_labels, suspected_separator
+from afl_helpers.data.label_cells import (
+    MISSING_LABELS,
+    is_number,
+    labels_with_scores,
+    one_space,
+    similar_labels,
+    suspected_separator,
+)
 from afl_helpers.doctor.finding import Finding, named, number
 
 #: What may separate labels in a name.
@@ -34,6 +41,16 @@ def check_label_names(corpus: Corpus, separator: str | None = None) -> Iterator[
             "Leave the cell of a document without a label empty.",
             named(missing, (counts[name] for name in missing)),
             sum(counts[name] for name in missing) / len(corpus),
+        )
+    scored = labels_with_scores(counts)
+    if scored:
+        yield Finding(
+            "scores_in_labels",
+            "fix",
+            f"{len(scored)} labels end in a score, so that each score makes a label of its own.",
+            'Take the scores off: "Drama", not "Drama (0.93)".',
+            named(scored, (counts[name] for name in scored)),
+            len(scored) / corpus.n_labels,
         )
     quoted = [name for name in counts if _is_leftover(name)]
     if quoted:

@@ -217,3 +217,27 @@ def test_labels_that_may_be_numbered_from_1_are_said_where_none_is_0(tmp_path):
     table = write(tmp_path / "mine.csv", "text,labels", *(f"text {i},{1 + i % 5}" for i in range(40)))
     with pytest.warns(CorpusWarning, match="label 0 .'Crime'. is in no document, and label 1 was read as 'Drama'; if "):
         load_corpus(table, label_names=names)
+
+
+@pytest.mark.parametrize("form", ["{} ({:.2f})", "{}:{:.3f}", "{} = {:.1f}", "{} (0,{:.0f}7)"])
+def test_scores_beside_the_labels_are_named(tmp_path, form):
+    cells = [form.format(name, 0.5 + i / 100) for i, name in enumerate(["Drama", "Crime", "War"] * 10)]
+    table = write(tmp_path / "mine.csv", "text;labels", *(f"text {i};{cell}" for i, cell in enumerate(cells)))
+    with pytest.warns(CorpusWarning, match="labels seem to hold a score: .*take the scores off"):
+        corpus = load_corpus(table)
+    (finding,) = [finding for finding in examine(corpus) if finding.kind == "scores_in_labels"]
+    assert finding.severity == "fix"
+
+
+def test_labels_that_end_in_a_number_are_no_scores(tmp_path, recwarn):
+    names = ["Windows 3.1", "Python (3.11)", "Blade Runner (1982)", "F:1", "Section: 4.2"]
+    table = write(tmp_path / "mine.csv", "text;labels", *(f"text {i};{names[i % 5]}" for i in range(30)))
+    assert load_corpus(table).n_labels == 5
+    assert not [warning for warning in recwarn if "score" in str(warning.message)]
+
+
+def test_a_row_without_an_id_is_numbered_as_no_other_row_is_called(tmp_path):
+    table = write(tmp_path / "mine.csv", "id,text", "3,A chase.", "b,A kiss.", ",A war.", ",A song.")
+    texts = read_texts(table)
+    assert texts.ids == ["3", "b", "row 3", "4"]
+    assert texts.note == "mine.csv: texts from 'text', ids from 'id' (2 rows have none: numbered instead)"

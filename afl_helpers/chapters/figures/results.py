@@ -13,53 +13,15 @@ from afl_helpers.chapters.figures.ranking import ranks
 from afl_helpers.chapters.figures.style import (
     PALETTE,
     RULE_TITLES,
-    TRAINING_DOCUMENTS,
     legend_above,
     look_at,
+    look_of,
     one_panel,
     panels,
     title_of,
 )
 from afl_helpers.errors import UsageError
 from afl_helpers.results import Result, deciding_interval
-
-#: Edges of the bins of training counts.
-COUNT_EDGES = (1, 3, 10, 30, 100, 300, 1000, 3000, 1_000_000)
-
-
-def by_threshold_rule(
-    table: pd.DataFrame, settings: Sequence[str], metric: str = "f1_macro", ylabel: str = "macro F1 on test"
-) -> Figure:
-    """Draw one metric under each threshold rule: points are seeds, bars their means.
-
-    Args:
-        table: Rows of :func:`afl_helpers.results.results_table` for one corpus and method; the rules that it holds are
-            drawn.
-        settings: Settings to draw, from left to right. Colours are by position.
-        metric: Column of the table.
-        ylabel: Label of the y axis.
-    """
-    figure, axes = one_panel(figsize=(7.6, 4.0))
-    rules = [rule for rule in RULE_TITLES if rule in set(table["thresholds"])]
-    for i, setting in enumerate(settings):
-        look = look_at(i)
-        for j, rule in enumerate(rules):
-            values = table[(table["setting"] == setting) & (table["thresholds"] == rule)][metric]
-            x = j + (i - (len(settings) - 1) / 2) * 0.8 / len(settings)
-            axes.plot([x] * len(values), values, look.marker, color=look.colour, markersize=4, alpha=0.8)
-            axes.plot(
-                [x - 0.05, x + 0.05],
-                [values.mean()] * 2,
-                color=look.colour,
-                linestyle=look.line,
-                linewidth=2.5,
-                label=title_of(setting) if j == 0 else None,
-            )
-    axes.set_xticks(range(len(rules)), [RULE_TITLES[rule] for rule in rules])
-    axes.set(ylabel=ylabel, ylim=(0, None))
-    axes.grid(False, axis="x")
-    axes.legend(ncols=3, fontsize=9)
-    return figure
 
 
 def panels_by_rule(
@@ -125,35 +87,57 @@ def settings_by_rule(
     return figure
 
 
-def predicted_by_frequency(tables: Mapping[str, pd.DataFrame], edges: Sequence[float] = COUNT_EDGES) -> Figure:
-    """Draw how often labels are predicted, divided by how often they should be, in bins of training counts.
+def by_training_length(table: pd.DataFrame, ylabel: str) -> Figure:
+    """Draw a metric over the number of epochs of whole trainings: a panel per size, a line per setting, one block.
 
     Args:
-        tables: Title of a panel -> rows of :func:`afl_helpers.results.label_decisions`: one per run and label, with
-            columns ``setting, training_count, predicted, expected``.
-        edges: Edges of the bins, ascending.
+        table: Rows of :func:`afl_helpers.chapters.verdicts.tail_by_epochs`, all of one block.
+        ylabel: Label of the y axis.
     """
-    figure, all_axes = panels(len(tables), figsize=(8.4, 3.8), sharey=True)
-    for axes, (title, table) in zip(all_axes, tables.items()):
-        axes.axhline(1, color="black", linewidth=1)
-        for i, setting in enumerate(dict.fromkeys(table["setting"])):
-            own = table[table["setting"] == setting]
-            bins = pd.cut(own["training_count"], edges, right=False)
-            sums = own.groupby(bins, observed=True)[["predicted", "expected"]].sum()
-            centres = own.groupby(bins, observed=True)["training_count"].median()
-            axes.semilogx(
-                centres,
-                sums["predicted"] / sums["expected"],
-                marker="os^vDP"[i % 6],
-                linestyle=look_at(i).line,
-                color=look_at(i).colour,
-                label=title_of(setting),
+    sizes = list(dict.fromkeys(table["size"]))
+    figure, all_axes = panels(len(sizes), figsize=(8.4, 3.6), sharey=True)
+    for axes, size in zip(all_axes, sizes):
+        for setting, rows in table[table["size"] == size].groupby("setting", sort=False):
+            line = rows.sort_values("epochs")
+            look = look_of(str(setting))
+            axes.plot(line["epochs"], line["value"], color=look.colour, linestyle=look.line, marker=look.marker)
+            end = line.iloc[-1]
+            axes.annotate(
+                title_of(str(setting)),
+                (end["epochs"], end["value"]),
+                xytext=(6, 0) if len(line) > 1 else (-4, 7),  # a single point may lie beside another line
+                textcoords="offset points",
+                color=look.colour,
+                va="center" if len(line) > 1 else "bottom",
+                fontsize=10,
             )
-        axes.invert_xaxis()
-        axes.set(title=title)
-    figure.supxlabel(TRAINING_DOCUMENTS, fontsize=12)
-    all_axes[0].set(ylabel="predicted / expected", ylim=(0, None))
-    all_axes[0].legend(fontsize=9)
+        shown = sorted(set(table["epochs"]))
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(shown, [str(n) for n in shown])
+        axes.minorticks_off()
+        axes.set(title=size, xlabel="epochs of training", xlim=(shown[0] * 0.9, shown[-1] * 2.2))
+    all_axes[0].set(ylabel=ylabel, ylim=(0, None))
+    return figure
+
+
+def settings_by_block(table: pd.DataFrame, settings: Sequence[str], titles: Mapping[str, str]) -> Figure:
+    """Draw metrics of settings with a point per block, one panel per metric.
+
+    Args:
+        table: Rows of :func:`afl_helpers.results.results_table`, one per setting and block.
+        settings: From top to bottom.
+        titles: Column of the table -> label of its panel.
+    """
+    figure, all_axes = panels(len(titles), figsize=(8.4, 1.2 + 0.34 * len(settings)), sharey=True)
+    for axes, (metric, title) in zip(all_axes, titles.items()):
+        for i, setting in enumerate(settings):
+            look = look_of(setting)
+            values = table.loc[table["setting"] == setting, metric]
+            axes.plot(values, [i] * len(values), look.marker, color=look.colour, markersize=7, alpha=0.8)
+        axes.set(xlabel=title)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    all_axes[0].set_yticks(range(len(settings)), [title_of(setting) for setting in settings])
+    all_axes[0].set_ylim(len(settings) - 0.5, -0.5)
     return figure
 
 
