@@ -6,7 +6,15 @@ from functools import partial
 import pytest
 import torch
 
-from afl_helpers.losses import LOSSES, build_loss, coupled_kernel, cpu_kernel, log_sum_exp, soft_f1
+from afl_helpers.losses import (
+    LOSSES,
+    build_loss,
+    coupled_kernel,
+    cpu_kernel,
+    distribution_balanced_loss,
+    log_sum_exp,
+    soft_f1,
+)
 
 COUPLED = {
     "zlpr": (coupled_kernel.zlpr, log_sum_exp._zlpr, {}),
@@ -90,3 +98,26 @@ def test_a_coupled_loss_can_be_differentiated_twice_and_its_gradient_asked_for_t
     value = loss(logits, y) * 2.0
     first = torch.autograd.grad(value, logits, retain_graph=True)[0].clone()
     torch.testing.assert_close(torch.autograd.grad(value, logits)[0], first)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 3.7])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("shift", [[-1.9, 0.02, 0.6], [-30.0, 0.0, 9.0]])
+def test_shifted_logits_keep_their_digits_in_float32(gamma, scale, shift):
+    """Both forms: by odds, and in float64 where the scale is no power of two or the shift is large."""
+    z = torch.linspace(-130, 130, 1041).repeat(3, 1).T.contiguous().requires_grad_()
+    exact = z.detach().double().requires_grad_()
+    for label in (0.0, 1.0):
+        y = torch.full_like(z, label)
+        shifted = scale ** (1 - label) * (exact + torch.tensor(shift, dtype=torch.float64))
+        x = shifted if label == 0 else -shifted
+        expected = torch.exp(gamma * torch.nn.functional.logsigmoid(x)) * torch.nn.functional.softplus(x, threshold=800)
+        expected = expected / scale ** (1 - label)
+        found = distribution_balanced_loss(
+            z, y, torch.tensor(shift, dtype=torch.float64), scale, None, gamma, None, reduction="none"
+        )
+        (slope,) = torch.autograd.grad(found.sum(), z)
+        (exact_slope,) = torch.autograd.grad(expected.sum(), exact)
+        assert found.dtype == torch.float32
+        for ours, theirs in ((found, expected), (slope, exact_slope)):
+            torch.testing.assert_close(ours.double(), theirs.detach(), rtol=3e-6, atol=1e-36)

@@ -227,6 +227,9 @@ def shown(name: str) -> str:
 def _cannot_tell(table: Table, what: str, argument: str, both: bool) -> DataError:
     columns = list(table.columns)
     found = ", ".join(repr(shown(name)) for name in columns[:10]) + (" and more" if len(columns) > 10 else "")
+    if table.repeated:
+        twice = ", ".join(repr(shown(name)) for name in table.repeated[:3])
+        found += f" (and more than once, so that it cannot be used: {twice})"
     arguments = "text= and labels=" if both else f"{argument}="
     options = "--text and --labels" if both else f"--{argument}"
     start = f"{table.place}: cannot tell which column holds the {what}"

@@ -1,6 +1,7 @@
 """What a cell of labels holds: names or numbers, as a list or as one string."""
 
 import ast
+import html
 import json
 import re
 import unicodedata
@@ -43,6 +44,7 @@ _EMPTY = ("set()", "frozenset()", "{}")
 _SET = re.compile(r"(?:frozen)?set\((.*)\)", re.DOTALL)
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _WITH_SCORE = re.compile(r".*\S\s*(?:\(\s*[01]?[.,]\d+\s*\)|[:=]\s*[01]?\.\d+)", re.DOTALL)
+_ENTITY = re.compile(r"&#?\w{2,31};")
 _DASHES = re.compile("[\\s_\u2010-\u2015\u2212-]+")
 
 
@@ -212,6 +214,7 @@ def suspected_separator(counts: Counter[str]) -> str | None:
     A separator is suspected if at least half of the different cells that hold it share a part with another cell. Names hold
     spaces, too ("Science Fiction", "Crime Fiction"); for a space, the part must also stand alone or in another place.
     """
+    counts = Counter({_ENTITY.sub("&", cell): number for cell, number in counts.items()})  # its ";" separates nothing
     for separator in (SEPARATOR, *OTHER_SEPARATORS):
         parts = {
             cell: cell.split() if separator == " " else [one_space(part) for part in cell.split(separator)]
@@ -253,3 +256,8 @@ def labels_with_scores(names: Iterable[str]) -> list[str]:
     """Return the names that end in a score, such as "Drama (0.93)" or "Drama:0.93", if there are several of them."""
     found = [name for name in names if _WITH_SCORE.fullmatch(name.rstrip())]
     return found if len(found) > 1 else []
+
+
+def labels_with_entities(names: Iterable[str]) -> list[str]:
+    """Return the names that hold an HTML entity, such as "Drama &amp; Romance"."""
+    return [name for name in names if any(html.unescape(found) != found for found in _ENTITY.findall(name))]

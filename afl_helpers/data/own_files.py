@@ -30,6 +30,7 @@ from afl_helpers.data.label_cells import (
     are_vectors,
     joined_forms,
     joined_labels,
+    labels_with_entities,
     labels_with_scores,
     one_space,
     read_cell,
@@ -209,7 +210,7 @@ def _load(options: TableOptions, source: object) -> Mapping[str | None, Table]:
         return read_folder(path, bad)
     refuse_spreadsheet(path)
     if table_ending(path) is None:
-        raise UsageError(f"cannot tell what {path} is from its name; {TABLES_TAKEN}, or pass a data frame")
+        raise UsageError(f"cannot tell what {path} is from its name; {TABLES_TAKEN}; or read it with pandas and call Corpus.from_frame")
     numbered = [option for option in (options.text, options.labels) if option is not None]
     flat = [part for option in numbered for part in ([option] if isinstance(option, str | int) else option)]
     has_header = not any(isinstance(part, int) for part in flat)
@@ -515,6 +516,12 @@ def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
         reading.alarms.append(
             f"{len(scored)} labels seem to hold a score: {_counted(scored, counts)}; "
             "take the scores off, or each becomes a label of its own"
+        )
+    escaped = labels_with_entities(counts)
+    if escaped:
+        reading.alarms.append(
+            f"{_number(len(escaped), 'label')} with an HTML entity: {_counted(escaped, counts)}; "
+            "write entities as characters, with html.unescape of Python"
         )
     if reading.options.separator != "":
         _suspect_separator(reading, cells)

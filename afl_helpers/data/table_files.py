@@ -121,6 +121,8 @@ def _read_text(
     if declared:
         delimiter, text = delimiter or declared[1], rest
         first_line, _ = _first_line(text)
+    if has_header and first_line.startswith("#"):
+        _refuse_comment(file.name, text, delimiter)
     lines_before = 1 if declared else 0
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter or _guess_delimiter(first_line, has_header), strict=True
@@ -157,6 +159,17 @@ def _read_text(
     finally:
         csv.field_size_limit(limit)
     return _table(file.name, f"{file.name}, line {lines_before + 1}", header or [], columns, numbers, bad, has_header)
+
+
+def _refuse_comment(name: str, text: str, delimiter: str | None) -> None:
+    """Raise DataError if the first lines are comments: the line after them has another number of columns."""
+    lines = text.splitlines()
+    header = next((line for line in lines if not line.startswith("#")), "")
+    separator = delimiter or _guess_delimiter(header, True)
+    if lines[0].count(separator) != header.count(separator):
+        n_comments = lines.index(header) if header else len(lines)
+        first = "line 1 begins" if n_comments == 1 else f"lines 1 to {n_comments:,} begin"
+        raise DataError(f"{name}: {first} with '#', as comments do; remove what stands before the header")
 
 
 def _first_line(text: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from afl_helpers.data.columns import shown
 from afl_helpers.data.label_cells import (
     MISSING_LABELS,
     is_number,
+    labels_with_entities,
     labels_with_scores,
     one_space,
     similar_labels,
@@ -41,6 +42,16 @@ def check_label_names(corpus: Corpus, separator: str | None = None) -> Iterator[
             "Leave the cell of a document without a label empty.",
             named(missing, (counts[name] for name in missing)),
             sum(counts[name] for name in missing) / len(corpus),
+        )
+    escaped = labels_with_entities(counts)
+    if escaped:
+        yield Finding(
+            "entities_in_labels",
+            "fix",
+            f"{number(len(escaped), 'label holds', 'labels hold')} an HTML entity.",
+            "Write entities as characters: & for &amp;. html.unescape of Python does it.",
+            named(escaped, (counts[name] for name in escaped)),
+            len(escaped) / corpus.n_labels,
         )
     scored = labels_with_scores(counts)
     if scored:

@@ -15,8 +15,13 @@ from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import PerClass
 
-ZERO = torch.zeros((), device="cpu")
+ZERO, ONE = torch.zeros((), device="cpu"), torch.ones((), device="cpu")
 LOG2_E = 1 / math.log(2)
+#: The largest ``|scale shift|`` for which odds neither overflow before the cap below nor lose digits in float32.
+MOST_SHIFT = 4.0
+#: Where odds are capped; the cost of larger ones is linear.
+MOST_ODDS = 1e30
+LOG_MOST_ODDS = math.log(MOST_ODDS)
 
 
 class Cost:
@@ -37,6 +42,10 @@ class Cost:
             negative: the cost of negatives; this is the cost of positives.
             y: targets of a block, in the type of its logits.
         """
+        return None
+
+    def in_float32(self) -> "Cost | None":
+        """Return a cost whose kernel keeps its digits in float32, where the formula needs float64; None if there is none."""
         return None
 
     def tensors(self) -> list[Tensor]:
@@ -144,6 +153,17 @@ class FocalCost(Cost):
         weight = _by_target(self.weight, negative.weight, y)
         return FocalCost(negative.scale, self.gamma, weight, self.shift, self.detach, y)
 
+    def in_float32(self) -> "ShiftedFocalCost | None":
+        scale, gamma = self.scale, self.gamma
+        if not isinstance(self.shift, Tensor) or self.detach or self.flipped is not None:
+            return None
+        if not isinstance(scale, float) or not isinstance(gamma, float | None) or abs(math.frexp(scale)[0]) != 0.5:
+            return None
+        log_start = self.shift.double() * scale
+        if not log_start.numel() or log_start.abs().max() > MOST_SHIFT:
+            return None
+        return ShiftedFocalCost(scale, gamma or 0.0, log_start.exp(), self.weight)
+
     def formula(self, z: Tensor) -> Tensor:
         x = self.scale * (z if self.shift is None else z + self.shift)
         cost = -logsigmoid(-x)
@@ -165,7 +185,10 @@ class FocalCost(Cost):
         gamma = as_number(gamma)
         gamma = None if isinstance(gamma, float) and gamma == 0 else gamma
         torch.sigmoid(x, out=q)
-        torch.neg(x, out=p).sigmoid_()  # 1 - q would be off by up to 4e-6 times gamma in the gradient
+        if gamma is None:  # then p has a part in the loss alone, where it is large
+            torch.sub(ONE, q, out=p)
+        else:
+            torch.neg(x, out=p).sigmoid_()  # 1 - q would be off by up to 4e-6 times gamma in the gradient
         # The larger of p and q is 1 - min(p, q), and its logarithm -log(1 + exp(-|x|)).
         torch.minimum(p, q, out=loss).neg_().log1p_()
         if gamma is not None:
@@ -203,6 +226,57 @@ class FocalCost(Cost):
         if self.flipped is not None:
             z = torch.addcmul(z, z, self.flipped, value=-2, out=x)
         return z if isinstance(self.scale, float) and self.scale == 1 else torch.mul(z, self.scale, out=x)
+
+
+@dataclass
+class ShiftedFocalCost(Cost):
+    """:class:`FocalCost` of shifted logits, by their odds ``exp(x) = exp(scale z) start``.
+
+    Adding the shift to a logit in float32 would cost more digits than a large gamma leaves; a product costs one rounding.
+
+    Args:
+        scale: of the logit, a power of two, which costs no digit.
+        gamma: a number.
+        start: (n_labels,), ``exp(scale shift)``.
+        weight: a number, or one per label; None is 1.
+    """
+
+    scale: float
+    gamma: float
+    start: Tensor
+    weight: PerClass | None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "ShiftedFocalCost":
+        return ShiftedFocalCost(self.scale, self.gamma, change(self.start), changed(self.weight, change))
+
+    def kernel(self, z: Tensor, loss: Tensor, gradient: Tensor | None, factor: float, scratch: list[Tensor]) -> None:
+        """See :meth:`Cost.kernel`, and :meth:`FocalCost.kernel` for the names."""
+        odds, q, p, focus = scratch[:4]
+        torch.mul(z, self.scale, out=odds).exp_().mul_(self.start).clamp_(max=MOST_ODDS)
+        torch.add(odds, 1, out=p).reciprocal_()
+        torch.mul(odds, p, out=q)
+        ce = torch.log1p(odds, out=loss)
+        high = (z.amax() if self.scale > 0 else z.amin()) * self.scale + MOST_SHIFT if z.numel() else 0.0
+        if high > LOG_MOST_ODDS:
+            x = torch.add(self.start.log(), z, alpha=self.scale, out=odds)
+            ce.add_(x.sub_(LOG_MOST_ODDS).clamp_(min=0))
+        if self.gamma:
+            if not write_power(q, self.gamma, focus):
+                torch.pow(q, self.gamma, out=focus)
+            if self.weight is not None:
+                focus.mul_(self.weight)
+        if gradient is not None:
+            if self.gamma:
+                q.addcmul_(p, ce, value=self.gamma)
+            factors = focus if self.gamma else self.weight
+            if isinstance(factors, Tensor):
+                torch.addcmul(ZERO, q, factors, value=factor * self.scale, out=gradient)
+            else:
+                torch.mul(q, factor * self.scale * (1.0 if factors is None else factors), out=gradient)
+        if self.gamma:
+            loss.mul_(focus)
+        elif self.weight is not None:
+            loss.mul_(self.weight)
 
 
 def _by_target(positive: PerClass | None, negative: PerClass | None, y: Tensor) -> PerClass | None:

@@ -47,9 +47,10 @@ class Elements:
     divisor: float | None
 
 
-def row_blocks(n_rows: int, width: int) -> list[slice]:
-    """Return the rows of each block."""
-    step = max(1, BLOCK * torch.get_num_threads() // max(1, width))
+def row_blocks(n_rows: int, width: int, dtype: torch.dtype = torch.float32) -> list[slice]:
+    """Return the rows of each block, fewer in a wider type, so that it takes as much of the cache."""
+    n_elements = BLOCK * torch.float32.itemsize // dtype.itemsize * torch.get_num_threads()
+    step = max(1, n_elements // max(1, width))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
@@ -96,7 +97,7 @@ class _Pass:
 
     def run(self) -> tuple[Tensor, Tensor | None]:
         n, width = self.logits.shape
-        blocks = row_blocks(n, width)
+        blocks = row_blocks(n, width, self.what.dtype)
         size = blocks[0].stop if blocks else 0
         buffers = torch.empty((N_SCRATCH + 4, size, width), dtype=self.what.dtype, device="cpu")
         for rows in blocks:
@@ -126,7 +127,8 @@ class _Pass:
             factors = kept if factors is None else factors * kept
         positives: Tensor | None = None if what.soften is not None else positions(y)
         if positives is None or (y.take(positives) != 1).any():
-            self._soft(z, check_target_range(y).to(what.dtype), loss, wanted, scratch)
+            y = y if what.soften is not None else check_target_range(y)
+            self._soft(z, y.to(what.dtype), loss, wanted, scratch)
             positives = None
         elif (mixed := what.positive.mixed(what.negative, y.to(what.dtype))) is not None:
             mixed.kernel(z, loss, wanted, self.factor, scratch)

@@ -1,6 +1,7 @@
 """Losses that fall apart into elements, in the fastest form that applies: CPU kernel, or plain formula."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -41,7 +42,7 @@ def elementwise_loss(
             a document, and is not differentiated.
         soften: from targets (..., n_labels) to those that the costs are mixed by, of the same type.
         kept: of the shape of the logits, 0 for an element without loss and gradient that counts in a mean, else 1.
-        wide: whether to compute in float64, where the device has it.
+        wide: whether to compute in float64, where the device has it, unless the costs have a form for float32.
     """
     result = torch.float64 if logits.dtype == torch.float64 else torch.float32
     dtype = widest(logits.device) if wide else result
@@ -51,6 +52,11 @@ def elementwise_loss(
         if kept is not None:
             elements = torch.where(kept.bool(), elements, 0.0)
         return reduce_loss(elements, reduction, mask).to(result)
+    exact = positive, negative, dtype
+    if wide:
+        narrow_positive, narrow_negative = positive.in_float32(), negative.in_float32()
+        if narrow_positive is not None and narrow_negative is not None:
+            positive, negative, dtype = narrow_positive, narrow_negative, result
     positive, negative = (
         cost.map(lambda value: value.to(dtype if value.ndim else widest(value.device))) for cost in (positive, negative)
     )
@@ -60,7 +66,8 @@ def elementwise_loss(
         kept = mask if kept is None else kept * mask
         divisor = max(1, int(mask.count_nonzero())) if reduction == "mean" else divisor
     what = Elements(positive, negative, weight, soften, kept, dtype, divisor)
-    return with_kept_gradient(logits, targets, partial(loss_and_gradient, what=what), partial(_formula, what=what))
+    formula = replace(what, positive=exact[0], negative=exact[1], dtype=exact[2])
+    return with_kept_gradient(logits, targets, partial(loss_and_gradient, what=what), partial(_formula, what=formula))
 
 
 def _formula(logits: Tensor, targets: Tensor, what: Elements) -> Tensor:

@@ -98,7 +98,8 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
         if isinstance(conditional, Tensor):
             return (1 - self.smoothing) * targets + share * (targets @ conditional)
         # (1 - s) y + share ((n_labels - y) rate + y), with the terms in y together
-        return torch.addcmul((share * n_labels) * rate, targets, share * (1 - rate) + (1 - self.smoothing))
+        kept = torch.addcmul(targets.new_tensor(1 - self.smoothing), share, 1 - rate)
+        return torch.addcmul((share * n_labels) * rate, targets, kept)
 
 
 ENTRIES = {

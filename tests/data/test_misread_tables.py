@@ -241,3 +241,37 @@ def test_a_row_without_an_id_is_numbered_as_no_other_row_is_called(tmp_path):
     texts = read_texts(table)
     assert texts.ids == ["3", "b", "row 3", "4"]
     assert texts.note == "mine.csv: texts from 'text', ids from 'id' (2 rows have none: numbered instead)"
+
+
+def test_the_end_of_an_html_entity_separates_no_labels(tmp_path):
+    names = ["Drama &amp; Romance", "Com&eacute;die", "War &amp; Crime", "Drama", "R&#38;B"]
+    table = write(tmp_path / "mine.csv", "text,labels", *(f"text {i},{names[i % 5]}" for i in range(40)))
+    with pytest.warns(CorpusWarning) as caught:
+        corpus = load_corpus(table)
+    (warning,) = [str(warning.message) for warning in caught]
+    assert "4 labels with an HTML entity: 'Drama &amp; Romance' (8)" in warning and "html.unescape" in warning
+    assert corpus.n_labels == 5 and "entities_in_labels" in {finding.kind for finding in examine(corpus)}
+
+
+def test_a_semicolon_between_labels_with_entities_is_suspected(tmp_path):
+    names = ["Drama &amp; Romance;War", "War", "War;Crime", "Crime;Drama &amp; Romance"]
+    table = write(tmp_path / "mine.csv", "text,labels", *(f"text {i},{names[i % 4]}" for i in range(40)))
+    with pytest.warns(CorpusWarning, match="seem to be separated by ';'"):
+        load_corpus(table)
+
+
+@pytest.mark.parametrize("n_comments, said", [(1, "line 1 begins"), (2, "lines 1 to 2 begin")])
+def test_comments_before_the_header_are_named(tmp_path, n_comments, said):
+    comments = ["# exported in May", "# by hand, twice, from two systems"][:n_comments]
+    table = write(tmp_path / "mine.csv", *comments, "text,labels", *(f"text {i},Drama" for i in range(5)))
+    for on_error in ("raise", "skip"):
+        with pytest.raises(DataError, match=f"{said} with '#', as comments do; remove what stands before the header"):
+            load_corpus(table, on_error=on_error)
+    header = write(tmp_path / "other.csv", "#id,text,labels", *(f"{i},text {i},Drama" for i in range(5)))
+    assert len(load_corpus(header)) == 5
+
+
+def test_a_text_column_that_is_there_twice_is_named(tmp_path):
+    table = write(tmp_path / "mine.csv", "id,text,text,labels", *(f"{i},text {i},more,Drama" for i in range(5)))
+    with pytest.raises(DataError, match="holds the texts, found 'id', 'labels' .and more than once.*: 'text'"):
+        load_corpus(table)
