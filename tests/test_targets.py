@@ -62,6 +62,21 @@ def test_a_fresh_clone_gets_an_environment_first_and_only_once(tree, capsys):
     assert "--reader" in plan("book", capsys)[0] and "--all" in plan("test", capsys)[0]
 
 
+def test_the_gpu_day_sets_nothing_up_where_there_is_no_gpu(tree, capsys, monkeypatch):
+    monkeypatch.setattr(run, "sees_gpu", lambda: False)
+    for arguments in ((), ("GPU_DAY=--plan",)):
+        with pytest.raises(SystemExit, match="No driver of a GPU is seen here, so nothing is set up"):
+            run.main(["--dry-run", "gpu-day", *arguments])
+    assert "make_environment" in plan("gpu-day", capsys, "GPU_DAY=--rehearse")[0]
+    monkeypatch.setattr(run, "sees_gpu", lambda: True)
+    assert "make_environment" in plan("gpu-day", capsys, "GPU_DAY=--plan")[0]
+    (tree / ".venv").mkdir()
+    (tree / ".venv" / ".ready").touch()
+    monkeypatch.setattr(run, "sees_gpu", lambda: False)
+    (line,) = plan("gpu-day", capsys, "GPU_DAY=--plan")  # which measures, or says why it cannot
+    assert line.endswith("tools/gpu_day.py --plan")
+
+
 def test_the_test_targets_divide_the_tests(tree, capsys):
     lines = plan("test", capsys)
     assert any("pre-commit run --all-files" in line for line in lines)

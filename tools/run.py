@@ -114,7 +114,19 @@ def article():
 
 def gpu_day():
     """measure and run all that needs a GPU, or go on with it (GPU_DAY=--plan: measure two minutes and say how long; GPU_DAY=--rehearse: tiny, without a GPU)"""
-    return [*environment(), python("tools/gpu_day.py", *option("GPU_DAY").split())]
+    words, set_up = option("GPU_DAY").split(), environment()
+    if set_up and not {"--rehearse", "--cards"}.intersection(words) and not sees_gpu():
+        sys.exit(
+            "No driver of a GPU is seen here, so nothing is set up; "
+            "GPU_DAY=--rehearse does every stage at tiny size without one."
+        )
+    return [*set_up, python("tools/gpu_day.py", *words)]
+
+
+def sees_gpu():
+    """Return whether a driver of NVIDIA or AMD is there, without torch."""
+    devices = [Path("/dev/nvidiactl"), Path("/dev/kfd")]
+    return any(map(shutil.which, ("nvidia-smi", "rocm-smi"))) or any(device.exists() for device in devices)
 
 
 def serve():

@@ -210,7 +210,9 @@ def _load(options: TableOptions, source: object) -> Mapping[str | None, Table]:
         return read_folder(path, bad)
     refuse_spreadsheet(path)
     if table_ending(path) is None:
-        raise UsageError(f"cannot tell what {path} is from its name; {TABLES_TAKEN}; or read it with pandas and call Corpus.from_frame")
+        raise UsageError(
+            f"cannot tell what {path} is from its name; {TABLES_TAKEN}; or read it with pandas and call Corpus.from_frame"
+        )
     numbered = [option for option in (options.text, options.labels) if option is not None]
     flat = [part for option in numbered for part in ([option] if isinstance(option, str | int) else option)]
     has_header = not any(isinstance(part, int) for part in flat)

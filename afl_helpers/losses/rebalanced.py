@@ -43,9 +43,9 @@ def distribution_balanced_loss(
     """Compute the core of the distribution-balanced loss (Wu et al., ECCV 2020), focal form of BalancedLossNLP's code.
 
     Logits are shifted, ``z + shift``. Those of negatives are then multiplied by ``negative_scale``, and their loss is
-    divided by it. The result is the focal loss of these logits, with ``gamma`` and ``alpha``, times ``weight``. With a
-    shift the computation is in float64, where the device has it: adding the shift in float32 costs more digits than a
-    large gamma leaves.
+    divided by it. The result is the focal loss of these logits, with ``gamma`` and ``alpha``, times ``weight``. Adding the
+    shift in float32 would cost more digits than a large gamma leaves. So with a shift the computation is in float64, where
+    the device has it; a CPU multiplies the odds instead, which costs none.
 
     Args:
         shift: number or (n_labels,), log odds that every logit starts from.
