@@ -363,3 +363,18 @@ class TestThresholdedClassifier:
     def test_an_estimator_that_is_not_trained_is_no_prefit_one(self):
         with pytest.raises(NotFittedError):
             ThresholdedClassifier(OneVsRestClassifier(LogisticRegression()), cv="prefit").fit(self.X, self.y)
+
+
+def test_rows_of_pandas_in_another_order_are_refused():
+    index = list(range(20))
+    X, y = pd.DataFrame({"x": np.arange(20.0)}, index), pd.DataFrame(np.eye(2, dtype=int)[np.arange(20) % 2], index)
+    texts = pd.Series([f"text {i}" for i in index], index)
+    for estimator, rows in (
+        (MultiLabelClassifier(method="tfidf"), texts),
+        (ThresholdedClassifier(OneVsRestClassifier(LogisticRegression())), X),
+    ):
+        with pytest.raises(UsageError, match=r"same index in another order; rows go by position, so pass y.loc"):
+            estimator.fit(rows, y.sample(frac=1, random_state=0))
+    ThresholdedClassifier(OneVsRestClassifier(LogisticRegression()), cv=2).fit(
+        X, y.set_axis(index[::-1][:10] + index[::-1][10:]).reset_index(drop=True)
+    )

@@ -48,6 +48,10 @@ SCORES = np.array([[0.875, 0.25, 0.125], [0.375, 0.75, 0.25], [0.625, 0.6875, 0.
 def test_scores_of_every_kind_give_the_same_numbers(scores):
     assert evaluate(torch.tensor(TARGETS).bfloat16(), scores) == evaluate(TARGETS, SCORES)
     assert (binarize(scores, torch.tensor([0.5, 0.5, 0.5], dtype=torch.bfloat16)) == (SCORES >= 0.5)).all()
+    assert evaluate(TARGETS, scores, torch.tensor(0.5, dtype=torch.bfloat16)) == evaluate(TARGETS, SCORES)
+    rates = torch.tensor([0.5, 0.25, 0.25], dtype=torch.bfloat16)
+    expected = tune_thresholds(TARGETS, SCORES, "proportional", label_rates=[0.5, 0.25, 0.25])
+    assert (tune_thresholds(TARGETS, scores, "proportional", label_rates=rates) == expected).all()
 
 
 def test_weights_may_be_lists():

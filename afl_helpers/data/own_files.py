@@ -637,6 +637,12 @@ def _corpus(reading: _Reading, names: list[str] | None, source: object, name: st
 def _count_labels_of_splits(reading: _Reading, report: dict[str, int]) -> None:
     """Count the labels that training lacks, and the texts that stand in several splits."""
     sizes = Counter(row.split for row in reading.rows)
+    other = [str(name) for name in sizes if name not in SPLIT_NAMES.values()]
+    if reading.options.split_column is not None and other and len(other) < len(sizes):
+        rows = ", ".join(f"{shown(name)!r} ({_number(sizes[name], 'row')})" for name in other[:3])
+        reading.alarms.append(
+            f"a split is called {rows}, not train, validation or test; correct it, or use it by that name"
+        )
     if len(sizes) < 2:
         return
     reading.notes.append("documents per split: " + ", ".join(f"{split} {size:,}" for split, size in sizes.items()))

@@ -47,6 +47,16 @@ def indicator(y: Any) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     return columns_of(sets, names), names
 
 
+def check_order(X: Any, y: Any) -> None:
+    """Refuse rows of pandas whose index is the same in X and y, in another order: they are paired by position."""
+    if hasattr(X, "iloc") and hasattr(y, "iloc") and len(X) == len(y):
+        rows, labels = X.index, y.index
+        if not rows.equals(labels) and rows.sort_values().equals(labels.sort_values()):
+            raise UsageError(
+                "X and y have the same index in another order; rows go by position, so pass y.loc[X.index]"
+            )
+
+
 def seed_of(random_state: int | np.random.RandomState | None) -> int:
     """Return a seed for a random state as scikit-learn takes it; None is another seed each time."""
     if isinstance(random_state, int | np.integer):

@@ -24,6 +24,7 @@ from afl_helpers.evaluation.validation import (
     check_label_counts,
     check_label_names,
     check_zero_division,
+    dense,
 )
 from afl_helpers.gamma import check_counts
 
@@ -205,7 +206,7 @@ def _are_same_documents(one: tuple[BoolArray, FloatArray], other: tuple[BoolArra
 
 def _warn_of_logits(scores: FloatArray, thresholds: Iterable[ArrayLike | TopK]) -> None:
     """Warn of scores that are no probabilities at a threshold of 0.5, and of a threshold in per cent for probabilities."""
-    common = [float(np.asarray(value)) for value in thresholds if not isinstance(value, TopK) and np.ndim(value) == 0]
+    common = [float(dense(value)) for value in thresholds if not isinstance(value, TopK) and np.ndim(value) == 0]
     if are_probabilities(scores):
         if per_cent := [value for value in common if 5 <= value <= 100]:
             warnings.warn(

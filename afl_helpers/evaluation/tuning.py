@@ -11,7 +11,7 @@ from afl_helpers.errors import UsageError
 from afl_helpers.evaluation.posterior import check_gamma, lowest_scores_at, posterior_logits_of_scores
 from afl_helpers.evaluation.reductions import label_blocks, ratio
 from afl_helpers.evaluation.top_k import TopK, tune_top_k
-from afl_helpers.evaluation.validation import BoolArray, FloatArray, check_probabilities
+from afl_helpers.evaluation.validation import BoolArray, FloatArray, as_numbers, check_probabilities
 
 #: One threshold; one per label, (n_labels,); or a number of labels per document.
 Thresholds: TypeAlias = float | FloatArray | TopK
@@ -89,7 +89,7 @@ def label_thresholds(data: TuningData) -> FloatArray:
 def proportional_thresholds(data: TuningData) -> FloatArray:
     """Return thresholds that predict each label as often as ``data.label_rates`` says, or as nearly as ties allow."""
     n, n_labels = data.scores.shape
-    rates = np.asarray(np.nan if data.label_rates is None else data.label_rates, dtype=float)
+    rates = np.asarray(np.nan if data.label_rates is None else as_numbers(data.label_rates, "label_rates"), dtype=float)
     if rates.shape != (n_labels,) or not ((rates >= 0) & (rates <= 1)).all():
         raise UsageError(
             f'rule "proportional" needs label_rates, the share of training documents with each label: '

@@ -275,3 +275,14 @@ def test_a_text_column_that_is_there_twice_is_named(tmp_path):
     table = write(tmp_path / "mine.csv", "id,text,text,labels", *(f"{i},text {i},more,Drama" for i in range(5)))
     with pytest.raises(DataError, match="holds the texts, found 'id', 'labels' .and more than once.*: 'text'"):
         load_corpus(table)
+
+
+def test_a_misspelt_split_is_named(tmp_path, recwarn):
+    splits = ["train"] * 20 + ["trian"] + ["test"] * 9
+    table = write(tmp_path / "a.csv", "text,labels,part", *(f"text {i},Drama,{part}" for i, part in enumerate(splits)))
+    with pytest.warns(CorpusWarning, match="a split is called 'trian' .1 row., not train, validation or test"):
+        assert set(load_corpus(table, split_column="part")) == {"train", "trian", "test"}
+    folds = write(tmp_path / "b.csv", "text,labels,part", *(f"text {i},Drama,fold {i % 3}" for i in range(30)))
+    recwarn.clear()
+    assert len(load_corpus(folds, split_column="part")) == 3
+    assert not [warning for warning in recwarn if "a split is called" in str(warning.message)]
