@@ -375,6 +375,3 @@ def test_rows_of_pandas_in_another_order_are_refused():
     ):
         with pytest.raises(UsageError, match=r"same index in another order; rows go by position, so pass y.loc"):
             estimator.fit(rows, y.sample(frac=1, random_state=0))
-    ThresholdedClassifier(OneVsRestClassifier(LogisticRegression()), cv=2).fit(
-        X, y.set_axis(index[::-1][:10] + index[::-1][10:]).reset_index(drop=True)
-    )

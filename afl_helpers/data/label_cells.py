@@ -43,7 +43,9 @@ _CLOSING = {"[": "]", "(": ")", "{": "}"}
 _EMPTY = ("set()", "frozenset()", "{}")
 _SET = re.compile(r"(?:frozen)?set\((.*)\)", re.DOTALL)
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
-_WITH_SCORE = re.compile(r".*\S\s*(?:\(\s*[01]?[.,]\d+\s*\)|[:=]\s*[01]?\.\d+)", re.DOTALL)
+_WITH_SCORE = re.compile(
+    r"[^\W\d].*(?:\(\s*[01]?[.,]\d+\s*\)|[:=]\s*[01]?[.,]\d+|\d\s*%\s*\)?)|[01]?[.,]\d+[\s:]+[^\W\d].*", re.DOTALL
+)
 _ENTITY = re.compile(r"&#?\w{2,31};")
 _DASHES = re.compile("[\\s_\u2010-\u2015\u2212-]+")
 
@@ -110,6 +112,10 @@ def _read_string(cell: str, separator: str | None) -> Tokens:
         stripped = as_set[1]
     if stripped[:1] in _CLOSING:
         items = _parse_list(stripped)
+        if items is None and _is_dict(stripped):
+            raise ColumnError(
+                f"expected labels, found a dict, {cell[:40]!r}; write the labels that the document has, as a{SEPARATOR}b"
+            )
         if items is not None:
             return _tokens(items, cell)
         if separator is None and stripped[0] == "[" and not re.match(r"\[[^\[\]\"',]*\]", stripped):
@@ -122,6 +128,18 @@ def _read_string(cell: str, separator: str | None) -> Tokens:
     else:
         parts = cell.split() if separator == " " else cell.split(SEPARATOR if separator is None else separator)
     return [part for part in parts if part.strip()]
+
+
+def _is_dict(text: str) -> bool:
+    """Return whether a text is a dict as JSON or Python writes it, with something in it."""
+    if not re.match(r"\{\s*['\"]", text):
+        return False
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return isinstance(read(text), dict)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return False
 
 
 def _parse_list(text: str) -> list[object] | None:
@@ -205,6 +223,10 @@ def similar_labels(labels: Iterable[str]) -> list[list[str]]:
     return [sorted(group) for group in groups.values() if len(group) > 1]
 
 
+def _has_letters(part: str) -> bool:
+    return any(map(str.isalnum, part))
+
+
 def suspected_separator(counts: Counter[str]) -> str | None:
     """Return the separator that single labels seem to hold, or None.
 
@@ -220,7 +242,12 @@ def suspected_separator(counts: Counter[str]) -> str | None:
             cell: cell.split() if separator == " " else [one_space(part) for part in cell.split(separator)]
             for cell in counts
         }
-        several = [cell for cell in counts if len(parts[cell]) > 1 and all(parts[cell])]
+        for found in parts.values():  # a separator may also end the cell, or begin it
+            while found and not found[-1]:
+                found.pop()
+            while found and not found[0]:
+                del found[0]
+        several = [cell for cell in counts if len(parts[cell]) > 1 and all(map(_has_letters, parts[cell]))]
         places: dict[str, Counter[int]] = defaultdict(Counter)
         for cell in counts:
             alone = len(parts[cell]) == 1
@@ -230,8 +257,8 @@ def suspected_separator(counts: Counter[str]) -> str | None:
         def recurs(part: str, place: int, places: dict[str, Counter[int]] = places, sep: str = separator) -> bool:
             return len(places[part]) > 1 if sep == " " else places[part].total() > 1
 
-        found = [cell for cell in several if any(recurs(part, place) for place, part in enumerate(parts[cell]))]
-        if len(found) >= 2 and 2 * len(found) >= len(several) and 10 * len(several) >= len(counts):
+        shared = [cell for cell in several if any(recurs(part, place) for place, part in enumerate(parts[cell]))]
+        if len(shared) >= 2 and 2 * len(shared) >= len(several) and 10 * len(several) >= len(counts):
             return separator
     return None
 

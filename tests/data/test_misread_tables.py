@@ -219,7 +219,9 @@ def test_labels_that_may_be_numbered_from_1_are_said_where_none_is_0(tmp_path):
         load_corpus(table, label_names=names)
 
 
-@pytest.mark.parametrize("form", ["{} ({:.2f})", "{}:{:.3f}", "{} = {:.1f}", "{} (0,{:.0f}7)"])
+@pytest.mark.parametrize(
+    "form", ["{} ({:.2f})", "{}:{:.3f}", "{} = {:.1f}", "{} (0,{:.0f}7)", "{0}:0,9", "{0} 9{1:.0f}%", "0.9 {0}"]
+)
 def test_scores_beside_the_labels_are_named(tmp_path, form):
     cells = [form.format(name, 0.5 + i / 100) for i, name in enumerate(["Drama", "Crime", "War"] * 10)]
     table = write(tmp_path / "mine.csv", "text;labels", *(f"text {i};{cell}" for i, cell in enumerate(cells)))
@@ -286,3 +288,33 @@ def test_a_misspelt_split_is_named(tmp_path, recwarn):
     recwarn.clear()
     assert len(load_corpus(folds, split_column="part")) == 3
     assert not [warning for warning in recwarn if "a split is called" in str(warning.message)]
+
+
+def test_a_dict_of_labels_and_scores_is_refused(tmp_path):
+    table = write(
+        tmp_path / "mine.tsv", "text\tlabels", *(f"text {i}\t{{'Drama': 0.9, 'War': 0.{i}}}" for i in range(9))
+    )
+    with pytest.raises(
+        DataError, match="line 2: expected labels, found a dict, .*write the labels that the document has"
+    ):
+        load_corpus(table, on_error="skip")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["Drama;War;", "War;Crime;", "Drama;"], [";Drama;War", ";War", ";War;Crime"], ["War,Drama,", "Drama,War", "Crime"]],
+)
+def test_a_separator_at_the_end_is_still_suspected(tmp_path, cells):
+    sign = ";" if ";" in cells[0] else ","
+    table = write(tmp_path / "mine.tsv", "text\tlabels", *(f"text {i}\t{cells[i % len(cells)]}" for i in range(30)))
+    with pytest.warns(CorpusWarning, match=f"seem to be separated by '{sign}'"):
+        load_corpus(table)
+    assert sorted(load_corpus(table, separator=sign).label_names) == ["Crime", "Drama", "War"]
+
+
+@pytest.mark.parametrize("sign", ["&", "+", ">"])
+def test_a_blank_around_a_sign_separates_no_labels(tmp_path, sign, recwarn):
+    cells = [f"Drama {sign} War", f"War {sign} Crime", "Crime", f"Crime {sign} Drama", "Drama"]
+    table = write(tmp_path / "mine.tsv", "text\tlabels", *(f"text {i}\t{cells[i % 5]}" for i in range(30)))
+    load_corpus(table)
+    assert not [warning for warning in recwarn if "separated by ' '" in str(warning.message)]
