@@ -105,6 +105,11 @@ def add_reading(command: argparse.ArgumentParser) -> None:
     splits.add_argument("--test", metavar="FILE", help="table with the test documents")
 
 
+def _sign(given: str) -> str:
+    """Return what was given, with a tab or a line break for how Python writes it, since a shell passes on the letters."""
+    return {r"\t": "\t", r"\n": "\n"}.get(given, given)
+
+
 def add_table_options(command: argparse.ArgumentParser, title: str) -> None:
     """Add the options that say how to read a table, under a title."""
     table = command.add_argument_group(title)
@@ -120,8 +125,18 @@ def add_table_options(command: argparse.ArgumentParser, title: str) -> None:
         metavar="COLUMN",
         help="column of the document ids (default: the one called id, else rows are numbered)",
     )
-    table.add_argument("--separator", metavar="TEXT", help="what separates the labels in a cell (default: |)")
-    table.add_argument("--delimiter", metavar="CHARACTER", help="what separates the columns (default: guessed)")
+    table.add_argument(
+        "--separator",
+        metavar="TEXT",
+        type=_sign,
+        help=r"what separates the labels in a cell, such as ';' or '\n' (default: |)",
+    )
+    table.add_argument(
+        "--delimiter",
+        metavar="CHARACTER",
+        type=_sign,
+        help=r"what separates the columns, such as '\t' (default: guessed)",
+    )
     table.add_argument("--encoding", metavar="NAME", help="encoding of the file (default: utf-8)")
     table.add_argument("--label-names", metavar="FILE", help="file with the label names in order, one per line")
     table.add_argument("--unlabelled", choices=("keep", "drop"), help="keep or drop documents without a label")

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -170,6 +170,7 @@ def _read(options: TableOptions, source: object, name: str | None) -> tuple[Corp
         _alarm(reading, len(reading.rows) - len(kept), "row", "without a label left out, because unlabelled is 'drop'")
         reading.rows = kept
     _unique_ids(reading)
+    _suspect_long_form(reading)
     return _corpus(reading, names, source, name), [row.split for row in reading.rows]
 
 
@@ -527,6 +528,21 @@ def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
         )
     if reading.options.separator != "":
         _suspect_separator(reading, cells)
+
+
+def _suspect_long_form(reading: _Reading) -> None:
+    """Say where each row seems to hold one label of a document that has several rows."""
+    labels: dict[str, set[str]] = defaultdict(set)
+    for row in reading.rows:
+        if len(row.tokens) > 1:
+            return
+        labels[row.text].update(map(str, row.tokens))
+    several = [text for text, found in labels.items() if len(found) > 1]
+    if len(several) > 1 and 10 * len(several) >= len(labels):
+        reading.alarms.append(
+            f"{_number(len(several), 'text')} in several rows, each with another single label; if a document has a row per "
+            f"label, join its labels first, as with pandas: frame.groupby('text')['labels'].agg({SEPARATOR!r}.join)"
+        )
 
 
 def _suspect_separator(reading: _Reading, cells: Counter[str]) -> None:

@@ -302,7 +302,11 @@ def test_a_dict_of_labels_and_scores_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "cells",
-    [["Drama;War;", "War;Crime;", "Drama;"], [";Drama;War", ";War", ";War;Crime"], ["War,Drama,", "Drama,War", "Crime"]],
+    [
+        ["Drama;War;", "War;Crime;", "Drama;"],
+        [";Drama;War", ";War", ";War;Crime"],
+        ["War,Drama,", "Drama,War", "Crime"],
+    ],
 )
 def test_a_separator_at_the_end_is_still_suspected(tmp_path, cells):
     sign = ";" if ";" in cells[0] else ","
@@ -318,3 +322,20 @@ def test_a_blank_around_a_sign_separates_no_labels(tmp_path, sign, recwarn):
     table = write(tmp_path / "mine.tsv", "text\tlabels", *(f"text {i}\t{cells[i % 5]}" for i in range(30)))
     load_corpus(table)
     assert not [warning for warning in recwarn if "separated by ' '" in str(warning.message)]
+
+
+def test_a_row_per_label_is_named(tmp_path, recwarn):
+    rows = [(f"text {i}", label) for i in range(10) for label in ("Drama", "War", "Crime")[: 1 + i % 3]]
+    table = write(tmp_path / "long.csv", "text,labels", *(f"{text},{label}" for text, label in rows))
+    with pytest.warns(CorpusWarning, match="6 texts in several rows, each with another single label; .*groupby"):
+        load_corpus(table)
+    joined = pd.DataFrame(rows, columns=["text", "labels"]).groupby("text")["labels"].agg("|".join).reset_index()
+    recwarn.clear()
+    assert len(Corpus.from_frame(joined)) == 10 and not recwarn
+
+
+def test_a_shell_can_name_tab_and_line_break(tmp_path, capsys):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,labels\n" + "".join(f'text {i},"Drama\nWar"\n' for i in range(4)), encoding="utf-8")
+    assert main(["data", str(path), "--separator", r"\n"]) == 0
+    assert "2 labels" in capsys.readouterr().out
