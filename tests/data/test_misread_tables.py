@@ -280,10 +280,10 @@ def test_a_text_column_that_is_there_twice_is_named(tmp_path):
 
 
 def test_a_misspelt_split_is_named(tmp_path, recwarn):
-    splits = ["train"] * 20 + ["trian"] + ["test"] * 9
+    splits = ["train"] * 20 + ["train_"] + ["test"] * 9
     table = write(tmp_path / "a.csv", "text,labels,part", *(f"text {i},Drama,{part}" for i, part in enumerate(splits)))
-    with pytest.warns(CorpusWarning, match="a split is called 'trian' .1 row., not train, validation or test"):
-        assert set(load_corpus(table, split_column="part")) == {"train", "trian", "test"}
+    with pytest.warns(CorpusWarning, match="a split is called 'train_' .1 row., not train, validation or test"):
+        assert set(load_corpus(table, split_column="part")) == {"train", "train_", "test"}
     folds = write(tmp_path / "b.csv", "text,labels,part", *(f"text {i},Drama,fold {i % 3}" for i in range(30)))
     recwarn.clear()
     assert len(load_corpus(folds, split_column="part")) == 3
