@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from afl_helpers.losses.base import PerClass
+from afl_helpers.losses.base import PerClass, widest
 
 ZERO, ONE = torch.zeros((), device="cpu"), torch.ones((), device="cpu")
 LOG2_E = 1 / math.log(2)
@@ -159,7 +159,7 @@ class FocalCost(Cost):
             return None
         if not isinstance(scale, float) or not isinstance(gamma, float | None) or abs(math.frexp(scale)[0]) != 0.5:
             return None
-        log_start = self.shift.double() * scale
+        log_start = self.shift.to(widest(self.shift.device)) * scale
         if not log_start.numel() or log_start.abs().max() > MOST_SHIFT:
             return None
         return ShiftedFocalCost(scale, gamma or 0.0, log_start.exp(), self.weight)
