@@ -160,7 +160,7 @@ def extra_memory(rows: int, labels: int, device: str) -> dict[str, float]:
     for name, loss in implementations(labels, device).items():
         step(loss, logits[:1], targets[:1], device)  # loads the libraries
         peak = allocated(partial(step, loss, logits, targets, device), device)
-        found[name] = peak / (logits.element_size() * logits.numel())
+        found[name] = round(peak / (logits.element_size() * logits.numel()), 4)
     return found
 
 
@@ -168,8 +168,8 @@ def summarize(runs: list[dict[str, float]]) -> dict[str, dict[str, object]]:
     """Return the medians over processes, each of which found the milliseconds of each implementation."""
     found: dict[str, dict[str, object]] = {}
     for name in runs[0]:
-        ratios = [run[name] / run["torch BCE with logits"] for run in runs]
-        milliseconds = statistics.median(run[name] for run in runs)
+        ratios = [round(run[name] / run["torch BCE with logits"], 4) for run in runs]
+        milliseconds = round(statistics.median(run[name] for run in runs), 4)
         found[name] = {"milliseconds": milliseconds, "ratio_to_bce": statistics.median(ratios), "ratios": ratios}
     return found
 

@@ -107,7 +107,6 @@ def by_training_length(table: pd.DataFrame, ylabel: str) -> Figure:
                 (end["epochs"], end["value"]),
                 xytext=(6, 0) if len(line) > 1 else (-4, 7),  # a single point may lie beside another line
                 textcoords="offset points",
-                color=look.colour,
                 va="center" if len(line) > 1 else "bottom",
                 fontsize=10,
             )
