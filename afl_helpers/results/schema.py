@@ -1,6 +1,6 @@
 """What a run's result holds, as typed objects; ``encoding`` writes them to JSON and reads them back.
 
-A result file keeps what pages and comparisons need, in at most 40 kB: metrics under every threshold rule, counts of
+A result file keeps what pages and comparisons need, in at most 42 kB: metrics under every threshold rule, counts of
 decisions per label, and histograms of scores. The scores themselves are kept outside the repository.
 """
 
