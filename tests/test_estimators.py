@@ -375,3 +375,10 @@ def test_rows_of_pandas_in_another_order_are_refused():
     ):
         with pytest.raises(UsageError, match=r"same index in another order; rows go by position, so pass y.loc"):
             estimator.fit(rows, y.sample(frac=1, random_state=0))
+
+
+def test_an_index_of_several_types_is_compared_too():
+    index = [*range(10), *"abcdefghij"]
+    X, y = pd.DataFrame({"x": np.arange(20.0)}, index), pd.DataFrame(np.eye(2, dtype=int)[np.arange(20) % 2], index)
+    with pytest.raises(UsageError, match="same index in another order"):
+        ThresholdedClassifier(OneVsRestClassifier(LogisticRegression())).fit(X, y[::-1])

@@ -44,35 +44,29 @@ def check_label_names(corpus: Corpus, separator: str | None = None) -> Iterator[
             sum(counts[name] for name in missing) / len(corpus),
         )
     escaped = labels_with_entities(counts)
-    if escaped:
-        yield Finding(
-            "entities_in_labels",
-            "fix",
-            f"{number(len(escaped), 'label holds', 'labels hold')} an HTML entity.",
-            "Write entities as characters: & for &amp;. html.unescape of Python does it.",
-            named(escaped, (counts[name] for name in escaped)),
-            len(escaped) / corpus.n_labels,
-        )
+    yield from _to_fix(
+        "entities_in_labels",
+        escaped,
+        counts,
+        f"{number(len(escaped), 'label holds', 'labels hold')} an HTML entity.",
+        "Write entities as characters: & for &amp;. html.unescape of Python does it.",
+    )
     scored = labels_with_scores(counts)
-    if scored:
-        yield Finding(
-            "scores_in_labels",
-            "fix",
-            f"{len(scored)} labels end in a score, so that each score makes a label of its own.",
-            'Take the scores off: "Drama", not "Drama (0.93)".',
-            named(scored, (counts[name] for name in scored)),
-            len(scored) / corpus.n_labels,
-        )
+    yield from _to_fix(
+        "scores_in_labels",
+        scored,
+        counts,
+        f"{len(scored)} labels end in a score, so that each score makes a label of its own.",
+        'Take the scores off: "Drama", not "Drama (0.93)".',
+    )
     quoted = [name for name in counts if _is_leftover(name)]
-    if quoted:
-        yield Finding(
-            "leftover_signs",
-            "fix",
-            f"{number(len(quoted), 'label has', 'labels have')} the brackets or quotes of a list.",
-            'Write several labels as a|b or as a JSON list, ["a", "b"].',
-            named(quoted, (counts[name] for name in quoted)),
-            len(quoted) / corpus.n_labels,
-        )
+    yield from _to_fix(
+        "leftover_signs",
+        quoted,
+        counts,
+        f"{number(len(quoted), 'label has', 'labels have')} the brackets or quotes of a list.",
+        'Write several labels as a|b or as a JSON list, ["a", "b"].',
+    )
     if corpus.n_labels > 1 and all(is_number(name) for name in counts):
         yield Finding(
             "numbers_as_labels",
@@ -80,6 +74,14 @@ def check_label_names(corpus: Corpus, separator: str | None = None) -> Iterator[
             "All labels are numbers.",
             "Name them with label_names= (--label-names FILE), so that tables and predictions can be read.",
             named(list(counts)),
+        )
+
+
+def _to_fix(kind: str, found: list[str], counts: Counter[str], sentence: str, advice: str) -> Iterator[Finding]:
+    """Yield the finding about some names, if there are any; its share is that of the names."""
+    if found:
+        yield Finding(
+            kind, "fix", sentence, advice, named(found, (counts[name] for name in found)), len(found) / len(counts)
         )
 
 
