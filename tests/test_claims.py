@@ -724,19 +724,21 @@ def test_tuned_differences_are_the_means_of_what_the_files_of_the_runs_hold():
 
 def test_the_tail_by_epochs_holds_what_the_files_say_of_every_length():
     table = tail_by_epochs()
-    found = {tuple(row[:3]): row[3] for row in table.itertuples(index=False)}
-    assert len(found) == len(table)
+    found = table.set_index(["size", "setting", "epochs", "block"])["value"]
+    assert found.index.is_unique
     small, large = TUNED_STUDIES.values()
     for key, study, run in (
-        ((small, "bce", 15), "tuned-to-the-end", "bce"),
-        ((small, "bce", 30), "tuned-to-the-end", "bce-long"),
-        ((small, "bce", 60), "tuned-for-longer", "bce-60"),
-        ((small, "afl", 60), "tuned-for-longer", "afl-60"),
-        ((small, "afl-mean", 30), "tuned-for-longer", "afl-mean-30"),
-        ((small, "afl-mean", 60), "tuned-for-longer", "afl-mean-60"),
-        ((large, "afl", 30), "tuned-to-the-end-minilm", "afl-long"),
+        ((small, "bce", 15, 1), "tuned-to-the-end", "bce"),
+        ((small, "bce", 30, 1), "tuned-to-the-end", "bce-long"),
+        ((small, "bce", 30, 2), "tuned-for-longer", "bce-30"),
+        ((small, "bce", 60, 3), "tuned-for-longer", "bce-60"),
+        ((small, "afl", 60, 1), "tuned-for-longer", "afl-60"),
+        ((small, "afl-mean", 30, 2), "tuned-for-longer", "afl-mean-30"),
+        ((small, "afl-mean", 60, 1), "tuned-for-longer", "afl-mean-60"),
+        ((large, "afl", 30, 1), "tuned-to-the-end-minilm", "afl-long"),
     ):
-        record = json.loads((RESULTS / study / "runs" / f"cmu-leads--{run}--block1.json").read_text())
+        record = json.loads((RESULTS / study / "runs" / f"cmu-leads--{run}--block{key[3]}.json").read_text())
         assert record["config"]["epochs"] == key[2]
         assert found[key] == record["metrics"]["test"]["all_rules"]["average_precision_macro_tail"]
-    assert not any(setting not in ("bce", "afl", "afl-mean") for _, setting, _ in found)
+    assert set(table["setting"]) == {"bce", "afl", "afl-mean"}
+    assert table.groupby("size")["block"].unique().map(sorted).to_dict() == {small: [1, 2, 3], large: [1]}

@@ -115,13 +115,21 @@ def test_settings_by_block_draws_a_point_per_block(table):
 
 
 def test_by_training_length_draws_a_line_per_setting_and_names_it_at_its_end():
-    rows = [("a", "bce", 30, 0.2), ("a", "bce", 15, 0.1), ("a", "afl", 15, 0.05), ("b", "bce", 15, 0.3)]
+    rows = [
+        *(("a", "bce", 1, 30, 0.2), ("a", "bce", 1, 15, 0.1), ("a", "bce", 2, 15, 0.3), ("a", "bce", 2, 30, 0.6)),
+        *(("a", "afl", 1, 15, 0.05), ("b", "bce", 1, 15, 0.3)),
+    ]
     left, right = figures.by_training_length(
-        pd.DataFrame(rows, columns=["size", "setting", "epochs", "value"]), "AP"
+        pd.DataFrame(rows, columns=["size", "setting", "block", "epochs", "value"]), "AP"
     ).axes
-    assert [line.get_ydata().tolist() for line in left.lines] == [[0.1, 0.2], [0.05]]
-    assert [(text.get_text(), text.xy) for text in left.texts] == [("BCE", (30, 0.2)), ("AFL", (15, 0.05))]
-    assert right.get_title() == "b" and len(right.lines) == 1
+    points, means = left.lines[::2], left.lines[1::2]
+    assert [line.get_ydata().tolist() for line in points] == [[0.2, 0.1, 0.3, 0.6], [0.05]]
+    assert [line.get_ydata().tolist() for line in means] == [pytest.approx([0.2, 0.4]), [0.05]]
+    assert [(text.get_text(), text.xy) for text in left.texts] == [
+        ("BCE", (30, pytest.approx(0.4))),
+        ("AFL", (15, 0.05)),
+    ]
+    assert (left.get_title(), right.get_title()) == ("a, 2 blocks", "b, one block") and len(right.lines) == 2
 
 
 def test_differences_draws_intervals_around_zero():

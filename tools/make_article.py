@@ -37,6 +37,7 @@ from afl_helpers.studies import complete_blocks, complete_results, describe_prog
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 STUDY, RECALL, TUNED, PAPER = "frozen-encoder", "start-and-stop", "tuned-to-the-end", "paper-cmu"
+FIVE = "paper-minilm"
 CORPORA = {"cmu-leads": "film genres", "cmu-leads-masked": "film genres, masked", "reuters": "news topics"}
 #: How many of the genres that gain most recall are named.
 N_TOP = 6
@@ -325,6 +326,25 @@ def tuned_order() -> str:
     )
 
 
+def five_settings() -> str:
+    """Say what the study of the paper's five settings with a tuned encoder finds."""
+    status, table = registered(FIVE)
+    if table is None:
+        return status
+    tail = table[table["endpoint"] == "average_precision_macro_tail"].set_index("rival")
+    overall = table[table["endpoint"] == "f1_micro@at_0.5"]
+    gammas = [name for name in tail.index if name.startswith("focal")]
+    require(bool((tail.loc[gammas, "outcome"] == "lower").all()), "AFL ranks the tail below every static value")
+    require(bool((overall["outcome"] == "within the margin").all()), "micro F1 is within the margin of all four")
+    rows = listed([f"{title_of(name)} {signed(tail.loc[name].to_dict())}" for name in tail.index])
+    epochs = read_study(FIVE)[0].config["epochs"]
+    return (
+        f"The registered study {FIVE} trains the paper's five settings for {epochs} epochs, on "
+        f"{in_words(int(tail['n_blocks'].min()))} blocks. Average precision of the tail, AFL minus: {rows}. In micro F1 at 0.5 AFL is within "
+        f"{table['margin'].iloc[0]:g} of all four. Longer training still raises the tail under these losses."
+    )
+
+
 def found_more(runs: Sequence[Result], setting: str, rival: str) -> dict[str, str]:
     """Say how many of the pairs of document and label that one setting finds and a rival does not lie in a few labels."""
     pairs = label_table(runs, "at_0.5").pivot_table("true_positives", "label", "setting", "sum")
@@ -398,7 +418,7 @@ def facts(root: Path = ROOT) -> dict[str, Any]:
 
     told = claims(results)
     by_id = {row["id"]: row for row in told["rows"]}
-    require(by_id["C14"]["verdict"] == "not reproduced", "overall performance is compromised")
+    require(by_id["C14"]["verdict"] == "reproduced in direction", "overall performance is nearly kept")
     require(by_id["C10"]["verdict"] == "not reproduced", "the loss does not give rare classes more weight")
     reported = REPORTED["afl"]
     low, high = reported_range(reported["f1"])
@@ -416,6 +436,7 @@ def facts(root: Path = ROOT) -> dict[str, Any]:
         "claims": told,
         "runs": {"total": f"{len(results):,}"},
         "frozen": frozen(table),
+        "five": five_settings(),
         "tuned": of_study(TUNED, "with the whole encoder tuned") | {"order": tuned_order()},
         "paper": of_study(PAPER, "under the paper's own conditions"),
         "rules": {

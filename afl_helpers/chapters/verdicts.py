@@ -48,26 +48,34 @@ def tuned_differences(endpoints: Sequence[str], margin: float = 0.02) -> pd.Data
     return pd.concat(found, ignore_index=True)
 
 
-def tail_by_epochs(endpoint: str = "average_precision_macro_tail", block: int = 1) -> pd.DataFrame:
-    """Return what AFL, one gamma of its mean and cross-entropy reach when they are trained for longer, on one block.
+def tail_by_epochs(endpoint: str = "average_precision_macro_tail") -> pd.DataFrame:
+    """Return what AFL, one gamma of its mean and cross-entropy reach when they are trained for longer.
 
     Args:
         endpoint: a metric of the test documents.
-        block: of the studies in TUNED_STUDIES.
 
     Returns:
-        One row per run: ``size`` (how much is trained on), ``setting``, ``epochs``, ``value``.
+        One row per run on the blocks of TUNED_STUDIES on which both AFL and cross-entropy were trained for longer:
+        ``size`` (how much is trained on), ``setting``, ``block``, ``epochs``, ``value``.
     """
     longer = {"tuned-to-the-end": read_study("tuned-for-longer")}
-    rows = [
-        {"size": size, "setting": setting, "epochs": run.config["epochs"], "value": run.metric(endpoint)}
+    table = pd.DataFrame(
+        {
+            "size": size,
+            "setting": setting,
+            "block": run.block,
+            "epochs": run.config["epochs"],
+            "value": run.metric(endpoint),
+        }
         for study, size in TUNED_STUDIES.items()
         for run in (*read_study(study), *longer.get(study, ()))
         for setting in ("afl-mean", "bce", "afl")
-        if re.fullmatch(rf"{setting}(-long|-[0-9]+)?", run.setting) and run.block == block
-        if run.data.corpus == "cmu-leads"
-    ]
-    return pd.DataFrame(rows)
+        if re.fullmatch(rf"{setting}(-long|-[0-9]+)?", run.setting) and run.data.corpus == "cmu-leads"
+    )
+    lengths = table.groupby(["size", "block", "setting"])["epochs"].nunique().unstack()
+    trained = lengths[(lengths[["bce", "afl"]] > 1).all(axis=1)].index
+    kept = pd.MultiIndex.from_frame(table[["size", "block"]]).isin(trained)
+    return table[kept].reset_index(drop=True)
 
 
 def verdict_table(table: pd.DataFrame) -> HTML:

@@ -88,19 +88,20 @@ def settings_by_rule(
 
 
 def by_training_length(table: pd.DataFrame, ylabel: str) -> Figure:
-    """Draw a metric over the number of epochs of whole trainings: a panel per size, a line per setting, one block.
+    """Draw a metric over the number of epochs of whole trainings: a panel per size, a line per setting, the mean of its blocks.
 
     Args:
-        table: Rows of :func:`afl_helpers.chapters.verdicts.tail_by_epochs`, all of one block.
+        table: Rows of :func:`afl_helpers.chapters.verdicts.tail_by_epochs`.
         ylabel: Label of the y axis.
     """
     sizes = list(dict.fromkeys(table["size"]))
     figure, all_axes = panels(len(sizes), figsize=(8.4, 3.6), sharey=True)
     for axes, size in zip(all_axes, sizes):
         for setting, rows in table[table["size"] == size].groupby("setting", sort=False):
-            line = rows.sort_values("epochs")
             look = look_of(str(setting))
-            axes.plot(line["epochs"], line["value"], color=look.colour, linestyle=look.line, marker=look.marker)
+            axes.plot(rows["epochs"], rows["value"], look.marker, color=look.colour, markersize=4, alpha=0.5)
+            line = rows.groupby("epochs", as_index=False)["value"].mean()
+            axes.plot(line["epochs"], line["value"], color=look.colour, linestyle=look.line)
             end = line.iloc[-1]
             axes.annotate(
                 title_of(str(setting)),
@@ -114,7 +115,9 @@ def by_training_length(table: pd.DataFrame, ylabel: str) -> Figure:
         axes.set_xscale("log", base=2)
         axes.set_xticks(shown, [str(n) for n in shown])
         axes.minorticks_off()
-        axes.set(title=size, xlabel="epochs of training", xlim=(shown[0] * 0.9, shown[-1] * 2.2))
+        n_blocks = table.loc[table["size"] == size, "block"].nunique()
+        blocks = f"{n_blocks} blocks" if n_blocks > 1 else "one block"
+        axes.set(title=f"{size}, {blocks}", xlabel="epochs of training", xlim=(shown[0] * 0.9, shown[-1] * 2.2))
     all_axes[0].set(ylabel=ylabel, ylim=(0, None))
     return figure
 
