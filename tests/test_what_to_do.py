@@ -11,7 +11,7 @@ import pytest
 from contrast import contrast
 
 from afl_helpers.augment import AUGMENTATIONS, build_augmentation
-from afl_helpers.chapters import figures, remedies
+from afl_helpers.chapters import decision, figures, remedies
 from afl_helpers.chapters.figures.remedies import _FILLS, FIVE_LABELS, FIVE_METHODS, FIVE_VECTORS
 from afl_helpers.data.imbalance import minority_labels
 from afl_helpers.errors import UsageError
@@ -51,21 +51,21 @@ def table(evidence) -> pd.DataFrame:
     ],
 )
 def test_each_leaf_is_reached_where_the_tree_says(leaf, counts, options):
-    assert remedies.leaf_for(counts, 10_000, **options) == remedies.LEAVES[leaf]
+    assert decision.leaf_for(counts, 10_000, **options) == decision.LEAVES[leaf]
 
 
 @pytest.mark.parametrize("counts", [[11], [-1, 3], [], [[1, 2]]])
 def test_counts_that_no_corpus_has_are_refused(counts):
     with pytest.raises(UsageError, match="label_counts must be numbers from 0 to n_documents"):
-        remedies.leaf_for(counts, 10)
+        decision.leaf_for(counts, 10)
 
 
 def test_the_figure_has_every_leaf_and_the_limits_of_the_function():
     texts = [text.get_text() for text in figures.decision_tree().axes[0].texts]
     leaves = sorted(int(text[0]) for text in texts if text[:1].isdigit())
-    assert leaves == sorted(leaf.number for leaf in remedies.LEAVES.values()) == list(range(1, 7))
+    assert leaves == sorted(leaf.number for leaf in decision.LEAVES.values()) == list(range(1, 7))
     drawn = " ".join(texts)
-    for limit in (remedies.DEFAULT_MIN_COUNT, remedies.ALIKE, remedies.ENOUGH_TO_TUNE):
+    for limit in (decision.DEFAULT_MIN_COUNT, decision.ALIKE, decision.ENOUGH_TO_TUNE):
         assert f"{limit}" in drawn
 
 

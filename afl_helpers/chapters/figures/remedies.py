@@ -1,6 +1,7 @@
 """Figures of remedies for rare labels: a decision tree, effects side by side, and what methods do to five documents."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -162,8 +163,8 @@ def decision_tree() -> Figure:
         ("Has every label 100\nvalidation documents?", "yes", "5  A tuned threshold\nfor each label"),
     ]
     figure, axes = one_panel(figsize=(7.0, 7.6))
-    style = {"ha": "center", "va": "center", "fontsize": 12, "color": "black"}
-    box = {"boxstyle": "round,pad=0.45", "linewidth": 1.2, "edgecolor": "black"}
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 12, "color": "black"}
+    box: dict[str, Any] = {"boxstyle": "round,pad=0.45", "linewidth": 1.2, "edgecolor": "black"}
     heights = np.arange(len(steps) + 2)[::-1].astype(float)
     start = "First: word counts; then cross-entropy.\nDo not change the loss."
     axes.text(0.27, heights[0], start, bbox=box | {"facecolor": "#f0f0f0"}, **style)
