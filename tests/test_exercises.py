@@ -46,6 +46,7 @@ ANSWERS = {
     "ex-paper-2": ((0.761, 0.725), [(0.764, 0.764)]),
     "ex-results-2": ("AFL, mean gamma", ["bce"]),
     "ex-beyond-films-1": ([1, 19], [[0.5, 0.95], [2, 20]]),
+    "ex-what-to-do-1": ([10, 1.9], [[10, 1], [0.1, 0.526]]),
 }
 # What the verdict on a known slip must say, of the slip and not of the answer.
 SLIPS = [
@@ -60,6 +61,7 @@ SLIPS = [
     ("ex-losses-1", (np.log(0.25), 0.64), "larger than 1"),
     ("ex-beyond-films-1", [2, 20], "1 / t"),
     ("ex-beyond-films-1", [0.5, 0.95], "1 - t"),
+    ("ex-what-to-do-1", [10, 1], "carries D as well"),
     ("ex-results-2", "bce", "the size of gamma"),
 ]
 

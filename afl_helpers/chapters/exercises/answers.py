@@ -179,6 +179,17 @@ ANSWERS = {
             ],
         ),
     ),
+    "ex-what-to-do-1": Check(
+        "the ratio of the counts of D and H, before and after the copies",
+        numbers(
+            lambda: [10.0, 1.9],
+            slips=[
+                ([10.0, 1.0], "this leaves D at 100; each copy carries D as well"),
+                ([0.1, 10 / 19], "turn both ratios over: D, the frequent label, stands above"),
+                ([10.0, 200 / 110], "nine *further* copies make ten documents of one: H has 100, not 110"),
+            ],
+        ),
+    ),
     "ex-results-2": Check(
         "the setting that AFL must be compared with, by its name in the study",
         name(

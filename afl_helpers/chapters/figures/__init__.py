@@ -8,6 +8,7 @@
 - ``evaluation``: a trained model: epochs, thresholds, recall by frequency, calibration
 - ``results``: studies: metrics by setting, differences with intervals, ranks
 - ``domains``: corpora of several domains side by side
+- ``remedies``: a decision tree, effects of remedies side by side, and what methods do to five documents
 - ``ranking``: the ranks of settings under each metric, as a table
 - ``paper``: the paper's reported values beside our runs, and what they imply
 - ``interactive``: charts with sliders
@@ -47,6 +48,7 @@ _NAMES = {
         "settings_by_rule",
     ),
     "domains": ("effect_beside", "imbalance_dial", "tails"),
+    "remedies": ("FIVE_METHODS", "decision_tree", "five_documents", "remedy_effects"),
     "ranking": ("RANKED_BY", "ranks"),
     "paper": (
         "AUC_READINGS",

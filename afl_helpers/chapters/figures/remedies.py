@@ -1,0 +1,185 @@
+"""Figures of remedies for rare labels: a decision tree, effects side by side, and what methods do to five documents."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from afl_helpers.augment import build_augmentation
+from afl_helpers.chapters.figures.style import legend_above, look_at, one_panel, panels, title_of
+from afl_helpers.results import deciding_interval
+
+#: Five documents in two dimensions, and whether each carries D, a frequent label, and H, a rare one.
+FIVE_VECTORS = np.array([[0.1, 0.3], [0.22, 0.74], [0.52, 0.22], [0.9, 0.76], [0.78, 0.22]])
+FIVE_LABELS = np.array([[1, 0], [1, 0], [1, 0], [1, 1], [0, 1]])
+
+#: Name in AUGMENTATIONS -> title, what it does, its parameters, and the seed of the draw that is shown.
+FIVE_METHODS: dict[str, tuple[str, str, dict[str, float], int]] = {
+    "ml_ros": ("ML-ROS", "copies documents with H", {"rate": 0.4}, 1),
+    "lp_ros": ("LP-ROS", "copies rare label sets", {"rate": 0.4}, 0),
+    "ml_rus": ("ML-RUS", "drops documents without H", {"rate": 0.4}, 0),
+    "mlenn": ("MLeNN", "drops D beside other labels", {"n_neighbors": 1}, 0),
+    "mltl": ("MLTL", "drops D, with or without H", {"threshold": 0.3}, 0),
+    "remedial": ("REMEDIAL", "splits D+H into two", {}, 0),
+    "mlsmote": ("MLSMOTE", "makes documents between H", {}, 31),
+    "mixup": ("mixup", "moves towards a partner", {"alpha": 1.0}, 221),
+}
+_NAMES = ("D", "H")
+_FILLS = {"D": "#cfe3f2", "H": "#fbd9c5", "D+H": "#e6dcf5", "–": "#ffffff"}
+
+
+def five_documents(columns: int = 3) -> Figure:
+    """Draw what methods of ``AUGMENTATIONS`` do to five documents, by calling them: one panel each, the documents first."""
+    figure, all_axes = panels(columns, -(-(len(FIVE_METHODS) + 1) // columns), figsize=(7.4, 8.2))
+    _documents(all_axes[0], "five documents", "D frequent, H rare", FIVE_VECTORS, FIVE_LABELS, np.arange(5))
+    for axes, (name, (title, does, params, seed)) in zip(all_axes[1:], FIVE_METHODS.items()):
+        step = build_augmentation(name, **params)
+        vectors, labels = step.fit_resample(FIVE_VECTORS, FIVE_LABELS, seed)
+        _documents(axes, title, does, vectors, labels, step.sample_indices_)
+    for axes in all_axes[len(FIVE_METHODS) + 1 :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _documents(
+    axes: Axes,
+    title: str,
+    does: str,
+    vectors: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    positions: NDArray[np.int64],
+) -> None:
+    """Draw documents after a method: new ones with a bold ring, those that left as a cross, moves as arrows."""
+    for position in set(range(len(FIVE_VECTORS))) - set(positions.tolist()):
+        x, y = FIVE_VECTORS[position]
+        axes.plot(x, y, "x", color="#595959", markersize=13, markeredgewidth=2)
+    seen: dict[tuple[float, ...], int] = {}
+    for vector, row, position in zip(vectors, labels, positions):
+        place = tuple(vector)
+        again = seen.get(place, 0)
+        seen[place] = again + 1
+        moved = not np.allclose(vector, FIVE_VECTORS[position])
+        x, y = np.array(vector) + again * np.array([0.0, 0.19])  # a copy lies on its original; shown beside it
+        if moved:
+            axes.annotate(
+                "", (x, y), FIVE_VECTORS[position], arrowprops={"arrowstyle": "-", "color": "#595959", "linestyle": ":"}
+            )
+        axes.text(
+            x,
+            y,
+            _text(row),
+            ha="center",
+            va="center",
+            fontsize=12 if np.isin(row, (0, 1)).all() else 10,
+            color="black",
+            zorder=3,
+            bbox={
+                "boxstyle": "round,pad=0.28",
+                "facecolor": _FILLS[_set(row)],
+                "edgecolor": "black",
+                "linewidth": 2.2 if again or moved else 0.7,
+            },
+        )
+    counts = [
+        f"{name} {_number(4 if name == 'D' else 2)} → {_number(n)}" for name, n in zip(_NAMES, labels.sum(axis=0))
+    ]
+    if title == "five documents":
+        counts = [f"{name} {_number(n)}" for name, n in zip(_NAMES, labels.sum(axis=0))]
+    axes.set_title(f"{title}\n", fontsize=12, fontweight="bold")
+    axes.text(0.5, 1.03, does, transform=axes.transAxes, ha="center", fontsize=10.5)
+    axes.set(xlim=(-0.08, 1.1), ylim=(0, 1.1), xticks=[], yticks=[], xlabel=", ".join(counts))
+    axes.spines[["top", "right"]].set_visible(True)
+    axes.grid(False)
+
+
+def _set(row: NDArray[np.float64]) -> str:
+    return "+".join(name for name, value in zip(_NAMES, row) if value > 0) or "–"
+
+
+def _text(row: NDArray[np.float64]) -> str:
+    """Return the labels of a document, with their shares where they are soft."""
+    if np.isin(row, (0, 1)).all():
+        return _set(row)
+    return "\n".join(f"{name} {value:.1f}".replace("0.", ".") for name, value in zip(_NAMES, row) if value >= 0.05)
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def remedy_effects(table: pd.DataFrame, titles: Mapping[str, str], corpora: Mapping[str, str]) -> Figure:
+    """Draw the effect of each remedy with its interval, one panel per endpoint, sorted by the mean effect in all of them.
+
+    Args:
+        table: rows of :func:`afl_helpers.results.compare`, all with one margin.
+        titles: endpoint -> label of its panel.
+        corpora: name of a corpus -> title.
+    """
+    order = table.groupby("setting")["estimate"].mean().sort_values(ascending=False).index.tolist()
+    shown = [name for name in corpora if name in set(table["corpus"])]
+    step = 0.2 if len(shown) > 1 else 0.0
+    figure, all_axes = panels(
+        len(titles), figsize=(8.4, 1.4 + len(order) * (0.2 + 0.07 * len(shown))), sharey=True, sharex=True
+    )
+    limit = max(0.06, 1.2 * float(table["estimate"].abs().max()))
+    margin = float(table["margin"].iloc[0])
+    for axes, (endpoint, title) in zip(all_axes, titles.items()):
+        axes.axvspan(-margin, margin, color="#ebebeb", zorder=0)
+        axes.axvline(0, color="black", linewidth=1)
+        for i, corpus in enumerate(shown):
+            rows = table[(table["endpoint"] == endpoint) & (table["corpus"] == corpus)]
+            look = look_at(i)
+            y = np.array([order.index(name) for name in rows["setting"]]) + (i - (len(shown) - 1) / 2) * step
+            ends = np.array([deciding_interval(row)[:2] for row in rows.to_dict("records")]).clip(-limit, limit)
+            axes.hlines(y, ends[:, 0], ends[:, 1], color=look.colour, linewidth=1.6)
+            for end, marker in ((0, "<"), (1, ">")):  # an interval that goes on beyond the panel
+                beyond = np.abs(ends[:, end]) == limit
+                if beyond.any():
+                    axes.plot(ends[beyond, end], y[beyond], marker, color=look.colour, markersize=6)
+            axes.plot(rows["estimate"], y, look.marker, color=look.colour, markersize=5, label=corpora[corpus])
+        axes.set(xlabel=title, xlim=(-limit, limit))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.grid(False, axis="y")
+        for line in range(0, len(order), 2):
+            axes.axhspan(line - 0.5, line + 0.5, color="black", alpha=0.03, linewidth=0, zorder=0)
+    all_axes[0].set_yticks(range(len(order)), [title_of(name) for name in order])
+    all_axes[0].set_ylim(len(order) - 0.5, -0.5)
+    legend_above(figure, all_axes[0], n_columns=len(shown))
+    return figure
+
+
+def decision_tree() -> Figure:
+    """Draw the questions that lead from a reader's labels to one of six pieces of advice, from top to bottom."""
+    steps = [
+        ("Was every document judged\nfor every label?", "no", "1  Mask what nobody\nhas looked at"),
+        ("Do you know how many false\nalarms a miss costs?", "yes", "2  Threshold 1/(1+c) on\ncalibrated scores"),
+        ("Has a label fewer than\n10 documents?", "yes", "3  Leave it out,\nor collect documents"),
+        ("Do counts differ by less\nthan a factor of 8?", "yes", "4  One threshold,\ntuned on validation"),
+        ("Has every label 100\nvalidation documents?", "yes", "5  A tuned threshold\nfor each label"),
+    ]
+    figure, axes = one_panel(figsize=(7.0, 7.6))
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 12, "color": "black"}
+    box: dict[str, Any] = {"boxstyle": "round,pad=0.45", "linewidth": 1.2, "edgecolor": "black"}
+    heights = np.arange(len(steps) + 2)[::-1].astype(float)
+    start = "First: word counts; then cross-entropy.\nDo not change the loss."
+    axes.text(0.27, heights[0], start, bbox=box | {"facecolor": "#f0f0f0"}, **style)
+    for height, (question, answer, leaf) in zip(heights[1:], steps):
+        axes.text(0.26, height, question, bbox=box | {"facecolor": "white"}, **style)
+        axes.text(0.79, height, leaf, bbox=box | {"facecolor": "#d7ecdf"}, **style)
+        axes.annotate("", (0.575, height), (0.475, height), arrowprops={"arrowstyle": "-|>", "color": "black"})
+        axes.text(0.525, height + 0.1, answer, ha="center", va="bottom", fontsize=11)
+        other = "yes" if answer == "no" else "no"
+        axes.text(0.29, height - 0.5, other, ha="left", va="center", fontsize=11)
+    for upper in heights[:-1]:
+        axes.annotate(
+            "", (0.26, upper - 0.66), (0.26, upper - 0.34), arrowprops={"arrowstyle": "-|>", "color": "black"}
+        )
+    axes.text(0.26, heights[-1], "6  The proportional cut", bbox=box | {"facecolor": "#d7ecdf"}, **style)
+    axes.set(xlim=(0, 1.03), ylim=(-0.5, heights[0] + 0.5))
+    axes.axis("off")
+    return figure

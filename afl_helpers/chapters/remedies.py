@@ -1,0 +1,291 @@
+"""What the chapter on remedies shows: the runs that count, effects, controls and costs."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from afl_helpers.augment import AUGMENTATIONS
+from afl_helpers.chapters.figures import RULE_TITLES, title_of
+from afl_helpers.results import Result, compare, deciding_interval, find_results, read_study
+from afl_helpers.studies import Study, compare_study, describe_progress, load_study
+
+#: What tuning maximises on validation.
+_TUNED_BY = "average_precision_weighted"
+
+
+class Evidence(NamedTuple):
+    """The runs of a study that a page may show, and how far the study is.
+
+    Attributes:
+        study: the study.
+        runs: of each corpus, the blocks that have every setting of the registered comparison.
+        complete: whether the registered comparison is complete.
+        state: the same in words.
+    """
+
+    study: Study
+    runs: list[Result]
+    complete: bool
+    state: str
+
+    @property
+    def corpora(self) -> list[str]:
+        """The corpora that are shown, in the order of the study."""
+        shown = {run.data.corpus for run in self.runs}
+        return [corpus.name for corpus in self.study.corpora if corpus.name in shown]
+
+    def blocks_of(self, corpus: str) -> list[int]:
+        """Return the blocks of a corpus that are shown."""
+        return sorted({run.block for run in self.runs if run.data.corpus == corpus and run.block is not None})
+
+
+def read_evidence(name: str = "remedies", folder: str | Path | None = None) -> Evidence:
+    """Read what may be shown of a study of remedies: on each corpus, the blocks in which no compared setting is missing.
+
+    A corpus with fewer than two such blocks has no interval, and is not shown. Runs of settings that the registered
+    comparison does not name, such as controls, come along where their block is shown.
+
+    Args:
+        name: of a study that declares a primary comparison.
+        folder: the folder of the studies; the nearest one unless given.
+    """
+    folder = find_results() if folder is None else Path(folder)
+    study = load_study(name, folder)
+    assert study.primary is not None
+    compared = {*study.primary.setting, *study.primary.against}
+    found: dict[tuple[str, int | None], list[Result]] = {}
+    for run in read_study(name, folder):
+        found.setdefault((run.data.corpus, run.block), []).append(run)
+    whole = [key for key, runs in found.items() if compared <= {run.setting for run in runs}]
+    several = [key for key in whole if sum(corpus == key[0] for corpus, _ in whole) > 1]
+    runs = [run for key in several for run in found[key]]
+    progress = describe_progress(study)
+    return Evidence(study, runs, progress is None, _state(study, several, progress))
+
+
+def _state(study: Study, blocks: Sequence[tuple[str, int | None]], progress: str | None) -> str:
+    planned = len({run.block for run in study.runs() if run.block is not None})
+    corpora = [corpus.name for corpus in study.corpora]
+    shown = [
+        f"{name} ({n} of {planned} blocks)" for name in corpora if (n := sum(corpus == name for corpus, _ in blocks))
+    ]
+    if progress is None:
+        return f"The registered comparison of {study.name} is complete: {', '.join(shown)}."
+    where = f"Shown: {', '.join(shown)}." if shown else "No corpus has two complete blocks yet, so nothing is shown."
+    return (
+        f"The registered comparison of {study.name} is not complete ({progress}, on {len(corpora)} corpora). What this page "
+        f"shows is preliminary, and no verdict. {where}"
+    )
+
+
+def effects(evidence: Evidence) -> pd.DataFrame:
+    """Compare every remedy with cross-entropy as the study registers it, on the blocks that are shown.
+
+    Returns:
+        Rows of :func:`afl_helpers.results.compare`; none where nothing may be shown. Once the study is complete, these are
+        the registered comparison.
+    """
+    primary = evidence.study.primary
+    assert primary is not None
+    if evidence.complete:
+        return compare_study(evidence.study)
+    if not evidence.runs:
+        return pd.DataFrame()
+    return compare(
+        evidence.runs,
+        primary.setting,
+        primary.against,
+        primary.endpoints,
+        margin=primary.margin,
+        family=primary.correct_within or primary.family,
+    )
+
+
+def rule_effects(evidence: Evidence, rules: Sequence[str], rival: str = "tuned_common") -> pd.DataFrame:
+    """Compare threshold rules on plain cross-entropy in macro F1, each minus one threshold tuned for micro F1.
+
+    Returns:
+        Rows of :func:`afl_helpers.results.compare` with ``rule``, and with the columns that
+        :func:`afl_helpers.chapters.figures.differences` draws: ``low`` and ``high`` are those of the deciding test.
+        Exploratory.
+    """
+    if not evidence.runs:
+        return pd.DataFrame()
+    table = compare(
+        evidence.runs,
+        [f"bce@{rule}" for rule in rules],
+        [f"bce@{rival}"],
+        [f"f1_macro@{rival}"],
+        margin=evidence.study.primary.margin if evidence.study.primary else 0.0,
+        family=("corpus",),
+    )
+    intervals = [deciding_interval(row)[:2] for row in table.to_dict("records")]
+    names = table["setting"].str.partition("@")[2]
+    low, high = zip(*intervals)
+    return table.assign(rule=names, comparison=names.map(RULE_TITLES), difference=table["estimate"], low=low, high=high)
+
+
+def describe_rule(table: pd.DataFrame, rule: str) -> str:
+    """Return in words by how much a threshold rule changes macro F1 on each corpus; rows of :func:`rule_effects`."""
+    if table.empty:
+        return ""
+    found = ", ".join(
+        f"{row['difference']:+.3f} on {row['corpus']} ({row['low']:+.3f} to {row['high']:+.3f})"
+        for row in table[table["rule"] == rule].to_dict("records")
+    )
+    return f"Macro F1, {RULE_TITLES[rule]} minus one threshold tuned for micro F1, with 95 % intervals: {found}."
+
+
+def control_effects(evidence: Evidence) -> pd.DataFrame:
+    """Compare each remedy with its control, on the blocks in which both are there; at least two.
+
+    Returns:
+        Rows of :func:`afl_helpers.results.compare`; none where no control has run.
+    """
+    primary, tables = evidence.study.primary, []
+    assert primary is not None
+    for setting in evidence.study.settings:
+        control = f"{setting.name}-control"
+        for corpus in evidence.corpora:
+            own = [run for run in evidence.runs if run.data.corpus == corpus and run.setting in (setting.name, control)]
+            blocks = [{run.block for run in own if run.setting == name} for name in (setting.name, control)]
+            both = blocks[0] & blocks[1]
+            if len(both) < 2:
+                continue
+            pair = [run for run in own if run.block in both]
+            tables.append(
+                compare(pair, setting.name, [control], primary.endpoints, margin=primary.margin, correction="none")
+            )
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def describe_controls(table: pd.DataFrame) -> str:
+    """Return in words how remedies compare with their controls; rows as :func:`control_effects` returns them."""
+    if table.empty:
+        return "No control has two blocks beside its remedy yet, so whether the made documents are why is open."
+    counts = table["outcome"].value_counts()
+    ahead = sorted({title_of(name) for name in table.loc[table["outcome"] == "higher", "setting"]})
+    return (
+        f"Remedy minus control, {table['setting'].nunique()} remedies on {table['corpus'].nunique()} corpora, "
+        f"{table['n_blocks'].min()} blocks or more: of {len(table)} differences {counts.get('within the margin', 0)} lie "
+        f"within {table['margin'].iloc[0]:g}, {counts.get('lower', 0)} are lower and {counts.get('undecided', 0)} undecided. "
+        f"Higher than the control, without a correction for their number: {_listed(ahead, 'none')}."
+    )
+
+
+def describe_effects(table: pd.DataFrame, complete: bool) -> str:
+    """Return in words which remedies help and which harm, by the rule that the study registers.
+
+    Args:
+        table: rows of :func:`effects`.
+        complete: whether they are the registered comparison.
+    """
+    if table.empty:
+        return "No result yet."
+    n, corpora = table["setting"].nunique(), table["corpus"].nunique()
+    helps, harms = [], []
+    for setting, rows in table.groupby("setting", sort=False):
+        above = rows[(rows["outcome"] == "higher") & (rows["estimate"] > rows["margin"])]
+        both = above.groupby("corpus")["endpoint"].nunique() == table["endpoint"].nunique()
+        if both.sum() >= 2:
+            helps.append(title_of(str(setting)))
+        if (rows["outcome"] == "lower").any():
+            harms.append(title_of(str(setting)))
+    counts = table["outcome"].value_counts()
+    within, undecided = counts.get("within the margin", 0), counts.get("undecided", 0)
+    converged = (
+        " By its own rule, the study has not converged, and gives no verdict." if "not converged" in counts else ""
+    )
+    start = "By the registered rule" if complete else "So far"
+    return (
+        f"{start}, {_listed(helps, 'none')} of {n} remedies is shown to help on two corpora ({corpora} shown); shown to "
+        f"harm: {_listed(harms, 'none')}. Of {len(table)} differences {within} lie within {table['margin'].iloc[0]:g} and "
+        f"{undecided} are undecided.{converged}"
+    )
+
+
+def _listed(names: Sequence[str], nothing: str) -> str:
+    return ", ".join(names) or nothing
+
+
+def extremes(table: pd.DataFrame, n: int = 3) -> str:
+    """Return in words the remedies with the highest and the lowest mean effect over corpora and endpoints."""
+    if table.empty:
+        return ""
+    means = table.groupby("setting")["estimate"].mean().sort_values()
+
+    def named(part: pd.Series) -> str:
+        return ", ".join(f"{title_of(str(name))} {round(value, 3) + 0.0:+.3f}" for name, value in part.items())
+
+    return f"Highest mean effect: {named(means[::-1][:n])}. Lowest: {named(means[:n])}."
+
+
+def costs(evidence: Evidence) -> pd.DataFrame:
+    """Return what each remedy costs beside cross-entropy, and what it does to the training documents.
+
+    Returns:
+        One row per setting of the registered comparison, index its title: time as a multiple of that of cross-entropy in
+        the same block, the median over blocks and corpora; the shares of documents that are copies or made, and
+        of originals that are left out.
+    """
+    rows = []
+    seconds = {
+        (run.data.corpus, run.block): run.time.seconds
+        for run in evidence.runs
+        if run.setting == "bce" and run.time.seconds
+    }
+    primary = evidence.study.primary
+    assert primary is not None
+    for run in evidence.runs:
+        if run.setting not in primary.setting or (run.data.corpus, run.block) not in seconds:
+            continue
+        history = run.time.history or {}
+        rows.append(
+            {
+                "remedy": title_of(run.setting),
+                "time / time of BCE": run.time.seconds / seconds[run.data.corpus, run.block],
+                "copied or made": float(np.mean(history.get("added", [np.nan]))),
+                "left out": float(np.mean(history.get("dropped", [np.nan]))),
+            }
+        )
+    if not rows:
+        return pd.DataFrame()
+    return pd.DataFrame(rows).groupby("remedy", sort=False).median()
+
+
+def mildest(evidence: Evidence) -> pd.DataFrame:
+    """Return for which remedies tuning found nothing better than the least of the remedy that it tried.
+
+    Remedies of :data:`afl_helpers.augment.AUGMENTATIONS` count where one number says how much of them there is: at its
+    neutral value the remedy does nothing.
+
+    Returns:
+        Columns ``corpus, setting, least``: whether the value nearest to the neutral one is as good as any.
+    """
+    rows = {}
+    for run in evidence.runs:
+        info = AUGMENTATIONS.get(str(run.config.get("remedy")))
+        if info is None or info.tuned not in info.neutral or not run.tuned or run.config.get("control"):
+            continue
+        neutral, best = float(info.neutral[info.tuned]), max(row[_TUNED_BY] for row in run.tuned)
+        nearest = (min if neutral == 0 else max)(run.tuned, key=lambda row: row["value"])
+        rows[run.data.corpus, run.setting] = nearest[_TUNED_BY] == best
+    found = [(*key, least) for key, least in rows.items()]
+    return pd.DataFrame(found, columns=["corpus", "setting", "least"])
+
+
+def describe_mildest(table: pd.DataFrame) -> str:
+    """Return in words how often tuning chose the least of a remedy; rows as :func:`mildest` returns them."""
+    counts = ", ".join(f"{own['least'].sum()} of {len(own)} on {corpus}" for corpus, own in table.groupby("corpus"))
+    return f"Of the remedies that change documents, tuning took the least that it tried: {counts}." if counts else ""
+
+
+def folded(table: pd.DataFrame, title: str) -> HTML:
+    """Return a table that opens when its title is pressed."""
+    body = table.to_html(border=0)
+    return HTML(f"<details><summary>{html.escape(title)}</summary>{body}</details>")

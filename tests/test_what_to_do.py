@@ -1,0 +1,229 @@
+"""The chapter on remedies: only complete blocks are shown, words follow the numbers, and methods do what their panel says."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from contrast import contrast
+
+from afl_helpers.augment import AUGMENTATIONS, build_augmentation
+from afl_helpers.chapters import decision, figures, remedies
+from afl_helpers.chapters.figures.remedies import _FILLS, FIVE_LABELS, FIVE_METHODS, FIVE_VECTORS
+from afl_helpers.data.imbalance import minority_labels
+from afl_helpers.errors import UsageError
+from afl_helpers.results import read_study
+from afl_helpers.studies import load_study
+
+matplotlib.use("Agg")
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+ENDPOINTS = {"average_precision_macro_tail": "AP", "f1_macro@tuned_proportional": "F1"}
+
+
+@pytest.fixture(scope="module")
+def evidence() -> remedies.Evidence:
+    return remedies.read_evidence("remedies", RESULTS)
+
+
+@pytest.fixture(scope="module")
+def table(evidence) -> pd.DataFrame:
+    return remedies.effects(evidence)
+
+
+# --- the tree --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("leaf", "counts", "options"),
+    [
+        ("mask", [500, 3], {"all_annotated": False, "miss_costs": 5}),
+        ("cost", [500, 3], {"miss_costs": 5}),
+        ("few", [500, 9], {}),
+        ("alike", [79, 10], {}),
+        ("cut", [80, 10], {}),
+        ("cut", [9000, 999], {}),
+        ("tune", [9000, 1000], {}),
+        ("tune", [9000, 500], {"validation_share": 0.2}),
+    ],
+)
+def test_each_leaf_is_reached_where_the_tree_says(leaf, counts, options):
+    assert decision.leaf_for(counts, 10_000, **options) == decision.LEAVES[leaf]
+
+
+@pytest.mark.parametrize("counts", [[11], [-1, 3], [], [[1, 2]]])
+def test_counts_that_no_corpus_has_are_refused(counts):
+    with pytest.raises(UsageError, match="label_counts must be numbers from 0 to n_documents"):
+        decision.leaf_for(counts, 10)
+
+
+def test_the_figure_has_every_leaf_and_the_limits_of_the_function():
+    texts = [text.get_text() for text in figures.decision_tree().axes[0].texts]
+    leaves = sorted(int(text[0]) for text in texts if text[:1].isdigit())
+    assert leaves == sorted(leaf.number for leaf in decision.LEAVES.values()) == list(range(1, 7))
+    drawn = " ".join(texts)
+    for limit in (decision.DEFAULT_MIN_COUNT, decision.ALIKE, decision.ENOUGH_TO_TUNE):
+        assert f"{limit}" in drawn
+
+
+# --- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def test_only_blocks_with_every_setting_are_shown_and_a_corpus_needs_two(tmp_path):
+    study = load_study("remedies", RESULTS)
+    compared = {*study.primary.setting, *study.primary.against}
+    blocks: dict[str, dict[int, set[str]]] = {}
+    for run in read_study("remedies", RESULTS):
+        blocks.setdefault(run.data.corpus, {}).setdefault(run.block, set()).add(run.setting)
+    corpus, whole = next(
+        (name, sorted(block for block, found in own.items() if compared <= found))
+        for name, own in blocks.items()
+        if sum(compared <= found for found in own.values()) > 2
+    )
+    (tmp_path / "remedies" / "runs").mkdir(parents=True)
+    shutil.copy(RESULTS / "remedies" / "study.yaml", tmp_path / "remedies")
+    for path in (RESULTS / "remedies" / "runs").glob(f"{corpus}--*--block*.json"):
+        shutil.copy(path, tmp_path / "remedies" / "runs")
+    (tmp_path / "remedies" / "runs" / f"{corpus}--mixup--block{whole[0]}.json").unlink()
+    found = remedies.read_evidence("remedies", tmp_path)
+    assert found.corpora == [corpus] and found.blocks_of(corpus) == whole[1:] and not found.complete
+    assert f"{corpus} ({len(whole) - 1} of 5 blocks)" in found.state and "preliminary" in found.state
+    for block in whole[1:-1]:
+        (tmp_path / "remedies" / "runs" / f"{corpus}--mixup--block{block}.json").unlink()
+    alone = remedies.read_evidence("remedies", tmp_path)
+    assert alone.runs == [] and "nothing is shown" in alone.state
+    for empty in (remedies.effects, remedies.control_effects, remedies.costs, remedies.mildest):
+        assert empty(alone).empty
+    assert remedies.rule_effects(alone, ["at_0.5"]).empty
+    assert remedies.extremes(pd.DataFrame()) == remedies.describe_rule(pd.DataFrame(), "at_0.5") == ""
+    assert remedies.describe_mildest(remedies.mildest(alone)) == ""
+
+
+def test_effects_are_the_means_of_paired_differences(evidence, table):
+    row = table[(table["setting"] == "mixup") & (table["endpoint"] == "average_precision_macro_tail")].iloc[0]
+    own = {
+        (run.setting, run.block): run.metric("average_precision_macro_tail")
+        for run in evidence.runs
+        if run.data.corpus == row["corpus"]
+    }
+    blocks = evidence.blocks_of(row["corpus"])
+    assert row["estimate"] == pytest.approx(np.mean([own["mixup", b] - own["bce", b] for b in blocks]))
+    assert row["n_blocks"] == len(blocks) and row["margin"] == evidence.study.primary.margin
+
+
+def test_a_rule_is_compared_on_the_same_scores(evidence):
+    found = remedies.rule_effects(evidence, ["tuned_proportional"])
+    row = found.iloc[0]
+    own = [run for run in evidence.runs if run.setting == "bce" and run.data.corpus == row["corpus"]]
+    differences = [run.metric("f1_macro@tuned_proportional") - run.metric("f1_macro@tuned_common") for run in own]
+    assert row["difference"] == pytest.approx(np.mean(differences)) and row["low"] < row["difference"] < row["high"]
+    assert f"{np.mean(differences):+.3f} on {row['corpus']}" in remedies.describe_rule(found, "tuned_proportional")
+
+
+def test_a_control_is_compared_where_two_blocks_have_it(evidence):
+    plain = [run for run in evidence.runs if not run.setting.endswith("-control")]
+    corpus = evidence.corpora[0]
+    blocks = evidence.blocks_of(corpus)[:2]
+    copies = [
+        replace(run, setting="mlsmote-control")
+        for run in plain
+        if run.setting == "bce" and run.data.corpus == corpus and run.block in blocks
+    ]
+    assert "is open" in remedies.describe_controls(remedies.control_effects(evidence._replace(runs=plain)))
+    assert remedies.control_effects(evidence._replace(runs=[*plain, *copies[:1]])).empty
+    found = remedies.control_effects(evidence._replace(runs=[*plain, *copies]))
+    assert set(found["rival"]) == {"mlsmote-control"} and set(found["n_blocks"]) == {2} and len(found) == 2
+    assert "of 2 differences" in remedies.describe_controls(found)
+
+
+def test_costs_are_relative_to_cross_entropy_on_the_same_block(evidence):
+    found = remedies.costs(evidence)
+    assert len(found) == len(evidence.study.primary.setting) and (found["time / time of BCE"] > 0).all()
+    assert found.loc["ML-ROS", "copied or made"] > 0 == found.loc["mixup", "copied or made"]
+    assert found.loc["MLTL", "left out"] > 0 == found.loc["ML-ROS", "left out"]
+    assert "<summary>Time &amp; shares</summary>" in remedies.folded(found, "Time & shares").data
+
+
+def test_the_least_of_a_remedy_is_the_value_nearest_to_its_neutral_one(evidence):
+    run = next(run for run in evidence.runs if run.setting == "mltl")
+    for best, least in ((0.3, False), (0.75, True)):
+        tuned = [{"value": v, "average_precision_weighted": float(v == best)} for v in (0.3, 0.5, 0.75)]
+        found = remedies.mildest(evidence._replace(runs=[replace(run, tuned=tuned)]))
+        assert found["least"].tolist() == [least]
+    assert remedies.describe_mildest(found) == (
+        f"Of the remedies that change documents, tuning took the least that it tried: 1 of 1 on {run.data.corpus}."
+    )
+
+
+def outcomes(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
+    made = pd.DataFrame(
+        [
+            (corpus, setting, endpoint, estimate, outcome)
+            for setting, corpus, outcome, estimate in rows
+            for endpoint in ENDPOINTS
+        ],
+        columns=["corpus", "setting", "endpoint", "estimate", "outcome"],
+    )
+    return made.assign(margin=0.02)
+
+
+def test_a_remedy_helps_only_if_it_is_higher_in_both_endpoints_on_two_corpora():
+    both = outcomes(("mixup", "a", "higher", 0.03), ("mixup", "b", "higher", 0.03), ("mltl", "a", "lower", -0.1))
+    assert "mixup of 2 remedies is shown to help" in remedies.describe_effects(both, True)
+    assert "shown to harm: MLTL" in remedies.describe_effects(both, True)
+    for other in (
+        outcomes(("mixup", "a", "higher", 0.03), ("mixup", "b", "undecided", 0.03)),
+        outcomes(("mixup", "a", "higher", 0.03), ("mixup", "b", "higher", 0.01)),
+        both[(both["corpus"] == "a") | (both["endpoint"] == "average_precision_macro_tail")],
+    ):
+        assert "none of" in remedies.describe_effects(other, False)
+    moved = both.assign(outcome="not converged")
+    assert "has not converged" in remedies.describe_effects(moved, True)
+    assert remedies.describe_effects(pd.DataFrame(), False) == "No result yet."
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def test_remedies_are_sorted_by_their_mean_and_every_effect_is_drawn(table):
+    corpora = list(dict.fromkeys(table["corpus"]))
+    several = pd.concat([table.assign(corpus=name) for name in (*corpora, "another")])
+    for shown in (table, several):
+        figure = figures.remedy_effects(shown, ENDPOINTS, {name: name for name in set(shown["corpus"])})
+        names = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+        means = shown.groupby("setting")["estimate"].mean().sort_values(ascending=False)
+        assert names == [figures.title_of(name) for name in means.index]
+        for axes, endpoint in zip(figure.axes, ENDPOINTS):
+            points = [x for line in axes.lines for x in line.get_xdata() if line.get_label() in set(shown["corpus"])]
+            assert sorted(points) == pytest.approx(sorted(shown.loc[shown["endpoint"] == endpoint, "estimate"]))
+
+
+def test_every_compared_setting_has_a_title_of_its_own(evidence):
+    primary = evidence.study.primary
+    titles = [figures.title_of(name) for name in (*primary.setting, *primary.against)]
+    assert len(set(titles)) == len(titles)
+
+
+def test_five_documents_show_what_the_methods_do():
+    assert minority_labels(FIVE_LABELS.sum(axis=0)).tolist() == [False, True]
+    assert set(FIVE_METHODS) <= set(AUGMENTATIONS)
+    figure = figures.five_documents()
+    drawn = {axes.get_title().strip(): axes.get_xlabel() for axes in figure.axes if axes.get_visible()}
+    assert drawn["five documents"] == "D 4, H 2" and len(drawn) == len(FIVE_METHODS) + 1
+    for name, (title, _, params, seed) in FIVE_METHODS.items():
+        step = build_augmentation(name, **params)
+        vectors, labels = step.fit_resample(FIVE_VECTORS, FIVE_LABELS, seed)
+        changed = len(vectors) != 5 or not np.allclose(vectors, FIVE_VECTORS) or not np.allclose(labels, FIVE_LABELS)
+        assert changed, f"{name} does nothing"
+        before, after = FIVE_LABELS.sum(axis=0), labels.sum(axis=0)
+        words = [f"{label} {b} → {a:.1f}".removesuffix(".0") for label, b, a in zip("DH", before, after)]
+        assert drawn[title] == ", ".join(words)
+    # What the page and its alt text say of them.
+    assert drawn["ML-ROS"].startswith("D 4 → 5") and drawn["MLTL"].endswith("H 2 → 1")
+
+
+def test_labels_in_the_figures_are_readable():
+    assert all(contrast("#000000", fill) > 4.5 for fill in (*_FILLS.values(), "#d7ecdf", "#f0f0f0"))
