@@ -1,4 +1,4 @@
-"""The chapter on remedies: only complete blocks are shown, words follow the numbers, and methods do what their panel says."""
+"""The chapter on remedies: only a complete comparison is shown, words follow the numbers, and methods do what their panel says."""
 
 import shutil
 from dataclasses import replace
@@ -15,7 +15,7 @@ from afl_helpers.chapters import decision, figures, remedies
 from afl_helpers.chapters.figures.remedies import _FILLS, FIVE_LABELS, FIVE_METHODS, FIVE_VECTORS
 from afl_helpers.data.imbalance import minority_labels
 from afl_helpers.errors import UsageError
-from afl_helpers.results import read_study
+from afl_helpers.results import compare, read_study
 from afl_helpers.studies import load_study
 
 matplotlib.use("Agg")
@@ -26,12 +26,22 @@ ENDPOINTS = {"average_precision_macro_tail": "AP", "f1_macro@tuned_proportional"
 
 @pytest.fixture(scope="module")
 def evidence() -> remedies.Evidence:
-    return remedies.read_evidence("remedies", RESULTS)
+    """The blocks of the study in which every compared setting has run, whether or not the study is complete."""
+    study = load_study("remedies", RESULTS)
+    compared = {*study.primary.setting, *study.primary.against}
+    runs = read_study("remedies", RESULTS)
+    settings: dict[tuple[str, int], set[str]] = {}
+    for run in runs:
+        settings.setdefault((run.data.corpus, run.block), set()).add(run.setting)
+    whole = [run for run in runs if compared <= settings[run.data.corpus, run.block]]
+    return remedies.Evidence(study, whole, "")
 
 
 @pytest.fixture(scope="module")
 def table(evidence) -> pd.DataFrame:
-    return remedies.effects(evidence)
+    primary = evidence.study.primary
+    endpoints = list(ENDPOINTS)
+    return compare(evidence.runs, primary.setting, primary.against, endpoints, margin=0.02, family=("corpus",))
 
 
 # --- the tree --------------------------------------------------------------------------------------------------------
@@ -72,46 +82,22 @@ def test_the_figure_has_every_leaf_and_the_limits_of_the_function():
 # --- what is shown ---------------------------------------------------------------------------------------------------
 
 
-def test_only_blocks_with_every_setting_are_shown_and_a_corpus_needs_two(tmp_path):
-    study = load_study("remedies", RESULTS)
-    compared = {*study.primary.setting, *study.primary.against}
-    blocks: dict[str, dict[int, set[str]]] = {}
-    for run in read_study("remedies", RESULTS):
-        blocks.setdefault(run.data.corpus, {}).setdefault(run.block, set()).add(run.setting)
-    corpus, whole = next(
-        (name, sorted(block for block, found in own.items() if compared <= found))
-        for name, own in blocks.items()
-        if sum(compared <= found for found in own.values()) > 2
-    )
-    (tmp_path / "remedies" / "runs").mkdir(parents=True)
-    shutil.copy(RESULTS / "remedies" / "study.yaml", tmp_path / "remedies")
-    for path in (RESULTS / "remedies" / "runs").glob(f"{corpus}--*--block*.json"):
-        shutil.copy(path, tmp_path / "remedies" / "runs")
-    (tmp_path / "remedies" / "runs" / f"{corpus}--mixup--block{whole[0]}.json").unlink()
+def test_nothing_is_shown_until_the_comparison_is_complete(tmp_path, monkeypatch):
+    folder = tmp_path / "remedies"
+    (folder / "runs").mkdir(parents=True)
+    shutil.copy(RESULTS / "remedies" / "study.yaml", folder)
+    for path in (RESULTS / "remedies" / "runs").glob("cmu-leads--bce--block*.json"):
+        shutil.copy(path, folder / "runs")
     found = remedies.read_evidence("remedies", tmp_path)
-    assert found.corpora == [corpus] and found.blocks_of(corpus) == whole[1:] and not found.complete
-    assert f"{corpus} ({len(whole) - 1} of 5 blocks)" in found.state and "preliminary" in found.state
-    for block in whole[1:-1]:
-        (tmp_path / "remedies" / "runs" / f"{corpus}--mixup--block{block}.json").unlink()
-    alone = remedies.read_evidence("remedies", tmp_path)
-    assert alone.runs == [] and "nothing is shown" in alone.state
+    assert found.runs == [] and "is running" in found.state and "when it is complete" in found.state
     for empty in (remedies.effects, remedies.control_effects, remedies.costs, remedies.mildest):
-        assert empty(alone).empty
-    assert remedies.rule_effects(alone, ["at_0.5"]).empty
+        assert empty(found).empty
+    assert remedies.rule_effects(found, ["at_0.5"]).empty
     assert remedies.extremes(pd.DataFrame()) == remedies.describe_rule(pd.DataFrame(), "at_0.5") == ""
-    assert remedies.describe_mildest(remedies.mildest(alone)) == ""
-
-
-def test_effects_are_the_means_of_paired_differences(evidence, table):
-    row = table[(table["setting"] == "mixup") & (table["endpoint"] == "average_precision_macro_tail")].iloc[0]
-    own = {
-        (run.setting, run.block): run.metric("average_precision_macro_tail")
-        for run in evidence.runs
-        if run.data.corpus == row["corpus"]
-    }
-    blocks = evidence.blocks_of(row["corpus"])
-    assert row["estimate"] == pytest.approx(np.mean([own["mixup", b] - own["bce", b] for b in blocks]))
-    assert row["n_blocks"] == len(blocks) and row["margin"] == evidence.study.primary.margin
+    assert remedies.describe_effects(pd.DataFrame()) == remedies.describe_mildest(remedies.mildest(found)) == ""
+    monkeypatch.setattr(remedies, "describe_progress", lambda study: None)
+    found = remedies.read_evidence("remedies", tmp_path)
+    assert {run.setting for run in found.runs} == {"bce"} and "complete: 5 blocks of 4 corpora" in found.state
 
 
 def test_a_rule_is_compared_on_the_same_scores(evidence):
@@ -125,8 +111,8 @@ def test_a_rule_is_compared_on_the_same_scores(evidence):
 
 def test_a_control_is_compared_where_two_blocks_have_it(evidence):
     plain = [run for run in evidence.runs if not run.setting.endswith("-control")]
-    corpus = evidence.corpora[0]
-    blocks = evidence.blocks_of(corpus)[:2]
+    corpus = plain[0].data.corpus
+    blocks = sorted({run.block for run in plain if run.data.corpus == corpus})[:2]
     copies = [
         replace(run, setting="mlsmote-control")
         for run in plain
@@ -172,17 +158,16 @@ def outcomes(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
 
 def test_a_remedy_helps_only_if_it_is_higher_in_both_endpoints_on_two_corpora():
     both = outcomes(("mixup", "a", "higher", 0.03), ("mixup", "b", "higher", 0.03), ("mltl", "a", "lower", -0.1))
-    assert "mixup of 2 remedies is shown to help" in remedies.describe_effects(both, True)
-    assert "shown to harm: MLTL" in remedies.describe_effects(both, True)
+    assert "mixup of 2 remedies is shown to help" in remedies.describe_effects(both)
+    assert "shown to harm: MLTL" in remedies.describe_effects(both)
     for other in (
         outcomes(("mixup", "a", "higher", 0.03), ("mixup", "b", "undecided", 0.03)),
         outcomes(("mixup", "a", "higher", 0.03), ("mixup", "b", "higher", 0.01)),
         both[(both["corpus"] == "a") | (both["endpoint"] == "average_precision_macro_tail")],
     ):
-        assert "none of" in remedies.describe_effects(other, False)
+        assert "none of" in remedies.describe_effects(other)
     moved = both.assign(outcome="not converged")
-    assert "has not converged" in remedies.describe_effects(moved, True)
-    assert remedies.describe_effects(pd.DataFrame(), False) == "No result yet."
+    assert "has not converged" in remedies.describe_effects(moved)
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

@@ -23,32 +23,17 @@ class Evidence(NamedTuple):
 
     Attributes:
         study: the study.
-        runs: of each corpus, the blocks that have every setting of the registered comparison.
-        complete: whether the registered comparison is complete.
-        state: the same in words.
+        runs: those of all its blocks; none until the registered comparison is complete.
+        state: how far that is, in a sentence.
     """
 
     study: Study
     runs: list[Result]
-    complete: bool
     state: str
-
-    @property
-    def corpora(self) -> list[str]:
-        """The corpora that are shown, in the order of the study."""
-        shown = {run.data.corpus for run in self.runs}
-        return [corpus.name for corpus in self.study.corpora if corpus.name in shown]
-
-    def blocks_of(self, corpus: str) -> list[int]:
-        """Return the blocks of a corpus that are shown."""
-        return sorted({run.block for run in self.runs if run.data.corpus == corpus and run.block is not None})
 
 
 def read_evidence(name: str = "remedies", folder: str | Path | None = None) -> Evidence:
-    """Read what may be shown of a study of remedies: on each corpus, the blocks in which no compared setting is missing.
-
-    A corpus with fewer than two such blocks has no interval, and is not shown. Runs of settings that the registered
-    comparison does not name, such as controls, come along where their block is shown.
+    """Read what may be shown of a study of remedies: nothing until its registered comparison is complete.
 
     Args:
         name: of a study that declares a primary comparison.
@@ -56,54 +41,19 @@ def read_evidence(name: str = "remedies", folder: str | Path | None = None) -> E
     """
     folder = find_results() if folder is None else Path(folder)
     study = load_study(name, folder)
-    assert study.primary is not None
-    compared = {*study.primary.setting, *study.primary.against}
-    found: dict[tuple[str, int | None], list[Result]] = {}
-    for run in read_study(name, folder):
-        found.setdefault((run.data.corpus, run.block), []).append(run)
-    whole = [key for key, runs in found.items() if compared <= {run.setting for run in runs}]
-    several = [key for key in whole if sum(corpus == key[0] for corpus, _ in whole) > 1]
-    runs = [run for key in several for run in found[key]]
     progress = describe_progress(study)
-    return Evidence(study, runs, progress is None, _state(study, several, progress))
-
-
-def _state(study: Study, blocks: Sequence[tuple[str, int | None]], progress: str | None) -> str:
-    planned = len({run.block for run in study.runs() if run.block is not None})
-    corpora = [corpus.name for corpus in study.corpora]
-    shown = [
-        f"{name} ({n} of {planned} blocks)" for name in corpora if (n := sum(corpus == name for corpus, _ in blocks))
-    ]
-    if progress is None:
-        return f"The registered comparison of {study.name} is complete: {', '.join(shown)}."
-    where = f"Shown: {', '.join(shown)}." if shown else "No corpus has two complete blocks yet, so nothing is shown."
-    return (
-        f"The registered comparison of {study.name} is not complete ({progress}, on {len(corpora)} corpora). What this page "
-        f"shows is preliminary, and no verdict. {where}"
-    )
+    if progress is not None:
+        return Evidence(
+            study, [], f"The registered comparison of {name} is {progress}; it is shown when it is complete."
+        )
+    blocks = len({run.block for run in study.runs() if run.block is not None})
+    where = f"{blocks} blocks of {len(study.corpora)} corpora"
+    return Evidence(study, read_study(name, folder), f"The registered comparison of {name} is complete: {where}.")
 
 
 def effects(evidence: Evidence) -> pd.DataFrame:
-    """Compare every remedy with cross-entropy as the study registers it, on the blocks that are shown.
-
-    Returns:
-        Rows of :func:`afl_helpers.results.compare`; none where nothing may be shown. Once the study is complete, these are
-        the registered comparison.
-    """
-    primary = evidence.study.primary
-    assert primary is not None
-    if evidence.complete:
-        return compare_study(evidence.study)
-    if not evidence.runs:
-        return pd.DataFrame()
-    return compare(
-        evidence.runs,
-        primary.setting,
-        primary.against,
-        primary.endpoints,
-        margin=primary.margin,
-        family=primary.correct_within or primary.family,
-    )
+    """Return the registered comparison, every remedy with cross-entropy; no rows until it is complete."""
+    return compare_study(evidence.study) if evidence.runs else pd.DataFrame()
 
 
 def rule_effects(evidence: Evidence, rules: Sequence[str], rival: str = "tuned_common") -> pd.DataFrame:
@@ -151,7 +101,7 @@ def control_effects(evidence: Evidence) -> pd.DataFrame:
     assert primary is not None
     for setting in evidence.study.settings:
         control = f"{setting.name}-control"
-        for corpus in evidence.corpora:
+        for corpus in (corpus.name for corpus in evidence.study.corpora):
             own = [run for run in evidence.runs if run.data.corpus == corpus and run.setting in (setting.name, control)]
             blocks = [{run.block for run in own if run.setting == name} for name in (setting.name, control)]
             both = blocks[0] & blocks[1]
@@ -178,15 +128,10 @@ def describe_controls(table: pd.DataFrame) -> str:
     )
 
 
-def describe_effects(table: pd.DataFrame, complete: bool) -> str:
-    """Return in words which remedies help and which harm, by the rule that the study registers.
-
-    Args:
-        table: rows of :func:`effects`.
-        complete: whether they are the registered comparison.
-    """
+def describe_effects(table: pd.DataFrame) -> str:
+    """Return in words which remedies help and which harm, by the rule that the study registers; rows of :func:`effects`."""
     if table.empty:
-        return "No result yet."
+        return ""
     n, corpora = table["setting"].nunique(), table["corpus"].nunique()
     helps, harms = [], []
     for setting, rows in table.groupby("setting", sort=False):
@@ -201,9 +146,8 @@ def describe_effects(table: pd.DataFrame, complete: bool) -> str:
     converged = (
         " By its own rule, the study has not converged, and gives no verdict." if "not converged" in counts else ""
     )
-    start = "By the registered rule" if complete else "So far"
     return (
-        f"{start}, {_listed(helps, 'none')} of {n} remedies is shown to help on two corpora ({corpora} shown); shown to "
+        f"By the registered rule, {_listed(helps, 'none')} of {n} remedies is shown to help on two of {corpora} corpora; shown to "
         f"harm: {_listed(harms, 'none')}. Of {len(table)} differences {within} lie within {table['margin'].iloc[0]:g} and "
         f"{undecided} are undecided.{converged}"
     )
