@@ -157,7 +157,8 @@ def subsumption_hierarchy(
         raise UsageError(
             f"labels has {carried.shape[1]} columns for {len(names)} label_names; pass one name per column"
         )
-    both = carried.T @ carried
+    in_float = carried.astype(np.float64)  # counts stay exact, and numpy multiplies integers without a library
+    both = (in_float.T @ in_float).astype(np.int64)
     counts = both.diagonal()
     parents: dict[str, str] = {}
     for child in np.flatnonzero(counts >= min_count):
