@@ -586,6 +586,12 @@ def test_nothing_is_compromised_only_where_every_threshold_says_so():
     assert verdict("C14", runs(noise=0.1)) == "undecided"
 
 
+def test_a_spread_cites_the_pair_that_is_furthest_apart():
+    spread = {"focal-2.0": 0.01, "focal-2.5": 0.1}
+    for metrics in (runs(spread, spread), runs(spread)):
+        assert "focal-1.5 - focal-2.5: -0.10" in judge("C9", metrics)["effect"]
+
+
 def test_spread_is_large_or_small():
     spread = {"focal-2.0": 0.03, "afl-base-4": 0.03}
     assert verdict("C9", runs(spread, spread)) == "reproduced in direction"

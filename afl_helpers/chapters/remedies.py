@@ -117,7 +117,7 @@ def control_effects(evidence: Evidence) -> pd.DataFrame:
 def describe_controls(table: pd.DataFrame) -> str:
     """Return in words how remedies compare with their controls; rows as :func:`control_effects` returns them."""
     if table.empty:
-        return "No control has two blocks beside its remedy yet, so whether the made documents are why is open."
+        return "No control has two blocks beside its remedy yet, so we cannot yet say whether the synthetic documents make the difference."
     counts = table["outcome"].value_counts()
     ahead = sorted({title_of(name) for name in table.loc[table["outcome"] == "higher", "setting"]})
     return (

@@ -118,6 +118,7 @@ class Finding:
         outcomes: alternative of the rule -> "holds", "fails" or "undecided".
         rows: rows of :func:`~afl_helpers.results.compare`, with the alternative that each belongs to.
         controls: the same for the controls of the reading.
+        is_spread: whether the rule is about how far apart settings are, whichever is higher.
     """
 
     group: Group
@@ -126,6 +127,7 @@ class Finding:
     outcomes: dict[str, str]
     rows: pd.DataFrame
     controls: pd.DataFrame
+    is_spread: bool = False
 
     @property
     def outcome(self) -> str:
@@ -281,4 +283,4 @@ def _spread(rule: Spread, group: Group) -> Iterable[Finding | str]:
     for name, rows in table.groupby("alternative", sort=False):
         far, near = apart[rows.index].any(), (rows["outcome"] == "within the margin").all()
         outcomes[str(name)] = "undecided" if not (far or near) else "holds" if far == rule.large else "fails"
-    yield Finding(group, "", n, outcomes, table, pd.DataFrame())
+    yield Finding(group, "", n, outcomes, table, pd.DataFrame(), is_spread=True)

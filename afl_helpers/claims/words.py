@@ -10,15 +10,14 @@ _OUTCOMES = {"holds": "it holds", "fails": "it fails", "undecided": "undecided"}
 
 
 def decisive(finding: Finding, alternative: str | None = None) -> pd.Series:
-    """Return the comparison that decides a finding: the one that fails most, or leads least."""
-    if alternative is None:
-        named = [name for name, outcome in finding.outcomes.items() if outcome == finding.outcome]
-        rows = finding.rows[finding.rows["alternative"].isin(named)]
-    else:
-        rows = finding.rows[finding.rows["alternative"] == alternative]
-    order = {"fails": 0, "undecided": 1, "holds": 2}
-    key = rows["holds"].map(order)
-    return rows[key == key.min()].sort_values("estimate").iloc[0]
+    """Return the comparison that decides a finding: of an order, the one that fails most or leads least; of a spread, the widest."""
+    outcome = finding.outcome if alternative is None else finding.outcomes[alternative]
+    named = (
+        [name for name, found in finding.outcomes.items() if found == outcome] if alternative is None else [alternative]
+    )
+    rows = finding.rows[finding.rows["alternative"].isin(named) & (finding.rows["holds"] == outcome)]
+    size = -rows["estimate"].abs() if finding.is_spread else rows["estimate"]
+    return rows.loc[size.sort_values().index[0]]
 
 
 def describe_row(row: pd.Series, detectable: bool = False) -> str:
