@@ -54,7 +54,7 @@ def _documents(
     labels: NDArray[np.float64],
     positions: NDArray[np.int64],
 ) -> None:
-    """Draw documents after a method: new ones with a bold ring, those that left as a cross, moves as arrows."""
+    """Draw documents after a method: new ones with a bold frame, those that left as a cross, moves as dotted lines."""
     for position in set(range(len(FIVE_VECTORS))) - set(positions.tolist()):
         x, y = FIVE_VECTORS[position]
         axes.plot(x, y, "x", color="#595959", markersize=13, markeredgewidth=2)
