@@ -119,12 +119,13 @@ def describe_controls(table: pd.DataFrame) -> str:
     if table.empty:
         return "No control has two blocks beside its remedy yet, so we cannot yet say whether the synthetic documents make the difference."
     counts = table["outcome"].value_counts()
+    n_lower = counts.get("lower", 0)
     ahead = sorted({title_of(name) for name in table.loc[table["outcome"] == "higher", "setting"]})
     return (
         f"Remedy minus control, {table['setting'].nunique()} remedies on {table['corpus'].nunique()} corpora, "
         f"{table['n_blocks'].min()} blocks or more: of {len(table)} differences {counts.get('within the margin', 0)} lie "
-        f"within {table['margin'].iloc[0]:g}, {counts.get('lower', 0)} are lower and {counts.get('undecided', 0)} undecided. "
-        f"Higher than the control, without a correction for their number: {_listed(ahead, 'none')}."
+        f"within {table['margin'].iloc[0]:g}, {n_lower} {'is' if n_lower == 1 else 'are'} lower and "
+        f"{counts.get('undecided', 0)} undecided. Higher than the control, without a correction for their number: {_listed(ahead, 'none')}."
     )
 
 
