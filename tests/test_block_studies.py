@@ -516,15 +516,17 @@ class TestCommittedStudies:
         """So that a default that changes does not change what the study stands for."""
         study = load_study(name, RESULTS)
         settings = {setting.name: setting for setting in study.settings}
+        corpora = {corpus.name: corpus for corpus in study.corpora}
         for result in read_study(name, RESULTS):
             setting = settings[result.setting]
             method = METHODS[result.method]
             assert result.method == study.method_of(setting)
-            config, candidates = method.config.from_record(result.config), study.candidates(setting)
+            config = method.config.from_record(result.config)
+            candidates = study.candidates(setting, corpora[result.data.corpus])
             if config in candidates:
                 continue
             # A tuned value may lie beyond the file's, where the best one was at the edge; then it is among the trials.
-            tuned = {field: getattr(config, field) for field in study.tune}
+            tuned = {field: getattr(config, field) for field in study.tuned_fields(setting)}
             assert any(tuned.items() <= trial.items() for trial in result.tuned), result.run
             assert any(replace(candidate, **tuned) == config for candidate in candidates), result.run
 
