@@ -125,7 +125,7 @@ def describe_controls(table: pd.DataFrame) -> str:
         f"Remedy minus control, {table['setting'].nunique()} remedies on {table['corpus'].nunique()} corpora, "
         f"{table['n_blocks'].min()} blocks or more: of {len(table)} differences {counts.get('within the margin', 0)} lie "
         f"within {table['margin'].iloc[0]:g}, {n_lower} {'is' if n_lower == 1 else 'are'} lower and "
-        f"{counts.get('undecided', 0)} undecided. Higher than the control, without a correction for their number: {_listed(ahead, 'none')}."
+        f"{counts.get('undecided', 0)} undecided. Higher than the control, without a correction for their number: {_listed(ahead)}."
     )
 
 
@@ -148,14 +148,14 @@ def describe_effects(table: pd.DataFrame) -> str:
         " By its own rule, the study has not converged, and gives no verdict." if "not converged" in counts else ""
     )
     return (
-        f"By the registered rule, {_listed(helps, 'none')} of {n} remedies is shown to help on two of {corpora} corpora; shown to "
-        f"harm: {_listed(harms, 'none')}. Of {len(table)} differences {within} lie within {table['margin'].iloc[0]:g} and "
+        f"By the registered rule, {_listed(helps)} of {n} remedies is shown to help on two of {corpora} corpora; shown to "
+        f"harm: {_listed(harms)}. Of {len(table)} differences {within} lie within {table['margin'].iloc[0]:g} and "
         f"{undecided} are undecided.{converged}"
     )
 
 
-def _listed(names: Sequence[str], nothing: str) -> str:
-    return ", ".join(names) or nothing
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def extremes(table: pd.DataFrame, n: int = 3) -> str:

@@ -12,9 +12,7 @@ _OUTCOMES = {"holds": "it holds", "fails": "it fails", "undecided": "undecided"}
 def decisive(finding: Finding, alternative: str | None = None) -> pd.Series:
     """Return the comparison that decides a finding: of an order, the one that fails most or leads least; of a spread, the widest."""
     outcome = finding.outcome if alternative is None else finding.outcomes[alternative]
-    named = (
-        [name for name, found in finding.outcomes.items() if found == outcome] if alternative is None else [alternative]
-    )
+    named = [name for name, found in finding.outcomes.items() if found == outcome and alternative in (None, name)]
     rows = finding.rows[finding.rows["alternative"].isin(named) & (finding.rows["holds"] == outcome)]
     size = -rows["estimate"].abs() if finding.is_spread else rows["estimate"]
     return rows.loc[size.sort_values().index[0]]

@@ -86,10 +86,9 @@ def _documents(
             },
         )
     counts = [
-        f"{name} {_number(4 if name == 'D' else 2)} → {_number(n)}" for name, n in zip(_NAMES, labels.sum(axis=0))
+        f"{name} {_number(n)}" if labels is FIVE_LABELS else f"{name} {_number(before)} → {_number(n)}"
+        for name, before, n in zip(_NAMES, FIVE_LABELS.sum(axis=0), labels.sum(axis=0))
     ]
-    if title == "five documents":
-        counts = [f"{name} {_number(n)}" for name, n in zip(_NAMES, labels.sum(axis=0))]
     axes.set_title(f"{title}\n", fontsize=12, fontweight="bold")
     axes.text(0.5, 1.03, does, transform=axes.transAxes, ha="center", fontsize=10.5)
     axes.set(xlim=(-0.08, 1.1), ylim=(0, 1.1), xticks=[], yticks=[], xlabel=", ".join(counts))
