@@ -60,6 +60,21 @@ _KEPT_OF_GROUPS = (
     "n_labels_never_predicted",
 )
 
+#: The threshold rules of which a file keeps every metric.
+_MAIN_RULES = ("at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional")
+
+#: The test metrics that a file keeps of the other rules; what else is of labels follows from the counts of its labels.
+_KEPT_OF_OTHER_RULES = (
+    "f1_micro",
+    "f1_macro",
+    "f1_macro_head",
+    "f1_macro_medium",
+    "f1_macro_tail",
+    "precision_micro",
+    "recall_micro",
+    "n_labels_never_predicted",
+)
+
 #: The validation metrics that a file keeps.
 _KEPT_OF_VALIDATION = (
     "f1_micro",
@@ -104,7 +119,7 @@ def to_json(result: Result) -> dict[str, Any]:
         },
         "summaries": None if result.summaries is None else _histograms(result.summaries),
         "environment": result.environment,
-        "time": asdict(result.time),
+        "time": asdict(result.time) | {"history": _constants_once(result.time.history)},
     }
 
 
@@ -116,7 +131,7 @@ def _is_kept(split: str, name: str) -> bool:
 
 
 def _factored(split: str, rules: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Metrics per rule, those that are equal under every rule only once."""
+    """Metrics per rule, those that are equal under every rule only once, of further rules only the main ones."""
     kept = {rule: {name: v for name, v in values.items() if _is_kept(split, name)} for rule, values in rules.items()}
     first = next(iter(kept.values()))
     if len(kept) < 2:
@@ -124,7 +139,21 @@ def _factored(split: str, rules: Mapping[str, Mapping[str, float]]) -> dict[str,
     common = {name: value for name, value in first.items() if all(_same(own.get(name), value) for own in kept.values())}
     return {
         _ALL_RULES: common,
-        **{rule: {name: v for name, v in values.items() if name not in common} for rule, values in kept.items()},
+        **{
+            rule: {
+                name: value
+                for name, value in values.items()
+                if name not in common and (rule in _MAIN_RULES or name in _KEPT_OF_OTHER_RULES)
+            }
+            for rule, values in kept.items()
+        },
+    }
+
+
+def _constants_once(history: Mapping[str, list[float]]) -> dict[str, list[float] | float]:
+    """Write a column that is the same after every epoch as one number; ``epoch`` keeps the length."""
+    return {
+        name: values[0] if name != "epoch" and len(set(values)) == 1 else values for name, values in history.items()
     }
 
 
@@ -180,6 +209,11 @@ def from_json(content: object, source: object = "result") -> Result:
     labels = _record(top, "labels", tuple(LabelRecord.__dataclass_fields__), source)
     timed = {"time": {"reason": ""} | _object(top["time"], "time", source)}  # files of the first studies have no reason
     time = _record(timed, "time", tuple(TimeRecord.__dataclass_fields__), source)
+    history = _object(time["history"], "time.history", source)
+    n_epochs = len(history.get("epoch", ()))
+    time["history"] = {
+        name: values if isinstance(values, list) else [values] * n_epochs for name, values in history.items()
+    }
     config = dict(_object(top["config"], "config", source))
     if "method" not in config:
         raise DataError(f"{source}: config misses method; run the study again")

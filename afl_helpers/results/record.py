@@ -32,6 +32,9 @@ N_BINS = 64
 #: A history longer than this is not kept: no page shows it, and it would be most of the file.
 _LONGEST_HISTORY = 120
 
+#: Methods that train a head in seconds; no page draws their loss, only what a remedy did to the documents.
+_HEADS = ("probe", "remedy")
+
 _VERSIONS = ("torch", "transformers", "numpy", "scikit-learn", "iterative-stratification")
 
 
@@ -62,6 +65,7 @@ def build_result(
     scores = run.scores["test"]
     decisions = {rule: binarize(scores, threshold) for rule, threshold in run.thresholds.items()}
     history = run.history if len(run.history) <= _LONGEST_HISTORY else []
+    columns = [name for name in history[0] if run.method not in _HEADS or name != "loss"] if history else []
     return Result(
         study=study,
         run=name,
@@ -99,7 +103,7 @@ def build_result(
             best_epoch=None if run.converged is None else run.best_epoch,
             converged=run.converged,
             reason=convergence(run.config, run.best_epoch)[1],
-            history={column: [row[column] for row in history] for column in history[0]} if history else {},
+            history={column: [row[column] for row in history] for column in columns} if len(columns) > 1 else {},
         ),
     )
 
