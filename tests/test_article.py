@@ -129,7 +129,7 @@ def test_values_are_those_of_the_result_files(values):
     row = max(i for i, row in enumerate(values["rules"]["plot"]["rows"]) if row["name"] == "BCE")
     point = next(point for point in values["rules"]["plot"]["panels"][2]["points"] if point["row"] == row)
     assert point["at"] == pytest.approx(np.mean(bce_with_cut)) and point["low"] == pytest.approx(min(bce_with_cut))
-    svm = found("baselines", "reuters", "tfidf-linear-svm", "tuned_proportional", "f1_macro")
+    svm = found("word-counts", "reuters", "tfidf-linear-svm", "tuned_proportional", "f1_macro")
     assert f"{np.mean(svm):.3f} on news topics, against {np.mean(bce_with_cut):.3f} for BCE" in values["svm"]
 
 

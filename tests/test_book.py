@@ -86,10 +86,7 @@ PRINTED = json.loads((ROOT / "tests" / "data" / "printed_numbers.json").read_tex
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_the_numbers_of_a_page_are_those_of_version_0_1(name) -> None:
-    """Result files became a seventh of their size: what the pages print from them stayed, to the last digit.
-
-    The numbers belong to the first studies; where a page draws on others, its list is made again or goes.
-    """
+    """What these pages compute from formulas and from the embedded corpus stays, to the last digit."""
     shown = []
     for output in parse(HTML / "book" / f"{name}.html").select("div.cell_output"):
         if "afl-helpers" in output.text:  # the table of versions

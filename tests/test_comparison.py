@@ -1,5 +1,6 @@
 """Comparisons of settings over blocks: by hand, what is refused, false positives, and a study's own comparison."""
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -16,7 +17,7 @@ from afl_helpers.results import compare, read_result, write_checksums
 from afl_helpers.studies import compare_study, load_study
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-RECORD = read_result(RESULTS / "probe" / "runs" / "toy--bce--seed0.json")
+RECORD = read_result(RESULTS / "provenance" / "runs" / "toy--bce--seed0.json")
 
 
 def run(setting, block, value, corpus="c", **changes):
@@ -204,14 +205,23 @@ settings: [{name: afl, loss: afl}, {name: bce}, {name: focal-2.0, loss: focal, p
 """
 
 
-def test_a_study_is_compared_once_its_primary_runs_are_there(tmp_path, capsys):
-    runs = tmp_path / "small" / "runs"
+def small_runs(folder):
+    """Two recorded runs, as three seeds each, of which the later ones differ a little."""
+    runs = folder / "small" / "runs"
     runs.mkdir(parents=True)
+    for setting, seed in itertools.product(("afl", "bce"), range(3)):
+        content = json.loads((RESULTS / "provenance" / "runs" / f"toy--{setting}--seed0.json").read_text())
+        name = f"toy--{setting}--seed{seed}"
+        values = content["metrics"]["test"]
+        values["at_0.5"]["f1_macro"] += 0.01 * seed * (1 + (setting == "afl"))
+        values["all_rules"]["average_precision_macro"] -= 0.01 * seed * (setting == "afl")
+        (runs / f"{name}.json").write_text(json.dumps(content | {"study": "small", "run": name, "seed": seed}))
+    return runs
+
+
+def test_a_study_is_compared_once_its_primary_runs_are_there(tmp_path, capsys):
+    runs = small_runs(tmp_path)
     (tmp_path / "small" / "study.yaml").write_text(PLAN)
-    for setting in ("afl", "bce"):
-        for seed in range(3):
-            content = json.loads((RESULTS / "probe" / "runs" / f"toy--{setting}--seed{seed}.json").read_text())
-            (runs / f"toy--{setting}--seed{seed}.json").write_text(json.dumps(content | {"study": "small"}))
     write_checksums(tmp_path / "small")
     found = compare_study("small", tmp_path)
     assert found["setting"].tolist() == ["afl", "afl"] and set(found["unit"]) == {"seed"}
@@ -237,12 +247,7 @@ def test_studies_that_declare_no_comparison_over_blocks_say_so(tmp_path):
 
 
 def test_a_study_names_the_family_of_its_comparisons(tmp_path):
-    runs = tmp_path / "small" / "runs"
-    runs.mkdir(parents=True)
-    for setting in ("afl", "bce"):
-        for seed in range(3):
-            content = json.loads((RESULTS / "probe" / "runs" / f"toy--{setting}--seed{seed}.json").read_text())
-            (runs / f"toy--{setting}--seed{seed}.json").write_text(json.dumps(content | {"study": "small"}))
+    small_runs(tmp_path)
     path = tmp_path / "small" / "study.yaml"
     path.write_text(PLAN)
     write_checksums(tmp_path / "small")

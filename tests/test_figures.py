@@ -19,11 +19,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from afl_helpers.chapters import figures
-from afl_helpers.chapters.display import loss_card, loss_table, runs_table, we_find
+from afl_helpers.chapters.display import loss_card, loss_table, we_find
+from afl_helpers.chapters.verdicts import differences_by_block
 from afl_helpers.errors import UsageError
 from afl_helpers.gamma import class_gamma, positive_gradient
 from afl_helpers.losses import LOSSES, focal_loss
-from afl_helpers.results import Result, deciding_interval, read_result, read_study
+from afl_helpers.results import deciding_interval, read_result, read_study
 from afl_helpers.studies import compare_study
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -160,9 +161,9 @@ def test_score_distributions_pool_the_runs_of_a_setting_and_mark_their_threshold
     assert drawn[1].values == pytest.approx(counts / counts.max()) and drawn[1].edges[[0, -1]].tolist() == [0, 1]
     common = np.mean([run.labels.threshold["tuned_common"] for run in runs[:2]])
     assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx([0.5, common])
-    first = read_study("probe", RESULTS)[:1]
+    without = [replace(runs[0], summaries=None)]
     with pytest.raises(UsageError, match="keeps no histograms of scores"):
-        figures.score_distributions(first, [first[0].setting])
+        figures.score_distributions(without, ["bce"])
 
 
 def test_registered_differences_draw_the_interval_of_the_test_that_decides():
@@ -211,30 +212,6 @@ def test_figures_do_not_stay_open():
 
 def test_a_finding_is_escaped():
     assert "a &lt; b" in we_find("a < b").data and 'class="admonition we-find"' in we_find("x").data
-
-
-def test_runs_table_counts_runs_and_seeds_per_corpus():
-    recorded = read_result(RESULTS / "provenance" / "runs" / "toy--bce--seed0.json")
-
-    def run(corpus: str, seed: int, converged: bool) -> Result:
-        sizes = {"train": 1000, "validation": 100, "test": 100}
-        data = replace(recorded.data, corpus=corpus, source="film plots (2013), masked", n_labels=227, sizes=sizes)
-        return replace(
-            recorded,
-            data=data,
-            method="fine_tune",
-            config={"max_length": 64},
-            encoder="minilm",
-            environment={"device": "CPU, 2 threads"},
-            seed=seed,
-            time=replace(recorded.time, converged=converged),
-        )
-
-    table = runs_table([run("a", 0, True), run("a", 0, False), run("a", 1, True), run("b", 0, True)])
-    assert table["a"].tolist() == [
-        "film plots", 227, "1,000 / 100 / 100", "fine-tune", "minilm", 64, "CPU", 3, 2, 1
-    ]  # fmt: skip
-    assert table.columns.tolist() == ["a", "b"] and table.loc["runs", "b"] == 1
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
@@ -600,3 +577,25 @@ def test_the_dial_draws_the_mean_difference_with_the_interval_of_a_paired_t():
     ((_, low), (_, high)) = axes.collections[0].get_segments()[0]
     # Differences 0.1, 0.1, 0.2: mean 0.4 / 3, standard error 1 / 30; 4.303 is the 97.5 % quantile of t with 2 degrees.
     np.testing.assert_allclose([low, high], [0.4 / 3 - 4.303 / 30, 0.4 / 3 + 4.303 / 30], atol=1e-4)
+
+
+def test_differences_by_block_pair_runs_of_one_block():
+    first = read_result(RESULTS / "frozen-encoder" / "runs" / "cmu-leads--bce--block1.json")
+    endpoint = "average_precision_macro_tail"
+
+    def run(setting, block, value, corpus="cmu-leads"):
+        metrics = {"test": {"at_0.5": {endpoint: value}}}
+        return replace(first, setting=setting, block=block, metrics=metrics, data=replace(first.data, corpus=corpus))
+
+    runs = [run("bce", 1, 0.5), run("bce", 2, 0.25), run("asl", 1, 0.75), run("asl", 2, 0.125)]
+    runs += [run("wal", 2, 0.5), run("wal", 3, 1.0), run("hill", 1, 1.0), run("asl", 1, 0.0, "reuters")]
+    table = differences_by_block(runs, ["wal", "asl"], [endpoint])
+    assert table.to_numpy().tolist() == [
+        ["cmu-leads", "wal", 2, 0.25],
+        ["cmu-leads", "asl", 1, 0.25],
+        ["cmu-leads", "asl", 2, -0.125],
+    ]
+    [axes] = figures.block_differences(table, {endpoint: "tail"}, margin=0.01).axes
+    points = [(x, y) for line in axes.lines[1:] for x, y in zip(line.get_xdata(), line.get_ydata())]
+    assert points == [(0.25, 0), (0.25, 1), (-0.125, 1)] and axes.get_xlabel() == "tail"
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["WAL (ours, after)", "ASL"]

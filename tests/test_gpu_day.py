@@ -77,7 +77,7 @@ def test_the_batch_of_a_study_stays_on_a_small_card(name):
 
 
 def test_runs_with_summed_gradients_count_as_the_papers_conditions():
-    run = read_study("paper")[0]
+    run = read_study("paper-minilm")[0]
     config = load_study("paper-cmu", ROOT / "results").config.to_dict()
     data = replace(run.data, corpus="cmu", options={})
 

@@ -126,7 +126,7 @@ def test_the_weighted_metric_weighs_labels_by_their_positives_and_compares_no_la
 
 
 def test_recorded_configurations_are_read_as_they_were_meant():
-    """Files of the first studies have prior_bias, and neither a schedule of the probe nor the epoch to keep."""
+    """Files of version 0.1 have prior_bias, and neither a schedule of the probe nor the epoch to keep."""
     old = ProbeConfig().to_dict() | {"prior_bias": False, "select_by": "average_precision_micro"}
     for name in ("schedule", "keep", "warmup", "start_bias"):
         del old[name]

@@ -218,10 +218,11 @@ def test_only_runs_on_the_same_device_are_an_estimate(done):
 def test_a_dry_run_gives_hours_only_by_runs_on_the_same_device_and_names_it(card, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: card is not None)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: card)
-    assert main(["study", "paper-gpu", "--dry-run", "--results", str(RESULTS)]) == 0
+    study = "paper-gpu" if card else "frozen-losses"  # heads were recorded on a CPU
+    assert main(["study", study, "--dry-run", "--results", str(RESULTS)]) == 0
     found = capsys.readouterr().out
     if card is None:
-        assert re.search(r"^estimated time on a CPU .*: about \d+ h", found, re.MULTILINE)
+        assert re.search(r"^estimated time on a CPU .*: about \d+ (h|min)", found, re.MULTILINE)
     else:
         assert "estimated time" not in found and not re.search(r"\d h\b", found)
         assert "because no similar run has been recorded on NVIDIA H100\n" in found
@@ -231,13 +232,12 @@ def test_a_dry_run_gives_hours_only_by_runs_on_the_same_device_and_names_it(card
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/study.yaml")))
 def test_the_time_of_every_committed_study_can_be_estimated(name):
     study = load_study(name, RESULTS)
-    recorded = ("probe/runs/cmu-leads--bce", "probe/runs/cmu-leads-masked--bce", "paper/runs/cmu-leads--bce")
-    recorded += (
-        "probe/runs/reuters--bce",
-        "baselines/runs/reuters--tfidf-linear-svm",
-        "baselines/runs/reuters--cnn-bce",
-    )
-    results = [read_result(RESULTS / f"{name}--seed0.json") for name in recorded]
+    frozen = [f"frozen-encoder/runs/{corpus}--bce--block1" for corpus in ("cmu-leads", "cmu-leads-masked", "reuters")]
+    results = [read_result(RESULTS / f"{name}.json") for name in frozen]
+    # Fine-tuning, networks and word counts as if they had been recorded on a CPU.
+    tuned = read_result(RESULTS / "paper-minilm/runs/cmu-leads--bce--block1.json")
+    others = [replace(results[2], method=method, encoder=None) for method in ("cnn", "bilstm", "tfidf", "priors")]
+    results += [replace(tuned, environment=results[0].environment), *others]
     seconds, unknown = estimate_seconds(study, study.runs(), results, "CPU")
     assert seconds >= 0
     # No run on these corpora or with this encoder is recorded.

@@ -11,7 +11,7 @@ import pytest
 from contrast import contrast
 
 from afl_helpers.augment import AUGMENTATIONS, build_augmentation
-from afl_helpers.chapters import decision, figures, remedies
+from afl_helpers.chapters import decision, display, figures, remedies
 from afl_helpers.chapters.figures.remedies import _FILLS, FIVE_LABELS, FIVE_METHODS, FIVE_VECTORS
 from afl_helpers.data.imbalance import minority_labels
 from afl_helpers.errors import UsageError
@@ -130,7 +130,7 @@ def test_costs_are_relative_to_cross_entropy_on_the_same_block(evidence):
     assert len(found) == len(evidence.study.primary.setting) and (found["time / time of BCE"] > 0).all()
     assert found.loc["ML-ROS", "copied or made"] > 0 == found.loc["mixup", "copied or made"]
     assert found.loc["MLTL", "left out"] > 0 == found.loc["ML-ROS", "left out"]
-    assert "<summary>Time &amp; shares</summary>" in remedies.folded(found, "Time & shares").data
+    assert "<summary>Time &amp; shares</summary>" in display.folded(found, "Time & shares").data
 
 
 def test_the_least_of_a_remedy_is_the_value_nearest_to_its_neutral_one(evidence):

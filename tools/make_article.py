@@ -380,7 +380,7 @@ def facts(root: Path = ROOT) -> dict[str, Any]:
         if told is None:
             raise DataError(f"{said.removesuffix('.')}; the article waits for it: python -m afl_helpers study NAME")
     metrics = results_table(runs)
-    baselines = results_table(read_study("baselines"), ["tuned_proportional"])
+    baselines = results_table(read_study("word-counts"), ["tuned_proportional"])
     svm = baselines[baselines["setting"] == "tfidf-linear-svm"].groupby("corpus")["f1_macro"].mean()
     means = (
         metrics[metrics["thresholds"].isin(RULES) & metrics["setting"].isin(["bce", *READINGS])]

@@ -23,7 +23,6 @@ own-trainer      afl_helpers.losses
 only-thresholds  afl_helpers.evaluation
 losses           afl_helpers.losses
 more-metrics    afl_helpers.data, afl_helpers.evaluation
-first-studies    afl_helpers.results
 reference-files  afl_helpers.results
 speed            afl_helpers.studies
 ================ ========================================

@@ -3,16 +3,14 @@
 import html
 import json
 import re
-from collections.abc import Sequence
 from importlib import metadata
-from typing import Any
 
 import pandas as pd
 from IPython.display import HTML, Math, display
 
 from afl_helpers.chapters.figures import title_of
 from afl_helpers.losses import LOSSES
-from afl_helpers.results import Result, find_results
+from afl_helpers.results import find_results
 from afl_helpers.studies import compare_study, describe_progress, load_study
 
 
@@ -61,36 +59,10 @@ def registered(name: str) -> tuple[str, pd.DataFrame | None]:
     return f"The study {name} is complete.", compare_study(study)
 
 
-def runs_table(results: Sequence[Result]) -> pd.DataFrame:
-    """Return the data, encoder and method of a study's runs, one column per corpus.
-
-    Args:
-        results: Runs as :func:`afl_helpers.results.read_study` returns them. Runs on one corpus share all but the seed.
-    """
-    columns: dict[str, dict[str, Any]] = {}
-    seeds: dict[str, set[int]] = {}
-    for result in results:
-        data, corpus = result.data, result.data.corpus
-        column = columns.setdefault(
-            corpus,
-            {
-                "texts": data.source.split(",")[0].split(" (")[0],
-                "labels": data.n_labels,
-                "documents (train / validation / test)": " / ".join(f"{n:,}" for n in data.sizes.values()),
-                "method": result.method.replace("_", "-"),
-                "encoder": result.encoder,
-                "tokens": result.config["max_length"],
-                "device": result.environment["device"].split(",")[0],
-                "runs": 0,
-                "seeds": 0,
-                "not converged": 0,
-            },
-        )
-        seeds.setdefault(corpus, set()).add(result.seed)
-        column["runs"] += 1
-        column["seeds"] = len(seeds[corpus])
-        column["not converged"] += result.time.converged is False
-    return pd.DataFrame(columns.values(), index=pd.Index(columns, name="corpus")).T
+def folded(table: pd.DataFrame, title: str) -> HTML:
+    """Return a table that opens when its title is pressed."""
+    body = table.to_html(border=0)
+    return HTML(f"<details><summary>{html.escape(title)}</summary>{body}</details>")
 
 
 def versions() -> pd.DataFrame:

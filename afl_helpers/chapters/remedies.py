@@ -1,13 +1,11 @@
 """What the chapter on remedies shows: the runs that count, effects, controls and costs."""
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
 
 from afl_helpers.augment import AUGMENTATIONS
 from afl_helpers.chapters.figures import RULE_TITLES, title_of
@@ -228,9 +226,3 @@ def describe_mildest(table: pd.DataFrame) -> str:
     """Return in words how often tuning chose the least of a remedy; rows as :func:`mildest` returns them."""
     counts = ", ".join(f"{own['least'].sum()} of {len(own)} on {corpus}" for corpus, own in table.groupby("corpus"))
     return f"Of the remedies that change documents, tuning took the least that it tried: {counts}." if counts else ""
-
-
-def folded(table: pd.DataFrame, title: str) -> HTML:
-    """Return a table that opens when its title is pressed."""
-    body = table.to_html(border=0)
-    return HTML(f"<details><summary>{html.escape(title)}</summary>{body}</details>")

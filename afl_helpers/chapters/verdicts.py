@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from afl_helpers.claims import CLAIMS
-from afl_helpers.results import compare, read_study
+from afl_helpers.results import Result, compare, read_study
 
 #: The studies that tune the whole encoder to the end of its schedule -> how much they train on.
 TUNED_STUDIES = {
@@ -46,6 +46,37 @@ def tuned_differences(endpoints: Sequence[str], margin: float = 0.02) -> pd.Data
             table = compare(runs, setting, [rival], list(endpoints), margin=margin, family=("corpus", "endpoint"))
             found.append(table.assign(study=study, corpus=size))
     return pd.concat(found, ignore_index=True)
+
+
+def differences_by_block(
+    runs: Sequence[Result], settings: Sequence[str], endpoints: Sequence[str], rival: str = "bce"
+) -> pd.DataFrame:
+    """Return what each setting gains over a rival on each block; where there are few, they say more than an interval.
+
+    Args:
+        runs: of one or more studies with the same blocks, data and encoder. Of a run that stands twice the last counts.
+        settings: those to compare, in the order of the rows; a setting without runs on a corpus has no rows there.
+        endpoints: as in :func:`afl_helpers.results.compare`.
+        rival: a setting.
+
+    Returns:
+        One row per corpus, setting and block that both sides have: ``corpus, setting, block``, and for each endpoint
+        the setting's value minus the rival's.
+    """
+    found = {(run.data.corpus, run.setting, run.block): run for run in runs}
+    rows = [
+        {
+            **{"corpus": corpus, "setting": setting, "block": block},
+            **{name: run.metric(name) - found[corpus, rival, block].metric(name) for name in endpoints},
+        }
+        for (corpus, setting, block), run in found.items()
+        if setting in settings and (corpus, rival, block) in found
+    ]
+    table = pd.DataFrame(rows, columns=["corpus", "setting", "block", *endpoints])
+    return table.sort_values(
+        ["setting", "corpus", "block"],
+        key=lambda column: column.map(settings.index) if column.name == "setting" else column,
+    ).reset_index(drop=True)
 
 
 def tail_by_epochs(endpoint: str = "average_precision_macro_tail") -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Results: what a run's file holds, reading and writing it, tables of many runs, and comparisons of settings.
 
 >>> from afl_helpers.results import read_study, results_table  # doctest: +SKIP
->>> results_table(read_study("probe")).groupby("setting")["f1_macro"].mean()  # doctest: +SKIP
+>>> results_table(read_study("frozen-encoder")).groupby("setting")["f1_macro"].mean()  # doctest: +SKIP
 """
 
 from afl_helpers.errors import needs_extra
@@ -12,7 +12,6 @@ with needs_extra("data", "afl_helpers.results"):
     from afl_helpers.results.encoding import KEYS, SCHEMA
     from afl_helpers.results.files import find_results, read_all_studies, read_result, read_study, write_result
     from afl_helpers.results.record import build_result, describe_data, describe_environment
-    from afl_helpers.results.recorded import paired_differences
     from afl_helpers.results.schema import (
         DataRecord,
         LabelRecord,
@@ -53,7 +52,6 @@ __all__ = [
     "find_results",
     "history_table",
     "label_table",
-    "paired_differences",
     "read_all_studies",
     "read_checksums",
     "read_result",

@@ -92,7 +92,7 @@ class TimeRecord:
 
     ``epochs``, ``best_epoch`` and ``converged`` are None for a method that does not train by epochs. ``history`` maps
     each column to one value per epoch; it is empty where no page shows it. ``reason`` says why the run counts as converged
-    or not; the files of the first studies lack it.
+    or not; files of version 0.1 lack it.
     """
 
     finished: str

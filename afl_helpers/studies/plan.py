@@ -1,7 +1,7 @@
 """What a study is, and the runs that it stands for.
 
 A study asks one question. It names the data and a list of settings, and it expands to runs: corpus x setting x block, or
-corpus x setting x seed in the first studies. Each run writes one result file, ``results/<study>/runs/<run>.json``.
+corpus x setting x seed in a study without blocks. Each run writes one result file, ``results/<study>/runs/<run>.json``.
 """
 
 import itertools

@@ -37,6 +37,7 @@ _NAMES = {
         "thresholds_by_rule",
     ),
     "results": (
+        "block_differences",
         "by_training_length",
         "differences",
         "panels_by_rule",

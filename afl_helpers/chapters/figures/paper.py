@@ -147,7 +147,7 @@ def paper_pairs(table: pd.DataFrame) -> Figure:
 
 
 def published_beside_ours(published: pd.DataFrame, ours: pd.DataFrame) -> Figure:
-    """Draw micro and macro F1 of all labels, one row per setting: diamonds are published values, points are our seeds.
+    """Draw micro and macro F1 of all labels, one row per setting: diamonds are published values, points are our runs.
 
     Args:
         published: Table of :func:`afl_helpers.claims.published_reuters`.

@@ -211,6 +211,32 @@ def differences(table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: fl
     return figure
 
 
+def block_differences(table: pd.DataFrame, titles: Mapping[str, str], margin: float) -> Figure:
+    """Draw differences with a point per block, one row per setting and one panel per endpoint.
+
+    Args:
+        table: As :func:`afl_helpers.chapters.verdicts.differences_by_block` returns it. Colours are by corpus.
+        titles: Endpoint -> label of its panel.
+        margin: Smallest difference that matters, drawn as a band around 0.
+    """
+    settings, corpora = list(dict.fromkeys(table["setting"])), list(dict.fromkeys(table["corpus"]))
+    figure, all_axes = panels(len(titles), figsize=(8.4, 1.2 + 0.34 * len(settings)), sharex=True, sharey=True)
+    for axes, (endpoint, title) in zip(all_axes, titles.items()):
+        axes.axvspan(-margin, margin, color="#eeeeee", zorder=0)
+        axes.axvline(0, color="black", linewidth=1)
+        for i, corpus in enumerate(corpora):
+            own, look = table[table["corpus"] == corpus], look_at(i)
+            y = own["setting"].map(settings.index) + (i - (len(corpora) - 1) / 2) * 0.3
+            axes.plot(own[endpoint], y, look.marker, color=look.colour, markersize=5, alpha=0.8, label=corpus)
+        axes.set(xlabel=title)
+        axes.xaxis.set_major_locator(MaxNLocator(9 // len(titles)))
+        axes.grid(False, axis="y")
+    all_axes[0].set_yticks(range(len(settings)), [title_of(setting) for setting in settings])
+    all_axes[0].set_ylim(len(settings) - 0.5, -0.5)
+    legend_above(figure, all_axes[0], n_columns=len(corpora))
+    return figure
+
+
 def recall_by_third(table: pd.DataFrame, settings: Sequence[str], rule: str = "at_0.5") -> Figure:
     """Draw the recall of frequent, medium and rare labels under one threshold rule: points are replicates, bars their means.
 
