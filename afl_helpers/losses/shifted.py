@@ -149,7 +149,12 @@ class ShiftedCost(Cost):
         cut = math.log(self.margin / (1 - self.margin))
         coarse = _round_to_float32(cut)
         torch.sub(z, coarse, out=p_m).sub_(cut - coarse)
-        torch.mul(p_m, 1e30, out=inside).clamp_(0, 1)
+        gamma = as_number(self.gamma)
+        assert gamma is not None
+        # Below the margin p_m is at most 1e-30, whose square is 0 in float32.
+        vanishes = z.dtype == torch.float32 and not isinstance(gamma, Tensor) and gamma >= 2
+        if not vanishes:
+            torch.mul(p_m, 1e30, out=inside).clamp_(0, 1)
         at_least = torch.clamp(z, min=cut, out=focus)
         p_m.clamp_(min=1e-30).neg_().expm1_()
         torch.sigmoid(at_least, out=pq)
@@ -159,11 +164,10 @@ class ShiftedCost(Cost):
         hill = None if self.lambda_ is None else _Hill(pq, q, p_m, self.lambda_)
         pq.mul_(q)
         cost = torch.div(p_m, q_m, out=loss).log1p_()  # -log q_m, as 1 / q_m = 1 + p_m / q_m
-        gamma = as_number(self.gamma)
-        assert gamma is not None
         if not write_power(p_m, gamma, focus):
             torch.log(p_m, out=focus).mul_(gamma * LOG2_E).exp2_()
-        focus.mul_(inside)
+        if not vanishes:
+            focus.mul_(inside)
         if self.weight is not None:
             focus.mul_(self.weight)
         if gradient is not None:
