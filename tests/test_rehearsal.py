@@ -80,10 +80,10 @@ def published(tmp_path, monkeypatch):
 
 
 def drawn_by_the_chapter() -> list[str]:
-    """Run what the chapter on results draws the paper's figure with; return the figures' titles."""
+    """Run what the page "More results" draws the paper's figure with; return the figures' titles."""
     cells = {
         cell["id"]: "".join(cell["source"])
-        for cell in json.loads((ROOT / "book" / "results.ipynb").read_text(encoding="utf-8"))["cells"]
+        for cell in json.loads((ROOT / "book" / "more-results.ipynb").read_text(encoding="utf-8"))["cells"]
     }
     names = {
         "complete_blocks": complete_blocks,

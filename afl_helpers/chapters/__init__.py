@@ -22,7 +22,8 @@ use-it           afl_helpers.data, afl_helpers.estimators, afl_helpers.training
 own-trainer      afl_helpers.losses
 only-thresholds  afl_helpers.evaluation
 losses           afl_helpers.losses
-more-metrics    afl_helpers.data, afl_helpers.evaluation
+more-metrics     afl_helpers.data, afl_helpers.evaluation
+more-results     afl_helpers.results, afl_helpers.studies
 reference-files  afl_helpers.results
 speed            afl_helpers.studies
 ================ ========================================
