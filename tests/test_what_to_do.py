@@ -12,7 +12,7 @@ from contrast import contrast
 
 from afl_helpers.augment import AUGMENTATIONS, build_augmentation
 from afl_helpers.chapters import decision, display, figures, remedies
-from afl_helpers.chapters.figures.remedies import _FILLS, FIVE_LABELS, FIVE_METHODS, FIVE_VECTORS
+from afl_helpers.chapters.figures.remedies import _FILLS, FIVE_LABELS, FIVE_METHODS, FIVE_VECTORS, MORE_METHODS
 from afl_helpers.data.imbalance import minority_labels
 from afl_helpers.errors import UsageError
 from afl_helpers.results import compare, read_study
@@ -192,13 +192,16 @@ def test_every_compared_setting_has_a_title_of_its_own(evidence):
     assert len(set(titles)) == len(titles)
 
 
-def test_five_documents_show_what_the_methods_do():
+@pytest.mark.parametrize("further", [False, True])
+def test_five_documents_show_what_the_methods_do(further):
     assert minority_labels(FIVE_LABELS.sum(axis=0)).tolist() == [False, True]
-    assert set(FIVE_METHODS) <= set(AUGMENTATIONS)
-    figure = figures.five_documents()
+    methods = MORE_METHODS if further else FIVE_METHODS
+    assert set(methods) <= set(AUGMENTATIONS)
+    figure = figures.five_documents(further)
     drawn = {axes.get_title().strip(): axes.get_xlabel() for axes in figure.axes if axes.get_visible()}
-    assert drawn["five documents"] == "D 4, H 2" and len(drawn) == len(FIVE_METHODS) + 1
-    for name, (title, _, params, seed) in FIVE_METHODS.items():
+    assert len(drawn) == len(methods) + (not further)
+    assert further or drawn["five documents"] == "D 4, H 2"
+    for name, (title, _, params, seed) in methods.items():
         step = build_augmentation(name, **params)
         vectors, labels = step.fit_resample(FIVE_VECTORS, FIVE_LABELS, seed)
         changed = len(vectors) != 5 or not np.allclose(vectors, FIVE_VECTORS) or not np.allclose(labels, FIVE_LABELS)
@@ -206,7 +209,16 @@ def test_five_documents_show_what_the_methods_do():
         before, after = FIVE_LABELS.sum(axis=0), labels.sum(axis=0)
         words = [f"{label} {b} → {a:.1f}".removesuffix(".0") for label, b, a in zip("DH", before, after)]
         assert drawn[title] == ", ".join(words)
-    # What the page and its alt text say of them.
+
+
+def test_every_method_is_drawn_or_needs_texts_or_joins_two_that_are_drawn():
+    left = set(AUGMENTATIONS) - set(FIVE_METHODS) - set(MORE_METHODS)
+    texts = {"eda", "eda_without_synonyms", "floor_eda", "floor_eda_without_synonyms", "generated_texts"}
+    assert left == texts | {"remedial_mlenn"}
+
+
+def test_what_the_page_and_its_alt_texts_say_of_the_five_documents():
+    drawn = {axes.get_title().strip(): axes.get_xlabel() for axes in figures.five_documents().axes}
     assert drawn["ML-ROS"].startswith("D 4 → 5") and drawn["MLTL"].endswith("H 2 → 1")
 
 

@@ -29,19 +29,43 @@ FIVE_METHODS: dict[str, tuple[str, str, dict[str, float], int]] = {
     "mlsmote": ("MLSMOTE", "makes documents between H", {}, 31),
     "mixup": ("mixup", "moves towards a partner", {"alpha": 1.0}, 221),
 }
+#: The same for further methods that need no text.
+MORE_METHODS: dict[str, tuple[str, str, dict[str, float], int]] = {
+    "lp_rus": ("LP-RUS", "drops frequent label sets", {"rate": 0.4}, 0),
+    "ratio_oversampling": ("by imbalance ratio", "copies, the rarer the more", {"rate": 0.4}, 0),
+    "floor_oversampling": ("up to a floor", "copies up to a number", {"floor": 0.6}, 1),
+    "over_under_aligned": ("over and under", "copies some, drops others", {}, 0),
+    "remedial_ml_ros": ("REMEDIAL, ML-ROS", "splits D+H, copies H", {"rate": 0.4}, 1),
+    "remedial_mlsmote": ("REMEDIAL, MLSMOTE", "splits D+H, makes H", {}, 31),
+    "mlsmote_union": ("MLSMOTE, union", "new ones get all labels", {}, 31),
+    "mlsmote_intersection": ("MLSMOTE, inters.", "new ones get shared labels", {}, 31),
+    "kmeans_smote": ("K-means SMOTE", "makes H within a cluster", {"n_clusters": 1, "k_neighbors": 1}, 179),
+    "balanced_mixup": ("balanced mixup", "partner drawn by label", {"alpha": 1.0}, 133),
+    "feature_dictionary": ("feature dictionary", "changes learnt parts of H", {"n_atoms": 3, "strength": 0.8}, 1),
+    "hard_examples": ("hard examples", "changes H that D is near", {"n_neighbors": 2, "share": 1.0}, 2),
+}
 _NAMES = ("D", "H")
 _FILLS = {"D": "#cfe3f2", "H": "#fbd9c5", "D+H": "#e6dcf5", "–": "#ffffff"}
 
 
-def five_documents(columns: int = 3) -> Figure:
-    """Draw what methods of ``AUGMENTATIONS`` do to five documents, by calling them: one panel each, the documents first."""
-    figure, all_axes = panels(columns, -(-(len(FIVE_METHODS) + 1) // columns), figsize=(7.4, 8.2))
-    _documents(all_axes[0], "five documents", "D frequent, H rare", FIVE_VECTORS, FIVE_LABELS, np.arange(5))
-    for axes, (name, (title, does, params, seed)) in zip(all_axes[1:], FIVE_METHODS.items()):
+def five_documents(further: bool = False, columns: int = 3) -> Figure:
+    """Draw what methods of ``AUGMENTATIONS`` do to five documents, by calling them: one panel each.
+
+    Args:
+        further: whether to draw MORE_METHODS; else the documents themselves and FIVE_METHODS.
+        columns: number of panels side by side.
+    """
+    methods = MORE_METHODS if further else FIVE_METHODS
+    n_panels = len(methods) + (not further)
+    n_rows = -(-n_panels // columns)
+    figure, all_axes = panels(columns, n_rows, figsize=(7.4, 2.73 * n_rows))
+    if not further:
+        _documents(all_axes[0], "five documents", "D frequent, H rare", FIVE_VECTORS, FIVE_LABELS, np.arange(5))
+    for axes, (name, (title, does, params, seed)) in zip(all_axes[n_panels - len(methods) :], methods.items()):
         step = build_augmentation(name, **params)
         vectors, labels = step.fit_resample(FIVE_VECTORS, FIVE_LABELS, seed)
         _documents(axes, title, does, vectors, labels, step.sample_indices_)
-    for axes in all_axes[len(FIVE_METHODS) + 1 :]:
+    for axes in all_axes[n_panels:]:
         axes.set_visible(False)
     return figure
 
