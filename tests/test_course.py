@@ -169,14 +169,27 @@ def test_the_student_edition_has_no_solutions_findings_and_key_points_and_places
             assert f":label: {label}\n\n*{points_of(label)} points*\n" in prose
 
 
-def test_a_finding_that_a_cell_computes_becomes_a_place_and_what_it_computed_stays() -> None:
+def test_a_finding_becomes_a_place_and_what_other_cells_use_of_it_stays() -> None:
     cell = {"cell_type": "code", "id": "c", "metadata": {}, "outputs": [], "execution_count": None}
-    first, place = make_student.without_finding(
-        cell | {"source": ["a = 1\n", "we_find(\n", '    f"{a} is found"\n', ")"]}
-    )
-    assert (
-        first["source"] == ["a = 1"] and place["cell_type"] == "markdown" and "What do you find" in place["source"][0]
-    )
+    source = """
+a = 1
+b = {}
+b["x"] = a  # for the next cell
+said = "AFL is ahead"
+if a:
+    said += "."
+
+def shown(text):
+    return text
+
+print(b)
+we_find(
+    shown(f"{a}: {said}")
+)""".lstrip()
+    first, place = make_student.without_finding(cell | {"source": source.splitlines(keepends=True)}, ["%env X\nb"])
+    assert "".join(first["source"]) == 'a = 1\nb = {}\nb["x"] = a  # for the next cell\n\nprint(b)'
+    assert place["cell_type"] == "markdown" and "What do you find" in place["source"][0]
+    assert make_student.without_finding(cell | {"source": ["a = 1\n", "we_find(a)"]}) == [place]
     kept = cell | {"source": ["x = we_find('a')\n", "x"]}
     assert make_student.without_finding(kept) == [kept]
 

@@ -14,6 +14,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,12 @@ def without_solutions(notebook: dict[str, Any]) -> dict[str, Any]:
     """Return the notebook with places to write instead of solutions and findings, without folded answers and key points."""
     cells: list[dict[str, Any]] = []
     inside = False
+    sources = {cell["id"]: "".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"}
     for cell in notebook["cells"]:
         if cell["cell_type"] != "markdown":
             if not inside:
-                cells += without_finding(cell)
+                others = [source for name, source in sources.items() if name != cell["id"]]
+                cells += without_finding(cell, others)
             continue
         text = "".join(cell["source"])
         pieces: list[tuple[str, str]] = []
@@ -81,17 +84,62 @@ def for_students(text: str) -> str:
     return EXERCISE.sub(lambda match: f"{match[0]}\n*{points_of(match[1])} points*\n", text)
 
 
-def without_finding(cell: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a code cell without the finding that it ends with; what it computed before stays, and a place follows."""
+def without_finding(cell: dict[str, Any], others: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return a code cell without the finding that it ends with, and a place to write.
+
+    Args:
+        cell: of a notebook.
+        others: the sources of the other code cells. What the cell computed for the finding alone goes with it; what they
+            use stays.
+    """
     source = "".join(cell["source"])
     if "we_find(" not in source:
         return [cell]
     last = ast.parse(source).body[-1]
     if not (isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) and _name(last.value.func) == "we_find"):
         return [cell]
-    rest = "".join(source.splitlines(keepends=True)[: last.lineno - 1]).rstrip()
+    lines, used = source.splitlines(keepends=True), set().union(*map(_loaded, map(_parsed, others)))
+    body, kept = ast.parse(source).body[:-1], ""
+    ends = [0, *(statement.end_lineno for statement in body)]
+    for start, statement in reversed(list(zip(ends, body))):
+        if _is_used(statement, used):
+            used |= _loaded(statement)
+            kept = "".join(lines[start : statement.end_lineno]) + kept
+    rest = kept.strip()
     place = _cell("markdown", FINDING_PLACE, f"{cell['id']}-place")
     return [cell | {"source": rest.splitlines(keepends=True)}, place] if rest else [place]
+
+
+def _parsed(source: str) -> ast.Module:
+    """Parse the code of a cell without the lines that are the notebook's own."""
+    return ast.parse(
+        "".join(line for line in source.splitlines(keepends=True) if not line.lstrip().startswith(("!", "%")))
+    )
+
+
+def _loaded(node: ast.AST) -> set[str]:
+    """Return the names that a piece of code reads."""
+    return {own.id for own in ast.walk(node) if isinstance(own, ast.Name) and isinstance(own.ctx, ast.Load)}
+
+
+def _is_used(statement: ast.stmt, used: set[str]) -> bool:
+    """Return whether a statement shows or changes something, or makes a name that is used."""
+    nodes = list(ast.walk(statement))
+    if any(isinstance(node, ast.Expr | ast.Delete) for node in nodes):
+        return True
+    made: set[str] = set()
+    for node in nodes:
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                made.add(name)
+            case ast.alias(name=name, asname=other):
+                made.add(other or name)
+            case (
+                ast.Subscript(value=ast.Name(id=name), ctx=ast.Store())
+                | ast.Attribute(value=ast.Name(id=name), ctx=ast.Store())
+            ):
+                made.add(name)
+    return bool(made & used)
 
 
 def _name(node: ast.expr) -> str:
