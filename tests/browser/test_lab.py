@@ -166,4 +166,10 @@ def test_a_chapter_reads_well_and_runs_from_top_to_bottom(chromium, lab, chapter
         slider.fill("4")
         page.wait_for_function("([canvas, before]) => canvas.toDataURL() !== before", arg=[canvas, before])
         assert int(canvas.get_attribute("width")) > 400
+        option = page.locator(".quiz details").first
+        reason = option.locator("p, div, span").last
+        option.scroll_into_view_if_needed()
+        assert not reason.is_visible()
+        option.locator("summary").click()
+        assert reason.is_visible() and reason.inner_text().strip()
     page.close()
