@@ -61,7 +61,7 @@ _KEPT_OF_GROUPS = (
 )
 
 #: The threshold rules of which a file keeps every metric.
-_MAIN_RULES = ("at_0.5", "tuned_common", "tuned_per_label", "tuned_proportional")
+_MAIN_RULES = ("at_0.5", "tuned_common")
 
 #: The test metrics that a file keeps of the other rules; what else is of labels follows from the counts of its labels.
 _KEPT_OF_OTHER_RULES = (
