@@ -597,5 +597,9 @@ def test_differences_by_block_pair_runs_of_one_block():
     ]
     [axes] = figures.block_differences(table, {endpoint: "tail"}, margin=0.01).axes
     points = [(x, y) for line in axes.lines[1:] for x, y in zip(line.get_xdata(), line.get_ydata())]
-    assert points == [(0.25, 0), (0.25, 1), (-0.125, 1)] and axes.get_xlabel() == "tail"
+    assert points == [(0.25, 0), (0.25, 1), (-0.125, 1)]
+    [clipped] = figures.block_differences(table, {endpoint: "tail"}, margin=0.01, limit=0.2).axes
+    arrows = {line.get_marker(): line.get_xydata().tolist() for line in clipped.lines[1:] if len(line.get_xdata())}
+    assert arrows.pop(">") == [[0.2, 0], [0.2, 1]] and list(arrows.values()) == [[[-0.125, 1]]]
+    assert axes.get_xlabel() == "tail"
     assert [text.get_text() for text in axes.get_yticklabels()] == ["WAL (ours, after)", "ASL"]

@@ -211,13 +211,14 @@ def differences(table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: fl
     return figure
 
 
-def block_differences(table: pd.DataFrame, titles: Mapping[str, str], margin: float) -> Figure:
+def block_differences(table: pd.DataFrame, titles: Mapping[str, str], margin: float, limit: float = np.inf) -> Figure:
     """Draw differences with a point per block, one row per setting and one panel per endpoint.
 
     Args:
         table: As :func:`afl_helpers.chapters.verdicts.differences_by_block` returns it. Colours are by corpus.
         titles: Endpoint -> label of its panel.
         margin: Smallest difference that matters, drawn as a band around 0.
+        limit: Points farther from 0 stand there, as arrows that point outwards.
     """
     settings, corpora = list(dict.fromkeys(table["setting"])), list(dict.fromkeys(table["corpus"]))
     figure, all_axes = panels(len(titles), figsize=(8.4, 1.2 + 0.34 * len(settings)), sharex=True, sharey=True)
@@ -227,7 +228,11 @@ def block_differences(table: pd.DataFrame, titles: Mapping[str, str], margin: fl
         for i, corpus in enumerate(corpora):
             own, look = table[table["corpus"] == corpus], look_at(i)
             y = own["setting"].map(settings.index) + (i - (len(corpora) - 1) / 2) * 0.3
-            axes.plot(own[endpoint], y, look.marker, color=look.colour, markersize=5, alpha=0.8, label=corpus)
+            x = own[endpoint].clip(-limit, limit)
+            inside, style = x.abs() < limit, {"linestyle": "none", "color": look.colour, "alpha": 0.8}
+            axes.plot(x[inside], y[inside], marker=look.marker, markersize=5, label=corpus, **style)
+            for marker, there in (("<", x == -limit), (">", x == limit)):
+                axes.plot(x[there], y[there], marker=marker, markersize=6, **style)
         axes.set(xlabel=title)
         axes.xaxis.set_major_locator(MaxNLocator(9 // len(titles)))
         axes.grid(False, axis="y")
