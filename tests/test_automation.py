@@ -79,6 +79,9 @@ def test_an_issue_form_asks_for_what_is_needed(path):
         assert field["type"] in {"input", "textarea", "dropdown", "checkboxes"}
         assert set(field) <= {"type", "id", "attributes", "validations"} and field["attributes"]["label"]
     assert ("environment" in ids) == (path.stem != "unclear")
+    for field in form["body"]:  # an example of a run is one that is there
+        example = field["attributes"].get("placeholder", "")
+        assert "/runs/" not in example or (ROOT / "results" / f"{example}.json").is_file()
 
 
 def test_the_container_sets_up_what_the_targets_need():

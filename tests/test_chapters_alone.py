@@ -76,7 +76,9 @@ def test_a_chapter_opened_alone_installs_the_package_and_works(bare_python, tmp_
     assert (folder / "their-book" / "results").is_dir()
     assert any("text/html" in output.get("data", {}) for cell in cells for output in cell["outputs"])
     kept = dict(line.split("==") for line in (folder / "keep.txt").read_text().splitlines())
-    assert kept == {name: metadata.version(name) for name in ("torch", "numpy")}  # pip was told to leave them
+    assert kept == {
+        name: metadata.version(name) for name in ("torch", "numpy", "ipython")
+    }  # pip was told to leave them
     where = "import afl_helpers; print(afl_helpers.__file__)"
     found = subprocess.run([bare_python, "-c", where], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert str(bare_python.parent.parent) in found.stdout

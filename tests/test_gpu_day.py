@@ -194,7 +194,7 @@ def test_a_rehearsal_goes_from_the_plan_to_the_pages(capfd):
     places = [told.index(words) for words in order]
     assert places == sorted(places) and told.count("complete\n") == 2
     assert len(re.findall(r"/runs/toy--.*\.json\n", told)) == 4
-    assert "make book now shows what is there on book/speed and book/results" in told
+    assert "make book now shows what is there on book/speed and book/more-results" in told
 
 
 @pytest.mark.slow

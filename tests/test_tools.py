@@ -251,6 +251,13 @@ def test_every_chapter_keeps_its_exercises_and_loses_its_solutions() -> None:
         assert places == text.count("{solution-start}") - text.count("{solution-start} blank-")
 
 
+def test_the_student_edition_is_made_with_an_address_too() -> None:
+    text = setup_cells.source("https://example.org/a/my-book", "1.2")
+    made = setup_cells.with_setup(notebook(("markdown", "# A"), ("code", "b = 1\nwe_find(b)"), ("code", "b")), text)
+    found = make_student.without_solutions(made)["cells"]
+    assert "".join(found[1]["source"]) == text and "".join(found[2]["source"]) == "b = 1"
+
+
 def test_a_chapter_opened_alone_fetches_the_book_before_its_own_code() -> None:
     text = setup_cells.source("https://example.org/a/my-book", "1.2")
     assert "--branch v1.2 https://example.org/a/my-book" in text and "%cd my-book/book" in text

@@ -7,6 +7,7 @@ the database of vulnerabilities cannot be reached, the tool says so, and licence
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def vulnerabilities(tools: Path) -> tuple[list[str], int]:
 
 
 def main(folder: str) -> int:
-    tools = (ROOT / folder / "bin").absolute()
+    tools = (ROOT / folder / ("Scripts" if os.name == "nt" else "bin")).absolute()
     problems = licences(tools)
     found, n_known = vulnerabilities(tools)
     if n_known:

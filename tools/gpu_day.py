@@ -91,7 +91,9 @@ STAGES = (
         ("benchmarks/memory.py", "--one", "1"),
     ),
     Stage(
-        "paper-cmu", "the paper's comparison on its texts, encoder and training: most verdicts rest on it", "results"
+        "paper-cmu",
+        "the paper's comparison on its texts, encoder and training: most verdicts rest on it",
+        "more-results",
     ),
     Stage(
         "paper-cmu-tuned", "the same with tuned rates and annealed schedules: is the answer one of the budget?", "speed"
@@ -99,7 +101,9 @@ STAGES = (
     Stage("tuned-to-the-end-gpu", "does AFL rank rare genres better with BERT base, over ten splits?", "speed"),
     Stage("tuned-to-the-end-minilm", "the same with a small encoder, which downloads no weights", "speed"),
     Stage(
-        "tuned-for-longer", "does the order of its losses stay when they train two and four times as long?", "results"
+        "tuned-for-longer",
+        "does the order of its losses stay when they train two and four times as long?",
+        "more-results",
     ),
     Stage("paper-minilm", "the paper's five settings with a small encoder, tuned until the rate annealed", "results"),
     Stage("reuters-gpu", "the published Reuters table beside fine-tuned losses of ours", "speed"),

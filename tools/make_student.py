@@ -111,10 +111,8 @@ def without_finding(cell: dict[str, Any], others: Sequence[str] = ()) -> list[di
 
 
 def _parsed(source: str) -> ast.Module:
-    """Parse the code of a cell without the lines that are the notebook's own."""
-    return ast.parse(
-        "".join(line for line in source.splitlines(keepends=True) if not line.lstrip().startswith(("!", "%")))
-    )
+    """Parse the code of a cell, with ``pass`` for the lines that are the notebook's own."""
+    return ast.parse(re.sub(r"(?m)^(\s*)[!%].*$", r"\1pass", source))
 
 
 def _loaded(node: ast.AST) -> set[str]:

