@@ -98,7 +98,7 @@ _ADAPTIVE = {
 }
 GOALS = [
     {
-        "task": f"Get the recall of the tail to {TRAIN['goalRecall']} or more, and keep the precision. Train, then find what does it."
+        "task": f"Get the recall of the tail to {TRAIN['goalRecall']} or more with the scores that you have. Train, then find what does it."
     },
     {"task": "Make every label move under the literal reading of Eq. 2. Change anything but the reading and the loss."},
 ]

@@ -16,7 +16,7 @@ FIRST = PAGES[0]
 CHARTS = [f"book/{name}.html" for name in ("metrics", "focal-loss", "adaptive-gamma", "beyond-films")]
 WIDTHS = (360, 768, 1440)
 #: Bytes over the wire, compressed; of the first page, and of any.
-FIRST_PAGE, ANY_PAGE, ON_DISK = 600_000, 1_500_000, 25_000_000
+FIRST_PAGE, ANY_PAGE, ON_DISK = 600_000, 1_500_000, 20_000_000
 
 
 class Visit:

@@ -222,8 +222,8 @@
     [
       element("div", { class: "explorable-controls" }, film.node), text, credit,
       element("div", { class: "explorable-controls two" }, [loss.node, rule.node]),
-      element("div", { class: "explorable-controls" }, common.node),
-      element("div", { class: "explorable-controls two" }, [genres.node, element("div", {}, [named, said, table, goals.node])]),
+      element("div", { class: "explorable-controls" }, common.node), said,
+      element("div", { class: "explorable-controls two" }, [genres.node, element("div", {}, [named, table, goals.node])]),
       element("div", { class: "explorable-controls two" }, [frequent.node, rare.node])
     ].forEach(function (part) { node.appendChild(part); });
     show();

@@ -94,7 +94,7 @@
       logits = head.validate();
       history.push(logits);
     }
-    var summaries = [];
+    var summaries = [], decided = []; // of each epoch; of each label now
     function replay() { // a change of the rule judges the epochs anew, without training
       summaries = history.map(function (one) { return training.summarize(head, one, controls.rule.get(), data.moved); });
     }
@@ -139,7 +139,7 @@
         scores: function () {
           var found = scoresOf(films, logits, label);
           return {
-            positives: found.positives, negatives: found.negatives, threshold: 0.5,
+            positives: found.positives, negatives: found.negatives, threshold: decided[label].threshold,
             words: "the mean is " + fixed(meanScore(logits[label]), 2) + "."
           };
         }
@@ -161,11 +161,14 @@
           return { group: group, kind: LINES[i], epoch: points.length - 1, value: points[points.length - 1][1] };
         });
         // Names at the ends of the lines, from the lowest up, at least a line of text apart.
-        var highest = Infinity;
+        var highest = Infinity, shift;
         ends.sort(function (a, b) { return a.value - b.value; }).forEach(function (end) {
+          highest = end.y = Math.min(plot.y(end.value) - 7, highest - 16);
+        });
+        shift = Math.max(plot.top + 12 - highest, 0); // none above the upper edge
+        ends.forEach(function (end) {
           var right = plot.x(end.epoch) > plot.right - 110;
-          highest = Math.min(plot.y(end.value) - 7, highest - 16);
-          plot.text(plot.x(end.epoch) + (right ? -4 : 6), highest, end.group + " " + fixed(end.value, 2), end.kind, right ? "end" : "start");
+          plot.text(plot.x(end.epoch) + (right ? -4 : 6), end.y + shift, end.group + " " + fixed(end.value, 2), end.kind, right ? "end" : "start");
         });
       }
     });
@@ -175,6 +178,7 @@
     var goals = widgets.goals(data.goals.map(function (goal) { return goal.task; }));
     function show(settled) {
       var last = summaries[summaries.length - 1], rate = data.counts[data.frequent] / films.nTrain, name = data.labels[data.frequent];
+      decided = training.decisions(films, logits, controls.rule.get());
       [frequent, rare, recall].forEach(function (chart) { chart.draw(); });
       widgets.empty(table);
       [

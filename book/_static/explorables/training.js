@@ -144,7 +144,7 @@
     return rest > 0.5 || (rest === 0.5 && low % 2) ? low + 1 : low;
   }
 
-  // Per label, how many validation films it is predicted for and how many of these are right.
+  // Per label, how many validation films it is predicted for, how many of these are right, and the score it is predicted from.
   // rule: "at_0.5", or "tuned_proportional": each label as often as in training.
   function decisions(films, logits, rule) {
     var n = films.n - films.nTrain;
@@ -163,7 +163,7 @@
           right += positive;
         }
       }
-      return { predicted: predicted, right: right, positives: positives };
+      return { predicted: predicted, right: right, positives: positives, threshold: losses.sigmoid(limit) };
     });
   }
 
