@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -229,7 +230,8 @@ def block_differences(table: pd.DataFrame, titles: Mapping[str, str], margin: fl
             own, look = table[table["corpus"] == corpus], look_at(i)
             y = own["setting"].map(settings.index) + (i - (len(corpora) - 1) / 2) * 0.3
             x = own[endpoint].clip(-limit, limit)
-            inside, style = x.abs() < limit, {"linestyle": "none", "color": look.colour, "alpha": 0.8}
+            inside = x.abs() < limit
+            style: dict[str, Any] = {"linestyle": "none", "color": look.colour, "alpha": 0.8}
             axes.plot(x[inside], y[inside], marker=look.marker, markersize=5, label=corpus, **style)
             for marker, there in (("<", x == -limit), (">", x == limit)):
                 axes.plot(x[there], y[there], marker=marker, markersize=6, **style)
