@@ -161,7 +161,7 @@ def test_tables_have_a_row_for_each_run_and_rule_trial_label_and_epoch(folder):
 
 def test_f1_by_count_is_that_of_the_metrics(folder):
     results = read_study("small", folder)
-    for rule in ("at_0.5", "tuned_per_label"):
+    for rule in ("at_0.5", "tuned_common"):
         found = f1_by_count(results, rule).set_index(["setting", "seed", "group"])
         for result in results:
             for group in ("total", "head", "medium", "tail"):

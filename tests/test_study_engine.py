@@ -218,7 +218,7 @@ def test_only_runs_on_the_same_device_are_an_estimate(done):
 def test_a_dry_run_gives_hours_only_by_runs_on_the_same_device_and_names_it(card, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: card is not None)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: card)
-    study = "paper-gpu" if card else "frozen-losses"  # heads were recorded on a CPU
+    study = "paper-gpu" if card else "remedies-words"  # heads were recorded on a CPU
     assert main(["study", study, "--dry-run", "--results", str(RESULTS)]) == 0
     found = capsys.readouterr().out
     if card is None:

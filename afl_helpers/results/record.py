@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -106,6 +107,13 @@ def build_result(
             history={column: [row[column] for row in history] for column in columns} if len(columns) > 1 else {},
         ),
     )
+
+
+def of_pilot(result: Result) -> Result:
+    """Return the result of a run that only tuned a setting, without histograms, and with counts by label at 0.5 alone."""
+    labels = result.labels
+    predicted, right = ({"at_0.5": counts["at_0.5"]} for counts in (labels.predicted, labels.true_positives))
+    return replace(result, summaries=None, labels=replace(labels, predicted=predicted, true_positives=right))
 
 
 def describe_data(

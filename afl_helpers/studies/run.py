@@ -21,6 +21,7 @@ from afl_helpers.data import Corpus, load_corpus
 from afl_helpers.data.own_files import TableOptions, read_corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.results import Result, build_result, describe_data, read_result, write_result
+from afl_helpers.results.record import of_pilot
 from afl_helpers.studies.epochs import EpochRecord
 from afl_helpers.studies.plan import METHODS, PlannedRun, Study, StudyCorpus
 from afl_helpers.studies.scores import scores_path, write_scores
@@ -286,7 +287,9 @@ def _write(study: Study, planned: PlannedRun, run: Run, trials: list[dict[str, A
             data=describe_data(whole, splits, planned.corpus.to_dict(), study.split_seed_of(planned)),
             block=planned.block,
         )
-        if not planned.is_pilot:
+        if planned.is_pilot:
+            result = of_pilot(result)
+        else:
             write_scores(scores_path(path), run.scores, validation, test)
         write_result(path, _judged(study, planned, result, trials))
         shutil.rmtree(checkpoint_folder(study, planned), ignore_errors=True)
