@@ -155,7 +155,7 @@ def test_an_unknown_option_is_an_error(capsys):
         (["predict", "nowhere", "text"], "there is no folder nowhere"),
         (["predict", "tests", "text"], "afl_run.json"),
         (["study", "nowhere"], "study.yaml does not exist"),
-        (["study", "probe", "--corpus", "cmu-lead"], "did you mean 'cmu-leads'"),
+        (["study", "frozen-losses", "--corpus", "cmu-lead"], "did you mean 'cmu-leads'"),
         (["study", "provenance", "--repeat", "toy--bce--seed9"], "toy--bce--seed9.json does not exist"),
     ],
 )
@@ -176,7 +176,7 @@ def test_studies_are_listed(capsys, monkeypatch):
     monkeypatch.chdir(Path(__file__).resolve().parent.parent)
     assert main(["study"]) == 0
     out = capsys.readouterr().out
-    assert "provenance: 4 runs, 0 missing" in out and "probe-macro" in out
+    assert "provenance: 4 runs, 0 missing" in out and "frozen-losses: " in out
 
 
 def test_claims_are_printed_one_per_line_and_in_detail(capsys, tmp_path, monkeypatch):

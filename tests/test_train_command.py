@@ -106,7 +106,7 @@ def test_a_cache_that_fills_up_loses_nothing(tmp_path, monkeypatch):
 
 def test_jobs_below_one_are_refused(capsys, monkeypatch):
     monkeypatch.chdir(Path(__file__).resolve().parent.parent)
-    assert main(["study", "probe", "--jobs", "0", "--dry-run"]) == 1
+    assert main(["study", "frozen-losses", "--jobs", "0", "--dry-run"]) == 1
     assert "--jobs is 0; pass at least 1" in capsys.readouterr().err
 
 
