@@ -7,14 +7,14 @@ the database of vulnerabilities cannot be reached, the tool says so, and licence
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from run import PLACE, ROOT
+
 PERMISSIVE = re.compile(
     r"(MIT(-0|-CMU)?|MIT License|([0-3]-Clause )?BSD([ -]([0-9]-Clause|License|3))?|0BSD"
     r"|Apache([ -]2\.0| Software| License,? Version 2\.0)?( License)?|Apache-2\.0 WITH LLVM-exception"
@@ -81,7 +81,7 @@ def vulnerabilities(tools: Path) -> tuple[list[str], int]:
 
 
 def main(folder: str) -> int:
-    tools = (ROOT / folder / ("Scripts" if os.name == "nt" else "bin")).absolute()
+    tools = (ROOT / folder / PLACE).absolute()
     problems = licences(tools)
     found, n_known = vulnerabilities(tools)
     if n_known:
