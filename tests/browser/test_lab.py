@@ -26,6 +26,11 @@ WATCH = """() => {
     new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true});
 }"""
 
+RENDERED = """() => {
+    const notebook = document.querySelector(".jp-Notebook");
+    return notebook.querySelector(".myst-admonition") && !notebook.innerText.includes(":::");
+}"""
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
@@ -127,10 +132,9 @@ def test_a_chapter_reads_well_and_runs_from_top_to_bottom(chromium, lab, chapter
     address, folder = lab
     page = chromium.new_page(viewport={"width": 1300, "height": 900})
     notebook = Notebook(page, address, folder / f"{chapter}.ipynb")
-    page.wait_for_selector(".myst-admonition", timeout=PATIENCE)
-    text = page.locator(".jp-Notebook").inner_text()
-    assert "In this chapter" in text
-    assert ":::" not in text
+    # The lab renders one Markdown cell after another: wait for the last of them.
+    page.wait_for_function(RENDERED, timeout=PATIENCE)
+    assert "In this chapter" in page.locator(".jp-Notebook").inner_text()
 
     number = len(notebook.code_cells())
     half = page.locator(".jp-CodeCell").nth(number // 4)
