@@ -785,6 +785,25 @@ def test_the_keyboard_alone_reaches_the_goals_of_the_tug_of_war(open_page):
     assert "whatever gamma is" in states.nth(2).inner_text()
 
 
+def test_the_two_pulls_are_seen_to_cross_at_every_gamma(open_page):
+    """At gamma 0, too, where they cross at one in a thousand, left of the slider's first score."""
+    page = open_page("tug")
+    crosses = """() => {
+        const [down, up] = [...document.querySelectorAll("svg")]
+            .map(svg => svg.querySelectorAll("polyline")).find(lines => lines.length === 2);
+        const heights = line => [...line.points].map(point => point.y);  // in pixels from the top
+        const above = heights(down).map((y, i) => y < heights(up)[i]);
+        return !above[0] && above[above.length - 1] && above.every((one, i) => i === 0 || one >= above[i - 1]);
+    }"""
+    page.keyboard.press("Tab")  # gamma
+    assert page.evaluate(crosses)
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate(crosses)
+    page.keyboard.press("End")
+    assert page.evaluate(crosses)
+
+
 # ---- statcheck ----
 
 
@@ -832,6 +851,11 @@ def test_typing_gives_verdicts_complaints_and_goals(open_page):
     goals = page.locator(".explorable-goals li")
     reached = goals.evaluate_all("all => all.map(e => e.className)")
     assert reached == ["", ""] and "Too high" in goals.nth(1).inner_text()
+    for button in page.locator(".explorable-buttons button").all()[1:4]:  # what others print, each with its source
+        button.click()
+        assert page.locator("[data-explorable] a").get_attribute("href").startswith("https://github.com/")
+    page.locator(".explorable-buttons button").first.click()
+    assert page.locator("[data-explorable] a").count() == 0
     for auc, words in (("0.7", "so is a higher one"), ("0.7642", "Too high"), ("0.7641", "is the highest")):
         page.get_by_label("ROC AUC").fill(auc)
         assert words in goals.nth(1).inner_text()

@@ -102,7 +102,13 @@
     var buttons = data.examples.map(function (example, i) {
       return widgets.button(example.title, function () {
         Object.keys(fields).forEach(function (name) { fields[name].set(example.values[name] || ""); });
-        note.textContent = example.note;
+        widgets.empty(note);
+        note.appendChild(document.createTextNode(example.note));
+        if (example.source) {
+          note.appendChild(document.createTextNode(" Read it: "));
+          note.appendChild(element("a", { href: example.source.url }, example.source.title));
+          note.appendChild(document.createTextNode("."));
+        }
         press(i);
         show();
       });

@@ -1,4 +1,4 @@
-// Try your own text: heads on its words, trained with four losses, and the rules that turn their scores into labels.
+// Try your own text: heads on its words, one for each loss, and the rules that turn their scores into labels.
 (function (root) {
   "use strict";
   var Explorables = root.Explorables, words = Explorables.words, widgets = Explorables.widgets;
@@ -51,9 +51,9 @@
       },
       {
         reached: agree && differ,
-        says: !differ ? "At one half, too, all four name the same: " + namesOf(data, atHalf[0].named) + ". Take another text." :
-          agree ? "Reached: all four name " + namesOf(data, judged[0].named) + ". The scores still lie at other heights." :
-            "The four losses name different genres."
+        says: !differ ? "At one half, too, all losses name the same: " + namesOf(data, atHalf[0].named) + ". Take another text." :
+          agree ? "Reached: all losses name " + namesOf(data, judged[0].named) + ". The scores still lie at other heights." :
+            "The losses name different genres."
       },
       {
         reached: found && short && state.masked,

@@ -47,6 +47,10 @@
     for (score = data.score.min; score <= data.score.max; score += data.score.step) {
       scores.push(score);
     }
+    // Without gamma the curves cross at the rate itself, left of the first score that the slider has.
+    for (score = data.score.min / 2; score > pulls(data, 0, data.score.min).rate / 4; score /= 2) {
+      scores.unshift(score);
+    }
     var many = data.negatives + " negatives";
 
     // The rope: both pulls as shares of one bar.
