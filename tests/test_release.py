@@ -146,6 +146,10 @@ def test_the_site_keeps_the_sites_of_releases(tmp_path):
     for folder in (site, programs, old):
         folder.mkdir()
     (old / "index.html").write_text("old")
+    (site / "book").mkdir()
+    (site / "book" / "index.html").write_text(
+        yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["html"]["extra_footer"]
+    )
     subprocess.run(["zip", "-qr", tmp_path / "site.zip", "."], cwd=old, check=True)
     (programs / "gh").write_text(
         "#!/usr/bin/env bash\n"
@@ -157,3 +161,5 @@ def test_the_site_keeps_the_sites_of_releases(tmp_path):
     subprocess.run([ROOT / "tools" / "add_versions.sh", site], env=environment, check=True)
     assert (site / "v1.0.0" / "index.html").read_text() == "old" and not (site / "v0.9.0").exists()
     assert re.findall(r'href="([^"]*)"', (site / "versions.html").read_text()) == ["./", "v1.0.0/"]
+    links = re.findall(r'href="([^"]*)"', (site / "book" / "index.html").read_text())
+    assert links[-1] == "../versions.html" and (site / "book" / links[-1]).resolve() == site / "versions.html"

@@ -179,7 +179,7 @@ CODE_HOST = re.compile(r"\b(?:github|gitlab|bitbucket|codeberg)\.(?:com|org)/([\
 OWN_NAME = re.compile(r"/afl[-_]?(bert|helpers)", re.IGNORECASE)
 #: What programs read; apart from these, a link to a repository of somebody else is welcome.
 READ_BY_PROGRAMS = re.compile(
-    r"^(\.ci/|\.github/|binder/|tools/(?!setup_cells)|Makefile$|_config\.yml$|_toc\.yml$|CITATION\.cff$|[\w.]+\.(toml|yml|yaml)$)"
+    r"^(\.ci/|\.github/|binder/|tools/(?!setup_cells|make_explorables)|Makefile$|_config\.yml$|_toc\.yml$|CITATION\.cff$|[\w.]+\.(toml|yml|yaml)$)"
 )
 
 

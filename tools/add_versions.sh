@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Unpacks the site of each release (its file site.zip) into a folder of the published site, and lists them in versions.html.
+# Unpacks the site of each release (its file site.zip) into a folder of the published site, and lists them in versions.html,
+# to which the foot of each page then leads.
 # Usage: tools/add_versions.sh SITE      (needs GitHub's program gh; a release without a site is left out)
 set -eu
 site=$1
 packed=$(mktemp -d)
+sed -i 's|Code: MIT\.</p>|Code: MIT. <a href="../versions.html">Other versions of this book</a>.</p>|' "$site"/book/*.html
 list=""
 for tag in $(gh release list --limit 100 --json tagName --jq '.[].tagName'); do
     if gh release download "$tag" --pattern site.zip --output "$packed/$tag.zip"; then
