@@ -199,7 +199,7 @@ def test_two_remedies_are_rehearsed_from_the_registered_file(tmp_path):
     (tmp_path / "remedies").mkdir()
     (tmp_path / "remedies" / "study.yaml").write_text(yaml.safe_dump(content))
     study = load_study("remedies", tmp_path)
-    with pytest.raises(DataError, match="running: 0 of 6 runs"):
+    with pytest.raises(DataError, match="registered and not begun: 0 of 6 runs"):
         compare_study(study)
     paths = list(run_study(study, progress=False))
     assert len(paths) == 3 * (2 + 1)

@@ -122,10 +122,14 @@ def primary_runs(study: Study) -> list[PlannedRun]:
 
 
 def describe_progress(study: Study) -> str | None:
-    """Return ``"running: 7 of 18 runs"`` for a study whose primary settings lack runs, or None where none is missing."""
+    """Return ``"running: 7 of 18 runs"`` for a study whose primary settings lack runs, or None where none is missing.
+
+    Where none is there yet, it is ``"registered and not begun: 0 of 18 runs"``.
+    """
     planned = primary_runs(study)
     done = sum(study.path(run).is_file() for run in planned)
-    return None if done == len(planned) else f"running: {done} of {len(planned)} runs"
+    state = "running" if done else "registered and not begun"
+    return None if done == len(planned) else f"{state}: {done} of {len(planned)} runs"
 
 
 def complete_results(folder: str | Path | None = None) -> tuple[list[Result], list[str]]:
