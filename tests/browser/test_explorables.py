@@ -202,7 +202,8 @@ RUN = """([setting, epochs]) => {
         logits.push(z.map(one => Array.from(one)));
         summaries.push(data.rules.map(rule => training.summarize(head, z, rule[0], data.moved)));
     });
-    return {logits, summaries, gamma: head.gamma} }"""
+    const halfway = data.labels.map((_, label) => train.halfway(logits, label, data.moved));
+    return {logits, summaries, halfway, gamma: head.gamma} }"""
 
 
 def read_data(name):
@@ -260,6 +261,12 @@ def preset_runs(engine, films, number):
 def test_each_preset_does_what_it_says_in_the_page_and_in_python(one_engine, films, number):
     data, targets, setting, page, logits = preset_runs(one_engine, films, number)
     groups, gamma = np.array(data["groups"]), np.array(page["gamma"])
+    means = np.vstack(
+        [np.full(len(gamma), 0.5), expit(logits).mean(1)]
+    )  # of epoch 0, too: all presets start at one half
+    way = np.abs(means[-1] - 0.5)
+    half = ((means - 0.5) / np.where(way, means[-1] - 0.5, 1) >= 0.5).argmax(0)
+    assert page["halfway"] == [epoch if far > data["moved"] / 4 else None for epoch, far in zip(half, way)]
     both = {"page": np.array(page["logits"]).transpose(0, 2, 1)[1:], "python": logits}
     for z in both.values():
         scores = expit(z)
@@ -278,6 +285,7 @@ def test_each_preset_does_what_it_says_in_the_page_and_in_python(one_engine, fil
                 for low, high in ((0, 6), (6, 12), (12, 18), (18, 99))
             ]
             assert medians == sorted(set(medians)) and medians[-1] > 3 * medians[0]
+            assert page["halfway"][data["rare"]] > 2 * page["halfway"][data["frequent"]]
         if number == 2:  # the stop finds much more of the head than full training, and of the tail nothing
             recall = [
                 evaluate(targets, one, label_counts=data["counts"])

@@ -30,6 +30,13 @@
     return logits.reduce(function (sum, z) { return sum + losses.sigmoid(z); }, 0) / logits.length;
   }
 
+  // The first epoch at which a label's mean score had done half of its way from the start to where it is now;
+  // null where it has not moved. A score moves by at most a quarter of what its logit does.
+  function halfway(history, label, moved) {
+    var means = history.map(function (logits) { return meanScore(logits[label]); }), whole = means[means.length - 1] - means[0];
+    return Math.abs(whole) > moved / 4 ? means.findIndex(function (mean) { return (mean - means[0]) / whole >= 0.5; }) : null;
+  }
+
   function build(node, data) {
     var films = training.readFilms(data), nValidation = films.n - films.nTrain;
     var head = null, logits = null, history = [], running = 0;
@@ -184,6 +191,11 @@
       [
         ["epoch", head.epochs + " of " + setting.epochs],
         ["labels with a score that moved", last.moved + " of " + films.nLabels],
+        ["mean score half-way to where it is: " + name + "; " + data.labels[data.rare],
+          [data.frequent, data.rare].map(function (label) {
+            var epoch = halfway(history, label, data.moved);
+            return epoch === null ? "not moved" : "epoch " + epoch;
+          }).join("; ")],
         ["labels never predicted", last.silent + " of " + films.nLabels],
         ["mean score of " + name + "; its share of the training films", fixed(meanScore(logits[data.frequent]), 2) + "; " + fixed(rate, 2)],
         ["micro recall; micro precision", fixed(last.microRecall, 2) + "; " + fixed(last.microPrecision, 2)]
@@ -229,6 +241,6 @@
     ];
   }
 
-  Explorables.train = { run: run, meanScore: meanScore, answers: answers };
+  Explorables.train = { run: run, meanScore: meanScore, halfway: halfway, answers: answers };
   Explorables.mount("train", build);
 }(typeof window === "undefined" ? globalThis : window));
