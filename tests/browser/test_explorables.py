@@ -190,6 +190,20 @@ def test_the_balance_point_is_the_packages_and_gamma_decides_who_wins(engine):
     assert [one["up"] > one["down"] for one in found] == [one["balance"] > 0.05 for one in found]
 
 
+# ---- what the pages read ----
+
+
+@pytest.mark.parametrize("name", ["tug", "statcheck", "watch"])
+def test_the_committed_data_is_what_its_maker_writes_today(name, monkeypatch):
+    """Of pages that need no corpus; the data of the others is held by checksums."""
+    written = {}
+    for module in (make_explorables, watch_the_encoder):
+        monkeypatch.setattr(module, "write", lambda name, data: written.update({name: data}))
+        monkeypatch.setattr(module, "save", lambda figure, name: None)
+    make_explorables.MAKERS[name]()
+    assert json.loads(json.dumps(written[name])) == read_data(name)
+
+
 # ---- train it in the page ----
 
 #: Trains with the setting of a preset and returns, per epoch from 0, the validation logits and the summaries of both rules.
