@@ -61,11 +61,12 @@ def measure(browser, name: str) -> dict[str, float]:
 
 
 def main() -> None:
-    if find_browser() is None or not SITE.is_dir():
+    path = find_browser()
+    if path is None or not SITE.is_dir():
         print("left out: it needs Chromium and the built book; install it, and run `make book`")
         return
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         found = {name: measure(browser, name) for name in PAGES}
         version = browser.version
         browser.close()

@@ -275,12 +275,9 @@ def preset_runs(engine, films, number):
 def test_each_preset_does_what_it_says_in_the_page_and_in_python(one_engine, films, number):
     data, targets, setting, page, logits = preset_runs(one_engine, films, number)
     groups, gamma = np.array(data["groups"]), np.array(page["gamma"])
-    means = np.vstack(
-        [np.full(len(gamma), 0.5), expit(logits).mean(1)]
-    )  # of epoch 0, too: all presets start at one half
-    way = np.abs(means[-1] - 0.5)
-    half = ((means - 0.5) / np.where(way, means[-1] - 0.5, 1) >= 0.5).argmax(0)
-    assert page["halfway"] == [epoch if far > data["moved"] / 4 else None for epoch, far in zip(half, way)]
+    ways = expit(logits).mean(1) - 0.5  # all presets start at one half
+    half = (ways / np.where(ways[-1], ways[-1], 1) >= 0.5).argmax(0) + 1
+    assert page["halfway"] == [epoch if abs(way) > data["moved"] / 4 else None for epoch, way in zip(half, ways[-1])]
     both = {"page": np.array(page["logits"]).transpose(0, 2, 1)[1:], "python": logits}
     for z in both.values():
         scores = expit(z)

@@ -26,6 +26,7 @@ WATCH = """() => {
     new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true});
 }"""
 
+# Whether boxes are drawn, and no cell still shows the marks of one.
 RENDERED = """() => {
     const notebook = document.querySelector(".jp-Notebook");
     return notebook.querySelector(".myst-admonition") && !notebook.innerText.includes(":::");
@@ -134,7 +135,9 @@ def test_a_chapter_reads_well_and_runs_from_top_to_bottom(chromium, lab, chapter
     notebook = Notebook(page, address, folder / f"{chapter}.ipynb")
     # The lab renders one Markdown cell after another: wait for the last of them.
     page.wait_for_function(RENDERED, timeout=PATIENCE)
-    assert "In this chapter" in page.locator(".jp-Notebook").inner_text()
+    text = page.locator(".jp-Notebook").inner_text()
+    assert "In this chapter" in text
+    assert ":::" not in text
 
     number = len(notebook.code_cells())
     half = page.locator(".jp-CodeCell").nth(number // 4)

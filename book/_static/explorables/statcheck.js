@@ -103,12 +103,9 @@
       return widgets.button(example.title, function () {
         Object.keys(fields).forEach(function (name) { fields[name].set(example.values[name] || ""); });
         widgets.empty(note);
-        note.appendChild(document.createTextNode(example.note));
-        if (example.source) {
-          note.appendChild(document.createTextNode(" Read it: "));
-          note.appendChild(element("a", { href: example.source.url }, example.source.title));
-          note.appendChild(document.createTextNode("."));
-        }
+        note.appendChild(element("span", {}, [example.note].concat(
+          example.source ? [" Read it: ", element("a", { href: example.source.url }, example.source.title), "."] : []
+        )));
         press(i);
         show();
       });
