@@ -79,6 +79,25 @@ def test_what_is_written_is_what_is_read(folder):
         result.metric("f1_macro@tuned")
 
 
+def test_zeros_at_the_end_of_counts_are_left_out_of_the_file_and_come_back(folder):
+    result = read_study("small", folder)[0]
+    counts = np.array([4, 0, 2, 0, 0, 0])
+    rare = replace(result.labels, predicted={"at_0.5": counts}, true_positives={"at_0.5": 0 * counts})
+    content = to_json(replace(result, labels=rare))
+    assert content["labels"]["predicted"]["at_0.5"] == [4, 0, 2]
+    assert content["labels"]["true_positives"]["at_0.5"] == []
+    read = from_json(json.loads(json_text(content)))
+    assert read.labels.predicted["at_0.5"].tolist() == [4, 0, 2, 0, 0, 0]
+    assert not read.labels.true_positives["at_0.5"].any() and read.labels.true_positives["at_0.5"].shape == (6,)
+    for kind in ("groups", "labels"):
+        for name, own in getattr(result.summaries, kind).items():
+            again = getattr(read.summaries, kind)[name]
+            assert np.array_equal(again.positives, own.positives) and np.array_equal(again.negatives, own.negatives)
+    content["labels"]["predicted"]["at_0.5"] = 7 * [1]
+    with pytest.raises(DataError, match="wrong kind"):
+        from_json(json.loads(json_text(content)))
+
+
 def test_metrics_that_are_equal_under_every_rule_stand_once_and_undefined_ones_stay_undefined():
     rules = {
         "at_0.5": {"average_precision_macro": 0.25, "roc_auc_macro": math.nan, "f1_macro": 0.5},

@@ -9,6 +9,7 @@ import numpy as np
 
 from afl_helpers.errors import DataError
 from afl_helpers.results.schema import (
+    N_BINS,
     Counts,
     DataRecord,
     Floats,
@@ -111,10 +112,8 @@ def to_json(result: Result) -> dict[str, Any]:
             "support": labels.support.tolist(),
             "mean_score": _rounded(labels.mean_score),
             "average_precision": _rounded(labels.average_precision),
-            "predicted": _without_repeats({rule: counts.tolist() for rule, counts in labels.predicted.items()}),
-            "true_positives": _without_repeats(
-                {rule: counts.tolist() for rule, counts in labels.true_positives.items()}
-            ),
+            "predicted": _without_repeats(labels.predicted),
+            "true_positives": _without_repeats(labels.true_positives),
             "threshold": labels.threshold,
         },
         "summaries": None if result.summaries is None else _histograms(result.summaries),
@@ -157,12 +156,19 @@ def _constants_once(history: Mapping[str, list[float]]) -> dict[str, list[float]
     }
 
 
-def _without_repeats(rules: Mapping[str, list[int]]) -> dict[str, list[int] | str]:
+def _without_repeats(rules: Mapping[str, Counts]) -> dict[str, list[int] | str]:
     """Replace counts that equal those of an earlier rule by that rule's name: without a gamma, rules coincide."""
     kept: dict[str, list[int] | str] = {}
     for rule, counts in rules.items():
-        kept[rule] = next((name for name, own in kept.items() if own == counts), counts)
+        own = _without_last_zeros(counts)
+        kept[rule] = next((name for name, earlier in kept.items() if earlier == own), own)
     return kept
+
+
+def _without_last_zeros(counts: Counts) -> list[int]:
+    """Leave out the zeros at the end: rare labels, and high scores, have many. Reading puts them back."""
+    filled = np.flatnonzero(counts)
+    return [int(count) for count in counts[: filled[-1] + 1 if filled.size else 0]]
 
 
 def _same(first: float | None, second: float) -> bool:
@@ -176,7 +182,10 @@ def _rounded(values: Floats, digits: int = 5) -> list[float]:
 def _histograms(summaries: Summaries) -> dict[str, dict[str, dict[str, list[int]]]]:
     return {
         kind: {
-            name: {"positives": one.positives.tolist(), "negatives": one.negatives.tolist()}
+            name: {
+                "positives": _without_last_zeros(one.positives),
+                "negatives": _without_last_zeros(one.negatives),
+            }
             for name, one in own.items()
         }
         for kind, own in (("groups", summaries.groups), ("labels", summaries.labels))
@@ -288,11 +297,17 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
+def _with_last_zeros(counts: Sequence[int], length: int) -> Counts:
+    full = np.zeros(length, dtype=np.int64)
+    full[: len(counts)] = counts
+    return full
+
+
 def _labels(content: dict[str, Any], source: object) -> LabelRecord:
     def counts(key: str) -> dict[str, Counts]:
         rules = _object(content[key], f"labels.{key}", source)
         return {
-            rule: np.array(rules[values] if isinstance(values, str) else values, dtype=np.int64)
+            rule: _with_last_zeros(rules[values] if isinstance(values, str) else values, len(content["name"]))
             for rule, values in rules.items()
         }
 
@@ -318,7 +333,9 @@ def _summaries(content: object, source: object) -> Summaries | None:
         found = {}
         for name, one in _object(kinds[kind], f"summaries.{kind}", source).items():
             _check_keys(_object(one, name, source), ("positives", "negatives"), f"summaries.{kind}.{name}", source)
-            found[name] = ScoreHistogram(np.array(one["positives"], np.int64), np.array(one["negatives"], np.int64))
+            found[name] = ScoreHistogram(
+                _with_last_zeros(one["positives"], N_BINS), _with_last_zeros(one["negatives"], N_BINS)
+            )
         return found
 
     return Summaries(histograms("groups"), histograms("labels"))

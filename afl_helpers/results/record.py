@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from afl_helpers.data import Corpus
 from afl_helpers.evaluation import TopK, average_precision_per_label, binarize, frequency_groups
 from afl_helpers.results.schema import (
+    N_BINS,
     DataRecord,
     LabelRecord,
     LossRecord,
@@ -27,8 +28,6 @@ from afl_helpers.training.config import convergence
 
 if TYPE_CHECKING:  # importing it takes seconds, which a page that only reads results is spared
     from afl_helpers.training import Run
-
-N_BINS = 64
 
 #: A history longer than this is not kept: no page shows it, and it would be most of the file.
 _LONGEST_HISTORY = 120

@@ -18,6 +18,9 @@ Metrics = dict[str, dict[str, dict[str, float]]]
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+#: Bins of a histogram of scores.
+N_BINS = 64
+
 
 @dataclass(frozen=True)
 class DataRecord:
@@ -72,7 +75,7 @@ class LabelRecord:
 
 @dataclass(frozen=True)
 class ScoreHistogram:
-    """Histograms of test scores, with equal-width bins over [0, 1], for positives and negatives; each (n_bins,)."""
+    """Histograms of test scores, with equal-width bins over [0, 1], for positives and negatives; each (64,)."""
 
     positives: Counts
     negatives: Counts
