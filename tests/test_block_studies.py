@@ -554,7 +554,14 @@ class TestConvergence:
         shift = longer.metric(endpoint) - own.metric(endpoint)
         assert shifts["shift"].item() == pytest.approx(shift) and shift != 0
         assert set(compare_study(study)["outcome"]) != {"not converged"}
-        assert complete_results(study.folder.parent)[1] == []
+        runs, sentences = complete_results(study.folder.parent)
+        assert runs and sentences == []
+        assert [run.run for run in complete_results(study.folder.parent, study="small", corpus="toy")[0]] == [
+            run.run for run in runs
+        ]
+        assert complete_results(study.folder.parent, study="small", corpus="reuters") == ([], [])
+        with pytest.raises(MissingFileError, match="smal"):
+            complete_results(study.folder.parent, study="smal")
 
         study = self.with_margin(copied, abs(shift))
         table = compare_study(study)

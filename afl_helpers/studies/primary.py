@@ -132,7 +132,9 @@ def describe_progress(study: Study) -> str | None:
     return None if done == len(planned) else f"{state}: {done} of {len(planned)} runs"
 
 
-def complete_results(folder: str | Path | None = None) -> tuple[list[Result], list[str]]:
+def complete_results(
+    folder: str | Path | None = None, *, study: str | None = None, corpus: str | None = None
+) -> tuple[list[Result], list[str]]:
     """Read the runs that may be compared: of each study, the settings of which no planned run is missing.
 
     Nothing of a study whose primary comparison is not complete is returned, so that nobody looks at it early. A study
@@ -140,6 +142,8 @@ def complete_results(folder: str | Path | None = None) -> tuple[list[Result], li
 
     Args:
         folder: the folder of the studies; :func:`~afl_helpers.results.find_results` finds it unless given.
+        study: read this study alone.
+        corpus: return the runs on this corpus alone.
 
     Returns:
         The runs, without pilot runs; and a sentence for each study that has begun and does not count, such as
@@ -147,6 +151,7 @@ def complete_results(folder: str | Path | None = None) -> tuple[list[Result], li
         the longer runs that the study declares say that it has not converged. Both are empty where there is no folder of results.
 
     Raises:
+        MissingFileError: there is no such study.
         DataError: a result file is broken or was changed.
     """
     if folder is None:
@@ -154,21 +159,22 @@ def complete_results(folder: str | Path | None = None) -> tuple[list[Result], li
             folder = find_results()
         except MissingFileError:
             return [], []
+    every = read_all_studies(folder) if study is None else read_study(study, folder)
     found, running = [], []
-    for name, runs in itertools.groupby(read_all_studies(folder), lambda result: result.study):
+    for name, runs in itertools.groupby(every, lambda result: result.study):
         results = list(runs)
-        study = load_study(name, folder)
-        progress = describe_progress(study) if study.primary else None
+        plan = load_study(name, folder)
+        progress = describe_progress(plan) if plan.primary else None
         if progress:
-            running.append(f"{study.name} is {progress}; it counts when it is complete.")
-        elif moved := _moved(study, results):
-            running.append(f"{study.name} has not converged, and does not count: {moved}.")
-        elif study.blocks:
-            missing = {(run.corpus.name, run.setting.name) for run in study.missing()}
+            running.append(f"{name} is {progress}; it counts when it is complete.")
+        elif moved := _moved(plan, results):
+            running.append(f"{name} has not converged, and does not count: {moved}.")
+        elif plan.blocks:
+            missing = {(run.corpus.name, run.setting.name) for run in plan.missing()}
             found += [run for run in results if (run.data.corpus, run.setting) not in missing]
         else:
             found += results
-    return found, running
+    return [run for run in found if corpus in (None, run.data.corpus)], running
 
 
 def complete_blocks(study: Study | str, folder: str | Path | None = None) -> list[Result]:
