@@ -30,6 +30,8 @@ def main() -> None:
         facts[name] = count_labels(corpus) | {"tokens": tokens(corpus.texts)}
         if name == "cmu-leads":
             facts[name]["genre_words"] = count_genre_words(corpus)
+    for name in ("hoc", "hoc-nodes", "unfair-tos"):
+        facts[name] = count_labels(load_corpus(name))
     folder = local_data_dir()
     if folder and (folder / FIRST_PLOTS).is_file():
         lines = (folder / FIRST_PLOTS).read_text(encoding="utf-8").splitlines()

@@ -44,9 +44,10 @@ def count_lengths(encoded: Sequence[Sequence[int]]) -> dict[str, int]:
 
 
 def count_labels(corpus: Corpus) -> dict[str, object]:
-    """Return size and imbalance of the label matrix."""
+    """Return size and imbalance of the label matrix, and how many documents have no label."""
     return {
         "documents": len(corpus),
+        "without_label": corpus.n_unlabelled,
         "labels": corpus.n_labels,
         "labels_per_document": round(float(np.sum(corpus.label_counts) / len(corpus)), 4),
         "mean_imbalance_ratio": round(float(imbalance_ratios(corpus.label_counts).mean()), 2),

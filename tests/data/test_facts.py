@@ -46,6 +46,16 @@ def test_labels_and_lengths_of_reuters():
 
 
 @needs_data
+@pytest.mark.parametrize(
+    ("name", "without_label"), [("hoc", 272), ("hoc-nodes", 272), ("unfair-tos", 16_009), ("cmu-leads-masked", 0)]
+)
+def test_labels_of_other_corpora(name, without_label):
+    facts = corpus_facts()[name]
+    assert count_labels(load_corpus(name)).items() <= facts.items()
+    assert facts["without_label"] == without_label
+
+
+@needs_data
 def test_lengths_of_the_first_plots():
     place = Path(os.environ["AFL_DATA_DIR"]) / "cmu" / "plot_summaries.first72.txt"
     if not place.is_file():

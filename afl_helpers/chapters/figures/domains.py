@@ -1,5 +1,6 @@
 """Figures over corpora of several domains: their tails side by side, and an effect beside what differs between them."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import t as student_t
 
-from afl_helpers.chapters.figures.style import PALETTE, look_at, one_panel, panels, title_of
+from afl_helpers.chapters.figures.style import PALETTE, legend_above, look_at, one_panel, panels, title_of
 from afl_helpers.results import Result
 
 
@@ -30,14 +31,17 @@ def tails(runs: Mapping[str, Result]) -> Figure:
 
 
 def effect_beside(table: pd.DataFrame, properties: Sequence[str], ylabel: str) -> Figure:
-    """Draw an effect with its interval against each property of the corpora, one panel per property.
+    """Draw an effect with its interval against each property of the corpora, one panel per property, two in a row.
 
     Args:
         table: One row per corpus, with columns ``corpus, estimate, low, high`` and the properties.
-        properties: Columns to draw on the x axes, on a log scale where values differ by more than a factor of 10.
+        properties: Columns to draw on the x axes, on a log scale where values above 0 differ by more than a factor of 10.
         ylabel: Label of the y axis.
     """
-    figure, all_axes = panels(len(properties), figsize=(8.4, 3.4), sharey=True)
+    n_columns, n_rows = min(len(properties), 2), math.ceil(len(properties) / 2)
+    figure, all_axes = panels(n_columns, n_rows, figsize=(8.4, 0.8 + 2.6 * n_rows), sharey=True)
+    for axes in all_axes[len(properties) :]:
+        axes.set_axis_off()
     for axes, name in zip(all_axes, properties):
         axes.axhline(0, color="black", linewidth=1)
         for i, row in enumerate(table.to_dict("records")):
@@ -53,10 +57,9 @@ def effect_beside(table: pd.DataFrame, properties: Sequence[str], ylabel: str) -
                 label=row["corpus"],
             )
         values = table[name]
-        axes.set(xlabel=name, xscale="log" if values.max() > 10 * values.min() else "linear")
-    all_axes[0].set(ylabel=ylabel)
-    handles, labels = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=9)
+        axes.set(xlabel=name, xscale="log" if 0 < 10 * values.min() < values.max() else "linear")
+    figure.supylabel(ylabel, fontsize=10)
+    legend_above(figure, all_axes[0], n_columns=3)
     return figure
 
 
