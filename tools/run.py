@@ -98,7 +98,7 @@ def build():
 
 
 def pdf():
-    """print the built book through Chromium into _build/afl-bert-book.pdf"""
+    """print the built book through Chromium into _build/afl-bert-book.pdf, and the API into afl-bert-api.pdf"""
     return [*environment(), build(), python("tools/make_pdf.py")]
 
 

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 import make_pdf
 import pytest
+from build_book import page_names
 
 pytestmark = pytest.mark.book
 
-PAGES = [str(path.relative_to(make_pdf.HTML)) for path in make_pdf.pages()] + ["genindex.html", "search.html"]
+PAGES = [f"{name}.html" for name in (*page_names(), "genindex", "search")]
 FIRST = PAGES[0]
 CHARTS = [f"book/{name}.html" for name in ("metrics", "focal-loss", "adaptive-gamma", "beyond-films")]
 WIDTHS = (360, 768, 1440)
@@ -290,22 +291,55 @@ def test_print_leaves_the_text_alone(context, site):
     assert len(page.pdf(format="A4")) > 50_000
 
 
-def test_the_pdf_has_the_pages_one_after_the_other_and_an_outline(chromium, site, tmp_path, monkeypatch):
+def test_the_pdf_has_a_title_contents_page_numbers_and_links_of_its_own(chromium, site, tmp_path, monkeypatch):
     from pypdf import PdfReader
 
-    chosen = [make_pdf.HTML / f"book/{name}.html" for name in ("focal-loss", "notation")]
-    monkeypatch.setattr(make_pdf, "TARGET", tmp_path / "book.pdf")
-    monkeypatch.setattr(make_pdf, "pages", lambda: chosen)
+    chosen = {"": ["book/index"], "The method": ["book/focal-loss"], "Reference": ["book/notation", "book/glossary"]}
+    monkeypatch.setattr(make_pdf, "BOOK", tmp_path / "book.pdf")
+    monkeypatch.setattr(make_pdf, "API", tmp_path / "api.pdf")
+    monkeypatch.setattr(make_pdf, "parts", lambda: (chosen, {"": ["book/renamed"]}))
     # Playwright runs once in a process, so the browser of these tests prints.
     monkeypatch.setattr(
         make_pdf, "sync_playwright", lambda: contextlib.nullcontext(SimpleNamespace(chromium=Lender(chromium)))
     )
     assert make_pdf.main() == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["api.pdf", "book.pdf"]
     book = PdfReader(tmp_path / "book.pdf")
-    assert [item.title for item in book.outline] == ["Focal loss", "Notation"]
+    chapters = [item for item in book.outline if not isinstance(item, list)]
+    titles = ["AFL-BERT, reproduced", "Focal loss", "Notation", "Glossary"]
+    assert [item.title for item in chapters] == ["Contents", *titles]
     text = [page.extract_text() for page in book.pages]
-    assert "Focal loss" in text[0] and any(page.startswith("Notation") for page in text)
-    assert [path.name for path in tmp_path.iterdir()] == ["book.pdf"]
+    assert text[0].startswith("AFL-BERT, reproduced") and make_pdf.__version__ in text[0]
+    for item in chapters[1:]:
+        number = book.get_destination_page_number(item) + 1
+        assert re.search(rf"{item.title}\s*{number}\b", text[1])  # the contents
+        assert text[number - 1].rstrip().endswith(f"{item.title} {number}")  # the foot
+        assert item.title in text[number - 1].partition("\n\n")[0]
+    assert "What gamma does to the gradient" in sections_of(book, "Focal loss")
+
+    links = [link.get_object() for page in book.pages for link in page.get("/Annots", ())]
+    assert not [link for link in links if "file:" in str(link.get("/A", ""))]
+    assert [link for link in links if "doi.org" in str(link.get("/A", ""))]
+    # "focal loss" on the first page leads to its place in the glossary, which is not at the top of a page.
+    goals = {
+        (book.get_page_number(link["/Dest"][0].get_object()), link["/Dest"][3]) for link in links if "/Dest" in link
+    }
+    glossary = book.get_destination_page_number(chapters[-1])
+    assert len({goal for goal in goals if goal[0] >= glossary}) > 5
+
+
+def sections_of(book, title: str) -> list[str]:
+    """The sections below a chapter in the outline of a PDF."""
+    outline = book.outline
+    place = next(i for i, item in enumerate(outline) if getattr(item, "title", None) == title)
+    return [section.title for section in outline[place + 1]]
+
+
+def test_the_api_is_bound_apart():
+    book, api = make_pdf.parts()
+    names = [name for names in book.values() for name in names]
+    assert set(api[""]).isdisjoint(names)
+    assert sorted([*names, *api[""]]) == sorted(page_names())
 
 
 def test_pages_name_themselves_for_search_and_cards(context, site):
