@@ -560,8 +560,8 @@ class TestConvergence:
             run.run for run in runs
         ]
         assert complete_results(study.folder.parent, study="small", corpus="reuters") == ([], [])
-        with pytest.raises(MissingFileError, match="smal"):
-            complete_results(study.folder.parent, study="smal")
+        with pytest.raises(MissingFileError, match="nowhere"):
+            complete_results(study.folder.parent, study="nowhere")
 
         study = self.with_margin(copied, abs(shift))
         table = compare_study(study)

@@ -1,6 +1,7 @@
 """The readings of printed values: true readings are never excluded, and limits are those of brute force."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -139,6 +140,7 @@ def test_the_papers_auc_with_its_recall_is_not_one_of_decisions():
         ({"f1": "0.5"}, "fewer than two values"),
         ({"f1": "0.5", "recall": "50"}, "not a share"),
         ({"f1": "0.5", "recall": "a half"}, "is not a number"),
+        ({"f1": "0.5", "recall": "0." + 400 * "3"}, "more than 15 digits"),
         ({"f1": "0.5", "recall": "0.5", "n_labels": 0}, "n_labels is 0"),
         ({"f1": "0.5", "auc": "0.7", "density": 1.5}, "density is 1.5"),
     ],
@@ -151,7 +153,8 @@ def test_bad_input_is_one_sentence(arguments, words):
 def test_the_command_prints_each_reading(capsys):
     assert main(["statcheck", "--recall", "0.5282", "--f1", "0.50", "--auc", "0.79", "--density", "0.01:0.2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6 and lines[0] == "possible: micro; AUC of scores"
+    assert len(lines) == 6 and lines[0].startswith("possible: micro; AUC of scores (the other values allow an F1 from ")
+    assert re.search(r" and an AUC from 0\.\d{4} to 0\.\d{4}\)$", lines[0])
     assert lines[1].startswith("excluded: micro; AUC of decisions (the other values allow an AUC from ")
     assert main(["statcheck", "--precision", "0.60", "--recall", "0.40", "--f1", "0.55"]) == 0
     assert "No reading gives these values" in capsys.readouterr().out

@@ -33,6 +33,10 @@ READINGS = ("micro decisions", "weighted decisions", "macro decisions", "sample 
 ReportedValue = str | Decimal | float | tuple[float, float]
 
 
+#: More are never printed, and a float does not hold them.
+_MOST_DIGITS = 15
+
+
 def reported_range(value: ReportedValue, half_unit: float = 0.0) -> tuple[float, float]:
     """Return the range that a reported share was rounded from.
 
@@ -75,6 +79,8 @@ def _rounding(number: Decimal) -> tuple[float, float]:
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int):  # "NaN" and "Infinity" parse too
         raise TypeError
+    if len(number.as_tuple().digits) > _MOST_DIGITS:
+        raise UsageError(f"'{number}' has more than {_MOST_DIGITS} digits; write it as the paper prints it")
     half_unit = Decimal(1).scaleb(exponent) / 2
     return float(number - half_unit), float(number + half_unit)
 

@@ -76,7 +76,11 @@ class ReadingCheck:
         return self.average if self.auc_of is None else f"{self.average}; AUC of {self.auc_of}"
 
     def __str__(self) -> str:
-        return f"possible: {self.title}" if self.possible else f"excluded: {self.title} ({self.reason})"
+        if not self.possible:
+            return f"excluded: {self.title} ({self.reason})"
+        limits = {"F1": self.f1} | ({} if self.auc is None else {"AUC": self.auc})
+        allowed = " and an ".join(f"{name} from {low:.4f} to {high:.4f}" for name, (low, high) in limits.items())
+        return f"possible: {self.title} (the other values allow an {allowed})"
 
 
 def check_readings(

@@ -239,7 +239,7 @@ def films():
 def test_the_films_are_those_of_the_checksums_and_light():
     sums = dict(line.split()[::-1] for line in (STATIC / "data" / "checksums.sha256").read_text().splitlines())
     sizes = {"train.js": 1_000_000, "film.js": 400_000, "leads.js": 50_000}
-    sizes |= {"plainHeads.js": 500_000, "maskedHeads.js": 500_000}
+    sizes |= {"try.js": 50_000, "plainHeads.js": 500_000, "maskedHeads.js": 500_000}
     assert sums == {name: sha256(STATIC / "data" / name) for name in sizes}
     assert all((STATIC / "data" / name).stat().st_size < size for name, size in sizes.items())
 
@@ -340,6 +340,37 @@ def test_training_runs_in_the_page_and_the_rule_reaches_the_goal(open_page, caps
     page.get_by_label("epochs").focus()
     page.keyboard.press("ArrowLeft")  # a change forgets the head that was trained
     assert "0 of 59" in page.locator("table").inner_text()
+    said = page.locator(".explorable-summary")
+    page.get_by_role("button", name="Train", exact=True).click()
+    assert said.inner_text() == "Training …"
+    page.get_by_role("button", name="Stop", exact=True).click()  # what has been trained so far is judged
+    assert said.inner_text().startswith("After ") and "Train first" not in goals.nth(1).inner_text()
+
+
+def test_the_bounds_of_gamma_never_cross_and_one_gamma_for_all_reaches_no_goal(one_engine, open_page):
+    page = open_page("train")
+    page.locator("summary").click()
+    lowest, highest = (page.get_by_label(f"{which} gamma") for which in ("lowest", "highest"))
+    page.get_by_label("keep gamma").check()
+    lowest.fill("5")
+    highest.fill("2")
+    assert (lowest.input_value(), highest.input_value()) == ("2", "2")
+    lowest.fill("4")
+    assert (lowest.input_value(), highest.input_value()) == ("4", "4")
+    function = """([setting, moved]) => {
+        const data = Explorables.data.train, recall = {head: 0, medium: 0, tail: 0};
+        return Explorables.train.answers(data, setting, 60, {recall, microPrecision: 0, moved}, data.rules[0][0])[1] }"""
+    literal = {"loss": "afl", "reading": "documents", "gamma": 2, "bounds": None}
+    n_labels = len(read_data("train")["labels"])
+    for change, moved, reached, words in [
+        ({}, n_labels, True, "Reached"),
+        ({}, n_labels - 1, False, "1 labels have not moved"),
+        ({"reading": "mean"}, n_labels, False, "not the literal reading"),
+        ({"gamma": 0}, n_labels, False, "the same gamma"),
+        ({"bounds": [2, 2]}, n_labels, False, "the same gamma"),
+    ]:
+        answer = one_engine.run(scripts("train"), function, [literal | change, moved])
+        assert answer["reached"] == reached and words in answer["says"]
 
 
 # ---- one film ----
@@ -456,6 +487,43 @@ def test_a_film_its_threshold_and_the_rules_by_keyboard_and_pointer(open_page, s
     page.mouse.up()
     page.mouse.move(box["x"] + half + 90, box["y"] + 70)
     assert float(threshold.input_value()) == 0.5 and page.get_by_label("passes").input_value() == "own"
+
+
+def test_a_finger_that_scrolls_over_the_film_leaves_rule_and_threshold(open_page):
+    page = open_page("film", width=360, has_touch=True)
+    rule, threshold = page.get_by_label("passes"), page.get_by_label("threshold of all genres")
+    rule.select_option("tuned_proportional")
+    chart = page.locator(".explorable-drag")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+
+    def swipe(across, along):
+        client = page.context.new_cdp_session(page)
+        x, y = box["x"] + 200, max(box["y"], 0) + 250
+        client.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        for step in range(1, 11):
+            point = {"x": x + across * step / 10, "y": y + along * step / 10}
+            client.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+        client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    swipe(3, -120)
+    assert rule.input_value() == "tuned_proportional"
+    swipe(90, 4)  # sideways it is dragged
+    assert rule.input_value() == "own"
+    at = (200 + 90 - 158) / (box["width"] - 12 - 158)
+    assert float(threshold.input_value()) == pytest.approx(at, abs=0.02)
+
+
+def test_all_scores_of_a_film_stand_in_a_table(open_page, shown):
+    data, _ = shown
+    page = open_page("film")
+    page.locator("details summary").click()
+    rows = page.locator("details tbody tr")
+    film = read_data("leads")["films"][0]["film"]
+    scores = make_explorables.scores_of(data, "bce")[film]
+    cells = [row.inner_text().split("\t") for row in rows.all()]
+    assert [row[0] for row in cells] == data["labels"] and {row[2] for row in cells} == {"0.500"}
+    assert [float(row[1]) for row in cells] == pytest.approx(scores, abs=6e-4)
 
 
 # ---- try your own text ----
@@ -603,6 +671,14 @@ def test_a_text_of_ones_own_reaches_the_goals_by_keyboard(open_page, heads):
     assert reached() == ["reached"] * 3
     page.get_by_label("the text:").fill("")
     assert "0 of the 0 words" in said.inner_text() and page.complaints == []
+
+
+def test_without_a_word_no_loss_names_a_genre(open_page):
+    page = open_page("try")
+    for text in ("", "\U0001f3ac \U0001f3ac"):
+        page.locator("textarea").fill(text)
+        assert "No loss names a genre." in page.locator(".explorable-goals li").nth(1).inner_text()
+        assert page.locator("tbody").last.inner_text().count("none") == 4
 
 
 def test_heads_that_cannot_be_loaded_leave_the_others(open_page):
@@ -823,6 +899,21 @@ def test_the_two_pulls_are_seen_to_cross_at_every_gamma(open_page):
     assert page.evaluate(crosses)
 
 
+@pytest.mark.parametrize("width", [360, 1300])
+def test_words_of_the_tug_of_war_never_lie_on_each_other(open_page, width):
+    page = open_page("tug", width=width)
+    overlaps = """() => [...document.querySelectorAll(".explorable-drawing")].flatMap(chart => {
+        const boxes = [...chart.querySelectorAll("text")].filter(e => e.textContent).map(e => [e.textContent, e.getBoundingClientRect()]);
+        return boxes.flatMap(([one, a], i) => boxes.slice(i + 1).filter(([, b]) =>
+            Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3
+        ).map(([other]) => [one, other])) })"""
+    for gamma in (0, 2, 5, 7, 8, 9, 10):
+        page.get_by_label("gamma").fill(str(gamma))
+        for score in (0.005, 0.3, 0.6):
+            page.get_by_label("score that").fill(str(score))
+            assert page.evaluate(overlaps) == [], (gamma, score)
+
+
 # ---- statcheck ----
 
 
@@ -869,15 +960,29 @@ def test_typing_gives_verdicts_complaints_and_goals(open_page):
     assert rows.count() == 6 and "3 of 6" in said.inner_text()  # the paper's own values stand there first
     goals = page.locator(".explorable-goals li")
     reached = goals.evaluate_all("all => all.map(e => e.className)")
-    assert reached == ["", ""] and "Too high" in goals.nth(1).inner_text()
+    assert reached == ["", ""] and "Not possible" in goals.nth(1).inner_text()
     for button in page.locator(".explorable-buttons button").all()[1:4]:  # what others print, each with its source
         button.click()
         assert page.locator("[data-explorable] a").get_attribute("href").startswith("https://github.com/")
     page.locator(".explorable-buttons button").first.click()
     assert page.locator("[data-explorable] a").count() == 0
-    for auc, words in (("0.7", "so is a higher one"), ("0.7642", "Too high"), ("0.7641", "is the highest")):
+    for auc, words in (
+        ("0.7", "so is a higher one"),
+        ("0.10", "Not possible"),
+        ("0.7642", "Not possible"),
+        ("0.7641", "is the highest"),
+    ):
         page.get_by_label("ROC AUC").fill(auc)
         assert words in goals.nth(1).inner_text()
+    page.get_by_label("recall").fill("0.3")
+    page.get_by_label("ROC AUC").fill("0.675")
+    assert "Now with the paper's, 0.5282" in goals.nth(1).inner_text()
+    page.get_by_label("recall").fill("1.00")
+    for auc in ("1", "1.0", "1.00"):  # nothing is above
+        page.get_by_label("ROC AUC").fill(auc)
+        assert "is the highest" in goals.nth(1).inner_text()
+    page.get_by_label("ROC AUC").fill("0." + 400 * "3")
+    assert "at most 15 digits" in page.locator(".explorable-wrong").inner_text() and rows.count() == 0
     page.get_by_label("ROC AUC").fill("")
     page.get_by_label("recall").fill("0.40")
     page.get_by_label("precision").fill("60")

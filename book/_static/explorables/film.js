@@ -4,7 +4,7 @@
   "use strict";
   var Explorables = root.Explorables, losses = Explorables.losses, widgets = Explorables.widgets;
   var element = widgets.element, fixed = widgets.fixed;
-  var ROW = 22, MARKS = { hit: "\u2713", wrong: "\u2717", missed: "\u25cb", none: "" };
+  var ROW = 22, SIDEWAYS = 8, MARKS = { hit: "\u2713", wrong: "\u2717", missed: "\u25cb", none: "" };
   var OWN = "own"; // the rule of the slider
 
   // Turn base64 of logits, int16 in little-endian order, into scores: film by film, one per label.
@@ -126,7 +126,7 @@
     var genres = widgets.chart({
       height: data.labels.length * ROW + 66, left: 158,
       label: function () {
-        return "A bar per genre, from the most frequent to the rarest: the score of " + data.titles[shownFilm()] + ", and the threshold. The list that follows says which genres pass.";
+        return "A bar per genre, from the most frequent to the rarest: the score of " + data.titles[shownFilm()] + ", and the threshold. The table of all scores has the same numbers.";
       },
       x: { domain: [0, 1], ticks: [0, 0.25, 0.5, 0.75, 1], title: "score", format: function (v) { return v === 0 || v === 1 ? String(v) : String(v).slice(1); } },
       y: { domain: [data.labels.length, 0], ticks: [], title: "genre" },
@@ -143,7 +143,8 @@
       }
     });
     function isCommon() { return !Array.isArray(state.rule === OWN ? 0 : data.thresholds[data.losses[state.at][0]][state.rule]); }
-    // The line can be dragged, too. A finger that scrolls does not move it: only one that moves sideways does.
+    // The line can be dragged, too. A finger that scrolls does not move it: only one that has moved sideways does.
+    var touched = null; // where a finger came down, until it has moved sideways
     function drag(event) {
       var box = genres.node.getBoundingClientRect();
       put((event.clientX - box.left - drawn.left) / (drawn.right - drawn.left));
@@ -151,12 +152,22 @@
     genres.node.classList.add("explorable-drag");
     genres.node.addEventListener("pointerdown", function (event) {
       genres.node.setPointerCapture(event.pointerId);
-      if (event.pointerType === "mouse") {
+      touched = event.pointerType === "mouse" ? null : { x: event.clientX, y: event.clientY };
+      if (!touched) {
         drag(event);
       }
     });
     genres.node.addEventListener("pointermove", function (event) {
-      if (genres.node.hasPointerCapture(event.pointerId)) {
+      var across, along;
+      if (!genres.node.hasPointerCapture(event.pointerId)) {
+        return;
+      }
+      if (touched) {
+        across = Math.abs(event.clientX - touched.x);
+        along = Math.abs(event.clientY - touched.y);
+        touched = across > SIDEWAYS && across > along ? null : touched;
+      }
+      if (!touched) {
         drag(event);
       }
     });
@@ -180,6 +191,14 @@
         }
       });
     }
+    var every = element("tbody", {});
+    var allScores = element("details", { class: "explorable-more" }, [
+      element("summary", {}, "All scores of this film as a table"),
+      element("table", { class: "explorable-table" }, [
+        element("thead", {}, element("tr", {}, ["genre", "score", "threshold", ""].map(function (title) { return title ? element("th", { scope: "col" }, title) : element("td", {}); }))),
+        every
+      ])
+    ]);
     var frequent = scoresOf(data.frequent), rare = scoresOf(data.rare);
     var goals = widgets.goals(data.goals.tasks);
 
@@ -206,6 +225,13 @@
           element("span", { class: "explorable-mark", "aria-hidden": "true" }, MARKS[kind[0]]), kind[1] + ": " + (names.join(", ") || "none")
         ]));
       });
+      widgets.empty(every);
+      data.labels.forEach(function (name, label) {
+        every.appendChild(element("tr", {}, [
+          element("th", { scope: "row" }, name), element("td", {}, fixed(scores[shownFilm()][label], 3)), element("td", {}, fixed(thresholds[label], 3)),
+          element("td", {}, { hit: "named rightly", wrong: "named wrongly", missed: "missed", none: "" }[found[label]])
+        ]));
+      });
       widgets.empty(body);
       results.forEach(function (one, i) {
         var shown = i === state.at;
@@ -223,7 +249,7 @@
       element("div", { class: "explorable-controls" }, film.node), text, credit,
       element("div", { class: "explorable-controls two" }, [loss.node, rule.node]),
       element("div", { class: "explorable-controls" }, common.node), said,
-      element("div", { class: "explorable-controls two" }, [genres.node, element("div", {}, [named, table, goals.node])]),
+      element("div", { class: "explorable-controls two" }, [genres.node, element("div", {}, [named, table, goals.node])]), allScores,
       element("div", { class: "explorable-controls two" }, [frequent.node, rare.node])
     ].forEach(function (part) { node.appendChild(part); });
     show();

@@ -10,6 +10,9 @@
     if (!match || !(match[1] || match[2])) {
       throw new Error("Write a share as printed, such as 0.4707.");
     }
+    if ((match[1] + (match[2] || "")).replace(/^0+/, "").length > constants().mostDigits) {
+      throw new Error("Write it as the paper prints it, with at most " + constants().mostDigits + " digits.");
+    }
     var unit = Math.pow(10, (match[2] || "").length), number = Number(match[1] + (match[2] || ""));
     var low = (2 * number - 1) / (2 * unit), high = (2 * number + 1) / (2 * unit);
     if (low > 1) {

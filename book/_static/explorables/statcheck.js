@@ -59,8 +59,8 @@
     var given = input.given, possible = checks.filter(function (check) { return !check.reason; });
     var three = given.precision && given.recall && given.f1, two = given.recall && given.auc && checks.length;
     var only = three && possible.length > 0 && possible.every(function (check) { return check.average === data.averages[1]; });
-    var fits = two && ofDecisions(checks), higher;
-    if (fits) {
+    var fits = two && ofDecisions(checks), kept = texts.recall.trim() === data.examples[0].values.recall, higher;
+    if (fits && Number(next(texts.auc)) <= 1) { // above 1 there is nothing to compare with
       higher = { precision: given.precision, recall: given.recall, f1: given.f1, auc: intervals.printedRange(next(texts.auc)) };
       higher = ofDecisions(intervals.checkReadings(higher, input.nLabels, input.density));
     }
@@ -71,8 +71,9 @@
           : possible.length ? possible.length + " of " + checks.length + " readings are possible." : "No reading is left. Try another F1."
       },
       {
-        reached: Boolean(fits && !higher),
-        says: !two ? "Give a recall and an AUC." : !fits ? "Too high: no AUC of decisions can be " + texts.auc + " here." : higher ? "Possible, and so is a higher one."
+        reached: Boolean(fits && !higher && kept),
+        says: !two ? "Give a recall and an AUC." : !fits ? "Not possible: no AUC of decisions can be " + texts.auc + " here." : higher ? "Possible, and so is a higher one."
+          : !kept ? texts.auc + " is the highest for this recall. Now with the paper's, " + data.examples[0].values.recall + "."
           : "Reached: " + texts.auc + " is the highest. Whatever is printed above it is an AUC of scores."
       }
     ];

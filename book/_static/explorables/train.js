@@ -52,7 +52,12 @@
       return widgets.slider({
         label: label, min: range.min, max: range.max, step: range.step, value: range.min,
         format: function (value) { return fixed(value, decimals); },
-        onchange: function (value) { setting[name] = value; changed(); }
+        onchange: function (value) {
+          setting[name] = value;
+          if (name === "lowest") { setting.highest = Math.max(setting.highest, value); } // the bounds never cross
+          if (name === "highest") { setting.lowest = Math.min(setting.lowest, value); }
+          changed();
+        }
       });
     }
     var controls = {
@@ -88,13 +93,20 @@
       return widgets.button(one.title, function () { take(one); train(); });
     });
     var story = element("p", {});
-    var start = widgets.button("Train", function () { return running ? stop() : train(); }, "main");
+    var start = widgets.button("Train", function () { 
+      if (running) {
+        stop();
+        show(true);
+      } else {
+        train();
+      }
+    }, "main");
 
     // ---- training ----
     function complete() {
       return {
         loss: setting.loss, gamma: setting.gamma, reading: setting.reading, alpha: setting.alpha, start: setting.start,
-        bounds: setting.bounded ? [Math.min(setting.lowest, setting.highest), setting.highest] : null
+        bounds: setting.bounded ? [setting.lowest, setting.highest] : null
       };
     }
     function record() {
@@ -121,6 +133,7 @@
     function train() {
       reset();
       start.textContent = "Stop";
+      said.textContent = "Training \u2026";
       var began = Date.now();
       function once() {
         head.epoch();
@@ -226,7 +239,8 @@
   // Whether the goals are reached, and what to say: by the last epoch's summary.
   function answers(data, setting, epochs, last, rule) {
     var found = last.recall.tail >= data.goalRecall, fair = rule === data.rules[0][0];
-    var frozen = data.labels.length - last.moved;
+    var frozen = data.labels.length - last.moved, literal = setting.loss === "afl" && setting.reading === data.readings[0][0];
+    var follows = setting.gamma > 0 && !(setting.bounds && setting.bounds[0] === setting.bounds[1]); // else one gamma for all labels
     return [
       {
         reached: epochs > 0 && found && !fair,
@@ -235,8 +249,9 @@
           : "The recall of the tail is " + fixed(last.recall.tail, 2) + "."
       },
       {
-        reached: epochs > 0 && setting.loss === "afl" && setting.reading === data.readings[0][0] && frozen === 0,
-        says: !epochs ? "Train first." : frozen ? frozen + " labels have not moved." : setting.loss === "afl" && setting.reading === data.readings[0][0] ? "Reached: all labels moved." : "All labels moved, but this is not the literal reading."
+        reached: epochs > 0 && literal && follows && frozen === 0,
+        says: !epochs ? "Train first." : frozen ? frozen + " labels have not moved." : !literal ? "All labels moved, but this is not the literal reading."
+          : !follows ? "All labels moved, but all have the same gamma." : "Reached: all labels moved."
       }
     ];
   }

@@ -34,7 +34,7 @@
 
   function sameLabels(judged) {
     var sets = judged.map(function (one) { return one.named.slice().sort().join(" "); });
-    return sets[0] !== "" && sets.every(function (one) { return one === sets[0]; });
+    return sets.every(function (one) { return one === sets[0]; });
   }
 
   // Whether the goals are reached, and what to say. now: of the chosen loss; judged and atHalf: of all losses, under the chosen
@@ -43,7 +43,8 @@
     var rare = data.labels[data.rare], found = now.named.indexOf(data.rare) >= 0, short = features.nWords <= data.fewWords;
     var height = "Its score is " + fixed(now.scores[data.rare], 3) + ", its threshold " + fixed(now.thresholds[data.rare], 3) + ".";
     var length = short ? "" : " The text has " + features.nWords + " words.", half = state.rule === data.rules[0][0];
-    var agree = sameLabels(judged), differ = !sameLabels(atHalf);
+    var silent = judged.every(function (one) { return !one.named.length; });
+    var agree = !silent && sameLabels(judged), differ = !sameLabels(atHalf);
     return [
       {
         reached: found && short && half && !state.masked,
@@ -51,7 +52,7 @@
       },
       {
         reached: agree && differ,
-        says: !differ ? "At one half, too, all losses name the same: " + namesOf(data, atHalf[0].named) + ". Take another text." :
+        says: silent ? "No loss names a genre." : !differ ? "At one half, too, all losses name the same: " + namesOf(data, atHalf[0].named) + ". Take another text." :
           agree ? "Reached: all losses name " + namesOf(data, judged[0].named) + ". The scores still lie at other heights." :
             "The losses name different genres."
       },
@@ -126,7 +127,11 @@
     var said = element("p", { class: "explorable-summary", role: "status" });
     var scores = widgets.chart({
       height: data.shown * ROW + 66, left: 158,
-      label: function () { return "A bar per genre: its score, and its threshold. The table that follows has the same numbers."; },
+      label: function () {
+        return "A bar per genre: its score, and its threshold. " + shown.map(function (label) {
+          return data.labels[label] + " " + fixed(now.scores[label], 2) + ", " + fixed(now.thresholds[label], 2);
+        }).join("; ") + ".";
+      },
       x: { domain: [0, 1], ticks: [0, 0.25, 0.5, 0.75, 1], title: "score", format: function (v) { return v === 0 || v === 1 ? String(v) : String(v).slice(1); } },
       y: { domain: [data.shown, 0], ticks: [], title: "genre" },
       draw: function (plot) {

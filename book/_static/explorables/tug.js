@@ -76,11 +76,11 @@
     });
 
     var x = { domain: [0, data.score.max], ticks: data.score.ticks, title: "score p", format: function (v) { return fixed(v, 1); } };
-    function balanceRule(plot, words) {
+    function balanceRule(plot, words, height) {
       var at = pulls(data, state.gamma, state.score).balance, place = plot.x(at), near = at > data.score.max / 2;
       plot.rule(place, plot.top, place, plot.bottom, "");
       if (words) {
-        plot.text(place + (near ? -8 : 8), plot.bottom - 10, words + fixed(at, 3), "strong", near ? "end" : "start");
+        plot.text(place + (near ? -8 : 8), height, words + fixed(at, 3), "strong", near ? "end" : "start");
       }
     }
     var curves = widgets.chart({
@@ -97,11 +97,17 @@
         function inside(value) { return Math.min(Math.max(value, data.pulls.domain[0]), data.pulls.domain[1]); }
         plot.line(down, "first");
         plot.line(up, "second");
-        balanceRule(plot, "balance at ");
-        plot.dot(state.score, inside(now.down), "first");
-        plot.dot(state.score, inside(now.up), "second");
-        plot.text(plot.right, plot.y(inside(down[down.length - 1][1])) - 8, many, "first", "end");
-        plot.text(plot.right, plot.y(inside(up[up.length - 1][1])) + 20, data.positives + " positive", "second", "end");
+        // The name of the positive's curve stands below its end; where that is off the chart, above, and the other words make room.
+        var above = plot.y(inside(down[down.length - 1][1])) - 8, below = plot.y(inside(up[up.length - 1][1])) + 20;
+        var low = below > plot.bottom - 28;
+        balanceRule(plot, "balance at ", low ? plot.top + 14 : plot.bottom - 10);
+        [[now.down, "first"], [now.up, "second"]].forEach(function (pull) {
+          if (pull[0] === inside(pull[0])) { // a pull beyond the axis has no dot
+            plot.dot(state.score, pull[0], pull[1]);
+          }
+        });
+        plot.text(plot.right, above, many, "first", "end");
+        plot.text(plot.right, low ? below - 28 : below, data.positives + " positive", "second", "end");
       }
     });
     var map = widgets.chart({
