@@ -174,6 +174,8 @@ def test_every_device_is_named():
     assert "All 2 runs of this article were made on CPUs" in make_article.devices([Run("CPU, 1 thread")] * 2)
     both = make_article.devices([Run("CPU, 1 thread"), Run("NVIDIA H100"), Run("NVIDIA H100")])
     assert both == "Runs were made on NVIDIA H100 (2) and CPU (1)."
+    more = make_article.devices([Run("CPU, 1 thread")], [Run("NVIDIA H100"), Run("NVIDIA H100")])
+    assert more == "Runs were made on NVIDIA H100 (2) and CPU (1); 2 of them are of studies that give no verdict."
 
 
 def test_without_typst_one_line_says_what_to_install(monkeypatch, capsys):

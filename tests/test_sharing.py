@@ -1,5 +1,6 @@
 """What leaves the machine on request: reports to trackers, and a model with its card for the hub. Nothing is sent here."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,6 +38,34 @@ def test_a_tracker_gets_loss_and_validation_metrics_of_each_epoch_and_changes_no
     assert (told.scores["test"] == run.scores["test"]).all()
     for name, key in (("loss", "loss"), ("eval_average_precision_weighted", "average_precision_weighted")):
         assert [log[name] for log in Notebook.logs if name in log] == [row[key] for row in run.history]
+
+
+def test_trackers_tell_runs_apart_by_name_and_loss(parts, monkeypatch):
+    seen = []
+
+    class Told(Notebook):
+        def on_train_begin(self, args, state, control, model, **rest):
+            seen.append((args.run_name, model.config.to_dict()["loss_name"], model.config.to_dict()["loss_params"]))
+
+    monkeypatch.setitem(integrations.integration_utils.INTEGRATION_TO_CALLBACK, "notebook", Told)
+    focal = fine_tune(
+        *parts, loss="focal", loss_params={"gamma": 3.0}, config=CONFIG, seed=2, report_to="notebook", progress=False
+    )
+    fine_tune(*parts, loss="bce", config=CONFIG, report_to="notebook", progress=False)
+    assert seen == [("focal, seed 2", "focal", {"gamma": 3.0}), ("bce, seed 0", "bce", {})]
+    assert "loss_name" not in focal.predictor.model.config.to_dict()
+
+
+def test_a_run_of_weights_and_biases_ends_with_its_training(parts, monkeypatch):
+    finished = []
+    own = SimpleNamespace(run=None, finish=lambda **options: finished.append(options))
+    monkeypatch.setitem(sys.modules, "wandb", own)
+    monkeypatch.setitem(integrations.integration_utils.INTEGRATION_TO_CALLBACK, "wandb", Notebook)
+    fine_tune(*parts, loss="bce", config=CONFIG, report_to=["wandb"], progress=False)
+    assert len(finished) == 1
+    own.run = "one that its owner began"
+    fine_tune(*parts, loss="bce", config=CONFIG, report_to=["wandb"], progress=False)
+    assert len(finished) == 1
 
 
 def test_tensorboard_writes_beside_the_checkpoints(parts, tmp_path):

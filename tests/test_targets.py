@@ -10,6 +10,7 @@ import build_book
 import make_environment
 import pytest
 import run
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -164,3 +165,17 @@ def test_sphinx_says_what_is_wrong_and_nothing_else(capfd):
     code = f"print({chr(10).join(lines)!r})"
     assert build_book.run_quietly([sys.executable, "-c", code], dict(os.environ)) == 0
     assert capfd.readouterr().out.splitlines() == lines[3:]
+
+
+def test_the_checks_name_programs_and_no_folder_of_one_system():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    entries = [hook["entry"].split()[0] for hook in hooks if hook["language"] == "unsupported"]
+    assert entries and not [entry for entry in entries if "/" in entry]
+
+
+def test_a_command_finds_the_programs_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    folder = tmp_path / run.VENV / run.PLACE
+    folder.mkdir(parents=True)
+    code = f"import os, sys; sys.exit(os.environ['PATH'].split(os.pathsep)[0] != {str(folder)!r})"
+    assert run.execute([sys.executable, "-c", code]) == 0

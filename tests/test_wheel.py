@@ -141,6 +141,21 @@ def test_the_command_line_of_the_core_shows_its_help_or_names_the_extra(core_pyt
     assert "train" in shown.stdout if shown.returncode == 0 else "afl-helpers[" in shown.stderr
 
 
+def test_a_report_of_the_environment_needs_no_extra_and_names_no_checkout_of_others(core_python, tmp_path):
+    run("git", "init", "-q", core_python.parent.parent, cwd=tmp_path)
+    git = ["git", "-C", core_python.parent.parent, "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    assert run(*git, "commit", "-q", "--allow-empty", "-m", "theirs", cwd=tmp_path).returncode == 0
+    told = run(core_python, "-m", "afl_helpers", "doctor", "--environment", cwd=tmp_path, clean=True)
+    assert told.returncode == 0, told.stderr
+    rows = dict(line.split(maxsplit=1) for line in told.stdout.splitlines())
+    assert rows["commit"] == rows["transformers"] == "none" and rows["numpy"][0].isdigit()
+
+
+def test_training_with_the_core_alone_names_the_extra(core_python, tmp_path):
+    told = run(core_python, "-m", "afl_helpers", "train", "toy", cwd=tmp_path, clean=True)
+    assert told.returncode == 1 and "Traceback" not in told.stderr and "afl-helpers[" in told.stderr
+
+
 def records(folder: Path, packages: dict[str, str]) -> None:
     """Let an environment have these versions, as far as pip can tell: it decides by what is recorded."""
     for name, version in packages.items():

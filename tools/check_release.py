@@ -34,10 +34,11 @@ def notes(tag: str, root: Path = ROOT) -> str:
     found = next((heading for heading in headings if heading["version"] == version), None)
     if found is None:
         raise SystemExit(f'CHANGELOG.md has no heading "## {version}, DATE"; write what changed.')
-    if found["date"] != str(citation["date-released"]):
+    cited = citation.get("date-released", "not at all")
+    if found["date"] != str(cited):
         raise SystemExit(
-            f"CHANGELOG.md dates {version} {found['date']}, CITATION.cff {citation['date-released']}; give both the day of "
-            "the release."
+            f"CHANGELOG.md dates {version} {found['date']}, CITATION.cff {cited}; give both the day of the release, in "
+            "CITATION.cff as date-released."
         )
     end = next((heading.start() for heading in headings if heading.start() > found.start()), len(changelog))
     text = changelog[found.end() : end].strip()

@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +85,15 @@ def about(root: Path) -> dict[str, Any]:
     """Return title, authors and the facts under them, all from CITATION.cff."""
     citation = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
     original = citation["references"][0]
-    date = datetime.date.fromisoformat(citation["date-released"])
+    released = citation.get("date-released")
+    date = datetime.date.fromisoformat(released) if released else None
     people = [author["family-names"] for author in original["authors"]]
     address = citation.get("repository-code")
     facts = {
         "Original": f"{listed(people)}, {original['journal']} {original['volume']}({original['issue']}), {original['year']}, "
         f"doi:{original['doi']}",
         "Code and results": f"{address or 'the repository that this article comes with'}, version {citation['version']}, "
-        f"{date.day} {date:%B %Y}",
+        + (f"{date.day} {date:%B %Y}" if date else "unreleased"),
         "Licence": f"text and figures CC BY 4.0, code {citation['license']}",
         "State": "written from the result files by make article; not peer reviewed",
     }
@@ -105,7 +106,7 @@ def about(root: Path) -> dict[str, Any]:
         ],
         "description": citation["title"],
         "keywords": citation["keywords"],
-        "date": {"year": date.year, "month": date.month, "day": date.day},
+        "date": {"year": date.year, "month": date.month, "day": date.day} if date else None,
         "facts": list(facts.items()),
     }
 
@@ -288,12 +289,14 @@ def studies() -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: (row["state"] != "complete", row["name"]))
 
 
-def devices(results: Iterable[Result]) -> str:
-    """Say on what the runs were made."""
-    counts = Counter(str(run.environment["device"]).split(",")[0] for run in results)
+def devices(results: Sequence[Result], others: Sequence[Result] = ()) -> str:
+    """Say on what the runs were made: those that decide, and others that are shown."""
+    counts = Counter(str(run.environment["device"]).split(",")[0] for run in (*results, *others))
     if set(counts) == {"CPU"}:
         return f"All {counts['CPU']:,} runs of this article were made on CPUs, none on a graphics card."
-    return f"Runs were made on {listed([f'{name} ({n:,})' for name, n in counts.most_common()])}."
+    made = listed([f"{name} ({n:,})" for name, n in counts.most_common()])
+    without = f"; {len(others)} of them are of studies that give no verdict" if others else ""
+    return f"Runs were made on {made}{without}."
 
 
 def of_study(name: str, about: str) -> dict[str, str]:
@@ -483,7 +486,7 @@ def facts(root: Path = ROOT) -> dict[str, Any]:
             "rival": REPORTED["focal-2.0"]["f1"],
         },
         "controls": controls(),
-        "devices": devices([*results, *(run for name in TUNED_STUDIES for run in read_study(name))]),
+        "devices": devices(results, [run for name in TUNED_STUDIES for run in read_study(name)]),
         "studies": studies(),
     }
 
@@ -498,7 +501,7 @@ def write(values: dict[str, Any], folder: Path, root: Path = ROOT) -> Path:
     (folder / "values.json").write_text(json.dumps(values, indent=1, ensure_ascii=False), "utf-8")
     compiler = typst.Compiler(folder / "article.typ", root=folder, ignore_system_fonts=True)
     date = values["about"]["date"]
-    stamp = datetime.datetime(date["year"], date["month"], date["day"], tzinfo=datetime.UTC)
+    stamp = datetime.datetime(date["year"], date["month"], date["day"], tzinfo=datetime.UTC) if date else None
     path = folder.with_suffix(".pdf")
     compiler.compile(output=path, format="pdf", pdf_standards="ua-1", timestamp=stamp)
     return path

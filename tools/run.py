@@ -252,7 +252,9 @@ def execute(command):
         for name in command[2:]:
             shutil.rmtree(ROOT / name, ignore_errors=True)
         return 0
+    programs = str(ROOT / VENV / PLACE)  # where the checks of .pre-commit-config.yaml find their tools
     variables = {"TOKENIZERS_PARALLELISM": "false", **os.environ}
+    variables["PATH"] = os.pathsep.join(filter(None, (programs, variables.get("PATH"))))
     words = list(command)
     while "=" in words[0]:
         name, _, value = words.pop(0).partition("=")

@@ -125,7 +125,7 @@ def zenodo(citation: dict) -> dict:
     return {
         "title": citation["title"],
         "upload_type": citation["type"],
-        "description": citation["message"],
+        "description": citation["abstract"],
         "creators": [
             {"name": person.get("name") or f"{person['family-names']}, {person['given-names']}"}
             for person in citation["authors"]

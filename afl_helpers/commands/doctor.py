@@ -100,7 +100,7 @@ def _doctor(args: argparse.Namespace) -> None:
 def _print_environment() -> None:
     """Print what may change a number here: versions, device, processor and variables."""
     from afl_helpers import __version__
-    from afl_helpers.results.record import describe_environment
+    from afl_helpers.environment import describe_environment
 
     rows = {"afl-helpers": __version__, "system": platform.platform(), **describe_environment()}
     for name in _VARIABLES:
@@ -108,7 +108,7 @@ def _print_environment() -> None:
             # A folder is the user's own business.
             rows[name] = "set" if name.endswith("_DIR") else os.environ[name]
     for name, value in rows.items():
-        print(f"{name:24} {value}")
+        print(f"{name:24} {'none' if value is None else value}")
 
 
 def _print_findings(findings: "list[Finding]") -> None:

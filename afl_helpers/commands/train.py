@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from afl_helpers.advice import DEFAULT_LOSS, DEFAULT_MIN_COUNT
 from afl_helpers.commands.options import Commands, add_reading, check_corpus_name, load, parse_pairs
-from afl_helpers.errors import UsageError
+from afl_helpers.errors import UsageError, needs_extra
 
 if TYPE_CHECKING:
     from afl_helpers.data import Corpus
@@ -88,8 +88,9 @@ def _train(args: argparse.Namespace) -> None:
     check_loss(args.loss, loss_params)
     if args.method == "tfidf":
         check_tfidf_loss(args.loss, loss_params)
-    from afl_helpers.chapters.profiles import PROFILES
-    from afl_helpers.training import check_save_folder, fine_tune, probe
+    with needs_extra("train", "the command train"):
+        from afl_helpers.chapters.profiles import PROFILES
+        from afl_helpers.training import check_save_folder, fine_tune, probe
 
     if args.save:
         check_save_folder(args.save, replace=args.force)  # before hours of training, not after

@@ -4,6 +4,7 @@
 >>> results_table(read_study("frozen-encoder")).groupby("setting")["f1_macro"].mean()  # doctest: +SKIP
 """
 
+from afl_helpers.environment import describe_environment
 from afl_helpers.errors import needs_extra
 
 with needs_extra("data", "afl_helpers.results"):
@@ -11,7 +12,7 @@ with needs_extra("data", "afl_helpers.results"):
     from afl_helpers.results.comparison import FAMILY_COLUMNS, compare, deciding_interval
     from afl_helpers.results.encoding import KEYS, SCHEMA
     from afl_helpers.results.files import find_results, read_all_studies, read_result, read_study, write_result
-    from afl_helpers.results.record import build_result, describe_data, describe_environment
+    from afl_helpers.results.record import build_result, describe_data
     from afl_helpers.results.schema import (
         DataRecord,
         LabelRecord,

@@ -1,18 +1,15 @@
 """From a finished run to the result that its file holds."""
 
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from afl_helpers.data import Corpus
+from afl_helpers.environment import describe_environment
 from afl_helpers.evaluation import TopK, average_precision_per_label, binarize, frequency_groups
 from afl_helpers.results.schema import (
     N_BINS,
@@ -34,8 +31,6 @@ _LONGEST_HISTORY = 120
 
 #: Methods that train a head in seconds; no page draws their loss, only what a remedy did to the documents.
 _HEADS = ("probe", "remedy")
-
-_VERSIONS = ("torch", "transformers", "numpy", "scikit-learn", "iterative-stratification")
 
 
 def build_result(
@@ -168,40 +163,3 @@ def shown_labels(label_counts: ArrayLike) -> list[int]:
         by_count = sorted(np.flatnonzero(members).tolist(), key=lambda c: (-counts[c], c))
         shown += dict.fromkeys((*by_count[:1], *by_count[len(by_count) // 2 :][:1]))
     return shown
-
-
-def describe_environment() -> dict[str, Any]:
-    """Return versions, commit, device and processor."""
-    import torch
-
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = None
-    return {
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in _VERSIONS},
-        "commit": commit,
-        "device": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"CPU, {torch.get_num_threads()} threads",
-        "processor": _processor(),
-    }
-
-
-def _processor() -> str:
-    """Name, family and model of the processor if the system gives them, and the vector instructions that torch uses."""
-    import torch
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
-    except OSError:
-        lines = []
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    capability = torch.backends.cpu.get_cpu_capability()
-    if "model name" not in facts:
-        return f"{platform.processor() or platform.machine()}, {capability}"
-    family = f"family {facts.get('cpu family')}, model {facts.get('model')}"
-    return f"{facts['model name']} ({family}), {capability}"

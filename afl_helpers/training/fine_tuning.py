@@ -48,7 +48,7 @@ from afl_helpers.training.initial_bias import prior_logits, start_logits
 from afl_helpers.training.lora import add_lora, merge_lora
 from afl_helpers.training.run import Predictor, Run
 from afl_helpers.training.sampler import EpochSeededLengthSampler
-from afl_helpers.training.trackers import check_trackers
+from afl_helpers.training.trackers import check_trackers, tracked
 from afl_helpers.training.trainer import (
     CheckedTrainer,
     Elapsed,
@@ -70,7 +70,7 @@ def fine_tune(
     loss_params: dict[str, object] | None = None,
     checkpoint_dir: str | os.PathLike[str] | None = None,
     on_epoch: OnEpoch | None = None,
-    report_to: str | Sequence[str] = (),
+    report_to: str | Sequence[str] | None = (),
     progress: bool = True,
 ) -> Run:
     """Fine-tune all layers of an encoder with a linear head, one sigmoid per label.
@@ -90,7 +90,7 @@ def fine_tune(
             run that keeps its last epoch is scored on validation only at the end. An epoch that was cut off and is done
             again is passed again.
         report_to: trackers that get the loss and the validation metrics of each epoch, by their names in transformers,
-            such as "tensorboard", "wandb" or "mlflow". TensorBoard's files are written to ``runs`` in ``checkpoint_dir``, or
+            such as "tensorboard", "wandb" or "mlflow". A run is named by its loss and its seed. TensorBoard's files are written to ``runs`` in ``checkpoint_dir``, or
             to the folder that the variable TENSORBOARD_LOGGING_DIR names.
         progress: show a progress bar.
 
@@ -205,6 +205,7 @@ def fit(
             arguments.num_train_epochs = 0  # only load the best epoch
         bar = ProgressBar(description["name"], progress)
         stack.callback(bar.close)
+        stack.enter_context(tracked(arguments.report_to, model, arguments, description, seed))
         trainer = new_trainer(model, tokenizer, arguments, splits, loss, config, seed, bar, on_epoch, teacher)
         with quiet(), enough_memory(less_memory(config)):
             trainer.train(resume_from_checkpoint=checkpoint)
