@@ -89,7 +89,7 @@ def _moved(study: Study, results: Sequence[Result]) -> str:
         return ""
     margin = study.primary.margin
     found = (
-        f"{endpoint} of {longer} differs by {shift:+.3f} from that of {setting}"
+        f"longer training moves {setting} by {shift:+.3f} in {endpoint}"
         for setting, longer in study.primary.convergence.items()
         for endpoint in study.primary.endpoints
         for _, shift in _shifts(study, results, setting, endpoint)
