@@ -8,6 +8,7 @@ from pathlib import Path
 
 import check_release
 import list_names
+import package_readme
 import pytest
 import yaml
 
@@ -140,6 +141,20 @@ def test_only_the_job_that_publishes_to_pypi_may_ask_for_a_token():
 @pytest.mark.skipif(
     not (shutil.which("bash") and shutil.which("unzip") and shutil.which("zip")), reason="needs zip and bash"
 )
+def test_the_readme_of_the_package_links_to_files_of_the_tag_that_are_there():
+    address = "https://github.com/somebody/book"
+    text = package_readme.package_readme((ROOT / "README.md").read_text("utf-8"), address, "v1.2.3")
+    assert "pip install afl-helpers`" in text and "in a checkout. To read" not in text
+    links = re.findall(r'(?:\]\(|src=")([^)"\s]+)', text)
+    assert len(links) > 20 and all(link.startswith(("https://", "#")) for link in links)
+    own = [re.fullmatch(re.escape(address) + "/(raw|blob)/v1.2.3/(.+)", link) for link in links if address in link]
+    assert all((ROOT / found[2].partition("#")[0]).exists() for found in own)
+    assert {found[1] for found in own if found[2].endswith(".png")} == {"raw"}
+    assert {found[1] for found in own if found[2].endswith(".ipynb")} == {"blob"}
+    again = package_readme.whole_links("[a](https://x.org) [b](#c) [d](e.md)", address, "v2")
+    assert again == f"[a](https://x.org) [b](#c) [d]({address}/blob/v2/e.md)"
+
+
 def test_the_site_keeps_the_sites_of_releases(tmp_path):
     """With a stand-in for GitHub's program: v1.0.0 has a site, v0.9.0 has none."""
     site, programs, old = tmp_path / "site", tmp_path / "bin", tmp_path / "old"
