@@ -75,6 +75,7 @@ def watch_data(kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "epochs": epochs,
         "ticks": sorted({epochs[0], *epochs[4::5], epochs[-1]}),
         "bins": BINS,
+        "threshold": 0.5,
         "near": NEAR,
         "nFilms": first["n_documents"],
         "thirds": THIRDS,

@@ -17,11 +17,11 @@
 
   function sum(values) { return values.reduce(function (total, value) { return total + value; }, 0); }
 
-  // The share of the films with a label that pass one half, by arm. at: the place of the epoch.
+  // The share of the films with a label that pass the threshold, by arm. at: the place of the epoch.
   function found(data, label, at) {
     return data.arms.map(function (arm) {
       var counts = arm.labels[label].positives[at];
-      return sum(counts.slice(counts.length / 2)) / sum(counts);
+      return sum(counts.slice(Math.round(counts.length * data.threshold))) / sum(counts);
     });
   }
 
@@ -90,7 +90,7 @@
         scores: function () {
           var counts = arm.labels[state.label], share = found(data, state.label, state.at)[data.arms.indexOf(arm)];
           return {
-            positives: expand(counts.positives[state.at]), negatives: expand(counts.negatives[state.at]), threshold: 0.5,
+            positives: expand(counts.positives[state.at]), negatives: expand(counts.negatives[state.at]), threshold: data.threshold,
             words: "after epoch " + data.epochs[state.at] + ", " + fixed(share, 2) + " of the films with " + data.labels[state.label].name + " pass one half."
           };
         }
