@@ -1,7 +1,7 @@
 """Rewrite README.md for the page of a package index, which has no files beside it: links are whole, and the package is installed
 by its name. The workflow of a release runs it before it builds; the rewritten file is not committed.
 
-    python tools/package_readme.py https://github.com/OWNER/REPOSITORY v1.2.3
+    python tools/package_readme.py ADDRESS TAG
 """
 
 import argparse
