@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -655,6 +656,23 @@ def test_an_undefined_metric_decides_nothing_and_is_named():
             run.metrics["test"][rule]["average_precision_macro_tail"] = float("nan")
     found = judge("C7", results)
     assert found["verdict"] == "not yet tested" and "is undefined" in found["evidence"]
+
+
+def test_blocks_that_share_one_split_of_the_documents_decide_nothing():
+    def with_counts(results, counts):
+        return [
+            replace(
+                run,
+                data=replace(run.data, options={"name": run.data.corpus, "official_split": 1000}),
+                labels=replace(run.labels, training_count=np.array(counts(run.block))),
+            )
+            for run in results
+        ]
+
+    better = runs(ranking={"afl": 0.05})
+    assert judge("C7", with_counts(better, lambda block: [9, 5 + block]))["verdict"] == "reproduced in direction"
+    shared = judge("C7", with_counts(better, lambda block: [9, 5]))
+    assert shared["verdict"] == "not yet tested" and "one split of the documents" in shared["evidence"]
 
 
 def test_the_table_works_without_results(tmp_path, monkeypatch):

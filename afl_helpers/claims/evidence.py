@@ -59,6 +59,17 @@ class Group(NamedTuple):
         return "block" if all(run.block is not None for run in self.runs) else "seed"
 
     @property
+    def has_one_split(self) -> bool:
+        """Whether all runs have one split of the documents, and vary the seed alone; such runs decide nothing.
+
+        An official split that leaves validation to be drawn gives each block other training counts.
+        """
+        blocks = {run.block for run in self.runs}
+        splits = {tuple(run.labels.training_count.tolist()) for run in self.runs}
+        official = all(run.data.options.get("official_split") for run in self.runs)
+        return None in blocks or (official and len(blocks) > 1 and len(splits) == 1)
+
+    @property
     def level(self) -> str:
         """Which of :data:`LEVELS` the runs were made at; empty for a method without an encoder."""
         if self.like_the_paper:

@@ -195,7 +195,7 @@ def _decide(claim: Claim, groups: Sequence[Group]) -> tuple[str, str, str, list[
     n_data_sets = rule.n_data_sets
     found, counted, reasons = _evidence(rule, groups)
     evidence = [describe_finding(finding) for finding in counted]
-    beside = [finding for finding in found if finding not in counted and finding.group.unit == "block"]
+    beside = [finding for finding in found if finding not in counted and not finding.group.has_one_split]
     evidence += [f"Beside it, {describe_finding(finding)}" for finding in beside] + reasons
     if not counted:
         return (
@@ -245,7 +245,7 @@ def _evidence(rule: Order | Spread, groups: Sequence[Group]) -> tuple[list[Findi
     for group in groups:
         own, reason = find(rule, group)
         found += own
-        if own and group.unit == "seed":
+        if own and group.has_one_split:
             reason = "all its runs have one split of the documents"
         if reason:
             reasons.append(f"{group.study} on {group.corpus} does not count: {reason}.")
@@ -254,7 +254,7 @@ def _evidence(rule: Order | Spread, groups: Sequence[Group]) -> tuple[list[Findi
 
 def _nearest(found: Sequence[Finding], n_data_sets: int) -> list[Finding]:
     """Return the findings that decide: those over blocks, of the level nearest to the paper that has enough data sets."""
-    found = [finding for finding in found if finding.group.unit == "block"]
+    found = [finding for finding in found if not finding.group.has_one_split]
     if n_data_sets == 1:
         found = [finding for finding in found if finding.group.data_set == PAPER_DATA_SET]
     best: list[Finding] = []
