@@ -90,8 +90,8 @@ def fine_tune(
             run that keeps its last epoch is scored on validation only at the end. An epoch that was cut off and is done
             again is passed again.
         report_to: trackers that get the loss and the validation metrics of each epoch, by their names in transformers,
-            such as "tensorboard", "wandb" or "mlflow". A run is named by its loss and its seed. TensorBoard's files are written to ``runs`` in ``checkpoint_dir``, or
-            to the folder that the variable TENSORBOARD_LOGGING_DIR names.
+            such as "tensorboard", "wandb" or "mlflow". A run is named by its loss and its seed. TensorBoard's files are
+            written to ``runs`` in ``checkpoint_dir``, or to the folder that the variable TENSORBOARD_LOGGING_DIR names.
         progress: show a progress bar.
 
     Raises:
