@@ -92,10 +92,16 @@ def drop_stale_pages(build: Path, key: str) -> bool:
     return drop_stale(build, "pages-key", key, (".doctrees",))
 
 
+def page_parts(root: Path = ROOT) -> dict[str, list[str]]:
+    """The pages in reading order, without endings, by the part of the table of contents; its root stands alone, under ""."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    parts = {part["caption"]: [chapter["file"] for chapter in part["chapters"]] for part in contents["parts"]}
+    return {"": [contents["root"]], **parts}
+
+
 def page_names(root: Path = ROOT) -> list[str]:
     """The pages in reading order, without endings: the root of the table of contents, then its chapters."""
-    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    return [contents["root"], *(chapter["file"] for part in contents["parts"] for chapter in part["chapters"])]
+    return [name for names in page_parts(root).values() for name in names]
 
 
 def report_times(build: Path, seconds: dict[str, float]) -> str:

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import latex2mathml.converter
 import yaml
 from bs4 import BeautifulSoup, Tag
-from build_book import page_names
+from build_book import page_names, page_parts
 
 from afl_helpers import __version__
 
@@ -151,11 +151,10 @@ class Book:
 
     def contents(self) -> str:
         """Return the table of contents, by the parts of _toc.yml."""
-        table = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-        entries = [self._entry(table["root"])]
-        for part in table["parts"]:
-            chapters = "".join(self._entry(chapter["file"]) for chapter in part["chapters"])
-            entries.append(f"<li><span>{html.escape(part['caption'])}</span><ol>{chapters}</ol></li>")
+        entries = []
+        for caption, names in page_parts().items():
+            chapters = "".join(map(self._entry, names))
+            entries.append(f"<li><span>{html.escape(caption)}</span><ol>{chapters}</ol></li>" if caption else chapters)
         return document("Contents", f'<nav epub:type="toc"><h1>Contents</h1><ol>{"".join(entries)}</ol></nav>')
 
     def _entry(self, name: str) -> str:

@@ -11,12 +11,12 @@ import re
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
-import yaml
+from build_book import page_parts
 from playwright.sync_api import Page, PdfMargins, sync_playwright
 from pypdf import PageObject, PdfReader, PdfWriter
 from pypdf.annotations import Link
@@ -75,14 +75,10 @@ def find_browser() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-def parts(root: Path = ROOT) -> tuple[Parts, Parts]:
+def parts() -> tuple[Parts, Parts]:
     """The parts of the book, and those of the API: caption -> names of pages, in reading order."""
-    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = {"": [contents["root"]]} | {
-        part["caption"]: [chapter["file"] for chapter in part["chapters"]] for part in contents["parts"]
-    }
-    book = {caption: [name for name in names if name not in API_PAGES] for caption, names in chapters.items()}
-    return book, {"": list(API_PAGES)}
+    own = {caption: [name for name in names if name not in API_PAGES] for caption, names in page_parts().items()}
+    return own, {"": list(API_PAGES)}
 
 
 def linked_fragments(names: Sequence[str]) -> dict[str, set[str]]:
@@ -90,14 +86,14 @@ def linked_fragments(names: Sequence[str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for name in names:
         here = (HTML / f"{name}.html").as_uri()
-        for href in re.findall(r'href="([^":#]*)#([^"]+)"', (HTML / f"{name}.html").read_text(encoding="utf-8")):
-            path, fragment = href
+        text = (HTML / f"{name}.html").read_text(encoding="utf-8")
+        for path, fragment in re.findall(r'href="([^":#]*)#([^"]+)"', text):
             if path and (target := page_of(here.rpartition("/")[0] + "/" + path, names)):
                 found[target].add(html.unescape(fragment))
     return found
 
 
-def page_of(address: str, names: Sequence[str]) -> str | None:
+def page_of(address: str, names: Container[str]) -> str | None:
     """The name of the page at a file's address, or None where it is none of the pages."""
     parsed = urlsplit(address)
     if parsed.scheme != "file":
@@ -203,7 +199,7 @@ def links_of(sheet: PageObject, own: Printed, printed: Mapping[str, Printed]) ->
             found.append(Link(rect=rect, url=address))
             continue
         page, fragment = urldefrag(address)
-        goal = printed.get(page_of(page, list(printed)) or "") if address else own
+        goal = printed.get(page_of(page, printed) or "") if address else own
         if goal is not None:
             name = f"/{unquote(fragment)}" if address else str(annotation.get("/Dest"))
             number, height = goal.places.get(name, (0, None))
