@@ -120,9 +120,21 @@ def test_micro_values_agree_with_the_arithmetic_of_the_papers_own():
 
 
 def test_an_f1_outside_of_precision_and_recall_is_a_mean_of_f1s():
-    checks = check_readings("0.2937", "0.2283", "0.2095")  # GERBIL's NERD-ML on KORE50
+    checks = check_readings("0.2937", "0.2283", "0.2095")  # issue 87 of GERBIL, NERD-ML on KORE50
     assert [check.average for check in checks if check.possible] == [AVERAGES[1]]
     assert not any(check.possible for check in check_readings("0.60", "0.40", "0.55"))
+
+
+def test_the_notes_on_other_papers_say_what_the_arithmetic_says():
+    def possible(*values):
+        return [check.title for check in check_readings(*values) if check.possible]
+
+    assert possible("0.748", "0.675", "0.710") == list(AVERAGES)  # SGM, Table 1: three digits exclude none
+    assert possible("0.7655", "0.6592", "0.8398") == []  # medBERT.de's table: the micro F1 beside other averages
+    assert possible("0.7655", "0.6592", "0.6906", "0.9248") == [f"{AVERAGES[1]}; AUC of scores"]
+    hospital = possible("0.6796", "0.1701", "0.2720", "0.9382", 8922)
+    assert "micro; AUC of scores" in hospital and "micro; AUC of decisions" not in hospital
+    assert f"{AVERAGES[2]}; AUC of scores" in possible("0.6144", "0.3762", "0.4666", "0.8438", 50)
 
 
 def test_the_papers_auc_with_its_recall_is_not_one_of_decisions():
