@@ -69,7 +69,6 @@ def test_a_run_of_weights_and_biases_ends_with_its_training(parts, monkeypatch):
 
 
 def test_tensorboard_writes_beside_the_checkpoints(parts, tmp_path):
-    pytest.importorskip("tensorboard")
     fine_tune(*parts, config=CONFIG, report_to=["tensorboard"], checkpoint_dir=tmp_path / "run", progress=False)
     assert list((tmp_path / "run" / "runs").rglob("events.out.tfevents*"))
 

@@ -1,8 +1,9 @@
-"""The data cards, by the rules of Croissant 1.0; by its own library too, where that is installed."""
+"""The data cards, by the rules of Croissant 1.0; and by its own library."""
 
 import json
 import os
 
+import mlcroissant
 import numpy as np
 import pytest
 
@@ -57,7 +58,6 @@ def test_it_holds_the_labels_and_no_text(corpus):
 
 
 def test_its_own_library_accepts_it(corpus, tmp_path):
-    mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
     path = tmp_path / "card.json"
     path.write_text(json.dumps(data_card(corpus)), encoding="utf-8")
     dataset = mlcroissant.Dataset(path)
