@@ -11,6 +11,7 @@ from bs4 import BeautifulSoup, Tag
 from build_book import page_names
 from contrast import contrast
 from fontTools.ttLib import TTFont
+from other_libraries import LIBRARIES
 
 from afl_helpers.chapters.figures import PALETTE
 
@@ -56,6 +57,14 @@ def test_nothing_is_unresolved(page) -> None:
     assert article.select(".problematic, .system-message") == []
     assert [mark for mark in article.select(".xref") if mark.name != "a" and mark.find_parent("a") is None] == []
     assert "[?]" not in article.text and "??" not in article.text
+
+
+def test_names_of_other_libraries_lead_to_their_documentation() -> None:
+    links = {
+        link["href"] for link in parse(HTML / "book/reference-api.html").find("article").select("a.external[href]")
+    }
+    known = {f"{address}{page}#{name}" for address, names in LIBRARIES.values() for name, (_, page) in names.items()}
+    assert len(known) > 9 and known <= links
 
 
 def test_every_checked_solution_is_right(page) -> None:

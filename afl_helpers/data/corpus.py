@@ -408,7 +408,7 @@ class Corpus:
         ids: str | None = None,
         name: str = "data frame",
     ) -> "Corpus":
-        """Build a corpus from a pandas data frame.
+        """Build a corpus from a :class:`pandas.DataFrame`.
 
         Args:
             text, labels, separator, label_names, unlabelled, ids: as in :func:`~afl_helpers.data.load_corpus`.

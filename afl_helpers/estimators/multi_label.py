@@ -32,7 +32,8 @@ class MultiLabelClassifier(MultiLabelMixin, BaseEstimator):
 
     ``fit`` holds a share of the texts out, stratified by label, and tunes the thresholds of all rules on it; for "probe"
     and "fine_tune" it also chooses the epoch. So ``rule`` can be changed after ``fit``, without training again. It works in
-    ``Pipeline``, ``cross_val_score``, ``cross_val_predict`` and ``GridSearchCV``, and can be cloned and pickled.
+    :class:`~sklearn.pipeline.Pipeline`, ``cross_val_score``, ``cross_val_predict`` and
+    :class:`~sklearn.model_selection.GridSearchCV`, and can be cloned and pickled.
 
     Without ``cv`` of your own, scikit-learn's cross-validation takes ``y`` only as 0 and 1: it refuses lists of labels. There
     is no ``decision_function``: ``predict_proba`` gives scikit-learn's scorers all they need.

@@ -23,12 +23,13 @@ RESPONSES = ("auto", "predict_proba", "decision_function")
 class ThresholdedClassifier(MultiLabelMixin, MetaEstimatorMixin, BaseEstimator):
     """Give a threshold rule to any multi-label classifier.
 
-    This is for several labels what scikit-learn's ``TunedThresholdClassifierCV`` is for one, with the same arguments. The
-    thresholds are chosen on scores of documents that the scoring estimator has not seen.
+    This is for several labels what :class:`~sklearn.model_selection.TunedThresholdClassifierCV` is for one, with the same
+    arguments. The thresholds are chosen on scores of documents that the scoring estimator has not seen.
 
     Args:
-        estimator: a multi-label classifier with ``predict_proba`` or ``decision_function``, such as ``OneVsRestClassifier``,
-            ``MultiOutputClassifier``, ``ClassifierChain``, a forest, or a pipeline that ends in one.
+        estimator: a multi-label classifier with ``predict_proba`` or ``decision_function``, such as
+            :class:`~sklearn.multiclass.OneVsRestClassifier`, ``MultiOutputClassifier``, ``ClassifierChain``, a forest, or a
+            pipeline that ends in one.
         rule: a threshold rule, a name in :data:`~afl_helpers.evaluation.THRESHOLD_RULES`; by default the proportional cut.
             The label frequencies that it needs are those of ``y``.
         response_method: "predict_proba", "decision_function", or "auto" for the first of these that exists. The sigmoid is

@@ -1,7 +1,8 @@
 """Metrics, thresholds, frequency groups and intervals for multi-label scores.
 
 Everywhere, ``targets`` are (n_documents, n_labels) of 0 and 1; ``scores`` have the same shape and are finite. Each may
-be an array, nested lists, a data frame, a tensor or a scipy sparse array. A label is predicted if
+be an :class:`array <numpy.ndarray>`, nested lists, a :class:`data frame <pandas.DataFrame>`, a
+:class:`tensor <torch.Tensor>` or a scipy sparse array. A label is predicted if
 ``score >= threshold``. Wrong shapes and values raise a ``UsageError`` that says what to pass.
 Functions that return a data frame need pandas (``pip install "afl-helpers[data]"``); all others need only numpy and
 scipy.

@@ -255,7 +255,7 @@ def paper_metrics(
 
     The paper states neither the averaging of F1 and ROC AUC nor whether the AUC is of scores or of decisions.
     ``average`` applies to F1 and both AUCs, and both AUCs are given. "Accuracy" is subset accuracy, as in
-    scikit-learn's ``accuracy_score`` of several labels.
+    scikit-learn's :func:`~sklearn.metrics.accuracy_score` of several labels.
 
     Args:
         targets, scores, thresholds: as in :func:`evaluate`.

@@ -135,7 +135,7 @@ def smooth_labels(targets: ArrayLike | Tensor, smoothing: float) -> Tensor:
 
 
 class MultiLabelLoss(nn.Module):
-    """A loss of logits and targets; subclasses define :meth:`compute`.
+    """A loss of logits and targets, as a :class:`torch.nn.Module`; subclasses define :meth:`compute`.
 
     What holds for every loss, as a module and as a function:
 
@@ -153,7 +153,8 @@ class MultiLabelLoss(nn.Module):
     - Errors are a ``UsageError``: shapes that do not fit, sparse tensors, integer logits, an unknown reduction, a
       parameter out of its range or of another shape, invalid counts, or a target outside [0, 1]. Values of a tensor on a
       CUDA device are checked by the device, which stops the program with the same sentence and never makes it wait.
-      In a graph that was compiled, exported or traced, and under vmap, a target outside [0, 1] makes the loss NaN.
+      In a graph that was compiled (:func:`torch.compile`), exported or traced, and under vmap, a target outside [0, 1]
+      makes the loss NaN.
 
     Args:
         reduction: the default reduction.

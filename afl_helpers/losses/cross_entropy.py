@@ -56,6 +56,8 @@ def binary_cross_entropy(
 class BinaryCrossEntropy(MultiLabelLoss):
     """Binary cross-entropy with a sigmoid per label; the baseline of the paper.
 
+    The numbers are those of :class:`torch.nn.BCEWithLogitsLoss`.
+
     Example:
         >>> import torch
         >>> from afl_helpers.losses import BinaryCrossEntropy
