@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import recall_score, roc_auc_score
 
+from afl_helpers.chapters.figures import claim_by_reading
 from afl_helpers.chapters.verdicts import (
     TUNED_STUDIES,
     claim_evidence,
@@ -701,7 +702,7 @@ def test_our_own_results_are_compared_as_results_compare_compares_them():
     assert len(own) and expected in set(own["effect"])
 
 
-def test_the_page_shows_outcomes_by_reading_and_folds_the_evidence():
+def test_the_page_shows_outcomes_by_reading():
     better = {"afl-log10": 0.05}
     results = runs(better, better)
     page = reading_table(findings(results), "C13").data
@@ -710,6 +711,30 @@ def test_the_page_shows_outcomes_by_reading_and_folds_the_evidence():
     assert [row[0] for row in rows] == [f"cmu-leads, {reading}one, 6 blocks" for reading in GAMMA_READINGS]
     assert [row[1].startswith("holds+0.05") for row in rows] == [False, True, False]
     assert "No complete study yet" in reading_table(findings([]), "C13").data
+
+
+def test_the_figure_of_a_claim_shows_each_comparison_where_it_stands_and_with_its_outcome():
+    found = findings(runs({"afl-log10": 0.05}, {"afl-log10": 0.05}))
+    own = found[(found["id"] == "C13") & (found["about"] == "claim")]
+    panels = {axes.get_title().replace("\n", " "): axes for axes in claim_by_reading(found, "C13").axes}
+    assert set(panels) == set(own["alternative"])
+    for title, axes in panels.items():
+        markers = {m: line for line in axes.lines for m in [line.get_marker()] if len(line.get_xdata()) and m in "os^"}
+        for row in own[own["alternative"] == title].to_dict("records"):
+            line = markers[{"n/mean": "o", "log10": "s", "information": "^"}[row["reading"]]]
+            assert line.get_xdata()[0] == row["estimate"]
+            [bar] = [one for one in axes.lines if list(one.get_xdata()) == [row["low"], row["high"]]]
+            assert bar.get_color() == line.get_color()
+        colours = {
+            row["outcome"]: markers[m].get_color()
+            for m, row in zip("os^", own[own["alternative"] == title].to_dict("records"))
+        }
+        assert len(set(colours.values())) == len(colours)
+    assert claim_by_reading(findings([]), "C13").axes  # before any study there is an empty figure
+
+
+def test_the_evidence_is_folded_and_every_verdict_coloured():
+    results = runs({"afl-log10": 0.05}, {"afl-log10": 0.05})
     evidence = claim_evidence(claims_table(results)).data
     assert evidence.count("<details>") == len(CLAIMS) and "Only with gamma read as log10." in evidence
     assert verdict_table(claims_table(results)).data.count('<span class="verdict-') == len(CLAIMS)

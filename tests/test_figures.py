@@ -603,3 +603,9 @@ def test_differences_by_block_pair_runs_of_one_block():
     assert arrows.pop(">") == [[0.2, 0], [0.2, 1]] and list(arrows.values()) == [[[-0.125, 1]]]
     assert axes.get_xlabel() == "tail"
     assert [text.get_text() for text in axes.get_yticklabels()] == ["WAL (ours, after)", "ASL"]
+    grouped = {"of ours": ["wal"], "of none": [], "asymmetric": ["asl"]}
+    [axes] = figures.block_differences(table, {endpoint: "tail"}, margin=0.01, groups=grouped).axes
+    names = [(text.get_text(), text.get_fontweight()) for text in axes.get_yticklabels()]
+    assert [name for name, weight in names if weight == "bold"] == list(grouped)
+    points = [(x, names[round(y)][0]) for line in axes.lines[1:] for x, y in zip(line.get_xdata(), line.get_ydata())]
+    assert points == [(0.25, "WAL (ours, after)"), (0.25, "ASL"), (-0.125, "ASL")]

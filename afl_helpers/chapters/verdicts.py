@@ -2,7 +2,8 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -136,7 +137,7 @@ def reading_table(findings: pd.DataFrame, claim: str) -> HTML:
     for (study, corpus, n, reading), part in own.groupby(["study", "corpus", "n", "reading"], sort=False):
         cells = {row["alternative"]: row for row in part.to_dict("records")}
         columns = "".join(
-            f"<td>{_coloured(cells[name]['outcome'])}<br><small>{_text(_numbers(cells[name]['effect']))}</small></td>"
+            f"<td>{_coloured(cells[name]['outcome'])}<br><small>{_numbers(cells[name])}</small></td>"
             for name in alternatives
         )
         name = ", ".join(filter(None, [str(corpus), str(reading)]))
@@ -178,9 +179,8 @@ def _coloured(outcome: str) -> str:
     return f'<span class="verdict-{name}">{_text(outcome)}</span>'
 
 
-def _numbers(effect: str) -> str:
-    """Return the difference and the interval of an effect in words."""
-    return effect.rpartition(": ")[2]
+def _numbers(row: Mapping[Any, Any]) -> str:
+    return f"{row['estimate']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
 
 
 def _text(words: object) -> str:

@@ -6,6 +6,8 @@ The rules were written before the runs of the studies in blocks were read.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from afl_helpers.results.titles import THRESHOLD_TITLES, endpoint_title
+
 #: A difference below this does not matter; the studies declare the same.
 MARGIN = 0.01
 
@@ -25,27 +27,6 @@ CONTROLS = {
     "afl-log10": ("afl-log10-mean", "afl-log10-shuffled", "focal-8.0"),
     "afl-information": ("afl-information-mean", "afl-information-shuffled", "focal-3.0"),
 }
-
-METRIC_TITLES = {
-    "f1_micro": "micro F1",
-    "f1_macro": "macro F1",
-    "f1_macro_tail": "macro F1 of the tail",
-    "recall_micro": "micro recall",
-    "precision_micro": "micro precision",
-    "roc_auc_micro_of_decisions": "micro ROC AUC of decisions",
-    "average_precision_macro_tail": "average precision of the tail",
-}
-THRESHOLD_TITLES = {
-    "at_0.5": "at 0.5",
-    "tuned_common": "at one tuned threshold",
-    "tuned_proportional": "with the proportional cut",
-}
-
-
-def endpoint_title(endpoint: str) -> str:
-    """Return an endpoint in words: "f1_micro@at_0.5" is "micro F1 at 0.5"."""
-    metric, _, threshold = endpoint.partition("@")
-    return f"{METRIC_TITLES[metric]} {THRESHOLD_TITLES[threshold]}" if threshold else METRIC_TITLES[metric]
 
 
 @dataclass(frozen=True)

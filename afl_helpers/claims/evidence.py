@@ -14,10 +14,10 @@ from afl_helpers.claims.definitions import (
     Comparison,
     Order,
     Spread,
-    endpoint_title,
 )
 from afl_helpers.errors import DataError
 from afl_helpers.results import Result, compare
+from afl_helpers.results.titles import endpoint_title
 
 #: Where runs were made, nearest to the paper first.
 LEVELS = ("the paper's", "tuned encoder", "frozen encoder")

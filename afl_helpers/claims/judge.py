@@ -44,14 +44,14 @@ from afl_helpers.claims.definitions import (
     Mechanism,
     Order,
     Spread,
-    endpoint_title,
 )
 from afl_helpers.claims.equations import judge_mechanism
 from afl_helpers.claims.evidence import LEVELS, Finding, Group, find, group_runs, row_outcome
 from afl_helpers.claims.reported import READINGS, REPORTED, consistency, reported_range
 from afl_helpers.claims.words import decisive, describe_finding, describe_row
 from afl_helpers.errors import UsageError, unknown_name
-from afl_helpers.results import Result
+from afl_helpers.results import Result, deciding_interval
+from afl_helpers.results.titles import endpoint_title
 from afl_helpers.studies import complete_results
 
 VERDICTS = (
@@ -66,7 +66,7 @@ VERDICTS = (
 
 _FINDING_COLUMNS = [
     *("id", "counts", "level", "study", "corpus", "n", "unit"),
-    *("reading", "about", "alternative", "outcome", "effect"),
+    *("reading", "about", "alternative", "outcome", "effect", "estimate", "low", "high"),
 ]
 _COLUMNS = ["id", "verdict", "conditions", "effect", "evidence"]
 
@@ -148,7 +148,7 @@ def findings(results: Iterable[Result] | None = None) -> pd.DataFrame:
         One row per claim, group of runs, reading and alternative: ``id``; ``counts``, whether the verdict rests on it;
         ``level, study, corpus``; ``n`` and ``unit``, the number of blocks or seeds; ``reading``; ``about``, "claim" or
         the control that the reading is compared with; ``alternative`` (for a control: the endpoint); ``outcome``
-        ("holds", "fails" or "undecided"); and ``effect``, the comparison that decides.
+        ("holds", "fails" or "undecided"); ``effect``, the comparison that decides, in words; and its ``estimate, low, high``.
 
     Example:
         >>> from afl_helpers.claims import findings
@@ -166,12 +166,18 @@ def findings(results: Iterable[Result] | None = None) -> pd.DataFrame:
             about = (claim.id, finding in counted, group.level, group.study, group.corpus, finding.n, group.unit)
             for alternative, outcome in finding.outcomes.items():
                 row = decisive(finding, alternative)
-                rows.append((*about, finding.reading, "claim", alternative, outcome, describe_row(row)))
+                rows.append((*about, finding.reading, "claim", alternative, outcome, *_effect(row)))
             for _, row in finding.controls.iterrows():
                 outcome = row_outcome(row["outcome"])
                 title = endpoint_title(row["endpoint"])
-                rows.append((*about, finding.reading, row["rival"], title, outcome, describe_row(row)))
+                rows.append((*about, finding.reading, row["rival"], title, outcome, *_effect(row)))
     return pd.DataFrame(rows, columns=_FINDING_COLUMNS)
+
+
+def _effect(row: pd.Series) -> tuple[str, float, float, float]:
+    """Return a comparison in words, its difference, and the interval of the test that decided."""
+    low, high, _ = deciding_interval(row.to_dict())
+    return describe_row(row), row["estimate"], low, high
 
 
 def _contradictions(checks: pd.DataFrame) -> list[str]:

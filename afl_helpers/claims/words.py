@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from afl_helpers.claims.definitions import endpoint_title
 from afl_helpers.claims.evidence import Finding
 from afl_helpers.results import deciding_interval
+from afl_helpers.results.titles import endpoint_title
 
 _OUTCOMES = {"holds": "it holds", "fails": "it fails", "undecided": "undecided"}
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from afl_helpers.errors import DataError, MissingFileError, UsageError
 from afl_helpers.results import Result, compare, find_results, read_all_studies, read_study
+from afl_helpers.results.titles import endpoint_title
 from afl_helpers.studies.plan import PlannedRun, Study
 from afl_helpers.studies.study_file import load_study
 
@@ -87,14 +88,16 @@ def _moved(study: Study, results: Sequence[Result]) -> str:
     """Say which endpoints move by the margin or more when a setting is trained for longer; empty if none does."""
     if study.primary is None:
         return ""
-    margin = study.primary.margin
-    found = (
-        f"longer training moves {setting} by {shift:+.3f} in {endpoint}"
-        for setting, longer in study.primary.convergence.items()
-        for endpoint in study.primary.endpoints
-        for _, shift in _shifts(study, results, setting, endpoint)
-        if abs(shift) >= margin
-    )
+    margin, found = study.primary.margin, []
+    for endpoint in study.primary.endpoints:
+        moved = [
+            f"{setting} by {shift:+.3f}"
+            for setting in study.primary.convergence
+            for _, shift in _shifts(study, results, setting, endpoint)
+            if abs(shift) >= margin
+        ]
+        if moved:
+            found.append(f"longer training moves {' and '.join(moved)} in {endpoint_title(endpoint)}")
     return "; ".join(found)
 
 

@@ -54,6 +54,7 @@ _NAMES = {
     "paper": (
         "AUC_READINGS",
         "PAPER_METRICS",
+        "claim_by_reading",
         "implied_by_density",
         "paper_comparison",
         "paper_pairs",

@@ -1,5 +1,6 @@
 """Figures that set the paper's reported values beside our runs or beside each other."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,6 +32,59 @@ AUC_READINGS = {
 
 #: Column of a table of runs -> name of the paper's reported value.
 _REPORTED_AS = {"f1_micro": "f1", "roc_auc_micro_of_decisions": "roc_auc", "recall_micro": "recall_micro"}
+
+
+#: Outcome of a comparison -> its colour in figures; a marker without filling is undecided.
+_OUTCOME_COLOURS = {"holds": PALETTE[2], "fails": PALETTE[1], "undecided": PALETTE[6]}
+_READING_MARKERS = {"n/mean": "o", "log10": "s", "information": "^", "": "o"}
+
+
+def claim_by_reading(findings: pd.DataFrame, claim: str) -> Figure:
+    """Draw what holds for one claim: studies down, a panel per alternative of the rule, a marker per reading of Eq. 2.
+
+    Args:
+        findings: Rows of :func:`afl_helpers.claims.findings`; only those over blocks are drawn.
+        claim: Its id, such as "C7".
+    """
+    own = findings[(findings["id"] == claim) & (findings["about"] == "claim") & (findings["unit"] == "block")]
+    alternatives = list(dict.fromkeys(own["alternative"]))
+    groups = list(dict.fromkeys(zip(own["study"], own["corpus"], own["n"])))
+    readings = list(dict.fromkeys(own["reading"]))
+    figure, all_axes = panels(
+        max(len(alternatives), 1), figsize=(8.4, 1.2 + 0.62 * len(groups)), sharey=True, sharex=True
+    )
+    for axes, alternative in zip(all_axes, alternatives):
+        for row in own[own["alternative"] == alternative].to_dict("records"):
+            place = groups.index((row["study"], row["corpus"], row["n"]))
+            present = [name for name in readings if name in set(_of_group(own, groups[place])["reading"])]
+            y = place + (present.index(row["reading"]) - (len(present) - 1) / 2) * 0.27
+            colour = _OUTCOME_COLOURS[row["outcome"]]
+            axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.4)
+            filled = "white" if row["outcome"] == "undecided" else colour
+            axes.plot(
+                row["estimate"], y, _READING_MARKERS[row["reading"]], color=colour, markerfacecolor=filled, markersize=5
+            )
+        axes.axvline(0, color="black", linewidth=1)
+        axes.set_title(textwrap.fill(alternative, 18), fontsize=10)
+        axes.grid(False, axis="y")
+        for place in range(1, len(groups)):
+            axes.axhline(place - 0.5, color="0.9", linewidth=0.8)
+    names = [f"{corpus}\n{study}, {n} blocks" for study, corpus, n in groups]
+    all_axes[0].set_yticks(range(len(groups)), names, fontsize=8)
+    all_axes[0].set_ylim(len(groups) - 0.4, -0.6)
+    outcomes = [name for name in _OUTCOME_COLOURS if name in set(own["outcome"])]
+    for name in outcomes:
+        all_axes[0].plot([], [], linewidth=3, color=_OUTCOME_COLOURS[name], label=name)
+    for name in readings if len(readings) > 1 else ():
+        all_axes[0].plot([], [], _READING_MARKERS[name], color="black", markerfacecolor="white", label=name)
+    legend_above(figure, all_axes[0], n_columns=6)
+    figure.supxlabel(f"{title_of('afl')} minus rival, in the comparison that decides", fontsize=10)
+    return figure
+
+
+def _of_group(findings: pd.DataFrame, group: tuple[str, str, int]) -> pd.DataFrame:
+    study, corpus, n = group
+    return findings[(findings["study"] == study) & (findings["corpus"] == corpus) & (findings["n"] == n)]
 
 
 def paper_comparison(table: pd.DataFrame, settings: Sequence[str]) -> Figure:

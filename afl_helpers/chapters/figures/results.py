@@ -1,6 +1,5 @@
 """Figures of studies: settings under each threshold rule, differences with intervals, ranks, predictions by frequency."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,8 +78,8 @@ def settings_by_rule(
             axes.plot(
                 x, [v.mean() for v in values], look.marker, color=look.colour, markersize=6, label=title_of(setting)
             )
-        names = [textwrap.fill(RULE_TITLES[rule], 12) for rule in rules]
-        axes.set_xticks(range(len(rules)), names, fontsize=9)
+        names = [RULE_TITLES[rule] for rule in rules]
+        axes.set_xticks(range(len(rules)), names, fontsize=9, rotation=30, ha="right", rotation_mode="anchor")
         axes.set(title=title, xlim=(-0.5, len(rules) - 0.5))
         axes.grid(False, axis="x")
     all_axes[0].set(ylabel=ylabel)
@@ -212,7 +211,13 @@ def differences(table: pd.DataFrame, xlabel: str | Mapping[str, str], margin: fl
     return figure
 
 
-def block_differences(table: pd.DataFrame, titles: Mapping[str, str], margin: float, limit: float = np.inf) -> Figure:
+def block_differences(
+    table: pd.DataFrame,
+    titles: Mapping[str, str],
+    margin: float,
+    limit: float = np.inf,
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> Figure:
     """Draw differences with a point per block, one row per setting and one panel per endpoint.
 
     Args:
@@ -220,15 +225,22 @@ def block_differences(table: pd.DataFrame, titles: Mapping[str, str], margin: fl
         titles: Endpoint -> label of its panel.
         margin: Smallest difference that matters, drawn as a band around 0.
         limit: Points farther from 0 stand there, as arrows that point outwards.
+        groups: Title of a group -> its settings; the title stands above them. By default there are no groups.
     """
-    settings, corpora = list(dict.fromkeys(table["setting"])), list(dict.fromkeys(table["corpus"]))
-    figure, all_axes = panels(len(titles), figsize=(8.4, 1.2 + 0.34 * len(settings)), sharex=True, sharey=True)
+    corpora = list(dict.fromkeys(table["corpus"]))
+    present = list(dict.fromkeys(table["setting"]))
+    rows: list[tuple[str, str]] = []  # (setting or nothing, what stands beside it)
+    for title, settings in ({"": present} if groups is None else groups).items():
+        rows += [("", title)] if title else []
+        rows += [(setting, title_of(setting)) for setting in settings if setting in present]
+    place = {setting: i for i, (setting, _) in enumerate(rows) if setting}
+    figure, all_axes = panels(len(titles), figsize=(8.4, 1.2 + 0.34 * len(rows)), sharex=True, sharey=True)
     for axes, (endpoint, title) in zip(all_axes, titles.items()):
         axes.axvspan(-margin, margin, color="#eeeeee", zorder=0)
         axes.axvline(0, color="black", linewidth=1)
         for i, corpus in enumerate(corpora):
             own, look = table[table["corpus"] == corpus], look_at(i)
-            y = own["setting"].map(settings.index) + (i - (len(corpora) - 1) / 2) * 0.3
+            y = own["setting"].map(place) + (i - (len(corpora) - 1) / 2) * 0.3
             x = own[endpoint].clip(-limit, limit)
             inside = x.abs() < limit
             style: dict[str, Any] = {"linestyle": "none", "color": look.colour, "alpha": 0.8}
@@ -238,8 +250,10 @@ def block_differences(table: pd.DataFrame, titles: Mapping[str, str], margin: fl
         axes.set(xlabel=title)
         axes.xaxis.set_major_locator(MaxNLocator(9 // len(titles)))
         axes.grid(False, axis="y")
-    all_axes[0].set_yticks(range(len(settings)), [title_of(setting) for setting in settings])
-    all_axes[0].set_ylim(len(settings) - 0.5, -0.5)
+    all_axes[0].set_yticks(range(len(rows)), [name for _, name in rows])
+    for (setting, _), label in zip(rows, all_axes[0].get_yticklabels()):
+        label.set_fontweight("normal" if setting else "bold")
+    all_axes[0].set_ylim(len(rows) - 0.5, -0.5)
     legend_above(figure, all_axes[0], n_columns=len(corpora))
     return figure
 
