@@ -487,7 +487,7 @@ def test_reproduced_needs_the_papers_conditions_and_values():
     found = judge("C2", study(**PAPER))
     assert found["verdict"] == "reproduced" and "the paper's 0.7649" in found["evidence"]
     assert found["conditions"] == "the paper's" and judge("C2", study())["conditions"] == "frozen encoder"
-    assert judge("C2", [])["conditions"] == "" and judge("C10", [])["conditions"] == "the equations"
+    assert judge("C2", [])["conditions"] == "" and judge("C10", [])["conditions"] == "the equations, at p = 0.5"
     assert verdict("C2", study()) == "reproduced in direction"
     assert verdict("C2", runs(AHEAD, AHEAD, **PAPER)) == "reproduced in direction"  # values are far
     assert verdict("C2", runs(BEHIND, BEHIND, **PAPER)) == "not reproduced"

@@ -197,7 +197,7 @@ def test_claims_are_printed_one_per_line_and_in_detail(capsys, tmp_path, monkeyp
     assert lines[0] == "C10 The loss assigns more weight to rare classes" and max(map(len, lines)) <= 72
     out = " ".join(" ".join(lines).split())
     evidence = table.set_index("id").loc["C10", "evidence"]
-    assert "The verdict: not reproduced, the equations" in out and " ".join(evidence.split()) in out
+    assert "The verdict: not reproduced, the equations, at p = 0.5" in out and " ".join(evidence.split()) in out
 
     assert main(["claims", "--details", "C15", "--results", str(folder)]) == 1
     assert "C15" in capsys.readouterr().err

@@ -129,7 +129,7 @@ def claims_table(results: Iterable[Result] | None = None) -> pd.DataFrame:
     Example:
         >>> from afl_helpers.claims import claims_table
         >>> table = claims_table([])
-        >>> table.loc[table["conditions"] == "the equations", ["id", "claim", "verdict"]].to_numpy().tolist()
+        >>> table.loc[table["conditions"] == "the equations, at p = 0.5", ["id", "claim", "verdict"]].to_numpy().tolist()
         [['C10', 'The loss assigns more weight to rare classes', 'not reproduced']]
     """
     table = pd.DataFrame(
@@ -193,7 +193,7 @@ def _decide(claim: Claim, groups: Sequence[Group]) -> tuple[str, str, str, list[
     rule = claim.rule
     if isinstance(rule, Mechanism):
         verdict, effect, text = judge_mechanism()
-        return verdict, "the equations", effect, [text]
+        return verdict, "the equations, at p = 0.5", effect, [text]
     if isinstance(rule, Architectures):
         return _architectures(rule, groups)
     if isinstance(rule, Match):
