@@ -49,6 +49,19 @@ def test_what_the_chapter_says_of_the_committed_rows_holds():
     assert gain.loc[gain.index <= 0.4, "f1_macro@tuned_common"].abs().max() < 0.005
     lost = truth["f1_macro@tuned_proportional"] - truth["f1_macro@tuned_common"]
     assert (lost[long_tail] > 0.02).all()
+    # One gamma of equal mean has about half of the gain; the largest is at 1.2, and the interval leaves zero at 0.8.
+    control = means.xs("afl-mean", level="loss") - bce
+    share = control["f1_macro@tuned_common"][long_tail].sum() / gain["f1_macro@tuned_common"][long_tail].sum()
+    assert 0.4 < share < 0.6 and gain["f1_macro@tuned_common"].idxmax() == 1.2
+    wide = rows.pivot(index=["strength", "seed"], columns="loss", values="f1_macro@tuned_common")
+    paired = (wide["afl"] - wide["bce"]).groupby("strength")
+    low = paired.mean() - 2.262 * paired.std() / np.sqrt(10)  # the 97.5 % quantile of t with 9 degrees
+    assert (low[low.index <= 0.6] < 0).all() and (low[low.index >= 0.8] > 0).all()
+    tuned_for_macro = gain["f1_macro@tuned_common_macro"]
+    assert (tuned_for_macro[long_tail] < gain["f1_macro@tuned_common"][long_tail]).all()
+    assert tuned_for_macro[~long_tail].abs().max() < 0.002 < tuned_for_macro[long_tail].min()
+    best_single = truth[["f1_macro@tuned_common", "f1_macro@tuned_common_macro"]].max(axis=1)
+    assert (best_single < truth["f1_macro@tuned_proportional"])[truth.index >= 0.8].all()
 
 
 def test_a_corpus_is_made_and_judged_again_as_committed(tmp_path):

@@ -1,6 +1,7 @@
 """Figures over corpora of several domains: their tails side by side, and an effect beside what differs between them."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import t as student_t
 
-from afl_helpers.chapters.figures.style import PALETTE, legend_above, look_at, one_panel, panels, title_of
+from afl_helpers.chapters.figures.style import legend_above, look_at, one_panel, panels, title_of
 from afl_helpers.results import Result
 
 
@@ -63,25 +64,43 @@ def effect_beside(table: pd.DataFrame, properties: Sequence[str], ylabel: str) -
     return figure
 
 
-def imbalance_dial(rows: pd.DataFrame, metrics: Mapping[str, str], setting: str = "afl", rival: str = "bce") -> Figure:
-    """Draw the difference of two losses on generated labels against the strength of their imbalance, one panel per metric.
+def imbalance_dial(
+    rows: pd.DataFrame, metrics: Mapping[str, str], settings: Sequence[str] = ("afl",), rival: str = "bce"
+) -> Figure:
+    """Draw the differences of losses on generated labels against the strength of their imbalance, one panel per metric.
 
     Each point is the mean over seeds, with the 95 % interval of a paired t test.
 
     Args:
         rows: Columns ``strength, seed, loss`` and the metrics.
         metrics: Column -> title of its panel.
-        setting: The loss.
+        settings: The losses, a line each.
         rival: The loss that is subtracted.
     """
-    figure, all_axes = panels(len(metrics), figsize=(8.4, 3.3), sharey=True)
+    figure, all_axes = panels(len(metrics), figsize=(8.4, 3.5), sharey=True)
     for axes, (metric, title) in zip(all_axes, metrics.items()):
         wide = rows.pivot(index=["strength", "seed"], columns="loss", values=metric)
-        difference = (wide[setting] - wide[rival]).groupby("strength")
-        mean, n = difference.mean(), difference.count()
-        half = student_t.ppf(0.975, n - 1) * difference.std() / np.sqrt(n)
         axes.axhline(0, color="black", linewidth=1)
-        axes.errorbar(mean.index, mean, yerr=half, fmt="o-", color=PALETTE[0], capsize=2, markersize=4)
-        axes.set(title=title, xlabel="strength of the imbalance")
-    all_axes[0].set(ylabel=f"{title_of(setting)} - {title_of(rival)}")
+        for i, setting in enumerate(settings):
+            difference = (wide[setting] - wide[rival]).groupby("strength")
+            mean, n = difference.mean(), difference.count()
+            half = student_t.ppf(0.975, n - 1) * difference.std() / np.sqrt(n)
+            look = look_at(i)
+            axes.errorbar(
+                mean.index,
+                mean,
+                yerr=half,
+                fmt=look.marker,
+                linestyle=look.line,
+                color=look.colour,
+                capsize=2,
+                markersize=4,
+                label=title_of(setting),
+            )
+        axes.set_title(textwrap.fill(title, 20), fontsize=10)
+        axes.set(xlabel="strength")
+    if len(settings) > 1:
+        legend_above(figure, all_axes[0], n_columns=len(settings))
+    names = title_of(settings[0]) if len(settings) == 1 else "loss"
+    all_axes[0].set(ylabel=f"{names} - {title_of(rival)}")
     return figure
