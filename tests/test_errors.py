@@ -79,10 +79,8 @@ def test_corpora_are_read_with_numpy_and_scipy_alone(monkeypatch):
 @pytest.mark.parametrize("package", ["results", "studies", "claims", "training"])
 @pytest.mark.processes
 def test_a_package_without_its_extra_says_which_one_it_needs(package):
-    # studies read results, which is then the first that misses something.
-    name = {"training": "afl_helpers.training.fine_tune", "studies": "afl_helpers.results"}.get(
-        package, f"afl_helpers.{package}"
-    )
+    # Studies and claims read results, which is then the first that misses something.
+    name = "afl_helpers.training.fine_tune" if package == "training" else "afl_helpers.results"
     code = f"""
 import sys
 for name in ("pandas", "filelock", "transformers"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import unicodedata
@@ -961,9 +962,14 @@ def test_typing_gives_verdicts_complaints_and_goals(open_page):
     goals = page.locator(".explorable-goals li")
     reached = goals.evaluate_all("all => all.map(e => e.className)")
     assert reached == ["", ""] and "Not possible" in goals.nth(1).inner_text()
-    for button in page.locator(".explorable-buttons button").all()[1:4]:  # what others print, each with its source
+    readings = []
+    for button in page.locator(".explorable-buttons button").all()[1:6]:  # what others print, each with its source
         button.click()
-        assert page.locator("[data-explorable] a").get_attribute("href").startswith("https://github.com/")
+        assert re.match(
+            "https://(arxiv.org/abs|github.com)/", page.locator("[data-explorable] a").get_attribute("href")
+        )
+        readings.append(said.inner_text())
+    assert "No reading" in readings[1] and "1 of 6" in readings[2], readings  # the two F1s of one row, micro and macro
     page.locator(".explorable-buttons button").first.click()
     assert page.locator("[data-explorable] a").count() == 0
     for auc, words in (
