@@ -47,29 +47,32 @@ def claim_by_reading(findings: pd.DataFrame, claim: str) -> Figure:
         claim: Its id, such as "C7".
     """
     own = findings[(findings["id"] == claim) & (findings["about"] == "claim") & (findings["unit"] == "block")]
-    alternatives = list(dict.fromkeys(own["alternative"]))
-    groups = list(dict.fromkeys(zip(own["study"], own["corpus"], own["n"])))
-    readings = list(dict.fromkeys(own["reading"]))
-    figure, all_axes = panels(
-        max(len(alternatives), 1), figsize=(8.4, 1.2 + 0.62 * len(groups)), sharey=True, sharex=True
-    )
+    alternatives, readings = (list(dict.fromkeys(own[column])) for column in ("alternative", "reading"))
+    groups = own.groupby(["study", "corpus", "n"], sort=False)
+    n_panels = max(len(alternatives), 1)
+    figure, all_axes = panels(n_panels, figsize=(8.4, 1.2 + 0.62 * len(groups)), sharex=True, sharey=True)
     for axes, alternative in zip(all_axes, alternatives):
-        for row in own[own["alternative"] == alternative].to_dict("records"):
-            place = groups.index((row["study"], row["corpus"], row["n"]))
-            present = [name for name in readings if name in set(_of_group(own, groups[place])["reading"])]
-            y = place + (present.index(row["reading"]) - (len(present) - 1) / 2) * 0.27
-            colour = _OUTCOME_COLOURS[row["outcome"]]
-            axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.4)
-            filled = "white" if row["outcome"] == "undecided" else colour
-            axes.plot(
-                row["estimate"], y, _READING_MARKERS[row["reading"]], color=colour, markerfacecolor=filled, markersize=5
-            )
+        for place, (_, group) in enumerate(groups):
+            rows = group[group["alternative"] == alternative].to_dict("records")
+            for i, row in enumerate(rows):
+                y = place + (i - (len(rows) - 1) / 2) * 0.27
+                colour = _OUTCOME_COLOURS[row["outcome"]]
+                filling = "white" if row["outcome"] == "undecided" else colour
+                axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.4)
+                axes.plot(
+                    row["estimate"],
+                    y,
+                    _READING_MARKERS[row["reading"]],
+                    color=colour,
+                    markerfacecolor=filling,
+                    markersize=5,
+                )
         axes.axvline(0, color="black", linewidth=1)
         axes.set_title(textwrap.fill(alternative, 18), fontsize=10)
         axes.grid(False, axis="y")
         for place in range(1, len(groups)):
             axes.axhline(place - 0.5, color="0.9", linewidth=0.8)
-    names = [f"{corpus}\n{study}, {n} blocks" for study, corpus, n in groups]
+    names = [f"{corpus}\n{study}, {n} blocks" for (study, corpus, n), _ in groups]
     all_axes[0].set_yticks(range(len(groups)), names, fontsize=8)
     all_axes[0].set_ylim(len(groups) - 0.4, -0.6)
     outcomes = [name for name in _OUTCOME_COLOURS if name in set(own["outcome"])]
@@ -80,11 +83,6 @@ def claim_by_reading(findings: pd.DataFrame, claim: str) -> Figure:
     legend_above(figure, all_axes[0], n_columns=6)
     figure.supxlabel(f"{title_of('afl')} minus rival, in the comparison that decides", fontsize=10)
     return figure
-
-
-def _of_group(findings: pd.DataFrame, group: tuple[str, str, int]) -> pd.DataFrame:
-    study, corpus, n = group
-    return findings[(findings["study"] == study) & (findings["corpus"] == corpus) & (findings["n"] == n)]
 
 
 def paper_comparison(table: pd.DataFrame, settings: Sequence[str]) -> Figure:
