@@ -147,7 +147,7 @@ def describe_effects(table: pd.DataFrame) -> str:
     )
     return (
         f"By the registered rule, {_listed(helps)} of {n} remedies is shown to help on two of {corpora} corpora; shown to "
-        f"harm: {_listed(harms)}. Of {len(table)} differences {within} lie within {table['margin'].iloc[0]:g} and "
+        f"harm in at least one comparison: {_listed(harms)}. Of {len(table)} differences {within} lie within {table['margin'].iloc[0]:g} and "
         f"{undecided} are undecided.{converged}"
     )
 
