@@ -259,7 +259,7 @@ def test_an_encoder_from_elsewhere_is_refused_in_one_sentence(model, change, wor
 def test_encoders_of_the_hub_are_pinned_and_loaded_at_their_revision(monkeypatch):
     hub = {name: encoder for name, encoder in ENCODERS.items() if encoder.repository}
     monkeypatch.setattr(encoders, "require", lambda *args: None)
-    monkeypatch.setattr(encoders, "converted", lambda name, repository, revision: (repository, revision))
+    monkeypatch.setattr(encoders, "converted", lambda repository, revision: (repository, revision))
     assert hub and all(re.fullmatch("[0-9a-f]{40}", encoder.revision) for encoder in hub.values())
     seen = []
 
