@@ -5,7 +5,7 @@ separable, and the prior of the label of rank r falls as r ** -strength. A linea
 2,000 documents with binary cross-entropy, with adaptive focal loss and with one gamma of its mean, so that no start, stop or
 optimiser decides. (A label without a training document has no finite minimum; its bias then stops far below the others.)
 
-Usage, about a quarter of an hour on one core:
+Usage, about ten minutes on one busy core:
     python tools/imbalance_dial.py [--seeds 10]
 """
 
