@@ -44,7 +44,7 @@ ANSWERS = {
     "ex-adaptive-gamma-2": ({0.5: 0.385, 2.0: 0.5, 5.0: 0.810}, [[0.385, 0.5, 0.190]]),
     "ex-losses-1": ((np.log(0.25), 1.5625), [(0.2, 1.5625), (np.log(0.25), 0.64)]),
     "ex-paper-2": ((0.761, 0.725), [(0.764, 0.764)]),
-    "ex-results-2": ("AFL, mean gamma", ["bce"]),
+    "ex-results-2": ("one gamma (AFL's mean)", ["bce"]),
     "ex-beyond-films-1": ([1, 19], [[0.5, 0.95], [2, 20]]),
     "ex-what-to-do-1": ([10, 1.9], [[10, 1], [0.1, 0.526]]),
 }

@@ -113,6 +113,9 @@ def test_settings_by_block_draws_a_point_per_block(table):
         for line, setting in zip(axes.lines, ("afl", "bce")):
             own = table[(table["thresholds"] == "at_0.5") & (table["setting"] == setting)]
             assert line.get_xdata().tolist() == own[metric].tolist() and len(own) > 1
+    blocks = pd.DataFrame({"setting": ["bce", "afl"] * 2, "block": [1, 1, 2, 2], "f1_macro": [0.1, 0.2, 0.3, 0.4]})
+    [axes] = figures.settings_by_block(blocks, ["afl", "bce"], {"f1_macro": "F"}).axes
+    assert [line.get_xdata().tolist() for line in axes.lines[:2]] == [[0.2, 0.1], [0.4, 0.3]]  # a block is joined
 
 
 def test_by_training_length_draws_a_line_per_setting_and_names_it_at_its_end():

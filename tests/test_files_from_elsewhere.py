@@ -402,6 +402,36 @@ def test_a_tampered_result_is_noticed_and_named(study):
     verify_checksums(study)
 
 
+def test_label_names_stand_once_per_study_and_a_change_of_them_is_noticed(study):
+    path, names = runs_of(study)[0], study / "labels.json"
+    known = json.loads(names.read_text())
+    key = json.loads(path.read_text())["labels"]["name"]
+    expected = read_result(path).labels.name
+    assert known[key] == expected and {json.loads(p.read_text())["labels"]["name"] for p in runs_of(study)} == {*known}
+
+    for content, words in (
+        (json.dumps({**known, key: [*expected[1:], "Opera"]}), f"label names of '{key}' were changed after"),
+        (json.dumps({**known, key: "Opera"}), f"label names of '{key}' were changed after"),
+        (
+            json.dumps({name: own for name, own in known.items() if name != key}),
+            f"its label names, '{key}', are not in",
+        ),
+        ("[]", "holds list, not an object"),
+        ("{", "not valid JSON"),
+    ):
+        names.write_text(content)
+        for read in (lambda: read_result(path), lambda: read_study("provenance", study.parent)):
+            with pytest.raises(DataError, match=words) as raised:
+                read()
+            assert str(names) in one_sentence(raised.value)
+    names.unlink()
+    with pytest.raises(DataError, match=f"its label names, '{key}', are not in"):
+        read_result(path)
+    change_json(lambda r: r["labels"].update(name=expected))(path)  # files of version 0.1 hold the names themselves
+    write_checksums(study)
+    assert read_result(path).labels.name == expected
+
+
 def test_a_file_that_no_run_wrote_is_noticed_and_named(study):
     foreign = study / "runs" / "toy--bce--seed7.json"
     shutil.copy(runs_of(study)[0], foreign)

@@ -185,7 +185,7 @@ def test_f1_by_count_is_that_of_the_metrics(folder):
         for result in results:
             for group in ("total", "head", "medium", "tail"):
                 suffix = "" if group == "total" else f"_{group}"
-                for average in ("f1_micro", "f1_macro"):
+                for average in ("f1_micro", "f1_macro") if group == "total" else ("f1_macro",):
                     expected = result.metric(average + suffix, rule)
                     assert found.loc[(result.setting, result.seed, group), average] == pytest.approx(expected, rel=1e-5)
     counts = results[0].labels.training_count.tolist()

@@ -218,7 +218,7 @@ def flsd_loss(
     low, middle = (math.log(p / (1 - p)) for p in limits)
 
     def gamma_of(x: Tensor) -> Tensor:
-        """Return gamma by the logit of 1 - p_t."""
+        """Return gamma as a function of the logit of 1 - p_t."""
         below_middle, below_low = (x > -middle).to(x.dtype), (x > -low).to(x.dtype)
         return gamma + (gammas[1] - gamma) * below_middle + (gammas[0] - gammas[1]) * below_low
 

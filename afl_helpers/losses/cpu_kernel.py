@@ -62,7 +62,7 @@ def positions(y: Tensor) -> Tensor:
 def loss_and_gradient(
     logits: Tensor, targets: Tensor, what: Elements, with_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the loss and its gradient by the logits.
+    """Return the loss and its gradient with respect to the logits.
 
     Args:
         logits, targets: (..., n_labels).

@@ -11,7 +11,7 @@ from afl_helpers.losses.base import in_trace
 
 
 class Compute(Protocol):
-    """Returns the loss, and its gradient by the logits if that is asked for."""
+    """Returns the loss, and its gradient with respect to the logits if that is asked for."""
 
     def __call__(self, logits: Tensor, targets: Tensor, *, with_gradient: bool) -> tuple[Tensor, Tensor | None]: ...
 

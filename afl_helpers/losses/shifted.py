@@ -183,7 +183,7 @@ class ShiftedCost(Cost):
 
 
 class _Hill:
-    """``hill`` and its derivative by the logit over p q."""
+    """``hill`` and its derivative with respect to the logit over p q."""
 
     def __init__(self, p: Tensor, q: Tensor, p_m: Tensor, lambda_: float):
         first, last = q + (lambda_ - 1), p_m + (lambda_ - 1)

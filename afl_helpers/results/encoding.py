@@ -50,16 +50,7 @@ _ALL_RULES = "all_rules"
 _GROUPS = ("head", "medium", "tail")
 
 #: The metrics of a frequency group that a file keeps; the rest follow from the counts of its labels.
-_KEPT_OF_GROUPS = (
-    "f1_micro",
-    "f1_macro",
-    "precision_macro",
-    "recall_micro",
-    "recall_macro",
-    "roc_auc_macro",
-    "average_precision_macro",
-    "n_labels_never_predicted",
-)
+_KEPT_OF_GROUPS = ("f1_macro", "recall_macro", "roc_auc_macro", "average_precision_macro")
 
 #: The threshold rules of which a file keeps every metric.
 _MAIN_RULES = ("at_0.5", "tuned_common")
@@ -110,7 +101,6 @@ def to_json(result: Result) -> dict[str, Any]:
             "name": labels.name,
             "training_count": labels.training_count.tolist(),
             "support": labels.support.tolist(),
-            "mean_score": _rounded(labels.mean_score),
             "average_precision": _rounded(labels.average_precision),
             "predicted": _without_repeats(labels.predicted),
             "true_positives": _without_repeats(labels.true_positives),
@@ -150,10 +140,14 @@ def _factored(split: str, rules: Mapping[str, Mapping[str, float]]) -> dict[str,
 
 
 def _constants_once(history: Mapping[str, list[float]]) -> dict[str, list[float] | float]:
-    """Write a column that is the same after every epoch as one number; ``epoch`` keeps the length."""
-    return {
-        name: values[0] if name != "epoch" and len(set(values)) == 1 else values for name, values in history.items()
-    }
+    """Write the epochs 1 to n as n, and a column that is the same after every epoch as one number."""
+    written: dict[str, list[float] | float] = {}
+    for name, values in history.items():
+        if name == "epoch":
+            written[name] = len(values) if values == [*range(1, len(values) + 1)] else values
+        else:
+            written[name] = values[0] if len(set(values)) == 1 else values
+    return written
 
 
 def _without_repeats(rules: Mapping[str, Counts]) -> dict[str, list[int] | str]:
@@ -215,13 +209,19 @@ def from_json(content: object, source: object = "result") -> Result:
     setting = _record(top, "setting", ("name", "tuned"), source)
     data = _record(top, "data", tuple(DataRecord.__dataclass_fields__), source)
     loss = _record(top, "loss", ("name", "params"), source)
-    labels = _record(top, "labels", tuple(LabelRecord.__dataclass_fields__), source)
+    labels = dict(_object(top["labels"], "labels", source))
+    if isinstance(labels.get("name"), str):
+        raise DataError(f"{source}: labels.name is a key of the study's labels.json; read the file with read_result")
+    labels.pop("mean_score", None)  # files of version 0.1 have it
+    labels = _record({"labels": labels}, "labels", tuple(LabelRecord.__dataclass_fields__), source)
     timed = {"time": {"reason": ""} | _object(top["time"], "time", source)}  # files of version 0.1 have no reason
     time = _record(timed, "time", tuple(TimeRecord.__dataclass_fields__), source)
-    history = _object(time["history"], "time.history", source)
-    n_epochs = len(history.get("epoch", ()))
+    history = dict(_object(time["history"], "time.history", source))
+    if isinstance(n_epochs := history.get("epoch", []), int):
+        history["epoch"] = [*range(1, n_epochs + 1)]
     time["history"] = {
-        name: values if isinstance(values, list) else [values] * n_epochs for name, values in history.items()
+        name: values if isinstance(values, list) else [values] * len(history["epoch"])
+        for name, values in history.items()
     }
     config = dict(_object(top["config"], "config", source))
     if "method" not in config:
@@ -315,7 +315,6 @@ def _labels(content: dict[str, Any], source: object) -> LabelRecord:
         name=list(content["name"]),
         training_count=np.array(content["training_count"], dtype=np.int64),
         support=np.array(content["support"], dtype=np.int64),
-        mean_score=np.array(content["mean_score"], dtype=np.float64),
         average_precision=np.array(content["average_precision"], dtype=np.float64),
         predicted=counts("predicted"),
         true_positives=counts("true_positives"),

@@ -8,6 +8,7 @@ from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.files import json_text
 from afl_helpers.results.checksums import check_file, read_checksums, write_listed
 from afl_helpers.results.encoding import from_json, to_json
+from afl_helpers.results.label_names import find_names, read_names, share_names
 from afl_helpers.results.schema import Result
 
 #: How the names of pilot runs end.
@@ -17,10 +18,14 @@ PILOT = "--pilot"
 def write_result(path: Path, result: Result) -> None:
     """Write a result file of a study, and its line in the study's checksums.
 
+    The label names go into the study's ``labels.json``, which its runs share.
+
     Raises:
         StorageError: the file cannot be written.
     """
-    write_listed(path, json_text(_significant(to_json(result))))
+    content = to_json(result)
+    content["labels"]["name"] = share_names(path.parent.parent, result.data.corpus, result.labels.name)
+    write_listed(path, json_text(_significant(content)))
 
 
 def _significant(content: object, digits: int = 6) -> object:
@@ -39,21 +44,26 @@ def read_result(path: Path) -> Result:
         MissingFileError: there is no such file.
         DataError: the file is not a result, or was changed.
     """
-    return _read(path, read_checksums(path.parent.parent) if path.parent.name == "runs" else None)
+    folder = path.parent.parent
+    return _read(path, read_checksums(folder) if path.parent.name == "runs" else None, read_names(folder))
 
 
-def _read(path: Path, checksums: Mapping[str, str] | None) -> Result:
+def _read(path: Path, checksums: Mapping[str, str] | None, names: Mapping[str, list[str]]) -> Result:
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist; run the missing runs of the study")
     content = path.read_bytes()
     if checksums is not None:
         check_file(path, content, checksums)
     try:
-        return from_json(json.loads(content.decode("utf-8"), parse_constant=_refuse_constant), path)
+        parsed = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); run the study again") from None
     except (UnicodeDecodeError, RecursionError, ArithmeticError) as error:
         raise DataError(f"{path}: not valid JSON ({error}); run the study again") from None
+    match parsed:
+        case {"labels": {"name": str(key)} as labels}:
+            labels["name"] = find_names(key, names, path)
+    return from_json(parsed, path)
 
 
 def _refuse_constant(name: str) -> None:
@@ -93,8 +103,8 @@ def read_study(study: str, folder: str | Path | None = None, pilots: bool = Fals
     if not runs.is_dir() and not (runs.parent / "study.yaml").is_file():
         raise MissingFileError(f"{runs} does not exist; run: python -m afl_helpers study {study}")
     paths = sorted(runs.glob("*.json"))  # before the checksums: a file that is written meanwhile is listed first
-    checksums = read_checksums(runs.parent)
-    return [_read(path, checksums) for path in paths if pilots or not path.stem.endswith(PILOT)]
+    checksums, names = read_checksums(runs.parent), read_names(runs.parent)
+    return [_read(path, checksums, names) for path in paths if pilots or not path.stem.endswith(PILOT)]
 
 
 def read_all_studies(folder: str | Path | None = None, pilots: bool = False) -> list[Result]:

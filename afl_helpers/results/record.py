@@ -78,7 +78,6 @@ def build_result(
             name=list(test.label_names),
             training_count=np.asarray(train.label_counts, dtype=np.int64),
             support=targets.sum(0),
-            mean_score=scores.mean(0),
             average_precision=average_precision_per_label(targets, scores),
             predicted={rule: own.sum(0) for rule, own in decisions.items()},
             true_positives={rule: (own & targets).sum(0) for rule, own in decisions.items()},

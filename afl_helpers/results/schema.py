@@ -56,7 +56,6 @@ class LabelRecord:
         name: the labels' names.
         training_count: number of training documents with the label.
         support: number of test documents with the label.
-        mean_score: mean test score.
         average_precision: test average precision; NaN if ``support`` is 0.
         predicted: threshold rule -> number of test documents predicted to have the label.
         true_positives: threshold rule -> number of those documents that really have the label.
@@ -66,7 +65,6 @@ class LabelRecord:
     name: list[str]
     training_count: Counts
     support: Counts
-    mean_score: Floats
     average_precision: Floats
     predicted: dict[str, Counts]
     true_positives: dict[str, Counts]

@@ -86,8 +86,8 @@ def label_table(results: Sequence[Result], rule: str = "tuned_common") -> pd.Dat
         rule: a threshold rule.
 
     Returns:
-        Columns ``study, corpus, setting, seed, block, label, training_count, support, mean_score, average_precision,
-        predicted, true_positives, expected``. ``expected`` is how many test documents would get the label if it were as
+        Columns ``study, corpus, setting, seed, block, label, training_count, support, average_precision, predicted,
+        true_positives, expected``. ``expected`` is how many test documents would get the label if it were as
         frequent as in training.
 
     Raises:
@@ -103,7 +103,6 @@ def label_table(results: Sequence[Result], rule: str = "tuned_common") -> pd.Dat
             "label": labels.name,
             "training_count": labels.training_count,
             "support": labels.support,
-            "mean_score": labels.mean_score,
             "average_precision": labels.average_precision,
             "predicted": labels.predicted[rule],
             "true_positives": labels.true_positives[rule],

@@ -1,10 +1,9 @@
 """Running a study on several machines through Ray: `pip install "afl-helpers[ray]"`.
 
-A worker gets its task as text and returns its results as text, so the machines need no common file system. Each machine
+A worker gets its task and returns its results as objects and bytes, so the machines need no common file system. Each machine
 needs the package and the data (``AFL_DATA_DIR`` or a download).
 """
 
-import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,8 +14,7 @@ import yaml
 from afl_helpers.errors import MissingFileError, StudyError
 from afl_helpers.files import replacing
 from afl_helpers.progress import progress_bar
-from afl_helpers.results import write_result
-from afl_helpers.results.encoding import from_json
+from afl_helpers.results import Result, read_result, write_result
 from afl_helpers.studies.plan import PlannedRun, Study
 from afl_helpers.studies.run import execute
 from afl_helpers.studies.study_file import load_study, read_study_file
@@ -66,18 +64,17 @@ def run_study_on_ray(
                 [done], _ = ray.wait(list(waiting), num_returns=1)
                 task = waiting.pop(done)
                 try:
-                    files = ray.get(done)
+                    results, files = ray.get(done)
                 except ray.exceptions.RayError as error:
                     line = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
                     failures.setdefault(line, []).extend(run.name for run in task)
                     continue
                 for name, bytes_ in files.items():
-                    if not name.startswith("runs/"):
-                        with replacing(study.folder / name) as part:
-                            part.write_bytes(bytes_)
+                    with replacing(study.folder / name) as part:
+                        part.write_bytes(bytes_)
                 for run in task:
-                    if (text := files.get(f"runs/{run.name}.json")) is not None:
-                        write_result(study.path(run), from_json(json.loads(text), run.name))
+                    if run.name in results:
+                        write_result(study.path(run), results[run.name])
                         bar.update()
                         yield study.path(run)
             blocked = [run.name for run in wave if not study.is_ready(run)]
@@ -88,23 +85,26 @@ def run_study_on_ray(
         raise StudyError(f"{sum(map(len, failures.values()))} of {len(to_do)} runs failed and are missing: {reasons}")
 
 
-def _needed_results(study: Study, task: list[PlannedRun]) -> dict[str, str]:
-    """Return the text of the result files that the task needs: those of the runs that chose the tuned fields for it."""
+def _needed_results(study: Study, task: list[PlannedRun]) -> dict[str, Result]:
+    """Return the results that the task needs: those of the runs that chose the tuned fields for it."""
     choosers = [chooser for run in task if (chooser := study.chooser(run)) is not None]
     paths = {study.path(chooser) for chooser in choosers}
-    return {path.stem: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
+    return {path.stem: read_result(path) for path in paths if path.is_file()}
 
 
-def _work(name: str, content: str, runs: list[str], needed: dict[str, str]) -> dict[str, bytes]:
-    """Do the named runs of a study, as the body of a task, and return their files: results, scores and epochs."""
+def _work(
+    name: str, content: str, runs: list[str], needed: dict[str, Result]
+) -> tuple[dict[str, Result], dict[str, bytes]]:
+    """Do the named runs of a study, as the body of a task, and return their results, and the files of scores and epochs."""
     with tempfile.TemporaryDirectory(prefix="afl-study-") as folder:
         runs_folder = Path(folder) / name / "runs"
         runs_folder.mkdir(parents=True)
         (runs_folder.parent / "study.yaml").write_text(content, encoding="utf-8")
-        for run, text in needed.items():
-            (runs_folder / f"{run}.json").write_text(text, encoding="utf-8")
+        for run, result in needed.items():
+            write_result(runs_folder / f"{run}.json", result)
         study = load_study(name, folder)
         known = {run.name: run for run in (*study.pilots(), *study.runs())}
-        done = {path.stem for path in execute(study, [known[run] for run in runs])}
-        files = [path for kind in ("scores", "epochs", "runs") for path in (study.folder / kind).glob("*")]
-        return {path.relative_to(study.folder).as_posix(): path.read_bytes() for path in files if path.stem in done}
+        results = {path.stem: read_result(path) for path in execute(study, [known[run] for run in runs])}
+        files = [path for kind in ("scores", "epochs") for path in (study.folder / kind).glob("*")]
+        own = {path.relative_to(study.folder).as_posix(): path.read_bytes() for path in files if path.stem in results}
+        return results, own

@@ -194,7 +194,7 @@ ANSWERS = {
         "the setting that AFL must be compared with, by its name in the study",
         name(
             "afl-mean",
-            "AFL, mean gamma",
+            "one gamma (AFL's mean)",
             slips={"bce": "BCE differs from AFL in the size of gamma as well, so it does not isolate adaptation"},
         ),
     ),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from afl_helpers.chapters.figures.losses import value_and_gradient
-from afl_helpers.chapters.figures.style import DOCUMENTS, PALETTE, look_at, one_panel, panels
+from afl_helpers.chapters.figures.style import DOCUMENTS, PALETTE, legend_above, look_at, one_panel, panels
 from afl_helpers.gamma import NORMALIZATIONS, class_gamma
 from afl_helpers.losses import focal_loss
 
@@ -26,7 +26,7 @@ def focal_curves(gammas: Sequence[float]) -> Figure:
         left.plot(p, loss.detach().numpy(), color=colour, linestyle=line, label=f"{gamma:g}")
         right.plot(p, gradient.abs().numpy(), color=colour, linestyle=line)
     left.set(xlabel="score $p$ of a positive", ylabel="loss", ylim=(0, 3.5))
-    right.set(xlabel="score $p$ of a positive", ylabel="|gradient| by the logit", ylim=(0, None))
+    right.set(xlabel="score $p$ of a positive", ylabel="size of the gradient", ylim=(0, None))
     left.legend(title=r"$\gamma$")
     return figure
 
@@ -52,7 +52,7 @@ def loss_curves(name: str, label_counts: Sequence[int], n_documents: int) -> Fig
             left.plot(z, values, style, color=colour, linewidth=width, alpha=alpha, label=label)
             right.plot(z, gradient, style, color=colour, linewidth=width, alpha=alpha)
     left.set(xlabel="logit", ylabel="loss", ylim=(0, 4))
-    right.set(xlabel="logit", ylabel="gradient by the logit", ylim=(-1.6, 1.6))
+    right.set(xlabel="logit", ylabel="gradient", ylim=(-1.6, 1.6))
     if name == "bce":
         for line, label in zip(left.get_lines()[2:], ("positive", "negative")):
             line.set_label(label)
@@ -78,15 +78,23 @@ def gamma_readings(
 
 
 def gamma_by_label(gamma: Mapping[str, NDArray[np.float64]], label_counts: ArrayLike) -> Figure:
-    """Draw several assignments of gamma to labels, each (n_labels,), against the labels' counts."""
+    """Draw several assignments of gamma to labels, each (n_labels,), against the labels' counts.
+
+    An assignment that follows the counts, up or down, is a line; one that does not has a dot per label.
+    """
     figure, axes = one_panel()
+    order = np.argsort(label_counts, kind="stable")
+    counts = np.asarray(label_counts)[order]
     for i, (name, values) in enumerate(gamma.items()):
-        # Points are dots for the first seven assignments and have other markers after that.
-        marker = "." if i < len(PALETTE) else look_at(i).marker
-        axes.semilogx(label_counts, values, marker, color=look_at(i).colour, markersize=5, alpha=0.7, label=name)
+        own, look = np.asarray(values)[order], look_at(i)
+        steps = np.diff(own)
+        if (steps >= 0).all() or (steps <= 0).all():
+            axes.semilogx(counts, own, look.line, color=look.colour, linewidth=2, label=name)
+        else:
+            axes.semilogx(counts, own, ".", color=look.colour, markersize=5, alpha=0.7, zorder=1, label=name)
     axes.invert_xaxis()
     axes.set(xlabel=DOCUMENTS, ylabel=r"$\gamma_c$")
-    axes.legend()
+    legend_above(figure, axes, n_columns=4)
     return figure
 
 

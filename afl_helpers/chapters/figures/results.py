@@ -123,7 +123,7 @@ def by_training_length(table: pd.DataFrame, ylabel: str) -> Figure:
 
 
 def settings_by_block(table: pd.DataFrame, settings: Sequence[str], titles: Mapping[str, str]) -> Figure:
-    """Draw metrics of settings with a point per block, one panel per metric.
+    """Draw metrics of settings with a point per block, one panel per metric; a thin line joins the points of a block.
 
     Args:
         table: Rows of :func:`afl_helpers.results.results_table`, one per setting and block.
@@ -132,6 +132,8 @@ def settings_by_block(table: pd.DataFrame, settings: Sequence[str], titles: Mapp
     """
     figure, all_axes = panels(len(titles), figsize=(8.4, 1.2 + 0.34 * len(settings)), sharey=True)
     for axes, (metric, title) in zip(all_axes, titles.items()):
+        for _, own in table.set_index("setting").groupby("block"):
+            axes.plot(own[metric].reindex(settings), range(len(settings)), color="0.8", linewidth=0.8, zorder=1)
         for i, setting in enumerate(settings):
             look = look_of(setting)
             values = table.loc[table["setting"] == setting, metric]

@@ -25,7 +25,7 @@ SETTING_TITLES = {
     "focal-5.0": "focal 5.0",
     "afl-shuffled": "AFL, shuffled",
     "afl-reversed": "AFL, reversed",
-    "afl-mean": "AFL, mean gamma",
+    "afl-mean": "one gamma (AFL's mean)",
     "afl-literal": "AFL, literal",
     "afl-labels": "AFL, n / sum n",
     "afl-max": "AFL, n / max n",
@@ -66,10 +66,10 @@ SETTING_TITLES = {
 
 #: Titles of settings that no figure needs to tell apart from all others.
 TABLE_TITLES = {
-    "afl-log10-mean": "AFL, log10, mean gamma",
+    "afl-log10-mean": "one gamma (log10's mean)",
     "afl-log10-shuffled": "AFL, log10, shuffled",
     "afl-log10-reversed": "AFL, log10, reversed",
-    "afl-information-mean": "AFL, information, mean gamma",
+    "afl-information-mean": "one gamma (information's mean)",
     "afl-information-shuffled": "AFL, information, shuffled",
     "afl-information-reversed": "AFL, information, reversed",
     "focal-3.0": "focal 3.0",
