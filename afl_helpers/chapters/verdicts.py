@@ -121,7 +121,7 @@ def verdict_table(table: pd.DataFrame) -> HTML:
         f"<td>{_text(row['reported'])}</td><td>{_text(row['conditions'])}</td></tr>"
         for row in table.to_dict("records")
     ]
-    return HTML(_table(["", "Verdict", "The paper claims", "It reports", "Found under"], rows))
+    return HTML(_table(["", "Verdict", "The paper claims", "It reports", "Tested with"], rows))
 
 
 def reading_table(findings: pd.DataFrame, claim: str) -> HTML:

@@ -260,7 +260,7 @@
         plot.rule(plot.left, zero, plot.right, zero, "now");
         plot.rule(at, plot.top, at, plot.bottom, "");
         plot.text(plot.right, plot.top + 14, now.positives.length + " films with it", "second", "end");
-        plot.text(plot.right, plot.bottom - 6, now.negatives.length + " without", "first", "end");
+        plot.text(plot.right, plot.bottom - 6, now.negatives.length + " without (bars: share of each group)", "first", "end");
       }
     });
   }
