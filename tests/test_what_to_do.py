@@ -48,32 +48,41 @@ def table(evidence) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("leaf", "counts", "options"),
+    ("steps", "counts", "options"),
     [
-        ("mask", [500, 3], {"all_annotated": False, "miss_costs": 5}),
-        ("cost", [500, 3], {"miss_costs": 5}),
-        ("few", [500, 9], {}),
-        ("alike", [79, 10], {}),
-        ("cut", [80, 10], {}),
-        ("cut", [9000, 999], {}),
-        ("tune", [9000, 1000], {}),
-        ("tune", [9000, 500], {"validation_share": 0.2}),
+        (["mask", "cost"], [500, 3], {"all_annotated": False, "miss_costs": 5}),
+        (["mask", "cut"], [500, 30], {"all_annotated": False}),
+        (["cost"], [500, 3], {"miss_costs": 5}),
+        (["few", "one"], [500, 9], {}),  # one label is left, and it needs one threshold
+        (["few", "cut"], [500, 40, 9], {}),
+        (["few"], [9, 8], {}),
+        (["one"], [79, 10], {}),
+        (["one"], [9000, 10], {"metric": "micro F1"}),
+        (["cut"], [80, 10], {}),
+        (["cut"], [9000, 999], {}),
+        (["tune"], [9000, 1000], {}),
+        (["tune"], [9000, 500], {"validation_share": 0.2}),
     ],
 )
-def test_each_leaf_is_reached_where_the_tree_says(leaf, counts, options):
-    assert decision.leaf_for(counts, 10_000, **options) == decision.LEAVES[leaf]
+def test_each_advice_is_reached_where_the_tree_says(steps, counts, options):
+    assert decision.advice_for(counts, 10_000, **options) == [decision.STEPS[step] for step in steps]
+
+
+def test_another_metric_is_refused_by_name():
+    with pytest.raises(UsageError, match="metric must be 'macro F1' or 'micro F1', not 'accuracy'"):
+        decision.advice_for([11], 100, metric="accuracy")
 
 
 @pytest.mark.parametrize("counts", [[11], [-1, 3], [], [[1, 2]]])
 def test_counts_that_no_corpus_has_are_refused(counts):
     with pytest.raises(UsageError, match="label_counts must be numbers from 0 to n_documents"):
-        decision.leaf_for(counts, 10)
+        decision.advice_for(counts, 10)
 
 
 def test_the_figure_has_every_leaf_and_the_limits_of_the_function():
     texts = [text.get_text() for text in figures.decision_tree().axes[0].texts]
     leaves = sorted(int(text[0]) for text in texts if text[:1].isdigit())
-    assert leaves == sorted(leaf.number for leaf in decision.LEAVES.values()) == list(range(1, 7))
+    assert leaves == sorted(step.number for step in decision.STEPS.values()) == list(range(1, 7))
     drawn = " ".join(texts)
     for limit in (decision.DEFAULT_MIN_COUNT, decision.ALIKE, decision.ENOUGH_TO_TUNE):
         assert f"{limit}" in drawn
@@ -93,7 +102,7 @@ def test_nothing_is_shown_until_the_comparison_is_complete(tmp_path, monkeypatch
     for empty in (remedies.effects, remedies.control_effects, remedies.costs, remedies.mildest):
         assert empty(found).empty
     assert remedies.rule_effects(found, ["at_0.5"]).empty
-    assert remedies.extremes(pd.DataFrame()) == remedies.describe_rule(pd.DataFrame(), "at_0.5") == ""
+    assert remedies.extremes(pd.DataFrame()) == ""
     assert remedies.describe_effects(pd.DataFrame()) == remedies.describe_mildest(remedies.mildest(found)) == ""
     monkeypatch.setattr(remedies, "describe_progress", lambda study: None)
     found = remedies.read_evidence("remedies", tmp_path)
@@ -106,7 +115,6 @@ def test_a_rule_is_compared_on_the_same_scores(evidence):
     own = [run for run in evidence.runs if run.setting == "bce" and run.data.corpus == row["corpus"]]
     differences = [run.metric("f1_macro@tuned_proportional") - run.metric("f1_macro@tuned_common") for run in own]
     assert row["difference"] == pytest.approx(np.mean(differences)) and row["low"] < row["difference"] < row["high"]
-    assert f"{np.mean(differences):+.3f} on {row['corpus']}" in remedies.describe_rule(found, "tuned_proportional")
 
 
 def test_a_control_is_compared_where_two_blocks_have_it(evidence):

@@ -15,9 +15,9 @@ fine-tuning      afl_helpers.training
 results          afl_helpers.results, afl_helpers.studies
 paper-numbers    afl_helpers.claims
 what-reproduces  afl_helpers.claims, afl_helpers.results, afl_helpers.studies
+beyond-films     afl_helpers.results, afl_helpers.studies
 beyond-the-paper afl_helpers.results
 what-to-do       afl_helpers.augment
-beyond-films     afl_helpers.results, afl_helpers.studies
 use-it           afl_helpers.data, afl_helpers.estimators, afl_helpers.training
 own-trainer      afl_helpers.losses
 only-thresholds  afl_helpers.evaluation

@@ -1,6 +1,6 @@
-"""The decision tree of the chapter on remedies: from counts of labels to one piece of advice."""
+"""The decision tree of the chapter on remedies: from counts of labels to advice."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,57 +16,66 @@ ALIKE = 8
 ENOUGH_TO_TUNE = 100
 
 
-class Leaf(NamedTuple):
-    """An end of the decision tree: its number in the figure, and what to do."""
+class Step(NamedTuple):
+    """A piece of advice of the decision tree: its number in the figure, and what to do."""
 
     number: int
     advice: str
 
 
-LEAVES = {
-    "mask": Leaf(1, "Mask the entries that nobody has looked at."),
-    "cost": Leaf(2, "Set the threshold by what an error costs."),
-    "few": Leaf(3, "Leave these labels out, or collect documents."),
-    "alike": Leaf(4, "Keep one threshold; tune it on validation."),
-    "tune": Leaf(5, "Tune a threshold for each label."),
-    "cut": Leaf(6, "Use the proportional cut."),
+STEPS = {
+    "mask": Step(1, "Mask the entries that nobody has looked at, then go on."),
+    "cost": Step(2, "Set the threshold by what an error costs."),
+    "few": Step(
+        3,
+        f"Leave out the labels with fewer than {DEFAULT_MIN_COUNT} documents, or collect more; go on with the others.",
+    ),
+    "one": Step(4, "Use one threshold; tune it on validation."),
+    "tune": Step(5, "Tune a threshold for each label."),
+    "cut": Step(6, "Use the proportional cut."),
 }
 
 
-def leaf_for(
+def advice_for(
     label_counts: ArrayLike,
     n_documents: int,
     *,
     all_annotated: bool = True,
     miss_costs: float | None = None,
+    metric: Literal["macro F1", "micro F1"] = "macro F1",
     validation_share: float = 0.1,
-) -> Leaf:
-    """Return the leaf of the decision tree for the labels of a corpus.
+) -> list[Step]:
+    """Return the advice of the decision tree for the labels of a corpus, in order.
 
     Args:
         label_counts: the number of documents with each label, in all parts together.
         n_documents: the number of documents, with those without a label.
         all_annotated: whether every document was judged for every label.
         miss_costs: how many false alarms one missed label costs, where that is known.
+        metric: what the decisions are judged by.
         validation_share: share of the documents that thresholds are tuned on.
 
     Raises:
-        UsageError: a count is negative or above the number of documents, or there is none.
+        UsageError: a count is negative or above the number of documents, or there is none; or the metric is another one.
 
     Example:
-        >>> from afl_helpers.chapters.decision import leaf_for
-        >>> leaf_for([500, 40, 12], 1000).advice
-        'Use the proportional cut.'
+        >>> from afl_helpers.chapters.decision import advice_for
+        >>> [step.advice for step in advice_for([500, 40, 12], 1000)]
+        ['Use the proportional cut.']
     """
     counts = np.asarray(label_counts)
     if counts.ndim != 1 or not len(counts) or counts.min() < 0 or counts.max() > n_documents:
         raise UsageError(f"label_counts must be numbers from 0 to n_documents, {n_documents}; pass one per label")
-    if not all_annotated:
-        return LEAVES["mask"]
+    if metric not in ("macro F1", "micro F1"):
+        raise UsageError(f"metric must be 'macro F1' or 'micro F1', not {metric!r}")
+    steps = [] if all_annotated else [STEPS["mask"]]
     if miss_costs is not None:
-        return LEAVES["cost"]
-    if counts.min() < DEFAULT_MIN_COUNT:
-        return LEAVES["few"]
-    if counts.max() < ALIKE * counts.min():
-        return LEAVES["alike"]
-    return LEAVES["tune" if counts.min() * validation_share >= ENOUGH_TO_TUNE else "cut"]
+        return [*steps, STEPS["cost"]]
+    kept = counts[counts >= DEFAULT_MIN_COUNT]
+    if len(kept) < len(counts):
+        steps.append(STEPS["few"])
+    if not len(kept):
+        return steps
+    if metric == "micro F1" or kept.max() < ALIKE * kept.min():
+        return [*steps, STEPS["one"]]
+    return [*steps, STEPS["tune" if kept.min() * validation_share >= ENOUGH_TO_TUNE else "cut"]]

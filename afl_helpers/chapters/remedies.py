@@ -78,17 +78,6 @@ def rule_effects(evidence: Evidence, rules: Sequence[str], rival: str = "tuned_c
     return table.assign(rule=names, comparison=names.map(RULE_TITLES), difference=table["estimate"], low=low, high=high)
 
 
-def describe_rule(table: pd.DataFrame, rule: str) -> str:
-    """Return in words by how much a threshold rule changes macro F1 on each corpus; rows of :func:`rule_effects`."""
-    if table.empty:
-        return ""
-    found = ", ".join(
-        f"{row['difference']:+.3f} on {row['corpus']} ({row['low']:+.3f} to {row['high']:+.3f})"
-        for row in table[table["rule"] == rule].to_dict("records")
-    )
-    return f"Macro F1, {RULE_TITLES[rule]} minus one threshold tuned for micro F1, with 95 % intervals: {found}."
-
-
 def control_effects(evidence: Evidence) -> pd.DataFrame:
     """Compare each remedy with its control, on the blocks in which both are there; at least two.
 
@@ -146,7 +135,7 @@ def describe_effects(table: pd.DataFrame) -> str:
         " By its own rule, the study has not converged, and gives no verdict." if "not converged" in counts else ""
     )
     return (
-        f"By the registered rule, {_listed(helps)} of {n} remedies is shown to help on two of {corpora} corpora; shown to "
+        f"The registered rule asks for a gain on two of {corpora} corpora: {_listed(helps)} of {n} remedies is shown to have it. Shown to "
         f"harm in at least one comparison: {_listed(harms)}. Of {len(table)} differences {within} lie within {table['margin'].iloc[0]:g} and "
         f"{undecided} are undecided.{converged}"
     )
@@ -225,4 +214,8 @@ def mildest(evidence: Evidence) -> pd.DataFrame:
 def describe_mildest(table: pd.DataFrame) -> str:
     """Return in words how often tuning chose the least of a remedy; rows as :func:`mildest` returns them."""
     counts = ", ".join(f"{own['least'].sum()} of {len(own)} on {corpus}" for corpus, own in table.groupby("corpus"))
-    return f"Of the remedies that change documents, tuning took the least that it tried: {counts}." if counts else ""
+    return (
+        f"Of the remedies that change documents, tuning chose the lowest strength that it tried for {counts}."
+        if counts
+        else ""
+    )

@@ -41,10 +41,6 @@ RUBRICS: dict[str, tuple[tuple[int, str], ...]] = {
         (2, "a computed answer: no"),
         (1, "gives the reason in words: such an AUC of decisions needs a recall of at least 0.9"),
     ),
-    "ex-reproduces-1": (
-        (1, "turns the bound round: recall is at least 2 AUC - 1"),
-        (1, "compares with the recall that is called the highest, and says that the two exclude each other"),
-    ),
     "ex-reproduces-2": (
         (1, "the paper's texts and encoder, with all layers trained"),
         (1, "splits as replicates, and not seeds alone"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import t as student_t
 
 from afl_helpers.chapters.figures.style import legend_above, look_at, one_panel, panels, title_of
@@ -99,8 +100,8 @@ def imbalance_dial(
             )
         axes.set_title(textwrap.fill(title, 20), fontsize=10)
         axes.set(xlabel="strength")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
     if len(settings) > 1:
         legend_above(figure, all_axes[0], n_columns=len(settings))
-    names = title_of(settings[0]) if len(settings) == 1 else "loss"
-    all_axes[0].set(ylabel=f"{names} - {title_of(rival)}")
+    all_axes[0].set(ylabel=f"difference from {title_of(rival)}")
     return figure

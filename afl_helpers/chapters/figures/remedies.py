@@ -166,6 +166,8 @@ def remedy_effects(table: pd.DataFrame, titles: Mapping[str, str], corpora: Mapp
                     axes.plot(ends[beyond, end], y[beyond], marker, color=look.colour, markersize=6)
             axes.plot(rows["estimate"], y, look.marker, color=look.colour, markersize=5, label=corpora[corpus])
         axes.set(xlabel=title, xlim=(-limit, limit))
+        axes.set_title(title, fontsize=10)  # the figure is taller than a screen
+        axes.tick_params(axis="x", top=True, labeltop=True)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(False, axis="y")
         for line in range(0, len(order), 2):
@@ -177,19 +179,23 @@ def remedy_effects(table: pd.DataFrame, titles: Mapping[str, str], corpora: Mapp
 
 
 def decision_tree() -> Figure:
-    """Draw the questions that lead from a reader's labels to one of six pieces of advice, from top to bottom."""
+    """Draw the questions that lead from a reader's labels to advice, from top to bottom."""
     steps = [
-        ("Was every document judged\nfor every label?", "no", "1  Mask what nobody\nhas looked at"),
+        ("Was every document judged\nfor every label?", "no", "1  Mask what nobody has\nlooked at, then go on"),
         ("Do you know how many false\nalarms a miss costs?", "yes", "2  Threshold 1/(1+c) on\ncalibrated scores"),
-        ("Has a label fewer than\n10 documents?", "yes", "3  Leave it out,\nor collect documents"),
-        ("Do counts differ by less\nthan a factor of 8?", "yes", "4  One threshold,\ntuned on validation"),
+        ("Has a label fewer than\n10 documents?", "yes", "3  Leave it out or collect\nmore, then go on"),
+        (
+            "Is micro F1 your metric, or do\ncounts differ less than 8 times?",
+            "yes",
+            "4  One threshold,\ntuned on validation",
+        ),
         ("Has every label 100\nvalidation documents?", "yes", "5  A tuned threshold\nfor each label"),
     ]
     figure, axes = one_panel(figsize=(7.0, 7.6))
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 12, "color": "black"}
     box: dict[str, Any] = {"boxstyle": "round,pad=0.45", "linewidth": 1.2, "edgecolor": "black"}
     heights = np.arange(len(steps) + 2)[::-1].astype(float)
-    start = "First: word counts; then cross-entropy.\nDo not change the loss."
+    start = "First: word counts; then cross-entropy.\nLeave the loss as it is."
     axes.text(0.27, heights[0], start, bbox=box | {"facecolor": "#f0f0f0"}, **style)
     for height, (question, answer, leaf) in zip(heights[1:], steps):
         axes.text(0.26, height, question, bbox=box | {"facecolor": "white"}, **style)
