@@ -370,7 +370,7 @@ def runs(
                 method=method,
                 config=paper | config,
                 metrics={"validation": {}, "test": metrics},
-                labels=LabelRecord([], nothing, nothing, nothing, nothing, {}, {}, {}),
+                labels=LabelRecord([], nothing, nothing, nothing, {}, {}, {}),
                 summaries=None,
                 environment={},
                 time=TimeRecord("", 1.0, 1.0, 10, 5, (name, block) not in not_converged),

@@ -104,18 +104,19 @@ def test_paper_comparison_says_what_was_run(table):
     assert title == "paper-cmu; cmu; bert-base-uncased; block 1"
 
 
-def test_settings_by_block_draws_a_point_per_block(table):
-    left, right = figures.settings_by_block(
-        table[table["thresholds"] == "at_0.5"], ["afl", "bce"], {"f1_macro": "F", "f1_micro": "M"}
-    ).axes
+def test_settings_by_block_draws_a_point_per_block_and_joins_them(table):
+    own = table[table["thresholds"] == "at_0.5"].rename(columns={"seed": "block"})
+    left, right = figures.settings_by_block(own, ["afl", "bce"], {"f1_macro": "F", "f1_micro": "M"}).axes
     assert [tick.get_text() for tick in left.get_yticklabels()] == [figures.title_of("afl"), figures.title_of("bce")]
+    by_block = own.set_index(["setting", "block"])
+    blocks = sorted(set(own["block"]))
+    assert len(blocks) > 1
     for axes, metric in ((left, "f1_macro"), (right, "f1_micro")):
-        for line, setting in zip(axes.lines, ("afl", "bce")):
-            own = table[(table["thresholds"] == "at_0.5") & (table["setting"] == setting)]
-            assert line.get_xdata().tolist() == own[metric].tolist() and len(own) > 1
-    blocks = pd.DataFrame({"setting": ["bce", "afl"] * 2, "block": [1, 1, 2, 2], "f1_macro": [0.1, 0.2, 0.3, 0.4]})
-    [axes] = figures.settings_by_block(blocks, ["afl", "bce"], {"f1_macro": "F"}).axes
-    assert [line.get_xdata().tolist() for line in axes.lines[:2]] == [[0.2, 0.1], [0.4, 0.3]]  # a block is joined
+        joined, points = axes.lines[: len(blocks)], axes.lines[len(blocks) :]
+        for line, block in zip(joined, blocks):
+            assert line.get_xdata().tolist() == [by_block.loc[(name, block), metric] for name in ("afl", "bce")]
+        for line, setting in zip(points, ("afl", "bce")):
+            assert line.get_xdata().tolist() == own.loc[own["setting"] == setting, metric].tolist()
 
 
 def test_by_training_length_draws_a_line_per_setting_and_names_it_at_its_end():

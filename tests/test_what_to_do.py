@@ -94,7 +94,8 @@ def test_the_figure_has_every_leaf_and_the_limits_of_the_function():
 def test_nothing_is_shown_until_the_comparison_is_complete(tmp_path, monkeypatch):
     folder = tmp_path / "remedies"
     (folder / "runs").mkdir(parents=True)
-    shutil.copy(RESULTS / "remedies" / "study.yaml", folder)
+    for name in ("study.yaml", "labels.json"):
+        shutil.copy(RESULTS / "remedies" / name, folder)
     for path in (RESULTS / "remedies" / "runs").glob("cmu-leads--bce--block*.json"):
         shutil.copy(path, folder / "runs")
     found = remedies.read_evidence("remedies", tmp_path)
@@ -148,7 +149,7 @@ def test_the_least_of_a_remedy_is_the_value_nearest_to_its_neutral_one(evidence)
         found = remedies.mildest(evidence._replace(runs=[replace(run, tuned=tuned)]))
         assert found["least"].tolist() == [least]
     assert remedies.describe_mildest(found) == (
-        f"Of the remedies that change documents, tuning took the least that it tried: 1 of 1 on {run.data.corpus}."
+        f"Of the remedies that change documents, tuning chose the lowest strength that it tried for 1 of 1 on {run.data.corpus}."
     )
 
 
@@ -166,8 +167,8 @@ def outcomes(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
 
 def test_a_remedy_helps_only_if_it_is_higher_in_both_endpoints_on_two_corpora():
     both = outcomes(("mixup", "a", "higher", 0.03), ("mixup", "b", "higher", 0.03), ("mltl", "a", "lower", -0.1))
-    assert "mixup of 2 remedies is shown to help" in remedies.describe_effects(both)
-    assert "shown to harm in at least one comparison: MLTL" in remedies.describe_effects(both)
+    assert "mixup of 2 remedies is shown to have it" in remedies.describe_effects(both)
+    assert "Shown to harm in at least one comparison: MLTL" in remedies.describe_effects(both)
     for other in (
         outcomes(("mixup", "a", "higher", 0.03), ("mixup", "b", "undecided", 0.03)),
         outcomes(("mixup", "a", "higher", 0.03), ("mixup", "b", "higher", 0.01)),
