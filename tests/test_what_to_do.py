@@ -50,9 +50,9 @@ def table(evidence) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("steps", "counts", "options"),
     [
-        (["mask", "cost"], [500, 3], {"all_annotated": False, "miss_costs": 5}),
+        (["mask", "few", "cost"], [500, 30, 3], {"all_annotated": False, "miss_costs": 5}),
         (["mask", "cut"], [500, 30], {"all_annotated": False}),
-        (["cost"], [500, 3], {"miss_costs": 5}),
+        (["cost"], [500, 30], {"miss_costs": 5}),
         (["few", "one"], [500, 9], {}),  # one label is left, and it needs one threshold
         (["few", "cut"], [500, 40, 9], {}),
         (["few"], [9, 8], {}),

@@ -25,11 +25,11 @@ class Step(NamedTuple):
 
 STEPS = {
     "mask": Step(1, "Mask the entries that nobody has looked at, then go on."),
-    "cost": Step(2, "Set the threshold by what an error costs."),
     "few": Step(
-        3,
+        2,
         f"Leave out the labels with fewer than {DEFAULT_MIN_COUNT} documents, or collect more; go on with the others.",
     ),
+    "cost": Step(3, "Set the threshold by what an error costs."),
     "one": Step(4, "Use one threshold; tune it on validation."),
     "tune": Step(5, "Tune a threshold for each label."),
     "cut": Step(6, "Use the proportional cut."),
@@ -69,13 +69,13 @@ def advice_for(
     if metric not in ("macro F1", "micro F1"):
         raise UsageError(f"metric must be 'macro F1' or 'micro F1', not {metric!r}")
     steps = [] if all_annotated else [STEPS["mask"]]
-    if miss_costs is not None:
-        return [*steps, STEPS["cost"]]
     kept = counts[counts >= DEFAULT_MIN_COUNT]
     if len(kept) < len(counts):
         steps.append(STEPS["few"])
     if not len(kept):
         return steps
+    if miss_costs is not None:
+        return [*steps, STEPS["cost"]]
     if metric == "micro F1" or kept.max() < ALIKE * kept.min():
         return [*steps, STEPS["one"]]
     return [*steps, STEPS["tune" if kept.min() * validation_share >= ENOUGH_TO_TUNE else "cut"]]

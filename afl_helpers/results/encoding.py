@@ -10,6 +10,7 @@ import numpy as np
 from afl_helpers.errors import DataError
 from afl_helpers.results.schema import (
     N_BINS,
+    PILOT,
     Counts,
     DataRecord,
     Floats,
@@ -52,10 +53,7 @@ _GROUPS = ("head", "medium", "tail")
 #: The metrics of a frequency group that a file keeps; the rest follow from the counts of its labels.
 _KEPT_OF_GROUPS = ("f1_macro", "recall_macro", "roc_auc_macro", "average_precision_macro")
 
-#: The threshold rules of which a file keeps every metric.
-_MAIN_RULES = ("at_0.5", "tuned_common")
-
-#: The test metrics that a file keeps of the other rules; what else is of labels follows from the counts of its labels.
+#: The test metrics that a file keeps of the rules but 0.5; what else is of labels follows from the counts of its labels.
 _KEPT_OF_OTHER_RULES = (
     "f1_micro",
     "f1_macro",
@@ -65,6 +63,16 @@ _KEPT_OF_OTHER_RULES = (
     "precision_micro",
     "recall_micro",
     "n_labels_never_predicted",
+)
+
+#: What it keeps of the one common threshold in addition, because pages and claims read it.
+_KEPT_OF_COMMON = (
+    "precision_macro",
+    "recall_macro",
+    "recall_macro_head",
+    "recall_macro_medium",
+    "recall_macro_tail",
+    "roc_auc_micro_of_decisions",
 )
 
 #: The validation metrics that a file keeps.
@@ -122,7 +130,7 @@ def _is_kept(split: str, name: str) -> bool:
 def _factored(split: str, rules: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
     """Metrics per rule, those that are equal under every rule only once, of further rules only the main ones."""
     kept = {rule: {name: v for name, v in values.items() if _is_kept(split, name)} for rule, values in rules.items()}
-    first = next(iter(kept.values()))
+    first = next(iter(kept.values()), {})
     if len(kept) < 2:
         return {_ALL_RULES: {}, **kept}
     common = {name: value for name, value in first.items() if all(_same(own.get(name), value) for own in kept.values())}
@@ -132,7 +140,12 @@ def _factored(split: str, rules: Mapping[str, Mapping[str, float]]) -> dict[str,
             rule: {
                 name: value
                 for name, value in values.items()
-                if name not in common and (rule in _MAIN_RULES or name in _KEPT_OF_OTHER_RULES)
+                if name not in common
+                and (
+                    rule == "at_0.5"
+                    or name in _KEPT_OF_OTHER_RULES
+                    or (rule == "tuned_common" and name in _KEPT_OF_COMMON)
+                )
             }
             for rule, values in kept.items()
         },
@@ -239,7 +252,7 @@ def from_json(content: object, source: object = "result") -> Result:
             seed=top["seed"],
             method=config.pop("method"),
             config=config,
-            metrics=_metrics(top["metrics"], source),
+            metrics=_metrics(top["metrics"], source, pilot=str(top["run"]).endswith(PILOT)),
             labels=_labels(labels, source),
             summaries=_summaries(top["summaries"], source),
             environment=dict(_object(top["environment"], "environment", source)),
@@ -271,7 +284,7 @@ def _record(top: Mapping[str, Any], key: str, names: Sequence[str], source: obje
     return content
 
 
-def _metrics(content: object, source: object) -> Metrics:
+def _metrics(content: object, source: object, pilot: bool = False) -> Metrics:
     splits = _object(content, "metrics", source)
     _check_keys(splits, ("validation", "test"), "metrics", source)
     metrics: Metrics = {}
@@ -286,7 +299,7 @@ def _metrics(content: object, source: object) -> Metrics:
         }
     every = {"at_0.5", *metrics["validation"], *metrics["test"]}
     for split, found in metrics.items():
-        missing = sorted(every - set(found))
+        missing = sorted(every - set(found)) if found or not pilot else []
         if missing:
             raise DataError(f"{source}: metrics.{split} misses {', '.join(missing)}; run the study again")
     return metrics

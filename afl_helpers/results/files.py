@@ -9,10 +9,7 @@ from afl_helpers.files import json_text
 from afl_helpers.results.checksums import check_file, read_checksums, write_listed
 from afl_helpers.results.encoding import from_json, to_json
 from afl_helpers.results.label_names import find_names, read_names, share_names
-from afl_helpers.results.schema import Result
-
-#: How the names of pilot runs end.
-PILOT = "--pilot"
+from afl_helpers.results.schema import PILOT, Result
 
 
 def write_result(path: Path, result: Result) -> None:

@@ -103,10 +103,9 @@ def build_result(
 
 
 def of_pilot(result: Result) -> Result:
-    """Return the result of a run that only tuned a setting, without histograms, and with counts by label at 0.5 alone."""
-    labels = result.labels
-    predicted, right = ({"at_0.5": counts["at_0.5"]} for counts in (labels.predicted, labels.true_positives))
-    return replace(result, summaries=None, labels=replace(labels, predicted=predicted, true_positives=right))
+    """Return the result of a run that only tuned a setting: without all that is of test documents."""
+    labels = replace(result.labels, average_precision=np.empty(0), predicted={}, true_positives={}, threshold={})
+    return replace(result, summaries=None, labels=labels, metrics={**result.metrics, "test": {}})
 
 
 def describe_data(

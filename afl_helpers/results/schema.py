@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 #: Bins of a histogram of scores.
 N_BINS = 64
 
+#: How the names of pilot runs end. Nothing is measured on test there: their results have no test metrics.
+PILOT = "--pilot"
+
 
 @dataclass(frozen=True)
 class DataRecord:
@@ -56,7 +59,7 @@ class LabelRecord:
         name: the labels' names.
         training_count: number of training documents with the label.
         support: number of test documents with the label.
-        average_precision: test average precision; NaN if ``support`` is 0.
+        average_precision: test average precision; NaN if ``support`` is 0. Empty in a pilot run.
         predicted: threshold rule -> number of test documents predicted to have the label.
         true_positives: threshold rule -> number of those documents that really have the label.
         threshold: the threshold of each rule that has one for all labels.

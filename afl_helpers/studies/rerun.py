@@ -8,7 +8,7 @@ import numpy as np
 
 from afl_helpers.errors import DataError
 from afl_helpers.results import Result, build_result
-from afl_helpers.results.files import PILOT
+from afl_helpers.results.schema import PILOT
 from afl_helpers.studies.plan import METHODS, StudyCorpus
 from afl_helpers.studies.run import Splits, corpus_splits
 from afl_helpers.studies.scores import write_scores
@@ -101,17 +101,21 @@ def _are_splits_of(splits: Splits, result: Result) -> bool:
 def difference(first: Result, second: Result) -> Deviation:
     """Measure how far two results of one run are apart."""
     metric = max(
-        _distance(value, second.metrics["test"][rule][name])
-        for rule, metrics in first.metrics["test"].items()
+        _distance(value, second.metrics[split][rule][name])
+        for split in first.metrics
+        for rule, metrics in first.metrics[split].items()
         for name, value in metrics.items()
-        if name in second.metrics["test"][rule]
+        if name in second.metrics[split][rule]
     )
     n_decisions = max(
-        int(
-            np.abs(first.labels.predicted[rule] - second.labels.predicted[rule]).sum()
-            + np.abs(first.labels.true_positives[rule] - second.labels.true_positives[rule]).sum()
-        )
-        for rule in first.labels.predicted
+        (
+            int(
+                np.abs(first.labels.predicted[rule] - second.labels.predicted[rule]).sum()
+                + np.abs(first.labels.true_positives[rule] - second.labels.true_positives[rule]).sum()
+            )
+            for rule in first.labels.predicted
+        ),
+        default=0,  # of a pilot run
     )
     environments = [
         {key: value for key, value in result.environment.items() if key != "commit"} for result in (first, second)

@@ -182,8 +182,8 @@ def decision_tree() -> Figure:
     """Draw the questions that lead from a reader's labels to advice, from top to bottom."""
     steps = [
         ("Was every document judged\nfor every label?", "no", "1  Mask what nobody has\nlooked at, then go on"),
-        ("Do you know how many false\nalarms a miss costs?", "yes", "2  Threshold 1/(1+c) on\ncalibrated scores"),
-        ("Has a label fewer than\n10 documents?", "yes", "3  Leave it out or collect\nmore, then go on"),
+        ("Has a label fewer than\n10 documents?", "yes", "2  Leave it out or collect\nmore, then go on"),
+        ("Do you know how many false\nalarms a miss costs?", "yes", "3  Threshold 1/(1+c) on\ncalibrated scores"),
         (
             "Is micro F1 your metric, or do\ncounts differ less than 8 times?",
             "yes",
@@ -195,7 +195,7 @@ def decision_tree() -> Figure:
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 12, "color": "black"}
     box: dict[str, Any] = {"boxstyle": "round,pad=0.45", "linewidth": 1.2, "edgecolor": "black"}
     heights = np.arange(len(steps) + 2)[::-1].astype(float)
-    start = "First: word counts; then cross-entropy.\nLeave the loss as it is."
+    start = "First: words with a linear SVM,\nand cross-entropy as it is."
     axes.text(0.27, heights[0], start, bbox=box | {"facecolor": "#f0f0f0"}, **style)
     for height, (question, answer, leaf) in zip(heights[1:], steps):
         axes.text(0.26, height, question, bbox=box | {"facecolor": "white"}, **style)
