@@ -287,6 +287,7 @@ def check_study(study, done) -> None:
     assert outcomes(study) == outcomes(done)
     assert [name for name in listing(study.folder) if ".lock" not in name] == [
         "checksums.sha256",
+        "labels.json",
         "runs",
         "runs/toy--afl--seed0.json",
         "runs/toy--afl--seed1.json",
@@ -490,7 +491,7 @@ def test_a_study_without_room_stops_at_once_and_goes_on(tmp_path, monkeypatch, c
 
     def second_is_full(source, target):
         tries.append(target)
-        return full() if len(tries) == 6 else replace(source, target)  # scores, then their checksum, then the result
+        return full() if len(tries) == 7 else replace(source, target)  # scores, once the labels, checksum, result
 
     replace = os.replace
     monkeypatch.setenv("AFL_BOOK", "1")  # no progress bar
