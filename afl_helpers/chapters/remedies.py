@@ -131,13 +131,14 @@ def describe_effects(table: pd.DataFrame) -> str:
             harms.append(title_of(str(setting)))
     counts = table["outcome"].value_counts()
     within, undecided = counts.get("within the margin", 0), counts.get("undecided", 0)
+    higher, lower = counts.get("higher", 0), counts.get("lower", 0)
     converged = (
         " By its own rule, the study has not converged, and gives no verdict." if "not converged" in counts else ""
     )
     return (
         f"The registered rule asks for a gain on two of {corpora} corpora: {_listed(helps)} of {n} remedies is shown to have it. Shown to "
         f"harm in at least one comparison: {_listed(harms)}. Of {len(table)} differences {within} lie within {table['margin'].iloc[0]:g} and "
-        f"{undecided} are undecided.{converged}"
+        f"{undecided} are undecided; {higher} are higher and {lower} lower.{converged}"
     )
 
 
