@@ -96,7 +96,7 @@
       onchange: function (value) { state.lead = Number(value); show(); }
     });
     var loss = widgets.choice({
-      label: "the head was trained with", value: data.losses[0][0], choices: data.losses,
+      label: "loss used in training", value: data.losses[0][0], choices: data.losses,
       onchange: function (value) {
         state.at = data.losses.map(function (one) { return one[0]; }).indexOf(value);
         show();
@@ -219,7 +219,7 @@
       });
       [genres, frequent, rare].forEach(function (chart) { chart.draw(); });
       widgets.empty(named);
-      [["hit", "named rightly"], ["wrong", "named wrongly"], ["missed", "missed"]].forEach(function (kind) {
+      [["hit", "found"], ["wrong", "wrong"], ["missed", "missed"]].forEach(function (kind) {
         var names = data.labels.filter(function (_, label) { return found[label] === kind[0]; });
         named.appendChild(element("li", { class: kind[0] }, [
           element("span", { class: "explorable-mark", "aria-hidden": "true" }, MARKS[kind[0]]), kind[1] + ": " + (names.join(", ") || "none")
@@ -229,7 +229,7 @@
       data.labels.forEach(function (name, label) {
         every.appendChild(element("tr", {}, [
           element("th", { scope: "row" }, name), element("td", {}, fixed(scores[shownFilm()][label], 3)), element("td", {}, fixed(thresholds[label], 3)),
-          element("td", {}, { hit: "named rightly", wrong: "named wrongly", missed: "missed", none: "" }[found[label]])
+          element("td", {}, { hit: "found", wrong: "wrong", missed: "missed", none: "" }[found[label]])
         ]));
       });
       widgets.empty(body);
