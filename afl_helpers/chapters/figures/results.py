@@ -133,7 +133,7 @@ def settings_by_block(table: pd.DataFrame, settings: Sequence[str], titles: Mapp
     figure, all_axes = panels(len(titles), figsize=(8.4, 1.2 + 0.34 * len(settings)), sharey=True)
     for axes, (metric, title) in zip(all_axes, titles.items()):
         for _, own in table.set_index("setting").groupby("block"):
-            axes.plot(own[metric].reindex(settings), range(len(settings)), color="0.8", linewidth=0.8, zorder=1)
+            axes.plot(own[metric].reindex(list(settings)), range(len(settings)), color="0.8", linewidth=0.8, zorder=1)
         for i, setting in enumerate(settings):
             look = look_of(setting)
             values = table.loc[table["setting"] == setting, metric]
