@@ -96,7 +96,7 @@
       onchange: function (value) { state.lead = Number(value); show(); }
     });
     var loss = widgets.choice({
-      label: "loss used in training", value: data.losses[0][0], choices: data.losses,
+      label: "the model was trained with", value: data.losses[0][0], choices: data.losses,
       onchange: function (value) {
         state.at = data.losses.map(function (one) { return one[0]; }).indexOf(value);
         show();
