@@ -65,8 +65,9 @@ _KEPT_OF_OTHER_RULES = (
     "n_labels_never_predicted",
 )
 
-#: What it keeps of the one common threshold in addition, because pages and claims read it.
+#: What it keeps of the one common threshold: more, because pages and claims read it.
 _KEPT_OF_COMMON = (
+    *_KEPT_OF_OTHER_RULES,
     "precision_macro",
     "recall_macro",
     "recall_macro_head",
@@ -141,11 +142,7 @@ def _factored(split: str, rules: Mapping[str, Mapping[str, float]]) -> dict[str,
                 name: value
                 for name, value in values.items()
                 if name not in common
-                and (
-                    rule == "at_0.5"
-                    or name in _KEPT_OF_OTHER_RULES
-                    or (rule == "tuned_common" and name in _KEPT_OF_COMMON)
-                )
+                and (rule == "at_0.5" or name in (_KEPT_OF_COMMON if rule == "tuned_common" else _KEPT_OF_OTHER_RULES))
             }
             for rule, values in kept.items()
         },
