@@ -32,6 +32,8 @@ from afl_helpers.results import (
     write_checksums,
     write_result,
 )
+from afl_helpers.results.encoding import from_json
+from afl_helpers.results.shared_lists import SHARED
 from afl_helpers.training import embed, embedding, encoders, fine_tune, fine_tuning, load_predictor, packaged, probe
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import _cached
@@ -402,34 +404,39 @@ def test_a_tampered_result_is_noticed_and_named(study):
     verify_checksums(study)
 
 
-def test_label_names_stand_once_per_study_and_a_change_of_them_is_noticed(study):
-    path, names = runs_of(study)[0], study / "labels.json"
-    known = json.loads(names.read_text())
-    key = json.loads(path.read_text())["labels"]["name"]
-    expected = read_result(path).labels.name
-    assert known[key] == expected and {json.loads(p.read_text())["labels"]["name"] for p in runs_of(study)} == {*known}
+@pytest.mark.parametrize("name", SHARED)
+def test_lists_of_the_labels_stand_once_per_study_and_a_change_of_them_is_noticed(study, name):
+    path, lists = runs_of(study)[0], study / "labels.json"
+    known = json.loads(lists.read_text())
+    key = json.loads(path.read_text())["labels"][name]
+    expected = list(getattr(read_result(path).labels, name))
+    used = {json.loads(p.read_text())["labels"][shared] for p in runs_of(study) for shared in SHARED}
+    assert known[key] == expected and used == {*known}
 
+    changed = [*known[key][1:], "Opera" if name == "name" else 7]
     for content, words in (
-        (json.dumps({**known, key: [*expected[1:], "Opera"]}), f"label names of '{key}' were changed after"),
-        (json.dumps({**known, key: "Opera"}), f"label names of '{key}' were changed after"),
+        (json.dumps({**known, key: changed}), f"the list '{key}' was changed after"),
+        (json.dumps({**known, key: "Opera"}), f"the list '{key}' was changed after"),
         (
-            json.dumps({name: own for name, own in known.items() if name != key}),
-            f"its label names, '{key}', are not in",
+            json.dumps({other: own for other, own in known.items() if other != key}),
+            f"its labels.{name}, '{key}', is not in",
         ),
         ("[]", "holds list, not an object"),
         ("{", "not valid JSON"),
     ):
-        names.write_text(content)
+        lists.write_text(content)
         for read in (lambda: read_result(path), lambda: read_study("provenance", study.parent)):
             with pytest.raises(DataError, match=words) as raised:
                 read()
-            assert str(names) in one_sentence(raised.value)
-    names.unlink()
-    with pytest.raises(DataError, match=f"its label names, '{key}', are not in"):
+            assert str(lists) in one_sentence(raised.value)
+    lists.unlink()
+    with pytest.raises(DataError, match="is not in"):
         read_result(path)
-    change_json(lambda r: r["labels"].update(name=expected))(path)  # files of version 0.1 hold the names themselves
-    write_checksums(study)
-    assert read_result(path).labels.name == expected
+    with pytest.raises(DataError, match="is a key of the study's labels.json; read the file with read_result"):
+        from_json(json.loads(path.read_text()))
+    change_json(lambda r: r["labels"].update({shared: known[r["labels"][shared]] for shared in SHARED}))(path)
+    write_checksums(study)  # files of version 0.1 hold the lists themselves
+    assert list(getattr(read_result(path).labels, name)) == expected
 
 
 def test_a_file_that_no_run_wrote_is_noticed_and_named(study):

@@ -22,6 +22,7 @@ from afl_helpers.results.schema import (
     Summaries,
     TimeRecord,
 )
+from afl_helpers.results.shared_lists import SHARED
 
 #: Version of the layout.
 SCHEMA = 2
@@ -80,8 +81,6 @@ _KEPT_OF_COMMON = (
 _KEPT_OF_VALIDATION = (
     "f1_micro",
     "f1_macro",
-    "precision_micro",
-    "recall_micro",
     "average_precision_micro",
     "average_precision_macro",
     "average_precision_macro_tail",
@@ -220,8 +219,8 @@ def from_json(content: object, source: object = "result") -> Result:
     data = _record(top, "data", tuple(DataRecord.__dataclass_fields__), source)
     loss = _record(top, "loss", ("name", "params"), source)
     labels = dict(_object(top["labels"], "labels", source))
-    if isinstance(labels.get("name"), str):
-        raise DataError(f"{source}: labels.name is a key of the study's labels.json; read the file with read_result")
+    if key := next((name for name in SHARED if isinstance(labels.get(name), str)), None):
+        raise DataError(f"{source}: labels.{key} is a key of the study's labels.json; read the file with read_result")
     labels.pop("mean_score", None)  # files of version 0.1 have it
     labels = _record({"labels": labels}, "labels", tuple(LabelRecord.__dataclass_fields__), source)
     timed = {"time": {"reason": ""} | _object(top["time"], "time", source)}  # files of version 0.1 have no reason

@@ -8,20 +8,20 @@ from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.files import json_text
 from afl_helpers.results.checksums import check_file, read_checksums, write_listed
 from afl_helpers.results.encoding import from_json, to_json
-from afl_helpers.results.label_names import find_names, read_names, share_names
 from afl_helpers.results.schema import PILOT, Result
+from afl_helpers.results.shared_lists import Lists, put_back, read_lists, share_lists
 
 
 def write_result(path: Path, result: Result) -> None:
     """Write a result file of a study, and its line in the study's checksums.
 
-    The label names go into the study's ``labels.json``, which its runs share.
+    The names and counts of the labels go into the study's ``labels.json``, which its runs share.
 
     Raises:
         StorageError: the file cannot be written.
     """
     content = to_json(result)
-    content["labels"]["name"] = share_names(path.parent.parent, result.data.corpus, result.labels.name)
+    share_lists(path.parent.parent, result.data.corpus, content["labels"])
     write_listed(path, json_text(_significant(content)))
 
 
@@ -42,10 +42,10 @@ def read_result(path: Path) -> Result:
         DataError: the file is not a result, or was changed.
     """
     folder = path.parent.parent
-    return _read(path, read_checksums(folder) if path.parent.name == "runs" else None, read_names(folder))
+    return _read(path, read_checksums(folder) if path.parent.name == "runs" else None, read_lists(folder))
 
 
-def _read(path: Path, checksums: Mapping[str, str] | None, names: Mapping[str, list[str]]) -> Result:
+def _read(path: Path, checksums: Mapping[str, str] | None, lists: Lists) -> Result:
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist; run the missing runs of the study")
     content = path.read_bytes()
@@ -58,8 +58,8 @@ def _read(path: Path, checksums: Mapping[str, str] | None, names: Mapping[str, l
     except (UnicodeDecodeError, RecursionError, ArithmeticError) as error:
         raise DataError(f"{path}: not valid JSON ({error}); run the study again") from None
     match parsed:
-        case {"labels": {"name": str(key)} as labels}:
-            labels["name"] = find_names(key, names, path)
+        case {"labels": dict(labels)}:
+            put_back(labels, lists, path)
     return from_json(parsed, path)
 
 
@@ -100,8 +100,8 @@ def read_study(study: str, folder: str | Path | None = None, pilots: bool = Fals
     if not runs.is_dir() and not (runs.parent / "study.yaml").is_file():
         raise MissingFileError(f"{runs} does not exist; run: python -m afl_helpers study {study}")
     paths = sorted(runs.glob("*.json"))  # before the checksums: a file that is written meanwhile is listed first
-    checksums, names = read_checksums(runs.parent), read_names(runs.parent)
-    return [_read(path, checksums, names) for path in paths if pilots or not path.stem.endswith(PILOT)]
+    checksums, lists = read_checksums(runs.parent), read_lists(runs.parent)
+    return [_read(path, checksums, lists) for path in paths if pilots or not path.stem.endswith(PILOT)]
 
 
 def read_all_studies(folder: str | Path | None = None, pilots: bool = False) -> list[Result]:
