@@ -70,8 +70,12 @@ def mix(one: NDArray[Any], other: NDArray[Any], share: NDArray[Any]) -> NDArray[
     return mixed
 
 
-def partner_weights(labels: NDArray[np.bool]) -> NDArray[np.float64]:
+def partner_weights(labels: NDArray[np.bool], label_counts: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
     """Return the highest IRLbl among the labels of each document, 1 for a document without labels.
+
+    Args:
+        labels: (n_documents, n_labels).
+        label_counts: (n_labels,), documents per label that IRLbl comes from; by default, those of ``labels``.
 
     Example:
         >>> import numpy as np
@@ -79,7 +83,7 @@ def partner_weights(labels: NDArray[np.bool]) -> NDArray[np.float64]:
         >>> partner_weights(np.array([[1, 1], [1, 0], [1, 0], [0, 0]], dtype=bool)).tolist()
         [3.0, 1.0, 1.0, 1.0]
     """
-    ratios = imbalance_ratios(labels.sum(axis=0))
+    ratios = imbalance_ratios(labels.sum(axis=0) if label_counts is None else label_counts)
     return np.where(labels, np.where(np.isfinite(ratios), ratios, 1.0), 1.0).max(axis=1, initial=1.0)
 
 

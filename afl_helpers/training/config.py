@@ -21,6 +21,8 @@ PROBE_SCHEDULES = ("constant", "cosine")
 #: Schedules whose rate ends at 0.
 ANNEALED = ("cosine", "linear")
 PRECISIONS = ("auto", "float32", "bf16")
+#: mixup while an encoder is tuned: with any partners, or with partners that carry rare labels.
+MIXUPS = ("mixup", "balanced_mixup")
 
 
 #: The largest seed that numpy's and torch's generators both take.
@@ -182,6 +184,9 @@ class TrainingConfig(EncoderConfig):
             :func:`~afl_helpers.augment.oversampling.resample`. An epoch draws as many documents as without resampling, so
             the number of updates stays. EnvBERT ([17] of the paper, known by its abstract alone) oversampled before tuning
             BERT, and decided by one threshold: "ml_ros" and the rule "tuned_common" are our construction after it.
+        mixup, mixup_alpha: mix the documents of a batch in front of the head, with any partners ("mixup") or partners that
+            carry rare labels ("balanced_mixup"), and how much (default 1); see
+            :class:`~afl_helpers.training.pooled_mixup.PooledMixup`. The loss must take targets between 0 and 1.
 
     Example:
         >>> from afl_helpers.training import TrainingConfig
@@ -206,6 +211,8 @@ class TrainingConfig(EncoderConfig):
     lora_rank: int | None = None
     resampling: str | None = None
     resampling_rate: float | None = None
+    mixup: str | None = None
+    mixup_alpha: float | None = None
 
     _ranges = EncoderConfig._ranges | {
         "accumulation_steps": (1, 65_536),
@@ -214,15 +221,24 @@ class TrainingConfig(EncoderConfig):
         "max_gradient_norm": (1e-6, math.inf),
         "lora_rank": (1, 1024),
         "resampling_rate": (0.0, 0.99),
+        "mixup_alpha": (0.0, 100.0),
     }
-    _choices = EncoderConfig._choices | {"schedule": SCHEDULES, "precision": PRECISIONS, "resampling": RESAMPLING}
+    _choices = EncoderConfig._choices | {
+        "schedule": SCHEDULES,
+        "precision": PRECISIONS,
+        "resampling": RESAMPLING,
+        "mixup": MIXUPS,
+    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.resampling_rate is not None and self.resampling is None:
-            raise UsageError(
-                f"resampling_rate is {self.resampling_rate:g} without resampling; pass resampling='ml_ros' too"
-            )
+        for option, strength, example in (
+            ("resampling", "resampling_rate", "ml_ros"),
+            ("mixup", "mixup_alpha", "mixup"),
+        ):
+            value = getattr(self, strength)
+            if value is not None and getattr(self, option) is None:
+                raise UsageError(f"{strength} is {value:g} without {option}; pass {option}={example!r} too")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -355,8 +355,12 @@ def load_saved_classifier(folder: Path) -> "transformers.PreTrainedModel":
 
 def head_bias(model: torch.nn.Module) -> torch.Tensor:
     """Return the bias of a classifier's last linear layer, (n_labels,)."""
-    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
-    return layers[-1].bias
+    return head(model).bias
+
+
+def head(model: torch.nn.Module) -> torch.nn.Linear:
+    """Return a classifier's last linear layer."""
+    return [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
 
 
 def default_device() -> torch.device:

@@ -46,6 +46,7 @@ from afl_helpers.training.embedding import check_length, enough_memory
 from afl_helpers.training.encoders import head_bias, load_classifier, load_tokenizer, quiet
 from afl_helpers.training.initial_bias import prior_logits, start_logits
 from afl_helpers.training.lora import add_lora, merge_lora
+from afl_helpers.training.pooled_mixup import PooledMixup
 from afl_helpers.training.run import Predictor, Run
 from afl_helpers.training.sampler import EpochSeededLengthSampler
 from afl_helpers.training.trackers import check_trackers, tracked
@@ -206,7 +207,10 @@ def fit(
         bar = ProgressBar(description["name"], progress)
         stack.callback(bar.close)
         stack.enter_context(tracked(arguments.report_to, model, arguments, description, seed))
-        trainer = new_trainer(model, tokenizer, arguments, splits, loss, config, seed, bar, on_epoch, teacher)
+        mixup = _new_mixup(model, train, loss, config)
+        if mixup is not None:
+            stack.callback(mixup.close)
+        trainer = new_trainer(model, tokenizer, arguments, splits, loss, config, seed, bar, on_epoch, teacher, mixup)
         with quiet(), enough_memory(less_memory(config)):
             trainer.train(resume_from_checkpoint=checkpoint)
         wait_for_all()  # the main process owns the folder
@@ -275,6 +279,18 @@ def _positions(train: Corpus, config: TrainingConfig, seed: int) -> list[int]:
     return resample(train.dense_labels, config.resampling, seed=seed, **rate).tolist()
 
 
+def _new_mixup(model: nn.Module, train: Corpus, loss: MultiLabelLoss, config: TrainingConfig) -> PooledMixup | None:
+    if config.mixup is None:
+        return None
+    if not loss.soft_targets:
+        raise UsageError(
+            f"mixup makes targets between 0 and 1, which {type(loss).__name__} does not take; use another loss, or leave "
+            "mixup out"
+        )
+    counts = train.label_counts if config.mixup == "balanced_mixup" else None
+    return PooledMixup(model, 1.0 if config.mixup_alpha is None else config.mixup_alpha, counts)
+
+
 def new_trainer(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
@@ -286,6 +302,7 @@ def new_trainer(
     bar: ProgressBar,
     on_epoch: OnEpoch | None,
     teacher: Teacher | None = None,
+    mixup: PooledMixup | None = None,
 ) -> CheckedTrainer:
     """Return the Trainer for (train, validation)."""
     train, validation = splits
@@ -319,6 +336,7 @@ def new_trainer(
         ),
         document_ids=[train.document_ids[i] for i in positions],
         config=config,
+        mixup=mixup,
         train_dataset=Subset(documents, positions),
         eval_dataset=validated,
         data_collator=collate,

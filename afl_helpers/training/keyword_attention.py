@@ -67,6 +67,8 @@ class KeywordDistillationConfig(TrainingConfig):
         super().__post_init__()
         if self.lora_rank is not None:
             raise UsageError(f"lora_rank is {self.lora_rank}, but distillation trains all weights; leave lora_rank out")
+        if self.mixup is not None:
+            raise UsageError(f"mixup is {self.mixup!r}, but a teacher speaks of whole documents; leave mixup out")
 
 
 class KeywordClassifier(nn.Module):

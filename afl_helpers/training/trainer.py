@@ -24,6 +24,7 @@ from afl_helpers.training.assemble import not_finite
 from afl_helpers.training.checkpoints import reading
 from afl_helpers.training.config import TrainingConfig
 from afl_helpers.training.distributed import n_processes
+from afl_helpers.training.pooled_mixup import PooledMixup
 from afl_helpers.training.sampler import EpochSeededLengthSampler
 
 #: Versions of transformers whose Trainer has the methods below; the same as in pyproject.toml.
@@ -67,17 +68,20 @@ class CheckedTrainer(Trainer):
         train_sampler: EpochSeededLengthSampler,
         document_ids: Sequence[str],
         config: TrainingConfig,
+        mixup: PooledMixup | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._train_sampler, self._document_ids, self._config = train_sampler, document_ids, config
+        self._train_sampler, self._document_ids, self._config, self._mixup = train_sampler, document_ids, config, mixup
         self._seen: list[tuple[int, str, Tensor]] = []
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
         return self._train_sampler
 
-    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
-        loss = super().training_step(*args, **kwargs)
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
+        if self._mixup is not None:
+            inputs = inputs | {"labels": self._mixup.draw(inputs["labels"])}
+        loss = super().training_step(model, inputs, *args, **kwargs)
         self._see("loss", loss)
         return loss
 
