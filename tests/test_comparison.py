@@ -95,6 +95,8 @@ def test_families_are_those_that_are_named():
     assert set(split["family_size"]) == {2}
     assert split["p_adjusted"][:2].tolist() == pytest.approx(holm(split["p"][:2]).tolist())
     assert (default["detectable"] > split["detectable"]).all()  # the strictest level of a larger family is stricter
+    one = compare(results, "afl", "bce", "ap")  # a single name is no list of letters
+    assert one.equals(compare(results, ["afl"], ["bce"], ["ap"]))
     alone = compare(*call, correction="none")
     assert alone["p_adjusted"].equals(alone["p"]) and (alone["outcome"] != default["outcome"]).any()
     with pytest.raises(UsageError, match="did you mean 'corpus'"):

@@ -121,7 +121,10 @@ def test_the_head_of_every_kind_of_classifier_is_what_is_mixed():
     ("make", "words"),
     [
         (lambda parts: replace(TINY, mixup_alpha=0.5), "mixup_alpha is 0.5 without mixup; pass mixup='mixup' too"),
-        (lambda parts: replace(TINY, mixup="manifold"), "unknown mixup 'manifold'; choose one of: balanced_mixup, mixup"),
+        (
+            lambda parts: replace(TINY, mixup="manifold"),
+            "unknown mixup 'manifold'; choose one of: balanced_mixup, mixup",
+        ),
         (lambda parts: replace(TINY, mixup="mixup", mixup_alpha=-1.0), "mixup_alpha is -1.0; pass a number from 0 to"),
         (
             lambda parts: tuned(parts, loss="two_way", mixup="mixup"),

@@ -134,11 +134,35 @@ def test_a_control_is_compared_where_two_blocks_have_it(evidence):
     assert "of 2 differences" in remedies.describe_controls(found)
 
 
+def test_remedies_are_held_beside_cross_entropy_at_their_rate(evidence):
+    """The setting of the comparison is planted: cross-entropy that is .01 lower in every block."""
+
+    def lower(run, by):
+        rules = {rule: {k: v - by for k, v in own.items()} for rule, own in run.metrics["test"].items()}
+        return replace(run, setting="bce-at-0.003", metrics=run.metrics | {"test": rules})
+
+    here = [run for run in evidence.runs if run.data.corpus == "reuters"]
+    planted = [lower(run, 0.01) for run in here if run.setting == "bce"]
+    found = remedies.rate_effects(evidence._replace(runs=[*evidence.runs, *planted]))
+    assert found["corpus"].tolist() == ["reuters"] * 2 and found["same_rate"].tolist() == pytest.approx([-0.01] * 2)
+    means = {
+        name: np.mean([run.metric(found["endpoint"][0]) for run in here if run.setting == name])
+        for name in {run.setting for run in here if run.config["remedy"] != "none" and not run.config["control"]}
+        & {*evidence.study.primary.setting}
+    }
+    base = np.mean([run.metric(found["endpoint"][0]) for run in here if run.setting == "bce"])
+    assert found["remedies"][0] == pytest.approx(np.median([*means.values()]) - base)
+    assert remedies.rate_effects(evidence).empty
+
+
 def test_costs_are_relative_to_cross_entropy_on_the_same_block(evidence):
     found = remedies.costs(evidence)
     assert len(found) == len(evidence.study.primary.setting) and (found["time / time of BCE"] > 0).all()
     assert found.loc["ML-ROS", "copied or made"] > 0 == found.loc["mixup", "copied or made"]
     assert found.loc["MLTL", "left out"] > 0 == found.loc["ML-ROS", "left out"]
+    assert found.loc["ML-ROS", "MeanIR / before"] < 0.9 and found.loc["ASL", "MeanIR / before"] == pytest.approx(
+        1, abs=1e-4
+    )
     assert "<summary>Time &amp; shares</summary>" in display.folded(found, "Time & shares").data
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from afl_helpers.augment import AUGMENTATIONS
 from afl_helpers.chapters.figures import RULE_TITLES, title_of
+from afl_helpers.data.imbalance import mean_imbalance_ratio
 from afl_helpers.results import Result, compare, deciding_interval, find_results, read_study
 from afl_helpers.studies import Study, compare_study, describe_progress, load_study
 
@@ -116,6 +117,38 @@ def describe_controls(table: pd.DataFrame) -> str:
     )
 
 
+def rate_effects(evidence: Evidence, same_rate: str = "bce-at-0.003") -> pd.DataFrame:
+    """Compare the remedies, which share one learning rate, with cross-entropy at that rate and at its own.
+
+    Args:
+        evidence: of a study of remedies.
+        same_rate: its setting with cross-entropy at the rate of the remedies.
+
+    Returns:
+        One row per corpus and endpoint: ``remedies``, the median over the remedies that share the rate of their difference to
+        cross-entropy, and ``same_rate``, that of cross-entropy at their rate. Exploratory.
+    """
+    primary, rows = evidence.study.primary, []
+    assert primary is not None
+    for corpus in sorted({run.data.corpus for run in evidence.runs if run.setting == same_rate}):
+        own = [run for run in evidence.runs if run.data.corpus == corpus]
+        sharing = {
+            run.setting for run in own if run.config.get("remedy", "none") != "none" and not run.config["control"]
+        }
+        found = compare(own, [*sorted(sharing & {*primary.setting}), same_rate], "bce", primary.endpoints)
+        for endpoint, part in found.groupby("endpoint"):
+            is_same = part["setting"] == same_rate
+            rows.append(
+                {
+                    "corpus": corpus,
+                    "endpoint": endpoint,
+                    "remedies": part.loc[~is_same, "estimate"].median(),
+                    "same_rate": part.loc[is_same, "estimate"].item(),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
 def describe_effects(table: pd.DataFrame) -> str:
     """Return in words which remedies help and which harm, by the rule that the study registers; rows of :func:`effects`."""
     if table.empty:
@@ -143,7 +176,7 @@ def describe_effects(table: pd.DataFrame) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
+    return "; ".join(names) or "none"  # names have commas
 
 
 def extremes(table: pd.DataFrame, n: int = 3) -> str:
@@ -164,7 +197,7 @@ def costs(evidence: Evidence) -> pd.DataFrame:
     Returns:
         One row per setting of the registered comparison, index its title: time as a multiple of that of cross-entropy in
         the same block, the median over blocks and corpora; the shares of documents that are copies or made, and
-        of originals that are left out.
+        of originals that are left out; and MeanIR of the documents that were trained on, as a share of that before.
     """
     rows = []
     seconds = {
@@ -184,6 +217,8 @@ def costs(evidence: Evidence) -> pd.DataFrame:
                 "time / time of BCE": run.time.seconds / seconds[run.data.corpus, run.block],
                 "copied or made": float(np.mean(history.get("added", [np.nan]))),
                 "left out": float(np.mean(history.get("dropped", [np.nan]))),
+                "MeanIR / before": float(np.mean(history.get("mean_ir", [np.nan])))
+                / mean_imbalance_ratio(run.labels.training_count),
             }
         )
     if not rows:

@@ -86,8 +86,8 @@ class Comparison:
 def compare(
     results: Sequence[Result],
     setting: str | Sequence[str],
-    against: Sequence[str],
-    endpoints: Sequence[str],
+    against: str | Sequence[str],
+    endpoints: str | Sequence[str],
     *,
     unit: Unit = "block",
     margin: float = 0.0,
@@ -106,8 +106,8 @@ def compare(
             :func:`afl_helpers.studies.compare_study` checks that. Other settings are ignored.
         setting: the setting that is tested, or several. ``"bce@tuned_per_label"`` is ``bce`` under that threshold rule,
             whichever the endpoint names, and is compared only in endpoints of decisions.
-        against: the rivals, in the same form.
-        endpoints: metrics on test, such as ``"f1_macro@tuned_common"`` or ``"average_precision_macro"``.
+        against: the rival or the rivals, in the same form.
+        endpoints: one metric on test or several, such as ``"f1_macro@tuned_common"`` or ``"average_precision_macro"``.
         unit: "block"; "seed" for a study without blocks, all of whose runs share one split.
         margin: the smallest difference that matters. With 0, no outcome is "within the margin".
         family: the rows within which p values are corrected. None takes all rows of this call. Names of columns, such as
@@ -132,11 +132,13 @@ def compare(
         raise unknown_name("correction", correction, CORRECTIONS)
     if margin < 0 or not 0 < level < 1:
         raise UsageError(f"margin is {margin} and level {level}; pass a margin from 0 and a level between 0 and 1")
-    tested = [setting] if isinstance(setting, str) else list(setting)
+    tested, rivals, metrics = (
+        [names] if isinstance(names, str) else list(names) for names in (setting, against, endpoints)
+    )
     keys = [
         (corpus, endpoint, own, rival)
         for corpus in dict.fromkeys(result.data.corpus for result in results)
-        for endpoint, own, rival in itertools.product(endpoints, tested, against)
+        for endpoint, own, rival in itertools.product(metrics, tested, rivals)
         if own != rival and ("@" in endpoint or "@" not in own + rival)
     ]
     if not keys:
