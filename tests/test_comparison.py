@@ -212,7 +212,7 @@ def small_runs(folder):
     """Two recorded runs, as three seeds each, of which the later ones differ a little."""
     runs = folder / "small" / "runs"
     runs.mkdir(parents=True)
-    shutil.copy(RESULTS / "provenance" / "labels.json", runs.parent)
+    shutil.copy(RESULTS / "provenance" / "shared.json", runs.parent)
     for setting, seed in itertools.product(("afl", "bce"), range(3)):
         content = json.loads((RESULTS / "provenance" / "runs" / f"toy--{setting}--seed0.json").read_text())
         name = f"toy--{setting}--seed{seed}"

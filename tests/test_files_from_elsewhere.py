@@ -32,8 +32,8 @@ from afl_helpers.results import (
     write_checksums,
     write_result,
 )
-from afl_helpers.results.encoding import from_json
-from afl_helpers.results.shared_lists import SHARED
+from afl_helpers.results.encoding import from_json, to_json
+from afl_helpers.results.shared_parts import SHARED
 from afl_helpers.training import embed, embedding, encoders, fine_tune, fine_tuning, load_predictor, packaged, probe
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
 from afl_helpers.training.embedding import _cached
@@ -365,7 +365,7 @@ def change_json(change):
         (change_json(lambda r: r.update(metrics=[])), "metrics is list, not an object"),
         (change_json(lambda r: r["metrics"].update(test=None)), "metrics.test is NoneType, not an object"),
         (change_json(lambda r: r["metrics"]["validation"].pop("tuned_common")), "validation misses tuned_common"),
-        (change_json(lambda r: r["data"].pop("fingerprint")), "data misses fingerprint"),
+        (change_json(lambda r: r.update(data={"corpus": "toy"})), "data misses source, fingerprint"),
         (change_json(lambda r: r["config"].pop("method")), "config misses method"),
         (change_json(lambda r: r["labels"].pop("support")), "labels misses support"),
         (change_json(lambda r: r["labels"].update(support=["x"])), "a value is of the wrong kind"),
@@ -404,39 +404,43 @@ def test_a_tampered_result_is_noticed_and_named(study):
     verify_checksums(study)
 
 
-@pytest.mark.parametrize("name", SHARED)
-def test_lists_of_the_labels_stand_once_per_study_and_a_change_of_them_is_noticed(study, name):
-    path, lists = runs_of(study)[0], study / "labels.json"
-    known = json.loads(lists.read_text())
-    key = json.loads(path.read_text())["labels"][name]
-    expected = list(getattr(read_result(path).labels, name))
-    used = {json.loads(p.read_text())["labels"][shared] for p in runs_of(study) for shared in SHARED}
-    assert known[key] == expected and used == {*known}
+@pytest.mark.parametrize("place", SHARED)
+def test_what_runs_share_stands_once_per_study_and_a_change_of_it_is_noticed(study, place):
+    path, shared = runs_of(study)[0], study / "shared.json"
+    known = json.loads(shared.read_text())
 
-    changed = [*known[key][1:], "Opera" if name == "name" else 7]
+    def keys(run):
+        return {"data": run["data"], "environment": run["environment"]} | {
+            f"labels.{name}": run["labels"][name] for name in ("name", "training_count", "support")
+        }
+
+    own = keys(json.loads(path.read_text()))
+    key, expected = own[place], to_json(read_result(path))
+    assert json.loads(json.dumps(keys(expected)[place])) == known[key]
+    assert {k for p in runs_of(study) for k in keys(json.loads(p.read_text())).values()} == {*known}
+
+    changed = [*known[key][1:], 7] if isinstance(known[key], list) else known[key] | {"source": "elsewhere"}
     for content, words in (
-        (json.dumps({**known, key: changed}), f"the list '{key}' was changed after"),
-        (json.dumps({**known, key: "Opera"}), f"the list '{key}' was changed after"),
-        (
-            json.dumps({other: own for other, own in known.items() if other != key}),
-            f"its labels.{name}, '{key}', is not in",
-        ),
+        (json.dumps({**known, key: changed}), f"'{key}' was changed after"),
+        (json.dumps({**known, key: "Opera"}), f"'{key}' was changed after"),
+        (json.dumps({k: part for k, part in known.items() if k != key}), f"its {place}, '{key}', is not in"),
         ("[]", "holds list, not an object"),
         ("{", "not valid JSON"),
     ):
-        lists.write_text(content)
+        shared.write_text(content)
         for read in (lambda: read_result(path), lambda: read_study("provenance", study.parent)):
             with pytest.raises(DataError, match=words) as raised:
                 read()
-            assert str(lists) in one_sentence(raised.value)
-    lists.unlink()
-    with pytest.raises(DataError, match="is not in"):
+            assert str(shared) in one_sentence(raised.value)
+    shared.unlink()
+    with pytest.raises(DataError, match="its data, .* is not in"):
         read_result(path)
-    with pytest.raises(DataError, match="is a key of the study's labels.json; read the file with read_result"):
+    with pytest.raises(DataError, match="data is a key of the study's shared.json; read the file with read_result"):
         from_json(json.loads(path.read_text()))
-    change_json(lambda r: r["labels"].update({shared: known[r["labels"][shared]] for shared in SHARED}))(path)
-    write_checksums(study)  # files of version 0.1 hold the lists themselves
-    assert list(getattr(read_result(path).labels, name)) == expected
+    write_checksums(study)
+    path.write_text(json.dumps(expected))  # files of version 0.1 hold the parts themselves
+    write_checksums(study)
+    assert to_json(read_result(path)) == expected
 
 
 def test_a_file_that_no_run_wrote_is_noticed_and_named(study):

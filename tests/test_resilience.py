@@ -287,7 +287,7 @@ def check_study(study, done) -> None:
     assert outcomes(study) == outcomes(done)
     assert [name for name in listing(study.folder) if ".lock" not in name] == [
         "checksums.sha256",
-        "labels.json",
+        "shared.json",
         "runs",
         "runs/toy--afl--seed0.json",
         "runs/toy--afl--seed1.json",

@@ -94,7 +94,7 @@ def test_the_figure_has_every_leaf_and_the_limits_of_the_function():
 def test_nothing_is_shown_until_the_comparison_is_complete(tmp_path, monkeypatch):
     folder = tmp_path / "remedies"
     (folder / "runs").mkdir(parents=True)
-    for name in ("study.yaml", "labels.json"):
+    for name in ("study.yaml", "shared.json"):
         shutil.copy(RESULTS / "remedies" / name, folder)
     for path in (RESULTS / "remedies" / "runs").glob("cmu-leads--bce--block*.json"):
         shutil.copy(path, folder / "runs")

@@ -22,7 +22,7 @@ from afl_helpers.results.schema import (
     Summaries,
     TimeRecord,
 )
-from afl_helpers.results.shared_lists import SHARED
+from afl_helpers.results.shared_parts import FILE, first_key
 
 #: Version of the layout.
 SCHEMA = 2
@@ -215,12 +215,12 @@ def from_json(content: object, source: object = "result") -> Result:
         remedy = "install a newer afl_helpers" if later else "run the study again"
         raise DataError(f"{source}: schema is {schema!r}, this version reads {SCHEMA}; {remedy}")
     _check_keys(top, KEYS, "", source)
+    if key := first_key(top):
+        raise DataError(f"{source}: {key} is a key of the study's {FILE}; read the file with read_result")
     setting = _record(top, "setting", ("name", "tuned"), source)
     data = _record(top, "data", tuple(DataRecord.__dataclass_fields__), source)
     loss = _record(top, "loss", ("name", "params"), source)
     labels = dict(_object(top["labels"], "labels", source))
-    if key := next((name for name in SHARED if isinstance(labels.get(name), str)), None):
-        raise DataError(f"{source}: labels.{key} is a key of the study's labels.json; read the file with read_result")
     labels.pop("mean_score", None)  # files of version 0.1 have it
     labels = _record({"labels": labels}, "labels", tuple(LabelRecord.__dataclass_fields__), source)
     timed = {"time": {"reason": ""} | _object(top["time"], "time", source)}  # files of version 0.1 have no reason

@@ -3,29 +3,30 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from afl_helpers.errors import DataError, MissingFileError
 from afl_helpers.files import json_text
 from afl_helpers.results.checksums import check_file, read_checksums, write_listed
 from afl_helpers.results.encoding import from_json, to_json
 from afl_helpers.results.schema import PILOT, Result
-from afl_helpers.results.shared_lists import Lists, put_back, read_lists, share_lists
+from afl_helpers.results.shared_parts import put_back, read_shared, share
 
 
 def write_result(path: Path, result: Result) -> None:
     """Write a result file of a study, and its line in the study's checksums.
 
-    The names and counts of the labels go into the study's ``labels.json``, which its runs share.
+    What its runs share, such as the names of the labels, goes into the study's ``shared.json``.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    content = to_json(result)
-    share_lists(path.parent.parent, result.data.corpus, content["labels"])
-    write_listed(path, json_text(_significant(content)))
+    content = _significant(to_json(result))
+    share(path.parent.parent, content)
+    write_listed(path, json_text(content))
 
 
-def _significant(content: object, digits: int = 6) -> object:
+def _significant(content: Any, digits: int = 6) -> Any:
     """Round every float of a nested result to significant digits: enough to compare, short to store."""
     if isinstance(content, Mapping):
         return {key: _significant(value, digits) for key, value in content.items()}
@@ -42,10 +43,10 @@ def read_result(path: Path) -> Result:
         DataError: the file is not a result, or was changed.
     """
     folder = path.parent.parent
-    return _read(path, read_checksums(folder) if path.parent.name == "runs" else None, read_lists(folder))
+    return _read(path, read_checksums(folder) if path.parent.name == "runs" else None, read_shared(folder))
 
 
-def _read(path: Path, checksums: Mapping[str, str] | None, lists: Lists) -> Result:
+def _read(path: Path, checksums: Mapping[str, str] | None, shared: Mapping[str, Any]) -> Result:
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist; run the missing runs of the study")
     content = path.read_bytes()
@@ -57,9 +58,7 @@ def _read(path: Path, checksums: Mapping[str, str] | None, lists: Lists) -> Resu
         raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); run the study again") from None
     except (UnicodeDecodeError, RecursionError, ArithmeticError) as error:
         raise DataError(f"{path}: not valid JSON ({error}); run the study again") from None
-    match parsed:
-        case {"labels": dict(labels)}:
-            put_back(labels, lists, path)
+    put_back(parsed, shared, path)
     return from_json(parsed, path)
 
 
@@ -100,8 +99,8 @@ def read_study(study: str, folder: str | Path | None = None, pilots: bool = Fals
     if not runs.is_dir() and not (runs.parent / "study.yaml").is_file():
         raise MissingFileError(f"{runs} does not exist; run: python -m afl_helpers study {study}")
     paths = sorted(runs.glob("*.json"))  # before the checksums: a file that is written meanwhile is listed first
-    checksums, lists = read_checksums(runs.parent), read_lists(runs.parent)
-    return [_read(path, checksums, lists) for path in paths if pilots or not path.stem.endswith(PILOT)]
+    checksums, shared = read_checksums(runs.parent), read_shared(runs.parent)
+    return [_read(path, checksums, shared) for path in paths if pilots or not path.stem.endswith(PILOT)]
 
 
 def read_all_studies(folder: str | Path | None = None, pilots: bool = False) -> list[Result]:
