@@ -287,7 +287,6 @@ def check_study(study, done) -> None:
     assert outcomes(study) == outcomes(done)
     assert [name for name in listing(study.folder) if ".lock" not in name] == [
         "checksums.sha256",
-        "shared.json",
         "runs",
         "runs/toy--afl--seed0.json",
         "runs/toy--afl--seed1.json",
@@ -296,6 +295,7 @@ def check_study(study, done) -> None:
         "scores/toy--afl--seed0.npz",
         "scores/toy--afl--seed1.npz",
         "scores/toy--plm--seed0.npz",
+        "shared.json",
         "study.yaml",
     ]
     assert not list(study.folder.rglob("*.checkpoints")) and not list(study.folder.rglob("*.part"))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -215,11 +216,18 @@ def test_only_runs_on_the_same_device_are_an_estimate(done):
 
 
 @pytest.mark.parametrize("card", [None, "NVIDIA H100"])
-def test_a_dry_run_gives_hours_only_by_runs_on_the_same_device_and_names_it(card, monkeypatch, capsys):
+def test_a_dry_run_gives_hours_only_by_runs_on_the_same_device_and_names_it(card, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: card is not None)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: card)
-    study = "paper-gpu" if card else "remedies-words"  # heads were recorded on a CPU
-    assert main(["study", study, "--dry-run", "--results", str(RESULTS)]) == 0
+    study = "paper-gpu" if card else "start-and-stop"  # heads were recorded on a CPU
+    (tmp_path / study / "runs").mkdir(parents=True)
+    for name in ("study.yaml", "shared.json", "checksums.sha256"):
+        if (RESULTS / study / name).is_file():
+            shutil.copy(RESULTS / study / name, tmp_path / study)
+    for path in (RESULTS / study / "runs").glob("cmu-leads--bce-*.json"):  # most runs are missing
+        shutil.copy(path, tmp_path / study / "runs")
+    folder = RESULTS if card else tmp_path
+    assert main(["study", study, "--dry-run", "--results", str(folder)]) == 0
     found = capsys.readouterr().out
     if card is None:
         assert re.search(r"^estimated time on a CPU .*: about \d+ (h|min)", found, re.MULTILINE)
