@@ -121,6 +121,12 @@ TABLE_TITLES = {
     "cooccurrence-reranking": "co-occurrence re-ranking",
     "jaccard-contrast": "Jaccard contrast",
     "hidden-head": "hidden layer",
+    "balanced-head": "weighted head",
+    "per-parent": "one model per parent",
+    "recursive-regularization": "recursive regularisation",
+    "label-graph": "label graph",
+    "label-graph-contrast": "label graph, contrast",
+    "kmeans-smote": "K-means SMOTE",
     "focal": "focal, gamma 2",
 }
 
