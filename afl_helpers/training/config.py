@@ -185,8 +185,8 @@ class TrainingConfig(EncoderConfig):
             the number of updates stays. EnvBERT ([17] of the paper, known by its abstract alone) oversampled before tuning
             BERT, and decided by one threshold: "ml_ros" and the rule "tuned_common" are our construction after it.
         mixup, mixup_alpha: mix the documents of a batch in front of the head, with any partners ("mixup") or partners that
-            carry rare labels ("balanced_mixup"), and how much (default 1); see
-            :class:`~afl_helpers.training.pooled_mixup.PooledMixup`. The loss must take targets between 0 and 1.
+            carry rare labels ("balanced_mixup"), and how much (alpha of a Beta distribution, default 1); see
+            ``afl_helpers.training.pooled_mixup``. The loss must take targets between 0 and 1.
 
     Example:
         >>> from afl_helpers.training import TrainingConfig
