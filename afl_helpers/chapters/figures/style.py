@@ -126,7 +126,6 @@ TABLE_TITLES = {
     "recursive-regularization": "recursive regularisation",
     "label-graph": "label graph",
     "label-graph-contrast": "label graph, contrast",
-    "kmeans-smote": "K-means SMOTE",
     "focal": "focal, gamma 2",
 }
 
