@@ -22,6 +22,8 @@ MOST_SHIFT = 4.0
 #: Where odds are capped; the cost of larger ones is linear.
 MOST_ODDS = 1e30
 LOG_MOST_ODDS = math.log(MOST_ODDS)
+#: The largest absolute logit whose odds are computed; those of larger ones would leave the range of float32.
+MOST_LOGIT = 60.0
 
 
 class Cost:
@@ -82,6 +84,11 @@ def raise_to(logarithm: Tensor, gamma: PerClass) -> Tensor:
     if logarithm.dtype == torch.float64:
         return logarithm.mul_(gamma).exp_()
     return logarithm.mul_(gamma * LOG2_E).exp2_()  # a third of the time of exp
+
+
+def _between(x: Tensor, most: float) -> bool:
+    low, high = torch.aminmax(x)
+    return low.item() > -most and high.item() < most
 
 
 def as_number(value: PerClass | None) -> PerClass | None:
@@ -184,20 +191,28 @@ class FocalCost(Cost):
         gamma = self.gamma(x) if callable(self.gamma) else self.gamma
         gamma = as_number(gamma)
         gamma = None if isinstance(gamma, float) and gamma == 0 else gamma
-        torch.sigmoid(x, out=q)
-        if gamma is None:  # then p has a part in the loss alone, where it is large
-            torch.sub(ONE, q, out=p)
+        by_odds = x.numel() > 0 and _between(x, MOST_LOGIT)
+        if by_odds:  # fewer steps
+            odds = torch.exp(x, out=q)
+            ce = torch.log1p(odds, out=loss)
+            torch.add(odds, 1, out=p).reciprocal_()
+            q.mul_(p)
         else:
+            torch.sigmoid(x, out=q)
             torch.neg(x, out=p).sigmoid_()  # 1 - q would be off by up to 4e-6 times gamma in the gradient
-        # The larger of p and q is 1 - min(p, q), and its logarithm -log(1 + exp(-|x|)).
-        torch.minimum(p, q, out=loss).neg_().log1p_()
+            # The larger of p and q is 1 - min(p, q), and its logarithm -log(1 + exp(-|x|)).
+            torch.minimum(p, q, out=loss).neg_().log1p_()
         if gamma is not None:
             if not write_power(q, gamma, focus):
-                raise_to(torch.clamp(x, max=0, out=focus).add_(loss), gamma)  # by log q
+                if by_odds:
+                    torch.log2(q, out=focus).mul_(gamma).exp2_()
+                else:
+                    raise_to(torch.clamp(x, max=0, out=focus).add_(loss), gamma)  # by log q
             if self.weight is not None:
                 focus.mul_(self.weight)
-        rest = scratch[4] if gradient is None else gradient
-        ce = torch.sub(torch.clamp(x, min=0, out=rest), loss, out=loss)
+        if not by_odds:
+            rest = scratch[4] if gradient is None else gradient
+            ce = torch.sub(torch.clamp(x, min=0, out=rest), loss, out=loss)
         if gradient is not None:
             if gamma is not None and not self.detach:
                 p.mul_(ce)

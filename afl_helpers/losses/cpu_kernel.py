@@ -22,7 +22,7 @@ from afl_helpers.losses.costs import Cost
 #: Elements per block and thread.
 BLOCK = 200_000
 #: Buffers of a block that a cost may use.
-N_SCRATCH = 5
+N_SCRATCH = 7
 
 
 @dataclass
@@ -54,9 +54,14 @@ def row_blocks(n_rows: int, width: int, dtype: torch.dtype = torch.float32) -> l
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
+def _rows(values: Tensor, rows: slice, dtype: torch.dtype) -> Tensor:
+    block = values.narrow(0, rows.start, rows.stop - rows.start)
+    return block if block.dtype == dtype else block.to(dtype)
+
+
 def positions(y: Tensor) -> Tensor:
     """Return where a tensor is not 0, as indices of the flattened tensor."""
-    return torch.from_numpy(np.flatnonzero(y.bool().numpy()))  # several times as fast as torch's own
+    return torch.from_numpy(np.flatnonzero(y.numpy() != 0))  # several times as fast as torch's own
 
 
 def loss_and_gradient(
@@ -100,9 +105,10 @@ class _Pass:
         blocks = row_blocks(n, width, self.what.dtype)
         size = blocks[0].stop if blocks else 0
         buffers = torch.empty((N_SCRATCH + 4, size, width), dtype=self.what.dtype, device="cpu")
+        whole = list(buffers.unbind())
         for rows in blocks:
             height = rows.stop - rows.start
-            self._block(rows, list((buffers if height == size else buffers[:, :height]).unbind()))
+            self._block(rows, whole if height == size else [buffer[:height] for buffer in whole])
         self._put_positives()
         gradient = None if self.gradient is None else self.gradient.view(self.shape)
         if self.elements is not None:
@@ -111,13 +117,13 @@ class _Pass:
 
     def _block(self, rows: slice, buffers: list[Tensor]) -> None:
         what = self.what
-        z, y = self.logits[rows].to(what.dtype), self.targets[rows].to(self.out_dtype)
+        z, y = _rows(self.logits, rows, what.dtype), _rows(self.targets, rows, self.out_dtype)
         loss, slope, *scratch = buffers
         same = self.out_dtype == what.dtype
         if same and self.elements is not None:
-            loss = self.elements[rows]
+            loss = _rows(self.elements, rows, self.out_dtype)
         if same and self.gradient is not None:
-            slope = self.gradient[rows]
+            slope = _rows(self.gradient, rows, self.out_dtype)
         wanted = None if self.gradient is None else slope
         if what.soften is not None:
             y = what.soften(check_target_range(y))
@@ -126,7 +132,7 @@ class _Pass:
             kept = self.kept[rows].to(what.dtype)
             factors = kept if factors is None else factors * kept
         positives: Tensor | None = None if what.soften is not None else positions(y)
-        if positives is None or (y.take(positives) != 1).any():
+        if positives is None or (y.numpy().reshape(-1)[positives.numpy()] != 1).any():
             y = y if what.soften is not None else check_target_range(y)
             self._soft(z, y.to(what.dtype), loss, wanted, scratch)
             positives = None

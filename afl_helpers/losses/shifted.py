@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import PerClass
-from afl_helpers.losses.costs import LOG2_E, ZERO, Cost, add_product, as_number, changed, write_power
+from afl_helpers.losses.costs import MOST_LOGIT, ZERO, Cost, add_product, as_number, changed, write_power
 
 
 def _log_one_minus_exp(d: Tensor) -> Tensor:
@@ -23,6 +23,11 @@ def _round_to_float32(value: float) -> float:
     """Return the nearest float32, without a tensor, which a default device could not hold or a trace would record."""
     mantissa, exponent = math.frexp(value)
     return math.ldexp(round(math.ldexp(mantissa, 24)), exponent - 24)
+
+
+#: The least distance from the margin that is computed. Powers of smaller ones would leave the range of the type, which
+#: makes processors slow.
+LEAST_DISTANCE = {torch.float32: 1e-8, torch.float64: 1e-30}
 
 
 class ShiftedProbability:
@@ -142,51 +147,47 @@ class ShiftedCost(Cost):
         With b = -log q_m the cost is ``p_m^gamma b hill``. p_m has the derivative pq, so the cost has
         ``p_m^gamma pq [(gamma b / p_m + 1 / q_m) hill + b hill' / pq]``.
         """
-        if self.margin == 0 or self.epsilon:  # then a negative below the margin may cost something
+        costs_below = self.margin == 0 or self.epsilon  # a negative below the margin may cost something
+        if costs_below or not z.numel() or not z.amax().item() < MOST_LOGIT:
             super().kernel(z, loss, gradient, factor, scratch)
             return
-        p_m, pq, q_m, inside, focus = scratch[:5]
-        cut = math.log(self.margin / (1 - self.margin))
+        t, r, p, q, inside, product, difference = scratch[:7]
+        margin, cut = self.margin, math.log(self.margin / (1 - self.margin))
         coarse = _round_to_float32(cut)
-        torch.sub(z, coarse, out=p_m).sub_(cut - coarse)
+        torch.sub(z, coarse, out=t).sub_(cut - coarse)
         gamma = as_number(self.gamma)
         assert gamma is not None
-        # Below the margin p_m is at most 1e-30, whose square is 0 in float32.
-        vanishes = z.dtype == torch.float32 and not isinstance(gamma, Tensor) and gamma >= 2
-        if not vanishes:
-            torch.mul(p_m, 1e30, out=inside).clamp_(0, 1)
-        at_least = torch.clamp(z, min=cut, out=focus)
-        p_m.clamp_(min=1e-30).neg_().expm1_()
-        torch.sigmoid(at_least, out=pq)
-        q = at_least.neg_().sigmoid_()
-        torch.addcmul(ZERO, p_m, pq, value=self.margin - 1, out=p_m)
-        torch.add(q, self.margin, out=q_m)
-        hill = None if self.lambda_ is None else _Hill(pq, q, p_m, self.lambda_)
-        pq.mul_(q)
+        torch.mul(t, 1e30, out=inside).clamp_(0, 1)
+        # With t = margin (exp(d) - 1) and r = 1 / (1 + t): p = (margin + t) r, q = (1 - margin) r and p_m = (1 - margin) t r.
+        t.clamp_(min=LEAST_DISTANCE[z.dtype]).expm1_().mul_(margin)
+        torch.add(t, 1, out=r).reciprocal_()
+        torch.add(t, margin, out=p).mul_(r)
+        torch.mul(r, 1 - margin, out=q)
+        pq = None if gradient is None else torch.mul(p, q, out=gradient)
+        p_m = torch.addcmul(ZERO, t, r, value=1 - margin, out=t)
+        hill = (
+            self.lambda_ is not None
+        )  # which is product p^2, with the derivative p (2 product + p difference) over pq
+        if self.lambda_ is not None:
+            torch.add(q, self.lambda_ - 1, out=product)
+            product.mul_(torch.add(p_m, self.lambda_ - 1, out=difference))
+            torch.sub(q, p_m, out=difference)
+        q_m = q.add_(margin)
         cost = torch.div(p_m, q_m, out=loss).log1p_()  # -log q_m, as 1 / q_m = 1 + p_m / q_m
+        focus = r
         if not write_power(p_m, gamma, focus):
-            torch.log(p_m, out=focus).mul_(gamma * LOG2_E).exp2_()
-        if not vanishes:
-            focus.mul_(inside)
+            torch.log2(p_m, out=focus).mul_(gamma).exp2_()
+        focus.mul_(inside)
         if self.weight is not None:
             focus.mul_(self.weight)
-        if gradient is not None:
+        if gradient is not None and pq is not None:
             slope = q_m.reciprocal_()
             if not self.detach:
                 add_product(slope, torch.div(cost, p_m, out=p_m), gamma)
-            if hill is not None:
-                slope.mul_(hill.value).addcmul_(cost, hill.slope)
+            if hill:
+                slope.mul_(p).add_(cost, alpha=2).mul_(product)
+                slope.addcmul_(torch.mul(cost, p, out=p_m), difference).mul_(p)
             torch.addcmul(ZERO, slope.mul_(pq), focus, value=factor, out=gradient)
+        if hill:
+            focus.mul_(product).mul_(p).mul_(p)
         loss.mul_(focus)
-        if hill is not None:
-            loss.mul_(hill.value)
-
-
-class _Hill:
-    """``hill`` and its derivative with respect to the logit over p q."""
-
-    def __init__(self, p: Tensor, q: Tensor, p_m: Tensor, lambda_: float):
-        first, last = q + (lambda_ - 1), p_m + (lambda_ - 1)
-        product = first * last
-        self.value = product * p * p
-        self.slope = torch.addcmul(product.mul_(2), p, first.sub_(last)).mul_(p)
