@@ -100,7 +100,7 @@
         // The name of the positive's curve stands below its end; where that is off the chart, above, and the other words make room.
         var above = plot.y(inside(down[down.length - 1][1])) - 8, below = plot.y(inside(up[up.length - 1][1])) + 20;
         var low = below > plot.bottom - 28;
-        balanceRule(plot, "balance at ", low ? plot.top + 14 : plot.bottom - 10);
+        balanceRule(plot, "balance at ", low ? plot.top + 17 : plot.bottom - 10);
         [[now.down, "first"], [now.up, "second"]].forEach(function (pull) {
           if (pull[0] === inside(pull[0])) { // a pull beyond the axis has no dot
             plot.dot(state.score, pull[0], pull[1]);
