@@ -15,7 +15,7 @@ from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import PerClass, widest
 
-ZERO, ONE = torch.zeros((), device="cpu"), torch.ones((), device="cpu")
+ZERO = torch.zeros((), device="cpu")
 LOG2_E = 1 / math.log(2)
 #: The largest ``|scale shift|`` for which odds neither overflow before the cap below nor lose digits in float32.
 MOST_SHIFT = 4.0
@@ -86,11 +86,6 @@ def raise_to(logarithm: Tensor, gamma: PerClass) -> Tensor:
     return logarithm.mul_(gamma * LOG2_E).exp2_()  # a third of the time of exp
 
 
-def _between(x: Tensor, most: float) -> bool:
-    low, high = torch.aminmax(x)
-    return low.item() > -most and high.item() < most
-
-
 def as_number(value: PerClass | None) -> PerClass | None:
     """Return a tensor without dimensions as a number, and anything else as it is."""
     return value.item() if isinstance(value, Tensor) and not value.ndim else value
@@ -107,6 +102,12 @@ def write_power(base: Tensor, gamma: PerClass, out: Tensor) -> bool:
         if gamma > 2:
             out.mul_(base if gamma == 3 else out)
     return True
+
+
+def raise_base(base: Tensor, gamma: PerClass, out: Tensor) -> None:
+    """Write ``base**gamma`` to ``out``, for a base above 0."""
+    if not write_power(base, gamma, out):
+        torch.log2(base, out=out).mul_(gamma).exp2_()
 
 
 def add_product(total: Tensor, values: Tensor, gamma: PerClass) -> None:
@@ -191,7 +192,7 @@ class FocalCost(Cost):
         gamma = self.gamma(x) if callable(self.gamma) else self.gamma
         gamma = as_number(gamma)
         gamma = None if isinstance(gamma, float) and gamma == 0 else gamma
-        by_odds = x.numel() > 0 and _between(x, MOST_LOGIT)
+        by_odds = x.numel() > 0 and all(-MOST_LOGIT < end.item() < MOST_LOGIT for end in torch.aminmax(x))
         if by_odds:  # fewer steps
             odds = torch.exp(x, out=q)
             ce = torch.log1p(odds, out=loss)
@@ -203,11 +204,10 @@ class FocalCost(Cost):
             # The larger of p and q is 1 - min(p, q), and its logarithm -log(1 + exp(-|x|)).
             torch.minimum(p, q, out=loss).neg_().log1p_()
         if gamma is not None:
-            if not write_power(q, gamma, focus):
-                if by_odds:
-                    torch.log2(q, out=focus).mul_(gamma).exp2_()
-                else:
-                    raise_to(torch.clamp(x, max=0, out=focus).add_(loss), gamma)  # by log q
+            if by_odds:
+                raise_base(q, gamma, focus)
+            elif not write_power(q, gamma, focus):
+                raise_to(torch.clamp(x, max=0, out=focus).add_(loss), gamma)  # by log q
             if self.weight is not None:
                 focus.mul_(self.weight)
         if not by_odds:

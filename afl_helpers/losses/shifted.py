@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import PerClass
-from afl_helpers.losses.costs import MOST_LOGIT, ZERO, Cost, add_product, as_number, changed, write_power
+from afl_helpers.losses.costs import MOST_LOGIT, ZERO, Cost, add_product, as_number, changed, raise_base
 
 
 def _log_one_minus_exp(d: Tensor) -> Tensor:
@@ -165,9 +165,8 @@ class ShiftedCost(Cost):
         torch.mul(r, 1 - margin, out=q)
         pq = None if gradient is None else torch.mul(p, q, out=gradient)
         p_m = torch.addcmul(ZERO, t, r, value=1 - margin, out=t)
-        hill = (
-            self.lambda_ is not None
-        )  # which is product p^2, with the derivative p (2 product + p difference) over pq
+        # hill is product p^2, and its derivative over pq is p (2 product + p difference).
+        hill = self.lambda_ is not None
         if self.lambda_ is not None:
             torch.add(q, self.lambda_ - 1, out=product)
             product.mul_(torch.add(p_m, self.lambda_ - 1, out=difference))
@@ -175,8 +174,7 @@ class ShiftedCost(Cost):
         q_m = q.add_(margin)
         cost = torch.div(p_m, q_m, out=loss).log1p_()  # -log q_m, as 1 / q_m = 1 + p_m / q_m
         focus = r
-        if not write_power(p_m, gamma, focus):
-            torch.log2(p_m, out=focus).mul_(gamma).exp2_()
+        raise_base(p_m, gamma, focus)
         focus.mul_(inside)
         if self.weight is not None:
             focus.mul_(self.weight)
