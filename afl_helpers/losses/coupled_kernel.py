@@ -22,13 +22,13 @@ class _Batch:
         self.logits, self.targets = as_rows(logits), as_rows(targets)
         self.n, self.width = self.logits.shape
         self.gradient = torch.empty(self.logits.shape, dtype=self.dtype, device="cpu") if with_gradient else None
+        self.rows = row_blocks(self.n, self.width, n_sharing=torch.get_num_threads())
         self.found: dict[int, Tensor] = {}
 
     def blocks(self, scale: float = 1.0, shift: float = 0.0) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """Yield the rows of a block, ``scale * (z + shift)``, which may be changed, an empty tensor, and the positives."""
-        rows = row_blocks(self.n, self.width)
-        buffers = torch.empty((2, rows[0].stop, self.width), dtype=self.dtype, device="cpu")
-        for block in rows:
+        buffers = torch.empty((2, self.rows[0].stop, self.width), dtype=self.dtype, device="cpu")
+        for block in self.rows:
             z, spare = buffers[:, : block.stop - block.start].unbind()
             if block.start not in self.found:
                 self.found[block.start] = positions(self.targets[block])
@@ -80,9 +80,7 @@ def two_way(
             kept.append((few, terms.mul_((slope / total_positive)[row])))
         else:
             kept.append((few, terms))
-    where_all = torch.cat(
-        [batch.found[rows.start] + rows.start * batch.width for rows in row_blocks(batch.n, batch.width)]
-    )
+    where_all = torch.cat([batch.found[rows.start] + rows.start * batch.width for rows in batch.rows])
     few, of_rows = (torch.cat(values) for values in zip(*kept))
     column = where_all % batch.width
     n_rows, counted = (n_positives > 0).sum().clamp(min=1), torch.bincount(column, minlength=batch.width) > 0

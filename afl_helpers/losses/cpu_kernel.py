@@ -4,12 +4,11 @@ With a plain formula, autograd writes twenty and more tensors of the size of the
 through all steps while it is in the cache, and only the gradient is written. Positives are few, so a block first gets the
 cost of negatives everywhere; its positives are put in their places later, those of many blocks together.
 
-With several threads, torch splits each operation on a block. A block then has more rows, so that the threads wait for
-each other less often, which counts where another program has some of the cores.
+With several threads, each does all steps on one block after the other.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +17,9 @@ from torch import Tensor
 
 from afl_helpers.losses.base import as_rows, check_target_range
 from afl_helpers.losses.costs import Cost
+from afl_helpers.losses.threads import run_in_threads, threads_per_block
 
-#: Elements per block and thread.
+#: Elements per block.
 BLOCK = 200_000
 #: Buffers of a block that a cost may use.
 N_SCRATCH = 7
@@ -47,9 +47,13 @@ class Elements:
     divisor: float | None
 
 
-def row_blocks(n_rows: int, width: int, dtype: torch.dtype = torch.float32) -> list[slice]:
-    """Return the rows of each block, fewer in a wider type, so that it takes as much of the cache."""
-    n_elements = BLOCK * torch.float32.itemsize // dtype.itemsize * torch.get_num_threads()
+def row_blocks(n_rows: int, width: int, dtype: torch.dtype = torch.float32, n_sharing: int = 1) -> list[slice]:
+    """Return the rows of each block, fewer in a wider type, so that it takes as much of the cache.
+
+    Args:
+        n_sharing: threads that share a block, which then has more rows, so that they meet less often.
+    """
+    n_elements = BLOCK * torch.float32.itemsize // dtype.itemsize * n_sharing
     step = max(1, n_elements // max(1, width))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
@@ -98,39 +102,51 @@ class _Pass:
         self.elements = whole() if what.divisor is None else None
         self.gradient = whole() if with_gradient else None
         self.sums: list[float] = []
-        self.positives: list[tuple[Tensor, Tensor, Tensor | None]] = []
-        self.n_positives = 0
 
     def run(self) -> tuple[Tensor, Tensor | None]:
         n, width = self.logits.shape
-        blocks = row_blocks(n, width, self.what.dtype)
-        size = blocks[0].stop if blocks else 0
-        buffers = torch.empty((N_SCRATCH + 4, size, width), dtype=self.what.dtype, device="cpu")
-        whole = list(buffers.unbind())
-        for rows in blocks:
-            height = rows.stop - rows.start
-            self._block(rows, whole if height == size else [buffer[:height] for buffer in whole])
-        self._put_positives()
+        blocks = row_blocks(n, width, self.what.dtype, threads_per_block())
+        todo = iter(blocks)  # the threads share it
+        run_in_threads(lambda: _Worker(self).run(todo), len(blocks))
         gradient = None if self.gradient is None else self.gradient.view(self.shape)
         if self.elements is not None:
             return self.elements.view(self.shape), gradient
         return torch.tensor(math.fsum(self.sums) * self.factor, dtype=self.out_dtype, device="cpu"), gradient
 
+
+class _Worker:
+    """What one thread does of a pass."""
+
+    def __init__(self, batch: _Pass):
+        self.batch = batch
+        self.positives: list[tuple[Tensor, Tensor, Tensor | None]] = []
+        self.n_positives = 0
+
+    def run(self, blocks: Iterator[slice]) -> None:
+        what, width = self.batch.what, self.batch.logits.shape[1]
+        buffers: list[Tensor] = []
+        for rows in blocks:
+            height = rows.stop - rows.start
+            if not buffers:
+                buffers = list(torch.empty((N_SCRATCH + 4, height, width), dtype=what.dtype, device="cpu").unbind())
+            self._block(rows, buffers if height == len(buffers[0]) else [buffer[:height] for buffer in buffers])
+        self._put_positives()
+
     def _block(self, rows: slice, buffers: list[Tensor]) -> None:
-        what = self.what
-        z, y = _rows(self.logits, rows, what.dtype), _rows(self.targets, rows, self.out_dtype)
+        batch, what = self.batch, self.batch.what
+        z, y = _rows(batch.logits, rows, what.dtype), _rows(batch.targets, rows, batch.out_dtype)
         loss, slope, *scratch = buffers
-        same = self.out_dtype == what.dtype
-        if same and self.elements is not None:
-            loss = _rows(self.elements, rows, self.out_dtype)
-        if same and self.gradient is not None:
-            slope = _rows(self.gradient, rows, self.out_dtype)
-        wanted = None if self.gradient is None else slope
+        same = batch.out_dtype == what.dtype
+        if same and batch.elements is not None:
+            loss = _rows(batch.elements, rows, batch.out_dtype)
+        if same and batch.gradient is not None:
+            slope = _rows(batch.gradient, rows, batch.out_dtype)
+        wanted = None if batch.gradient is None else slope
         if what.soften is not None:
             y = what.soften(check_target_range(y))
         factors = None if what.weight is None else what.weight(y).to(what.dtype)
-        if self.kept is not None:
-            kept = self.kept[rows].to(what.dtype)
+        if batch.kept is not None:
+            kept = batch.kept[rows].to(what.dtype)
             factors = kept if factors is None else factors * kept
         positives: Tensor | None = None if what.soften is not None else positions(y)
         if positives is None or (y.numpy().reshape(-1)[positives.numpy()] != 1).any():
@@ -138,21 +154,21 @@ class _Pass:
             self._soft(z, y.to(what.dtype), loss, wanted, scratch)
             positives = None
         elif (mixed := what.positive.mixed(what.negative, y.to(what.dtype))) is not None:
-            mixed.kernel(z, loss, wanted, self.factor, scratch)
+            mixed.kernel(z, loss, wanted, batch.factor, scratch)
             positives = None
         else:
-            what.negative.kernel(z, loss, wanted, self.factor, scratch)
+            what.negative.kernel(z, loss, wanted, batch.factor, scratch)
             loss.view(-1).index_fill_(0, positives, 0.0)
         if factors is not None:
             loss.mul_(factors)
             if wanted is not None:
                 wanted.mul_(factors)
-        if self.elements is None:
-            self.sums.append(loss.sum().item())
+        if batch.elements is None:
+            batch.sums.append(loss.sum().item())
         elif not same:
-            self.elements[rows] = loss
-        if self.gradient is not None and not same:
-            self.gradient[rows] = slope
+            batch.elements[rows] = loss
+        if batch.gradient is not None and not same:
+            batch.gradient[rows] = slope
         if positives is not None and len(positives):
             if self.n_positives + len(positives) > BLOCK:
                 self._put_positives()
@@ -161,10 +177,11 @@ class _Pass:
             self.n_positives += len(positives)
 
     def _soft(self, z: Tensor, y: Tensor, loss: Tensor, gradient: Tensor | None, scratch: list[Tensor]) -> None:
+        what, factor = self.batch.what, self.batch.factor
         *scratch, loss_p, spare = scratch
         slope_p = None if gradient is None else spare
-        self.what.positive.kernel(z, loss_p, slope_p, self.factor, scratch)
-        self.what.negative.kernel(z, loss, gradient, self.factor, scratch)
+        what.positive.kernel(z, loss_p, slope_p, factor, scratch)
+        what.negative.kernel(z, loss, gradient, factor, scratch)
         torch.lerp(loss, loss_p, y, out=loss)
         if gradient is not None and slope_p is not None:
             torch.lerp(gradient, slope_p, y, out=gradient)
@@ -173,21 +190,22 @@ class _Pass:
         """Compute the cost of the positives that were left out, and put it in its places."""
         if not self.positives:
             return
+        batch = self.batch
         where = torch.cat([found[0] for found in self.positives])
         z = torch.cat([found[1] for found in self.positives])
         weights = [found[2] for found in self.positives if found[2] is not None]
         self.positives, self.n_positives = [], 0
-        columns = where % self.logits.shape[1]
+        columns = where % batch.logits.shape[1]
         loss, spare, *scratch = z.new_empty((N_SCRATCH + 2, len(z))).unbind()
-        slope = None if self.gradient is None else spare
-        cost = self.what.positive.map(lambda value: value[columns] if value.ndim else value)
-        cost.kernel(z, loss, slope, self.factor, scratch)
+        slope = None if batch.gradient is None else spare
+        cost = batch.what.positive.map(lambda value: value[columns] if value.ndim else value)
+        cost.kernel(z, loss, slope, batch.factor, scratch)
         for values in (loss, slope) if weights else ():
             if values is not None:
                 values.mul_(torch.cat(weights))
-        if self.elements is None:
-            self.sums.append(loss.sum().item())
+        if batch.elements is None:
+            batch.sums.append(loss.sum().item())
         else:
-            self.elements.put_(where, loss.to(self.out_dtype))
-        if self.gradient is not None and slope is not None:
-            self.gradient.put_(where, slope.to(self.out_dtype))
+            batch.elements.put_(where, loss.to(batch.out_dtype))
+        if batch.gradient is not None and slope is not None:
+            batch.gradient.put_(where, slope.to(batch.out_dtype))
