@@ -786,7 +786,7 @@ def test_the_tail_by_epochs_holds_what_the_files_say_of_every_length():
         ((large, "afl", 30, 1), "tuned-to-the-end-minilm", "afl-long"),
     ):
         record = json.loads((RESULTS / study / "runs" / f"cmu-leads--{run}--block{key[3]}.json").read_text())
-        assert record["config"]["epochs"] == key[2]
+        assert json.loads((RESULTS / study / "shared.json").read_text())[record["config"]]["epochs"] == key[2]
         assert found[key] == record["metrics"]["test"]["all_rules"]["average_precision_macro_tail"]
     assert set(table["setting"]) == {"bce", "afl", "afl-mean"}
     assert table.groupby("size")["block"].unique().map(sorted).to_dict() == {small: [1, 2, 3], large: [1]}

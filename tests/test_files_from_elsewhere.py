@@ -366,7 +366,7 @@ def change_json(change):
         (change_json(lambda r: r["metrics"].update(test=None)), "metrics.test is NoneType, not an object"),
         (change_json(lambda r: r["metrics"]["validation"].pop("tuned_common")), "validation misses tuned_common"),
         (change_json(lambda r: r.update(data={"corpus": "toy"})), "data misses source, fingerprint"),
-        (change_json(lambda r: r["config"].pop("method")), "config misses method"),
+        (change_json(lambda r: r.update(config={"epochs": 5})), "config misses method"),
         (change_json(lambda r: r["labels"].pop("support")), "labels misses support"),
         (change_json(lambda r: r["labels"].update(support=["x"])), "a value is of the wrong kind"),
         (change_json(lambda r: r.update(summaries={"groups": {}})), "summaries misses labels"),
@@ -410,7 +410,7 @@ def test_what_runs_share_stands_once_per_study_and_a_change_of_it_is_noticed(stu
     known = json.loads(shared.read_text())
 
     def keys(run):
-        return {"data": run["data"], "environment": run["environment"]} | {
+        return {place: run[place] for place in ("data", "setting", "config", "environment")} | {
             f"labels.{name}": run["labels"][name] for name in ("name", "training_count", "support")
         }
 

@@ -41,6 +41,7 @@ from afl_helpers.evaluation import (
 from afl_helpers.files import sha256
 from afl_helpers.gamma import NORMALIZATIONS, positive_gradient
 from afl_helpers.losses import build_loss
+from afl_helpers.results import Result, read_result
 from afl_helpers.training import ProbeConfig, embed
 from afl_helpers.training.initial_bias import start_logits
 from afl_helpers.training.probing import _MOVED, Head, train_heads
@@ -417,10 +418,9 @@ FILM = {
 STUDY, BLOCK = "frozen-encoder", 1
 
 
-def recorded(setting: str) -> dict:
+def recorded(setting: str) -> Result:
     """Return what the study recorded of a setting on cmu-leads, block 1."""
-    path = ROOT / "results" / STUDY / "runs" / f"cmu-leads--{setting}--block{BLOCK}.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_result(ROOT / "results" / STUDY / "runs" / f"cmu-leads--{setting}--block{BLOCK}.json")
 
 
 def train_like_the_study() -> tuple[Corpus, Corpus, dict[str, np.ndarray]]:
@@ -434,15 +434,15 @@ def train_like_the_study() -> tuple[Corpus, Corpus, dict[str, np.ndarray]]:
     runs = {"bce": recorded("bce"), "focal": recorded("afl"), "afl": recorded("afl")}
     heads = []
     for loss, run in runs.items():
-        config = ProbeConfig(**{name: value for name, value in run["config"].items() if name != "method"})
-        heads.append(Head(loss, config, run["seed"], {"gamma": 5.0} if loss == "focal" else {}))
+        config = ProbeConfig(**{name: value for name, value in run.config.items() if name != "method"})
+        heads.append(Head(loss, config, run.seed, {"gamma": 5.0} if loss == "focal" else {}))
     splits = load_corpus("cmu-leads").select_labels(min_count=10).split(0.8, 0.1, 0.1, seed=BLOCK)
     scores = {}
     for loss, head in zip(runs, train_heads(*splits, heads, progress=False)):
         run = head.run()
         scores[loss] = run.scores["validation"]
         if loss != "focal":
-            found, wanted = run.metrics["validation"], runs[loss]["metrics"]["validation"]
+            found, wanted = run.metrics["validation"], runs[loss].metrics["validation"]
             for rule in ("at_0.5", *FILM["rules"]):
                 if abs(found[rule]["f1_macro"] - wanted[rule]["f1_macro"]) > 0.005:
                     raise SystemExit(f"the head trained with {loss} differs from that of results/{STUDY}: {rule}")

@@ -14,7 +14,7 @@ from afl_helpers.files import json_text, sha256, write_text
 FILE = "shared.json"
 
 #: The parts of a run's content that stand there: the same for many runs.
-SHARED = ("data", "environment", "labels.name", "labels.training_count", "labels.support")
+SHARED = ("data", "setting", "config", "environment", "labels.name", "labels.training_count", "labels.support")
 
 
 def share(folder: Path, content: dict[str, Any]) -> None:
