@@ -257,3 +257,43 @@ def test_what_the_page_and_its_alt_texts_say_of_the_five_documents():
 
 def test_labels_in_the_figures_are_readable():
     assert all(contrast("#000000", fill) > 4.5 for fill in (*_FILLS.values(), "#d7ecdf", "#f0f0f0"))
+
+
+# --- comparisons beside the registered one ---------------------------------------------------------------------------
+
+
+def test_later_effects_are_differences_of_block_means_on_complete_corpora_alone(evidence):
+    """Against the metrics themselves; a corpus that lacks a block of one setting is left out."""
+    runs = read_study("remedies", RESULTS)
+    settings = {"reuters": ["per-parent", "label-graph"], "hoc-nodes": ["per-parent"]}
+    found = remedies.later_effects(runs, settings, "bce", list(ENDPOINTS), 5)
+    assert found.groupby("corpus").size().to_dict() == {"reuters": 4, "hoc-nodes": 2} and set(found["n_blocks"]) == {5}
+    for row in found.to_dict("records"):
+        metric, _, rule = row["endpoint"].partition("@")
+        values = {
+            run.setting + str(run.block): run.metrics["test"][rule or "at_0.5"][metric]
+            for run in runs
+            if run.data.corpus == row["corpus"] and run.setting in (row["setting"], "bce") and run.block in range(1, 6)
+        }
+        differences = [values[f"{row['setting']}{block}"] - values[f"bce{block}"] for block in range(1, 6)]
+        assert row["estimate"] == pytest.approx(np.mean(differences), abs=1e-9)
+    without = [run for run in runs if (run.setting, run.block) != ("label-graph", 4)]
+    assert set(remedies.later_effects(without, settings, "bce", list(ENDPOINTS), 5)["corpus"]) == {"hoc-nodes"}
+    assert remedies.later_effects(runs, {"reuters": ["nothing"]}, "bce", list(ENDPOINTS), 5).empty
+
+
+def test_a_table_of_differences_keeps_order_and_shows_signs():
+    rows = [
+        ("reuters", "mltl", "x", -0.0004, -0.01, 0.02),
+        ("reuters", "bce", "x", 0.0, 0.0, 0.0),
+        ("reuters", "mltl", "y", 0.031, 0.0, 0.05),
+        ("reuters", "bce", "y", 0.0, 0.0, 0.0),
+        ("cmu-leads", "bce", "x", 0.5, 0.25, 0.75),
+        ("cmu-leads", "bce", "y", -0.5, -0.75, -0.25),
+    ]
+    compared = pd.DataFrame(rows, columns=["corpus", "setting", "endpoint", "estimate", "low", "high"])
+    found = remedies.difference_table(compared, {"x": "AP", "y": "F1"}, {"reuters": "news", "cmu-leads": "films"})
+    assert list(found.columns) == ["AP", "F1"]
+    assert [*found.index] == [("news", "MLTL"), ("news", "BCE"), ("films", "BCE")]
+    assert found.loc[("news", "MLTL"), "AP"] == "+0.000 [-0.010, +0.020]"
+    assert found.loc[("films", "BCE"), "F1"] == "-0.500 [-0.750, -0.250]"

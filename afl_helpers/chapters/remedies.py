@@ -1,6 +1,6 @@
 """What the chapter on remedies shows: the runs that count, effects, controls and costs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,6 +77,62 @@ def rule_effects(evidence: Evidence, rules: Sequence[str], rival: str = "tuned_c
     names = table["setting"].str.partition("@")[2]
     low, high = zip(*intervals)
     return table.assign(rule=names, comparison=names.map(RULE_TITLES), difference=table["estimate"], low=low, high=high)
+
+
+def later_effects(
+    runs: Sequence[Result],
+    settings: Mapping[str, Sequence[str]],
+    rival: str,
+    endpoints: Sequence[str],
+    n_blocks: int,
+    margin: float = 0.02,
+) -> pd.DataFrame:
+    """Compare settings that are no part of a registered comparison with a baseline.
+
+    Args:
+        runs: of one study.
+        settings: by corpus.
+        rival: the baseline.
+        endpoints: as :func:`afl_helpers.results.compare` takes them.
+        n_blocks: blocks 1 to ``n_blocks`` count. A corpus on which a setting lacks one of them is left out.
+        margin: below which a difference does not matter.
+
+    Returns:
+        Rows of :func:`afl_helpers.results.compare`, without a correction for their number.
+    """
+    tables, blocks = [], {*range(1, n_blocks + 1)}
+    for corpus, names in settings.items():
+        own = [run for run in runs if run.data.corpus == corpus and run.block in blocks]
+        there = {(run.setting, run.block) for run in own}
+        if {(name, block) for name in (*names, rival) for block in blocks} <= there:
+            tables.append(compare(own, list(names), [rival], list(endpoints), margin=margin, correction="none"))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def difference_table(compared: pd.DataFrame, endpoints: Mapping[str, str], titles: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out differences with their intervals, a row per corpus and setting and a column per endpoint.
+
+    Args:
+        compared: rows of :func:`afl_helpers.results.compare`.
+        endpoints, titles: what to call each endpoint and each corpus.
+    """
+    cells = [
+        f"{row['estimate']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]".replace("-0.000", "+0.000")
+        for _, row in compared.iterrows()
+    ]
+    rows = pd.DataFrame(
+        {
+            "corpus": compared["corpus"].map(titles),
+            "method": compared["setting"].map(title_of),
+            "endpoint": compared["endpoint"].map(endpoints),
+            "difference": cells,
+        }
+    )
+    table = rows.pivot(index=["corpus", "method"], columns="endpoint", values="difference")
+    order = rows[["corpus", "method"]].drop_duplicates().itertuples(index=False, name=None)
+    return table.reindex(
+        index=pd.MultiIndex.from_tuples(order, names=table.index.names), columns=list(endpoints.values())
+    )
 
 
 def control_effects(evidence: Evidence) -> pd.DataFrame:

@@ -126,6 +126,11 @@ TABLE_TITLES = {
     "recursive-regularization": "recursive regularisation",
     "label-graph": "label graph",
     "label-graph-contrast": "label graph, contrast",
+    "label-attention": "label attention",
+    "positive-view": "positive view",
+    "eda-without-synonyms": "EDA",
+    "floor-eda-without-synonyms": "floor, then EDA",
+    "generated-texts": "three-word sequences",
     "focal": "focal, gamma 2",
 }
 
