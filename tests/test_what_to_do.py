@@ -292,8 +292,11 @@ def test_a_table_of_differences_keeps_order_and_shows_signs():
         ("cmu-leads", "bce", "y", -0.5, -0.75, -0.25),
     ]
     compared = pd.DataFrame(rows, columns=["corpus", "setting", "endpoint", "estimate", "low", "high"])
+    compared[["decided_by", "p_adjusted", "p_corrected_adjusted"]] = "paired t", 0.5, 0.5
+    compared[["low_corrected", "high_corrected"]] = -1.0, 1.0
+    compared.loc[compared["corpus"] == "cmu-leads", "decided_by"] = "corrected t"  # its blocks overlap
     found = remedies.difference_table(compared, {"x": "AP", "y": "F1"}, {"reuters": "news", "cmu-leads": "films"})
     assert list(found.columns) == ["AP", "F1"]
     assert [*found.index] == [("news", "MLTL"), ("news", "BCE"), ("films", "BCE")]
     assert found.loc[("news", "MLTL"), "AP"] == "+0.000 [-0.010, +0.020]"
-    assert found.loc[("films", "BCE"), "F1"] == "-0.500 [-0.750, -0.250]"
+    assert found.loc[("films", "BCE"), "F1"] == "-0.500 [-1.000, +1.000]"

@@ -110,15 +110,16 @@ def later_effects(
 
 
 def difference_table(compared: pd.DataFrame, endpoints: Mapping[str, str], titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out differences with their intervals, a row per corpus and setting and a column per endpoint.
+    """Lay out differences with the intervals that decide, a row per corpus and setting and a column per endpoint.
 
     Args:
         compared: rows of :func:`afl_helpers.results.compare`.
         endpoints, titles: what to call each endpoint and each corpus.
     """
+    ends = [deciding_interval(row)[:2] for row in compared.to_dict("records")]
     cells = [
-        f"{row['estimate']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]".replace("-0.000", "+0.000")
-        for _, row in compared.iterrows()
+        f"{estimate:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-0.000", "+0.000")
+        for estimate, (low, high) in zip(compared["estimate"], ends)
     ]
     rows = pd.DataFrame(
         {
