@@ -118,7 +118,7 @@ def difference_table(compared: pd.DataFrame, endpoints: Mapping[str, str], title
     """
     ends = [deciding_interval(row)[:2] for row in compared.to_dict("records")]
     cells = [
-        f"{estimate:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-0.000", "+0.000")
+        f"{_signed(estimate)} [{_signed(low)}, {_signed(high)}]"
         for estimate, (low, high) in zip(compared["estimate"], ends)
     ]
     rows = pd.DataFrame(
@@ -131,9 +131,12 @@ def difference_table(compared: pd.DataFrame, endpoints: Mapping[str, str], title
     )
     table = rows.pivot(index=["corpus", "method"], columns="endpoint", values="difference")
     order = rows[["corpus", "method"]].drop_duplicates().itertuples(index=False, name=None)
-    return table.reindex(
-        index=pd.MultiIndex.from_tuples(order, names=table.index.names), columns=list(endpoints.values())
-    )
+    table.columns.name = None
+    return table.reindex(index=pd.MultiIndex.from_tuples(order, names=table.index.names), columns=[*endpoints.values()])
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-0.000", "+0.000").replace("0.", ".", 1)
 
 
 def control_effects(evidence: Evidence) -> pd.DataFrame:
