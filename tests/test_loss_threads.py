@@ -36,8 +36,8 @@ def found(loss, z, y, reduction="mean"):
     return value.detach(), torch.autograd.grad(value.sum(), logits)[0]
 
 
-def in_one_thread(loss, z, y, reduction="mean"):
-    """Row by row, so that no batch has a second block."""
+def in_one_block(loss, z, y, reduction="mean"):
+    """100 rows at a time, so that no batch has a second block."""
     parts = [found(loss, z[row : row + 100], y[row : row + 100], reduction) for row in range(0, len(z), 100)]
     if reduction == "none":
         return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
@@ -49,14 +49,25 @@ def in_one_thread(loss, z, y, reduction="mean"):
 def test_threads_change_nothing(batch, reduction, alone, monkeypatch):
     if not alone:
         monkeypatch.setattr(threads, "_openmp", lambda: None)
-    for got, expected in zip(found(afl(), *batch, reduction), in_one_thread(afl(), *batch, reduction)):
+    for got, expected in zip(found(afl(), *batch, reduction), in_one_block(afl(), *batch, reduction)):
         torch.testing.assert_close(got, expected, rtol=2e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["afl", "asl", "distribution_balanced"])
+def test_the_same_bits_each_time_and_with_any_number_of_threads(batch, name):
+    if not threads._openmp():
+        pytest.skip("threadpoolctl sets no OpenMP here")
+    loss = build_loss(name, [1 + c for c in range(1000)], 2000)
+    again = [found(loss, *batch) for _ in range(6)]
+    torch.set_num_threads(2)
+    again += [found(loss, *batch) for _ in range(6)]
+    assert all(torch.equal(got, first) for each in again for got, first in zip(each, again[0]))
 
 
 def test_soft_targets_and_inference_mode(batch):
     z, y = batch
     soft = y * 0.8 + 0.1
-    expected, _ = in_one_thread(afl(), z, soft)
+    expected, _ = in_one_block(afl(), z, soft)
     with torch.inference_mode():
         torch.testing.assert_close(afl()(z, soft), expected, rtol=2e-6, atol=0)
 
@@ -74,7 +85,7 @@ def test_the_numbers_of_threads_stay(batch, n_threads):
     alive = threading.active_count()
     found(afl(), *batch)
     assert torch.get_num_threads() == n_threads
-    assert threading.active_count() == alive
+    assert threading.active_count() <= alive
 
 
 def test_each_thread_works_and_none_splits_its_operations(n_threads):
@@ -91,8 +102,10 @@ def test_each_thread_works_and_none_splits_its_operations(n_threads):
 
 
 def test_no_more_threads_than_blocks(n_threads):
+    if not threads._openmp():
+        pytest.skip("threadpoolctl sets no OpenMP here")
     seen = []
-    threads.run_in_threads(lambda: seen.append(threading.get_ident()), n_blocks=2)
+    threads.run_in_threads(lambda: seen.append(None), n_blocks=2)
     assert len(seen) == min(n_threads, 2)
 
 

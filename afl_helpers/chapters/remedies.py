@@ -94,19 +94,21 @@ def later_effects(
         settings: by corpus.
         rival: the baseline.
         endpoints: as :func:`afl_helpers.results.compare` takes them.
-        n_blocks: blocks 1 to ``n_blocks`` count. A corpus on which a setting lacks one of them is left out.
+        n_blocks: blocks 1 to ``n_blocks`` count.
         margin: below which a difference does not matter.
 
     Returns:
-        Rows of :func:`afl_helpers.results.compare`, without a correction for their number.
+        Rows of :func:`afl_helpers.results.compare`, without a correction for their number; none while a setting lacks a
+        block.
     """
     tables, blocks = [], {*range(1, n_blocks + 1)}
     for corpus, names in settings.items():
         own = [run for run in runs if run.data.corpus == corpus and run.block in blocks]
         there = {(run.setting, run.block) for run in own}
-        if {(name, block) for name in (*names, rival) for block in blocks} <= there:
-            tables.append(compare(own, list(names), [rival], list(endpoints), margin=margin, correction="none"))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        if not {(name, block) for name in (*names, rival) for block in blocks} <= there:
+            return pd.DataFrame()
+        tables.append(compare(own, list(names), [rival], list(endpoints), margin=margin, correction="none"))
+    return pd.concat(tables, ignore_index=True)
 
 
 def difference_table(compared: pd.DataFrame, endpoints: Mapping[str, str], titles: Mapping[str, str]) -> pd.DataFrame:

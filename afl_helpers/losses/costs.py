@@ -23,7 +23,7 @@ MOST_SHIFT = 4.0
 MOST_ODDS = 1e30
 LOG_MOST_ODDS = math.log(MOST_ODDS)
 #: Up to it log(1 + s) is s to the last digit.
-LEAST_TO_LOG = 1e-15
+LEAST_TO_LOG = 1e-16
 #: The largest absolute logit whose odds are computed; those of larger ones would leave the range of float32.
 MOST_LOGIT = 60.0
 

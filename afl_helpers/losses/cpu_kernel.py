@@ -2,9 +2,10 @@
 
 With a plain formula, autograd writes twenty and more tensors of the size of the logits. Here each block of rows goes
 through all steps while it is in the cache, and only the gradient is written. Positives are few, so a block first gets the
-cost of negatives everywhere; its positives are put in their places later, those of many blocks together.
+cost of negatives everywhere, and then that of its positives in their places.
 
-With several threads, each does all steps on one block after the other.
+With several threads, each does all steps on one block after the other. What a block gets depends on nothing else, so the
+bits of the result are the same whichever thread does it.
 """
 
 import math
@@ -107,77 +108,60 @@ class _Pass:
         n, width = self.logits.shape
         blocks = row_blocks(n, width, self.what.dtype, threads_per_block())
         todo = iter(blocks)  # the threads share it
-        run_in_threads(lambda: _Worker(self).run(todo), len(blocks))
+        run_in_threads(lambda: self._blocks(todo), len(blocks))
         gradient = None if self.gradient is None else self.gradient.view(self.shape)
         if self.elements is not None:
             return self.elements.view(self.shape), gradient
         return torch.tensor(math.fsum(self.sums) * self.factor, dtype=self.out_dtype, device="cpu"), gradient
 
-
-class _Worker:
-    """What one thread does of a pass."""
-
-    def __init__(self, batch: _Pass):
-        self.batch = batch
-        self.positives: list[tuple[Tensor, Tensor, Tensor | None]] = []
-        self.n_positives = 0
-
-    def run(self, blocks: Iterator[slice]) -> None:
-        what, width = self.batch.what, self.batch.logits.shape[1]
+    def _blocks(self, blocks: Iterator[slice]) -> None:
+        """Do block after block, in buffers of their own."""
         buffers: list[Tensor] = []
         for rows in blocks:
             height = rows.stop - rows.start
             if not buffers:
-                buffers = list(torch.empty((N_SCRATCH + 4, height, width), dtype=what.dtype, device="cpu").unbind())
+                shape = N_SCRATCH + 4, height, self.logits.shape[1]
+                buffers = list(torch.empty(shape, dtype=self.what.dtype, device="cpu").unbind())
             self._block(rows, buffers if height == len(buffers[0]) else [buffer[:height] for buffer in buffers])
-        self._put_positives()
 
     def _block(self, rows: slice, buffers: list[Tensor]) -> None:
-        batch, what = self.batch, self.batch.what
-        z, y = _rows(batch.logits, rows, what.dtype), _rows(batch.targets, rows, batch.out_dtype)
+        what = self.what
+        z, y = _rows(self.logits, rows, what.dtype), _rows(self.targets, rows, self.out_dtype)
         loss, slope, *scratch = buffers
-        same = batch.out_dtype == what.dtype
-        if same and batch.elements is not None:
-            loss = _rows(batch.elements, rows, batch.out_dtype)
-        if same and batch.gradient is not None:
-            slope = _rows(batch.gradient, rows, batch.out_dtype)
-        wanted = None if batch.gradient is None else slope
+        same = self.out_dtype == what.dtype
+        if same and self.elements is not None:
+            loss = _rows(self.elements, rows, self.out_dtype)
+        if same and self.gradient is not None:
+            slope = _rows(self.gradient, rows, self.out_dtype)
+        wanted = None if self.gradient is None else slope
         if what.soften is not None:
             y = what.soften(check_target_range(y))
         factors = None if what.weight is None else what.weight(y).to(what.dtype)
-        if batch.kept is not None:
-            kept = batch.kept[rows].to(what.dtype)
+        if self.kept is not None:
+            kept = self.kept[rows].to(what.dtype)
             factors = kept if factors is None else factors * kept
         positives: Tensor | None = None if what.soften is not None else positions(y)
         if positives is None or (y.numpy().reshape(-1)[positives.numpy()] != 1).any():
             y = y if what.soften is not None else check_target_range(y)
             self._soft(z, y.to(what.dtype), loss, wanted, scratch)
-            positives = None
         elif (mixed := what.positive.mixed(what.negative, y.to(what.dtype))) is not None:
-            mixed.kernel(z, loss, wanted, batch.factor, scratch)
-            positives = None
+            mixed.kernel(z, loss, wanted, self.factor, scratch)
         else:
-            what.negative.kernel(z, loss, wanted, batch.factor, scratch)
-            loss.view(-1).index_fill_(0, positives, 0.0)
+            what.negative.kernel(z, loss, wanted, self.factor, scratch)
+            self._put_positives(z, positives, loss, wanted)
         if factors is not None:
             loss.mul_(factors)
             if wanted is not None:
                 wanted.mul_(factors)
-        if batch.elements is None:
-            batch.sums.append(loss.sum().item())
+        if self.elements is None:
+            self.sums.append(loss.sum().item())
         elif not same:
-            batch.elements[rows] = loss
-        if batch.gradient is not None and not same:
-            batch.gradient[rows] = slope
-        if positives is not None and len(positives):
-            if self.n_positives + len(positives) > BLOCK:
-                self._put_positives()
-            weights = None if factors is None else factors.expand_as(z).take(positives)
-            self.positives.append((positives + rows.start * z.shape[1], z.take(positives), weights))
-            self.n_positives += len(positives)
+            self.elements[rows] = loss
+        if self.gradient is not None and not same:
+            self.gradient[rows] = slope
 
     def _soft(self, z: Tensor, y: Tensor, loss: Tensor, gradient: Tensor | None, scratch: list[Tensor]) -> None:
-        what, factor = self.batch.what, self.batch.factor
+        what, factor = self.what, self.factor
         *scratch, loss_p, spare = scratch
         slope_p = None if gradient is None else spare
         what.positive.kernel(z, loss_p, slope_p, factor, scratch)
@@ -186,26 +170,15 @@ class _Worker:
         if gradient is not None and slope_p is not None:
             torch.lerp(gradient, slope_p, y, out=gradient)
 
-    def _put_positives(self) -> None:
-        """Compute the cost of the positives that were left out, and put it in its places."""
-        if not self.positives:
+    def _put_positives(self, z: Tensor, where: Tensor, loss: Tensor, gradient: Tensor | None) -> None:
+        """Put the cost of positives in their places, which are indices of the flattened block."""
+        if not len(where):
             return
-        batch = self.batch
-        where = torch.cat([found[0] for found in self.positives])
-        z = torch.cat([found[1] for found in self.positives])
-        weights = [found[2] for found in self.positives if found[2] is not None]
-        self.positives, self.n_positives = [], 0
-        columns = where % batch.logits.shape[1]
-        loss, spare, *scratch = z.new_empty((N_SCRATCH + 2, len(z))).unbind()
-        slope = None if batch.gradient is None else spare
-        cost = batch.what.positive.map(lambda value: value[columns] if value.ndim else value)
-        cost.kernel(z, loss, slope, batch.factor, scratch)
-        for values in (loss, slope) if weights else ():
-            if values is not None:
-                values.mul_(torch.cat(weights))
-        if batch.elements is None:
-            batch.sums.append(loss.sum().item())
-        else:
-            batch.elements.put_(where, loss.to(batch.out_dtype))
-        if batch.gradient is not None and slope is not None:
-            batch.gradient.put_(where, slope.to(batch.out_dtype))
+        columns = where % z.shape[1]
+        few, spare, *scratch = z.new_empty((N_SCRATCH + 2, len(where))).unbind()
+        slope = None if gradient is None else spare
+        cost = self.what.positive.map(lambda value: value[columns] if value.ndim else value)
+        cost.kernel(z.take(where), few, slope, self.factor, scratch)
+        loss.put_(where, few)
+        if gradient is not None and slope is not None:
+            gradient.put_(where, slope)

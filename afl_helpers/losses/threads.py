@@ -37,8 +37,8 @@ def run_in_threads(work: Callable[[], None], n_blocks: int) -> None:
     """Run ``work`` in several threads at once, of which this is one, and wait for all.
 
     Args:
-        work: takes blocks until none is left. The new threads keep this one's inference mode, and no gradients.
-        n_blocks: how many there are, so that no thread goes without.
+        work: takes blocks until none is left. The new threads have the inference mode of this one and record no gradients.
+        n_blocks: number of blocks; there are no more threads than that.
     """
     n = min(torch.get_num_threads(), n_blocks, MOST_THREADS)
     if n < 2 or not _openmp():
