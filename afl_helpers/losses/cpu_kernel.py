@@ -2,15 +2,16 @@
 
 With a plain formula, autograd writes twenty and more tensors of the size of the logits. Here each block of rows goes
 through all steps while it is in the cache, and only the gradient is written. Positives are few, so a block first gets the
-cost of negatives everywhere, and then that of its positives in their places.
+cost of negatives everywhere; its positives are put in their places later, those of many blocks together.
 
-With several threads, each does all steps on one block after the other. What a block gets depends on nothing else, so the
-bits of the result are the same whichever thread does it.
+With several threads, each does all steps on one block after the other. Which positives are put in together depends on the
+batch alone, so the bits of the result are the same whichever thread does what.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +23,18 @@ from afl_helpers.losses.threads import run_in_threads, threads_per_block
 
 #: Elements per block.
 BLOCK = 200_000
+#: Positives that are put in together, unless one block has more; torch splits no operation on fewer among its threads.
+N_POSITIVES = 30_000
 #: Buffers of a block that a cost may use.
 N_SCRATCH = 7
+
+
+class _Positives(NamedTuple):
+    """Positives of a block: their places in the flattened batch, logits and factors, (n,); without factors, None."""
+
+    where: Tensor
+    logits: Tensor
+    factors: Tensor | None
 
 
 @dataclass
@@ -103,12 +114,16 @@ class _Pass:
         self.elements = whole() if what.divisor is None else None
         self.gradient = whole() if with_gradient else None
         self.sums: list[float] = []
+        self.positives: dict[int, _Positives] = {}  # by the first row of their block
 
     def run(self) -> tuple[Tensor, Tensor | None]:
         n, width = self.logits.shape
         blocks = row_blocks(n, width, self.what.dtype, threads_per_block())
         todo = iter(blocks)  # the threads share it
         run_in_threads(lambda: self._blocks(todo), len(blocks))
+        groups = self._groups()
+        left = iter(groups)
+        run_in_threads(lambda: self._put_groups(left), len(groups))
         gradient = None if self.gradient is None else self.gradient.view(self.shape)
         if self.elements is not None:
             return self.elements.view(self.shape), gradient
@@ -144,11 +159,13 @@ class _Pass:
         if positives is None or (y.numpy().reshape(-1)[positives.numpy()] != 1).any():
             y = y if what.soften is not None else check_target_range(y)
             self._soft(z, y.to(what.dtype), loss, wanted, scratch)
+            positives = None
         elif (mixed := what.positive.mixed(what.negative, y.to(what.dtype))) is not None:
             mixed.kernel(z, loss, wanted, self.factor, scratch)
+            positives = None
         else:
             what.negative.kernel(z, loss, wanted, self.factor, scratch)
-            self._put_positives(z, positives, loss, wanted)
+            loss.view(-1).index_fill_(0, positives, 0.0)
         if factors is not None:
             loss.mul_(factors)
             if wanted is not None:
@@ -159,6 +176,9 @@ class _Pass:
             self.elements[rows] = loss
         if self.gradient is not None and not same:
             self.gradient[rows] = slope
+        if positives is not None and len(positives):
+            few = None if factors is None else factors.expand_as(z).take(positives)
+            self.positives[rows.start] = _Positives(positives + rows.start * z.shape[1], z.take(positives), few)
 
     def _soft(self, z: Tensor, y: Tensor, loss: Tensor, gradient: Tensor | None, scratch: list[Tensor]) -> None:
         what, factor = self.what, self.factor
@@ -170,15 +190,38 @@ class _Pass:
         if gradient is not None and slope_p is not None:
             torch.lerp(gradient, slope_p, y, out=gradient)
 
-    def _put_positives(self, z: Tensor, where: Tensor, loss: Tensor, gradient: Tensor | None) -> None:
-        """Put the cost of positives in their places, which are indices of the flattened block."""
-        if not len(where):
-            return
-        columns = where % z.shape[1]
-        few, spare, *scratch = z.new_empty((N_SCRATCH + 2, len(where))).unbind()
-        slope = None if gradient is None else spare
+    def _groups(self) -> list[list[_Positives]]:
+        """Return the positives of all blocks in order, in groups."""
+        groups: list[list[_Positives]] = []
+        size = N_POSITIVES
+        for start in sorted(self.positives):
+            found = self.positives[start]
+            if size + len(found.where) > N_POSITIVES:
+                groups.append([])
+                size = 0
+            groups[-1].append(found)
+            size += len(found.where)
+        return groups
+
+    def _put_groups(self, groups: Iterator[list[_Positives]]) -> None:
+        for group in groups:
+            self._put_positives(group)
+
+    def _put_positives(self, group: list[_Positives]) -> None:
+        """Compute the cost of positives that were left out, and put it in its places."""
+        where = torch.cat([found.where for found in group])
+        factors = [found.factors for found in group if found.factors is not None]
+        columns = where % self.logits.shape[1]
+        loss, spare, *scratch = torch.empty((N_SCRATCH + 2, len(where)), dtype=self.what.dtype, device="cpu").unbind()
+        slope = None if self.gradient is None else spare
         cost = self.what.positive.map(lambda value: value[columns] if value.ndim else value)
-        cost.kernel(z.take(where), few, slope, self.factor, scratch)
-        loss.put_(where, few)
-        if gradient is not None and slope is not None:
-            gradient.put_(where, slope)
+        cost.kernel(torch.cat([found.logits for found in group]), loss, slope, self.factor, scratch)
+        for values in (loss, slope) if factors else ():
+            if values is not None:
+                values.mul_(torch.cat(factors))
+        if self.elements is None:
+            self.sums.append(loss.sum().item())
+        else:
+            self.elements.put_(where, loss.to(self.out_dtype))
+        if self.gradient is not None and slope is not None:
+            self.gradient.put_(where, slope.to(self.out_dtype))
