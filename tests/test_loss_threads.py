@@ -9,6 +9,10 @@ from torch.nn.functional import softplus
 from afl_helpers.losses import build_loss, threads
 from afl_helpers.losses.costs import write_softplus
 
+own_blocks = pytest.mark.skipif(
+    not threads._openmp(), reason="threadpoolctl sets no OpenMP here, so threads share blocks"
+)
+
 
 @pytest.fixture(autouse=True, params=[1, 2, 3])
 def n_threads(request):
@@ -53,10 +57,9 @@ def test_threads_change_nothing(batch, reduction, alone, monkeypatch):
         torch.testing.assert_close(got, expected, rtol=2e-6, atol=1e-12)
 
 
+@own_blocks
 @pytest.mark.parametrize("name", ["afl", "asl", "distribution_balanced"])
 def test_the_same_bits_each_time_and_with_any_number_of_threads(batch, name):
-    if not threads._openmp():
-        pytest.skip("threadpoolctl sets no OpenMP here")
     loss = build_loss(name, [1 + c for c in range(1000)], 2000)
     again = [found(loss, *batch) for _ in range(6)]
     torch.set_num_threads(2)
@@ -88,9 +91,8 @@ def test_the_numbers_of_threads_stay(batch, n_threads):
     assert threading.active_count() <= alive
 
 
+@own_blocks
 def test_each_thread_works_and_none_splits_its_operations(n_threads):
-    if not threads._openmp():
-        pytest.skip("threadpoolctl sets no OpenMP here")
     seen, together = [], threading.Barrier(n_threads)
 
     def work():
@@ -101,9 +103,8 @@ def test_each_thread_works_and_none_splits_its_operations(n_threads):
     assert seen == [1] * n_threads
 
 
+@own_blocks
 def test_no_more_threads_than_blocks(n_threads):
-    if not threads._openmp():
-        pytest.skip("threadpoolctl sets no OpenMP here")
     seen = []
     threads.run_in_threads(lambda: seen.append(None), n_blocks=2)
     assert len(seen) == min(n_threads, 2)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afl_helpers.evaluation import binarize, tune_thresholds
-from afl_helpers.results import Result, read_study
+from afl_helpers.results import Result, deciding_interval, read_study
 from afl_helpers.studies import compare_study, load_study
 from afl_helpers.studies.rerun import recorded_splits
 from afl_helpers.studies.scores import read_scores, scores_path
@@ -84,6 +84,7 @@ def main() -> None:
     }
     compared = compare_study(load_study(STUDY, ROOT / "results"))
     margin = float(compared["margin"].iloc[0])
+    above = sum(deciding_interval(row)[0] > margin for row in compared.to_dict("records"))
     content = {
         "source": f"results/{STUDY}: {len(results)} runs of binary cross-entropy; made by tools/{Path(__file__).name}",
         "survival": [
@@ -96,7 +97,7 @@ def main() -> None:
             for least, count, promised, kept in zip(GROUPS, labels, *means)
         ],
         "rules": rules,
-        "loss": {"comparisons": len(compared), "above": int((compared["low"] > margin).sum()), "margin": margin},
+        "loss": {"comparisons": len(compared), "above": above, "margin": margin},
     }
     TARGET.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
