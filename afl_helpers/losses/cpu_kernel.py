@@ -81,6 +81,15 @@ def positions(y: Tensor) -> Tensor:
     return torch.from_numpy(np.flatnonzero(values.numpy() != 0))  # several times as fast as torch's own
 
 
+def _all_0_or_1(y: Tensor) -> bool:
+    values = y.numpy()
+    return bool(np.count_nonzero(values == 0) + np.count_nonzero(values == 1) == values.size)
+
+
+def _all_1(y: Tensor, where: Tensor) -> bool:
+    return bool((y.numpy().reshape(-1)[where.numpy()] == 1).all())
+
+
 def loss_and_gradient(
     logits: Tensor, targets: Tensor, what: Elements, with_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
@@ -155,13 +164,13 @@ class _Pass:
         if self.kept is not None:
             kept = self.kept[rows].to(what.dtype)
             factors = kept if factors is None else factors * kept
-        positives: Tensor | None = None if what.soften is not None else positions(y)
-        if positives is None or (y.numpy().reshape(-1)[positives.numpy()] != 1).any():
-            y = y if what.soften is not None else check_target_range(y)
+        positives: Tensor | None = None
+        if what.soften is not None:
             self._soft(z, y.to(what.dtype), loss, wanted, scratch)
-            positives = None
-        elif (mixed := what.positive.mixed(what.negative, y.to(what.dtype))) is not None:
+        elif (mixed := what.positive.mixed(what.negative, y.to(what.dtype))) is not None and _all_0_or_1(y):
             mixed.kernel(z, loss, wanted, self.factor, scratch)
+        elif not _all_1(y, positives := positions(y)):
+            self._soft(z, check_target_range(y).to(what.dtype), loss, wanted, scratch)
             positives = None
         else:
             what.negative.kernel(z, loss, wanted, self.factor, scratch)

@@ -57,9 +57,12 @@ def elementwise_loss(
         narrow_positive, narrow_negative = positive.in_float32(), negative.in_float32()
         if narrow_positive is not None and narrow_negative is not None:
             positive, negative, dtype = narrow_positive, narrow_negative, result
-    positive, negative = (
-        cost.map(lambda value: value.to(dtype if value.ndim else widest(value.device))) for cost in (positive, negative)
-    )
+    cast: dict[int, Tensor] = {}  # a tensor that both costs share stays one, which a kernel may use
+
+    def as_computed(value: Tensor) -> Tensor:
+        return cast.setdefault(id(value), value.to(dtype if value.ndim else widest(value.device)))
+
+    positive, negative = positive.map(as_computed), negative.map(as_computed)
     divisor = None if reduction == "none" else reduction_divisor(logits, reduction)
     if mask is not None:
         mask = check_mask(mask, logits)
