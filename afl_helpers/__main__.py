@@ -1,9 +1,13 @@
 """The command line: ``python -m afl_helpers --help``."""
 
 import argparse
+import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
 
 from afl_helpers import __version__
 from afl_helpers.commands.claims import add_claims
@@ -17,6 +21,7 @@ from afl_helpers.commands.statcheck import add_statcheck
 from afl_helpers.commands.studies import add_compare, add_rescore, add_study
 from afl_helpers.commands.train import add_train
 from afl_helpers.errors import UserError
+from afl_helpers.files import not_written
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,9 +54,11 @@ def main(argv: list[str] | None = None) -> int:
     elif rest:
         args.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        args.function(args)
+        with contextlib.redirect_stdout(sys.stdout and _Output(sys.stdout)):
+            args.function(args)
+            print(end="", flush=True)
     except BrokenPipeError:  # the reader of a pipe, such as head, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
     except UserError as error:
         print(f"error: {error.command_line}", file=sys.stderr)
         return 1
@@ -59,6 +66,39 @@ def main(argv: list[str] | None = None) -> int:
         print(f"stopped; {_how_to_resume(args)}", file=sys.stderr)
         return 130
     return 0
+
+
+class _Output:
+    """Standard output, of which an error, such as a full disk, is a sentence for users."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._named():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._named():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _discard(self._stream)
+            raise not_written(Path("standard output"), error) from error
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what is still to be written nowhere, so that the end of the program does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _how_to_resume(args: argparse.Namespace) -> str:

@@ -39,8 +39,9 @@ def sha256(content: bytes | Path) -> str:
 def replacing(path: Path, *, shared: bool = False, alternative: str = "") -> Iterator[Path]:
     """Yield the path of a new file, which replaces ``path`` when the block ends without an error.
 
-    Readers see the old file or the new one, never half a file. The new file is called ``<name>.part`` until the end. What
-    a killed process leaves behind is replaced by the next write.
+    Readers see the old file or the new one, never half a file. The new file is called ``.<name>.afl.part`` until the end.
+    What a killed process leaves behind is replaced by the next write. Of a symbolic link, the target is replaced. What is
+    no file, such as a pipe or a device, cannot be replaced: its own path is yielded.
 
     Args:
         path: the file to write. Its folder is made where needed.
@@ -51,13 +52,19 @@ def replacing(path: Path, *, shared: bool = False, alternative: str = "") -> Ite
     Raises:
         StorageError: the file cannot be written; the old one is unchanged.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part" if shared else f"{path.name}.part")
+    is_special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+    target = Path(os.path.realpath(path))
+    # A name that is no file of the user's.
+    part = target.with_name(f".{target.name}.{os.getpid()}.afl.part" if shared else f".{target.name}.afl.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if is_special:
+            yield path
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with open(part, "rb") as file:
             os.fsync(file.fileno())
-        os.replace(part, path)
+        os.replace(part, target)
     except OSError as error:
         raise not_written(path, error, alternative=alternative) from error
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from afl_helpers import errors
-from afl_helpers.__main__ import main
+from afl_helpers.__main__ import build_parser, main
 from afl_helpers.chapters.profiles import PROFILES, active_profile
 from afl_helpers.claims import CLAIMS, claims_table
 from afl_helpers.commands.train import _splits
@@ -232,6 +232,29 @@ def test_module_runs_as_a_program():
     done = subprocess.run([sys.executable, "-m", "afl_helpers", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert all(command in done.stdout for command in ("data", "train", "predict", "study", "claims"))
+
+
+def test_an_output_that_is_full_is_one_sentence():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "afl_helpers", "data", "toy"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: standard output could not be written (No space left on device); ")
+
+
+def test_another_error_of_the_system_is_not_hidden(monkeypatch):
+    def fail(args):
+        raise OSError(28, "no room elsewhere")
+
+    monkeypatch.setattr("afl_helpers.commands.data._data", fail)
+    with pytest.raises(OSError, match="no room elsewhere"):
+        main(["data", "toy"])
+
+
+def test_help_shows_a_percent_sign_once():
+    helps = [part.format_help() for part in build_parser()._subparsers._group_actions[0].choices.values()]
+    assert len(helps) > 10 and any("95 % interval" in " ".join(text.split()) for text in helps)
+    assert not any("%%" in text for text in helps)
 
 
 def test_quick_is_the_default_profile(monkeypatch):

@@ -242,6 +242,32 @@ def test_a_study_is_compared_once_its_primary_runs_are_there(tmp_path, capsys):
     assert capsys.readouterr().out == "small: running: 5 of 6 runs\n"
 
 
+def test_a_study_that_is_done_names_the_next_step_and_may_be_given_as_a_path(tmp_path, capsys, monkeypatch):
+    small_runs(tmp_path / "results")
+    study = tmp_path / "results" / "small"
+    (study / "study.yaml").write_text(PLAN.replace(", {name: focal-2.0, loss: focal, params: {gamma: 2.0}}", ""))
+    write_checksums(study)
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "small"]) == 0
+    assert capsys.readouterr().out == ("small: 6 runs, 0 missing\ncompare them: python -m afl_helpers compare small\n")
+    assert main(["compare", "small"]) == 0
+    expected = capsys.readouterr().out
+    for given in ("results/small", "results/small/", str(study)):
+        assert main(["compare", given]) == 0
+        assert capsys.readouterr().out == expected
+    for command in (["study", "results/small"], ["rescore", "results/small", "--rule", "at_0.5"]):
+        assert main(command) == 0
+        assert "small" in capsys.readouterr().out
+    assert main(["compare", "results/smal"]) == 1
+    assert "results/smal/study.yaml does not exist; the studies here are: small" in capsys.readouterr().err
+    monkeypatch.chdir(study)
+    assert main(["study", "."]) == 0
+    assert capsys.readouterr().out.endswith(f"compare small --results {tmp_path / 'results'}\n")
+    (study / "runs" / "toy--bce--seed2.json").unlink()
+    assert main(["study", ".", "--dry-run"]) == 0
+    assert "compare them" not in capsys.readouterr().out
+
+
 def test_studies_that_declare_no_comparison_over_blocks_say_so(tmp_path):
     (tmp_path / "small").mkdir()
     path = tmp_path / "small" / "study.yaml"

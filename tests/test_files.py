@@ -6,7 +6,7 @@ import os
 import pytest
 
 from afl_helpers.errors import StorageError
-from afl_helpers.files import cache_dir, not_written, replacing, sha256
+from afl_helpers.files import cache_dir, not_written, replacing, sha256, write_text
 
 
 def test_the_cache_folder_can_be_named(monkeypatch, tmp_path):
@@ -31,6 +31,30 @@ def test_an_error_in_the_block_leaves_the_old_file_alone(tmp_path, shared):
         part.write_text("half")
         raise KeyError
     assert path.read_text() == "old" and os.listdir(path.parent) == ["a.txt"]
+
+
+def test_of_a_link_the_target_is_replaced(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "a.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert link.is_symlink() and target.read_text() == "new" and os.listdir(target.parent) == ["a.txt"]
+
+
+def test_a_pipe_is_written_and_stays_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(path, "new")
+    assert os.read(reader, 9) == b"new" and path.is_fifo() and os.listdir(tmp_path) == ["pipe"]
+    os.close(reader)
+
+
+def test_a_file_of_the_users_that_ends_in_part_stays(tmp_path):
+    (tmp_path / "a.txt.part").write_text("mine")
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt.part").read_text() == "mine" and (tmp_path / "a.txt").read_text() == "new"
 
 
 def test_two_writers_of_a_shared_path_do_not_meet(tmp_path, monkeypatch):

@@ -438,6 +438,42 @@ class TestCommands:
         error = capsys.readouterr().err
         assert error.startswith("error: ") and words in error and error.count("\n") == 1
 
+    @pytest.mark.parametrize("option", ["--tune", "--validation", "--test", "--label-names", ""])
+    @pytest.mark.parametrize("command", ["predict", "evaluate", "doctor"])
+    def test_a_file_that_is_read_is_not_written(self, folder, table, command, option, monkeypatch, capsys):
+        known = ["--label-names", ""] + {"predict": ["--tune"], "doctor": ["--validation", "--test"]}.get(
+            command, ["--tune", "--validation", "--test"]
+        )
+        if option not in known:
+            pytest.skip("this command has no such option")
+        monkeypatch.chdir(table.parent)
+        other = table.with_name("other.csv")
+        other.write_bytes(table.read_bytes())
+        (table.parent / "link.csv").symlink_to(other if option else table)
+        model = [] if command == "doctor" else [str(folder)]
+        output = ["--html" if command == "doctor" else "--output", "link.csv"]
+        assert main([command, *model, "new.csv", *([option, "other.csv"] if option else []), *output]) == 1
+        what = f"the file of {option}" if option else "the table"
+        assert capsys.readouterr().err == (
+            f"error: link.csv is {what} that is read; name another file for the output\n"
+        )
+        assert other.read_bytes() == table.read_bytes()
+
+    def test_standard_input_is_not_written(self, folder, tmp_path, monkeypatch, capsys):
+        path = tmp_path / "new.txt"
+        path.write_text("a car chase\n")
+        with open(path) as file:
+            monkeypatch.setattr(sys, "stdin", file)
+            assert main(["predict", str(folder), "--output", str(path)]) == 1
+        assert "is read from standard input; name another file" in capsys.readouterr().err
+        assert path.read_text() == "a car chase\n"
+
+    def test_an_empty_argument_is_a_blank_text(self, folder, capsys):
+        assert main(["predict", str(folder), "a car chase", "", "--top-k", "1"]) == 0
+        captured = capsys.readouterr()
+        assert [line.split("\t")[1] for line in captured.out.splitlines()] == ["a car chase", ""]
+        assert "1 text is blank" in captured.err
+
     def test_evaluate_refuses_labels_that_were_not_separated(self, folder, predictor, tmp_path, capsys):
         """Metrics over the few documents with one label would be printed for all."""
         one, other, *_ = predictor.label_names
@@ -539,5 +575,22 @@ class TestCommands:
         assert main(["explain", str(folder), text, "--label", predictor.label_names[0], "--top", "2"]) == 0
         lines = capsys.readouterr().out.splitlines()
         [found] = predictor.explain(text, predictor.label_names[0])
-        assert lines[0].startswith(f"{found.label}: log odds {found.log_odds:+.3f} = {found.start:+.3f}")
+        sum_of = f"{found.start:+.3f} without words {found.log_odds - found.start:+.3f} by words"
+        assert lines[0].startswith(f"{found.label}: log odds {found.log_odds:+.3f} = {sum_of}; ")
         assert lines[1:] == [f"  {value:+.3f}  {word}" for word, value in found.strongest(2)]
+
+    @pytest.mark.parametrize(
+        "options, state",
+        [
+            (["--threshold", "0.5"], "{} because its threshold lies at +0.000"),
+            (["--threshold", "0"], "predicted, because its threshold lies at -inf"),
+            (["--threshold", "1"], "not predicted, because its threshold lies at +inf"),
+            (["--top-k", "4"], "predicted"),
+        ],
+    )
+    def test_explain_says_whether_a_label_is_predicted(self, folder, predictor, options, state, capsys):
+        label = predictor.label_names[0]
+        assert main(["explain", str(folder), "a car chase and a wedding", "--label", label, *options]) == 0
+        line = capsys.readouterr().out.splitlines()[0]
+        above = float(line.split()[3]) >= 0
+        assert line.split("; ")[1] == state.format("predicted," if above else "not predicted,")

@@ -42,6 +42,23 @@ def test_a_part_is_done_as_it_is_in_the_whole_and_the_rest_stays(study, capsys):
     assert (study.folder / "runs" / "toy--bce--seed0.json").read_text() == first
 
 
+def test_runs_for_tuning_are_counted_apart_from_first_to_last(tmp_path, capsys):
+    (tmp_path / "small").mkdir()
+    plan = STUDY.replace("seeds: [0, 1]", "blocks: 2\npilot: 0").replace(
+        "n_documents: 200", "train: 120, validation: 40"
+    )
+    (tmp_path / "small" / "study.yaml").write_text(plan)
+    command = ["study", "small", "--results", str(tmp_path)]
+    assert main([*command, "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("small: 4 runs and 2 for tuning, 6 missing\n")
+    assert main([*command, "--setting", "bce", "--seed", "1"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("small: 4 runs and 2 for tuning, 2 missing of those selected\n")
+    assert "  0 runs and 1 for tuning done, 1 left" in out and "  1 runs and 1 for tuning done, 0 left" in out
+    assert main(["study", "--results", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("small: 4 runs and 2 for tuning, 4 missing\n")
+
+
 def test_the_pilot_run_of_a_selected_block_is_done_too():
     study = load_study("paper-cmu-tuned", RESULTS)
     to_do = study.only(["bce"], [study.blocks[0]]).to_do()

@@ -1,6 +1,7 @@
 """``train`` as a user meets it: its defaults, what it says about a run, and what it refuses before it trains."""
 
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -38,7 +39,11 @@ def test_train_says_whether_the_run_converged_and_what_is_saved(table, tmp_path,
     command = ["train", table, "--probe", *TINY, "--save", model]
     assert main([*command, "--config", "epochs=2"]) == 0
     out = capsys.readouterr().out
-    assert "not converged: the best epoch, " in out and "(--config epochs=4)" in out
+    assert "\nnot converged: training ended at its cap of 2 epochs, and the best epoch, " in out
+    assert "is too recent to tell; the metrics above may still change" in out and "(--config epochs=4)" in out
+    assert "\naverage precision: micro " in out and out.count("(default of predict)\n") == 1
+    [default] = [line for line in out.splitlines() if line.endswith("(default of predict)")]
+    assert default.split()[0] == "tuned_proportional"
     assert f"saved to {model}: a head, without its encoder; to predict, a machine also needs the encoder 'tiny'" in out
     assert "test has only 6 documents" in out
     before = load_predictor(model).predict_scores(["a ship"])
@@ -47,7 +52,9 @@ def test_train_says_whether_the_run_converged_and_what_is_saved(table, tmp_path,
     assert "holds a saved run; choose another folder, or replace it with --force" in capsys.readouterr().err
     np.testing.assert_array_equal(load_predictor(model).predict_scores(["a ship"]), before)
     assert main([*command, "--force", "--config", "epochs=200", "--config", "learning_rate=0.01"]) == 0
-    assert "\nconverged: no better epoch came within the patience" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "\nconverged: the average precision on validation rose no more after epoch " in out
+    assert "; F1 at a threshold may still change\n" in out
     assert np.abs(load_predictor(model).predict_scores(["a ship"]) - before).max() > 0.01
 
 
@@ -81,6 +88,54 @@ def test_a_folder_to_save_to_is_tried_and_left_as_it_was(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="name another folder"):
         check_save_folder(tmp_path / "file" / "model")
+
+
+def test_labels_without_a_test_document_are_named(tmp_path, capsys):
+    path = tmp_path / "mine.csv"
+    lines = ["text,labels,split"]
+    for part, n in (("train", 20), ("validation", 6), ("test", 4)):
+        for i in range(n):
+            lines.append(f"a ship number {i},sea,{part}")
+            lines.append(f"a horse number {i},{'land' if part == 'test' else 'land|falconry'},{part}")
+    path.write_text("\n".join(lines) + "\n")
+    options = ["--split-column", "split", "--method", "tfidf", "--config", "min_count=1"]
+    assert main(["train", str(path), *options, "--save", str(tmp_path / "model")]) == 0
+    out = capsys.readouterr().out
+    told = "1 label has no test document (falconry): its F1 counts as 0 in macro F1, and macro average precision leaves it out\n"
+    assert told in out
+    metrics = json.loads((tmp_path / "model" / "afl_run.json").read_text())["metrics"]["test"]["at_0.5"]
+    assert metrics["n_labels_without_positives"] == 1  # two of three labels are found without a mistake
+    assert metrics["f1_macro"] == pytest.approx(2 / 3) and metrics["average_precision_macro"] == 1
+
+
+@pytest.mark.parametrize("name", [".", "./", "..", ""])
+def test_the_folder_that_one_is_in_is_refused_before_training(name, table, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("afl_helpers.training.baselines.tfidf", lambda *a, **k: pytest.fail("trained"))
+    (tmp_path / "new" / "deeper").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "new" / "deeper" if name == ".." else tmp_path / "new")
+    assert main(["train", table, "--method", "tfidf", "--save", name, "--force"]) == 1
+    error = capsys.readouterr().err
+    assert "is the folder that you are in, or above it; name another, such as " in error and error.count("\n") == 1
+
+
+def test_a_link_to_a_folder_stays_a_link(table, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "link").symlink_to("model")
+    command = ["train", table, "--method", "tfidf", "--config", "min_count=1", "--save", str(tmp_path / "link")]
+    for options in ([], ["--force"]):
+        assert main([*command, *options]) == 0
+    assert {path.name for path in tmp_path.iterdir()} <= {"cache", "link", "mine.csv", "model"}
+    assert (tmp_path / "link").is_symlink() and load_predictor(tmp_path / "model").label_names
+
+
+def test_a_table_in_the_folder_of_the_model_is_not_lost(table, tmp_path, capsys):
+    model = tmp_path / "model"
+    command = ["train", "--method", "tfidf", "--config", "min_count=1", "--save", str(model)]
+    assert main([*command, table]) == 0
+    inside = Path(table).rename(model / "mine.csv")
+    assert main([*command, str(inside), "--force"]) == 1
+    assert "would be replaced, and holds the table that is read; choose another folder" in capsys.readouterr().err
+    assert inside.is_file()
 
 
 def test_without_a_cache_folder_texts_are_embedded_all_the_same(tmp_path, monkeypatch):

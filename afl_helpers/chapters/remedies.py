@@ -120,7 +120,7 @@ def difference_table(compared: pd.DataFrame, endpoints: Mapping[str, str], title
     """
     ends = [deciding_interval(row)[:2] for row in compared.to_dict("records")]
     cells = [
-        f"{_signed(estimate)} [{_signed(low)}, {_signed(high)}]"
+        f"{_signed(estimate)} [{_signed(low)},\u00a0{_signed(high)}]"  # an interval stays in one line
         for estimate, (low, high) in zip(compared["estimate"], ends)
     ]
     rows = pd.DataFrame(
@@ -169,13 +169,14 @@ def describe_controls(table: pd.DataFrame) -> str:
     if table.empty:
         return "No control has two blocks beside its remedy yet, so we cannot yet say whether the synthetic documents make the difference."
     counts = table["outcome"].value_counts()
-    n_lower = counts.get("lower", 0)
+    n_lower, n_higher = counts.get("lower", 0), counts.get("higher", 0)
     ahead = sorted({title_of(name) for name in table.loc[table["outcome"] == "higher", "setting"]})
     return (
         f"Remedy minus control, {table['setting'].nunique()} remedies on {table['corpus'].nunique()} corpora, "
         f"{table['n_blocks'].min()} blocks or more: of {len(table)} differences {counts.get('within the margin', 0)} lie "
-        f"within {table['margin'].iloc[0]:g}, {n_lower} {'is' if n_lower == 1 else 'are'} lower and "
-        f"{counts.get('undecided', 0)} undecided. Higher than the control, without a correction for their number: {_listed(ahead)}."
+        f"within {table['margin'].iloc[0]:g}, {n_lower} {'is' if n_lower == 1 else 'are'} lower, "
+        f"{counts.get('undecided', 0)} undecided and {n_higher} higher. The latter, without a correction for their number: "
+        f"{_listed(ahead)}."
     )
 
 

@@ -12,10 +12,12 @@ from afl_helpers.commands.options import (
     Commands,
     add_reading,
     check_corpus_name,
+    check_not_read,
     read,
     reading_options,
     table_source,
 )
+from afl_helpers.errors import UsageError
 
 if TYPE_CHECKING:
     from afl_helpers.doctor import Finding
@@ -61,6 +63,10 @@ def _doctor(args: argparse.Namespace) -> None:
     if args.environment:
         return _print_environment()
     check_corpus_name(args.corpus)
+    if args.html and args.html.is_dir():
+        raise UsageError(f"{args.html} is a folder; name a file such as {args.html / 'findings.html'}")
+    if args.html:
+        check_not_read(args.html, args)
     corpus = read(args)
     from afl_helpers.doctor import draft_study, examine, render_page, write_study
     from afl_helpers.files import write_text

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from afl_helpers.commands.options import Commands, add_reading, check_corpus_name, load
+from afl_helpers.commands.options import Commands, add_reading, check_corpus_name, check_not_read, load
 from afl_helpers.commands.predict import add_decision, load_model
 from afl_helpers.errors import UsageError
 
@@ -39,12 +39,15 @@ def _evaluate(args: argparse.Namespace) -> None:
         raise UsageError(f"{args.output} is a folder; name a file such as {args.output / 'labels.csv'}")
     if args.output and args.output.suffix.lower() != ".csv":
         raise UsageError(f"cannot write {args.output}; name a file that ends in .csv")
+    if args.output:
+        check_not_read(args.output, args)
     if args.save:
         if not args.tune:
             raise UsageError("--save keeps the thresholds that --tune sets; pass --tune FILE with it")
         from afl_helpers.training import check_save_folder
 
         check_save_folder(args.save, replace=args.force)
+        check_not_read(args.save, args)
     from afl_helpers.training.report import check_known
 
     predictor, rule, thresholds = load_model(args)

@@ -31,10 +31,25 @@ def add_explain(commands: Commands) -> None:
 
 def _explain(args: argparse.Namespace) -> None:
     predictor, rule, thresholds = load_model(args)
+    import numpy as np
+    from scipy.special import logit
+
+    from afl_helpers.evaluation import TopK
+
+    chosen = predictor.choose_thresholds(rule, thresholds)
+    scores = predictor.predict_scores([args.explained])
+    predicted = set(predictor.labels_at(scores, chosen)[0])
     for explanation in predictor.explain(args.explained, args.label, rule, thresholds):
         rest = explanation.log_odds - explanation.start
+        state = "predicted" if explanation.label in predicted else "not predicted"
+        if not isinstance(chosen, TopK):
+            threshold = np.broadcast_to(chosen, len(predictor.label_names))[
+                predictor.label_names.index(explanation.label)
+            ]
+            state += f", because its threshold lies at {logit(threshold):+.3f}"
         print(
-            f"{explanation.label}: log odds {explanation.log_odds:+.3f} = {explanation.start:+.3f} {rest:+.3f} by words"
+            f"{explanation.label}: log odds {explanation.log_odds:+.3f} = {explanation.start:+.3f} without words {rest:+.3f} "
+            f"by words; {state}"
         )
         for word, contribution in explanation.strongest(args.top):
             print(f"  {contribution:+.3f}  {word}")

@@ -90,6 +90,26 @@ def reading_options(args: argparse.Namespace) -> dict[str, Any]:
     return options | {"unlabelled": args.unlabelled, "on_error": on_error}
 
 
+def check_not_read(output: Path, args: argparse.Namespace, table: Path | None = None) -> None:
+    """Raise the error about an output that would replace a file that the command reads, or a folder that holds one.
+
+    Args:
+        output: the file or the folder that is written.
+        args: the arguments, of which those that name files to read are checked.
+        table: the table that is read, where it is no argument of its own.
+    """
+    read = {name: getattr(args, name, None) for name in ("tune", "validation", "test", "label_names")}
+    for option, name in {"": table or getattr(args, "corpus", None), **read}.items():
+        path = Path(name).expanduser() if name else None
+        if path is None or not path.is_file() or not output.exists():
+            continue
+        what = f"the file of --{option.replace('_', '-')}" if option else "the table"
+        if output.samefile(path):
+            raise UsageError(f"{output} is {what} that is read; name another file for the output")
+        if output.resolve() in path.resolve().parents:
+            raise UsageError(f"{output} would be replaced, and holds {what} that is read; choose another folder")
+
+
 def column_name(given: str | None) -> str | int | None:
     """Return a column as it was named: a number names a column of a file without a header."""
     return int(given) if given and given.isdigit() else given
@@ -118,7 +138,7 @@ def add_table_options(command: argparse.ArgumentParser, title: str) -> None:
         "--labels",
         action="append",
         metavar="COLUMN",
-        help="column of the labels; repeated: one column of 0 and 1 per label",
+        help="column of the labels, or of 0 and 1 for one label; repeated: one column of 0 and 1 per label",
     )
     table.add_argument(
         "--ids",

@@ -1,6 +1,7 @@
 """``predict``: predict the labels of new texts."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from afl_helpers.advice import DEFAULT_RULE
-from afl_helpers.commands.options import Commands, add_table_options, check_corpus_name, column_name, load_tuning
+from afl_helpers.commands.options import (
+    Commands,
+    add_table_options,
+    check_corpus_name,
+    check_not_read,
+    column_name,
+    load_tuning,
+)
 from afl_helpers.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -111,7 +119,7 @@ def load_model(args: argparse.Namespace) -> tuple["LabelPredictor", str, "OwnThr
 def _predict(args: argparse.Namespace) -> None:
     table = _input_table(args)
     if args.output:
-        _check_output(args.output, table, args.format)
+        _check_output(args, table)
     predictor, rule, thresholds = load_model(args)
     texts = _texts(args, table)
     if texts.note:
@@ -150,7 +158,7 @@ def _input_table(args: argparse.Namespace) -> Path | None:
 
     if args.inputs == ["-"]:
         args.inputs = []
-    tables = [given for given in args.inputs if names_table(given)]
+    tables = [given for given in args.inputs if given and names_table(given)]  # "" is a blank text, not the folder here
     if tables and len(args.inputs) > 1:
         raise UsageError(f"{tables[0]} is a table; pass one table at a time, and no texts beside it")
     if tables:
@@ -180,13 +188,22 @@ def _texts(args: argparse.Namespace, table: Path | None) -> "Texts":
     return lines
 
 
-def _check_output(path: Path, table: Path | None, form: str | None) -> None:
+def _check_output(args: argparse.Namespace, table: Path | None) -> None:
+    path: Path = args.output
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file such as {path / 'labels.csv'}")
-    if form is None and path.suffix.lower() not in FORMATS:
+    if args.format is None and path.suffix.lower() not in FORMATS:
         raise UsageError(f"cannot write {path}; name a file that ends in {', '.join(FORMATS)}, or pass --format")
-    if table is not None and path.exists() and path.samefile(table):
-        raise UsageError(f"{path} is the table that is read; name another file for the output")
+    check_not_read(path, args, table)
+    if not args.inputs and path.is_file() and _is_standard_input(path):
+        raise UsageError(f"{path} is read from standard input; name another file for the output")
+
+
+def _is_standard_input(path: Path) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(sys.stdin.fileno()))
+    except (OSError, ValueError):  # a stand-in without a file
+        return False
 
 
 @contextmanager

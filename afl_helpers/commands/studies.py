@@ -1,12 +1,16 @@
 """``study``, ``compare`` and ``rescore``: run studies and read their results."""
 
 import argparse
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from afl_helpers.commands.options import Commands
 from afl_helpers.errors import MissingFileError, UsageError
+
+if TYPE_CHECKING:
+    from afl_helpers.studies import PlannedRun, Study
 
 
 def add_study(commands: Commands) -> None:
@@ -15,7 +19,8 @@ def add_study(commands: Commands) -> None:
     command.add_argument(
         "name",
         nargs="?",
-        help="name of the study (a folder with a study.yaml under --results); if omitted, list all studies",
+        help="name of the study (a folder with a study.yaml under --results), or the path of its folder; if omitted, list "
+        "all studies",
     )
     command.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the studies (default: results)"
@@ -62,6 +67,7 @@ def _study(args: argparse.Namespace) -> None:
     from afl_helpers.results import read_all_studies, read_result
     from afl_helpers.studies import (
         calibrate,
+        describe_progress,
         describe_seconds,
         device_at_hand,
         estimate_seconds,
@@ -72,6 +78,7 @@ def _study(args: argparse.Namespace) -> None:
 
     if args.jobs < 1:
         raise UsageError(f"--jobs is {args.jobs}; pass at least 1")
+    _find_study(args)
     if args.checksums:
         return _checksums(args.results, args.name)
     if args.name is None:
@@ -82,7 +89,7 @@ def _study(args: argparse.Namespace) -> None:
             )
         for path in studies:
             study = load_study(path.parent.name, args.results)
-            print(f"{study.name}: {_count(study.runs(), study.missing())}\n    {study.question}")
+            print(f"{study.name}: {_count(study, study.to_do())}\n    {study.question}")
         return
     if args.repeat:
         return _repeat(args.results / args.name / "runs" / f"{args.repeat}.json")
@@ -97,7 +104,7 @@ def _study(args: argparse.Namespace) -> None:
         for _ in run_study(study, args.corpus, jobs=args.jobs):
             pass
         return
-    print(f"{study.name}: {_count(study.runs(), missing)}{' of those selected' if study.selected else ''}")
+    print(f"{study.name}: {_count(study, missing)}{' of those selected' if study.selected else ''}")
     results = read_all_studies(args.results, pilots=True) if missing else []
     if missing:
         seconds, unknown = estimate_seconds(study, missing, results)
@@ -107,7 +114,7 @@ def _study(args: argparse.Namespace) -> None:
         if unknown:
             print(f"no estimate for {unknown} of them, because no similar run has been recorded on {device}")
             if any(study.method_of(run.setting) == "fine_tune" for run in missing):
-                print(f"to measure it here in two minutes: python -m afl_helpers study {study.name} --calibrate")
+                print(f"to measure it here in two minutes: {_command('study', args)} --calibrate")
     if args.dry_run:
         for run in missing:
             print(f"  {run.name}")
@@ -125,17 +132,43 @@ def _study(args: argparse.Namespace) -> None:
         seconds, unknown = estimate_seconds(study, left, results)
         time = f", {describe_seconds(seconds)}" if unknown < len(left) else ""
         selected = args.corpus is not None or study.selected is not None
-        done = len(missing) - len(left) if selected else len(study.pilots()) + len(study.runs()) - len(left)
-        print(f"{path}\n  {done} runs done, {len(left)} left{time}", flush=True)
+        # Those for tuning are counted apart, as at the start.
+        n_pilots = sum(run.is_pilot for run in (missing if selected else study.pilots()))
+        n_runs = sum(not run.is_pilot for run in missing) if selected else len(study.runs())
+        left_pilots = sum(run.is_pilot for run in left)
+        done = _kinds(n_runs - (len(left) - left_pilots), n_pilots - left_pilots)
+        print(f"{path}\n  {done} done, {len(left)} left{time}", flush=True)
     left = study.to_do(args.corpus)
     if left:
         print(f"{len(left)} runs are in progress in another process")
+    elif study.primary and not describe_progress(study):
+        print(f"compare them: {_command('compare', args)}")
 
 
-def _count(runs: Sequence[Any], missing: Sequence[Any]) -> str:
-    pilots = sum(run.is_pilot for run in missing)
-    more = f", and {pilots} pilot runs" if pilots else ""
-    return f"{len(runs)} runs, {len(missing) - pilots} missing{more}"
+def _count(study: "Study", missing: "Sequence[PlannedRun]") -> str:
+    return f"{_kinds(len(study.runs()), len(study.pilots()))}, {len(missing)} missing"
+
+
+def _kinds(n_runs: int, n_pilots: int) -> str:
+    return f"{n_runs} runs{f' and {n_pilots} for tuning' if n_pilots else ''}"
+
+
+def _command(name: str, args: argparse.Namespace) -> str:
+    """Return a command on the same study."""
+    results = "" if args.results == Path("results") else f" --results {shlex.quote(str(args.results))}"
+    return f"python -m afl_helpers {name} {shlex.quote(args.name)}{results}"
+
+
+def _find_study(args: argparse.Namespace) -> None:
+    """Take the path of a study's folder apart into the folder of the studies and the name of the study."""
+    if args.name is None:
+        return
+    inside, given = args.results / args.name, Path(args.name).expanduser()
+    is_path = len(given.parts) > 1 and given.parent.is_dir()
+    folder = next((path for path in (inside, given) if (path / "study.yaml").is_file()), given if is_path else inside)
+    if folder.name in ("", ".."):
+        folder = folder.resolve()
+    args.results, args.name = folder.parent, folder.name
 
 
 def _checksums(results: Path, name: str | None) -> None:
@@ -168,10 +201,10 @@ def add_compare(commands: Commands) -> None:
         "compare",
         help="answer a study's primary question, once all of its runs are there",
         description="Print the comparisons that a study declares as its primary question: one line per corpus, endpoint "
-        "and rival, with the mean difference, its 95 %% interval, the p value (Holm) and the outcome in words. For a study "
+        "and rival, with the mean difference, its 95 % interval, the p value (Holm) and the outcome in words. For a study "
         "that lacks runs, print only how many there are.",
     )
-    command.add_argument("name", metavar="STUDY", help="folder with a study.yaml")
+    command.add_argument("name", metavar="STUDY", help="name of the study, or the path of its folder")
     command.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the studies (default: results)"
     )
@@ -182,6 +215,7 @@ def _compare(args: argparse.Namespace) -> None:
     from afl_helpers.results import deciding_interval
     from afl_helpers.studies import compare_study, describe_progress, load_study
 
+    _find_study(args)
     study = load_study(args.name, args.results)
     progress = describe_progress(study)
     if study.primary and progress:
@@ -206,7 +240,7 @@ def _compare(args: argparse.Namespace) -> None:
 def add_rescore(commands: Commands) -> None:
     """Add the command ``rescore``."""
     command = commands.add_parser("rescore", help="judge a threshold rule on the kept scores of a study's runs")
-    command.add_argument("name", help="folder with a study.yaml")
+    command.add_argument("name", help="name of the study, or the path of its folder")
     command.add_argument("--rule", required=True, help="name of the threshold rule")
     command.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the studies (default: results)"
@@ -218,6 +252,7 @@ def _rescore(args: argparse.Namespace) -> None:
     from afl_helpers.studies import load_study, missing_scores, rescore
     from afl_helpers.studies.scores import command_for
 
+    _find_study(args)
     study = load_study(args.name, args.results)
     names = ("f1_micro", "f1_macro", "f1_macro_head", "f1_macro_medium", "f1_macro_tail")
     print(f"{'test metrics under ' + args.rule:50}" + "".join(f"{name.removeprefix('f1_'):>14}" for name in names))

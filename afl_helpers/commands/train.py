@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afl_helpers.advice import DEFAULT_LOSS, DEFAULT_MIN_COUNT
-from afl_helpers.commands.options import Commands, add_reading, check_corpus_name, load, parse_pairs
+from afl_helpers.advice import DEFAULT_LOSS, DEFAULT_MIN_COUNT, DEFAULT_RULE
+from afl_helpers.commands.options import Commands, add_reading, check_corpus_name, check_not_read, load, parse_pairs
 from afl_helpers.errors import UsageError, needs_extra
 
 if TYPE_CHECKING:
@@ -94,14 +94,14 @@ def _train(args: argparse.Namespace) -> None:
 
     if args.save:
         check_save_folder(args.save, replace=args.force)  # before hours of training, not after
+        check_not_read(args.save, args)
     whole = load(args)
     corpus = whole.select_labels(min_count=args.min_count)
     dropped = [name for name in whole.label_names if name not in set(corpus.label_names)]
     if dropped:
-        more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
         print(
             f"{len(dropped)} of {whole.n_labels} labels are left out because they have fewer than {args.min_count} "
-            f"documents (--min-count): {', '.join(dropped[:5])}{more}"
+            f"documents (--min-count): {_first(dropped)}"
         )
         for note in corpus.notes[len(whole.notes) :]:
             print(note)
@@ -111,6 +111,7 @@ def _train(args: argparse.Namespace) -> None:
     print(f"{corpus.n_labels} labels; documents: {sizes}")
     if len(splits[2]) < FEW_TEST_DOCUMENTS:
         print(f"test has only {len(splits[2])} documents: take its metrics as a rough sign")
+    print(_describe_untested(splits[2]), end="")
     options: dict[str, Any] = {"loss": args.loss, "seed": args.seed, "loss_params": loss_params}
     if args.method == "probe":
         run = probe(*splits, config=ProbeConfig.from_dict(values), **options)
@@ -121,9 +122,14 @@ def _train(args: argparse.Namespace) -> None:
     else:
         config = TrainingConfig.from_dict(PROFILES[args.profile].config.to_dict() | values)
         run = fine_tune(*splits, config=config, checkpoint_dir=args.checkpoints, **options)
-    width = max(map(len, run.metrics["test"]))
-    for rule, metrics in run.metrics["test"].items():
-        print(f"{rule:{width}} micro F1 {metrics['f1_micro']:.4f}   macro F1 {metrics['f1_macro']:.4f}")
+    rules = run.metrics["test"]
+    ranking = next(iter(rules.values()))  # the same for every rule
+    micro, macro = (ranking[f"average_precision_{average}"] for average in ("micro", "macro"))
+    print(f"average precision: micro {micro:.4f}, macro {macro:.4f}")
+    width = max(map(len, rules))
+    for rule, metrics in rules.items():
+        mark = "  (default of predict)" if rule == DEFAULT_RULE else ""
+        print(f"{rule:{width}} micro F1 {metrics['f1_micro']:.4f}   macro F1 {metrics['f1_macro']:.4f}{mark}")
     print(_describe_convergence(run))
     if args.save:
         print(f"saved to {run.save(args.save)}{_describe_what_is_saved(run)}")
@@ -136,13 +142,40 @@ def _describe_convergence(run: "Run") -> str:
     converged, reason = convergence(run.config, run.best_epoch)
     if converged is None:
         return "converged: this method is fitted, not trained in epochs"
+    keeps_best = getattr(run.config, "keep", "best") == "best"
+    if converged and keeps_best:
+        return (
+            f"converged: the average precision on validation rose no more after epoch {run.best_epoch}; F1 at a threshold "
+            "may still change"
+        )
     if converged:
         return f"converged: {reason}"
     epochs = run.config.epochs if isinstance(run.config, EpochConfig) else 0
+    if keeps_best:
+        reason = (
+            f"training ended at its cap of {epochs} epochs, and the best epoch, {run.best_epoch}, is too recent to tell"
+        )
     return (
         f"not converged: {reason}; the metrics above may still change, so do not compare them with others. Train longer "
         f"(--config epochs={2 * epochs})"
     )
+
+
+def _describe_untested(test: "Corpus") -> str:
+    """Return a line on the labels without a test document, or nothing."""
+    names = [name for name, count in zip(test.label_names, test.label_counts) if not count]
+    if not names:
+        return ""
+    if len(names) == 1:
+        start, its, it = "1 label has", "its F1 counts", "it"
+    else:
+        start, its, it = f"{len(names)} labels have", "their F1 counts", "them"
+    return f"{start} no test document ({_first(names)}): {its} as 0 in macro F1, and macro average precision leaves {it} out\n"
+
+
+def _first(names: list[str]) -> str:
+    """Return at most five names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _describe_what_is_saved(run: "Run") -> str:

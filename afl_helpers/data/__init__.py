@@ -90,12 +90,13 @@ def load_corpus(
         text: the column of the texts. Columns are guessed from their names where one guess is possible. Numbers, from 0,
             name the columns of a file without a header.
         labels: the column of the labels, or a list with one column of 0 and 1 per label. A cell holds names or numbers of
-            labels: a list (also as JSON, Python or numpy write one), a vector of 0 and 1, or a string.
+            labels: a list (also as JSON, Python or numpy write one), a vector of 0 and 1, or a string. A single column of
+            0 and 1 is one label, unless you pass label_names.
         separator: what separates the labels in a string: "|" by default, " " for any blanks, "" for nothing.
         delimiter: what separates the columns of a text file; by default a tab in .tsv, else what the first line suggests.
         encoding: the encoding of a text file, such as "cp1252"; UTF-8 by default.
         label_names: the labels in order, where cells hold numbers or the list is fixed: a list, a dict by number, or a file
-            with one name per line or with JSON.
+            with one name per line, with a number and a name per line, or with JSON.
         unlabelled: whether to "keep" or "drop" documents without a label. Your own tables keep them by default; the
             published corpora of films and news are without them, the others keep them.
         split_column: the column that names the split of each row.

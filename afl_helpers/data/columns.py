@@ -95,6 +95,14 @@ def find_columns(
     return Columns(known_text, known_labels, binary, ids, unused, yes_no)
 
 
+def holds_one_label(table: Table, columns: Columns) -> bool:
+    """Return whether the column of the labels says for each document whether it has one label: 0 or 1, and both occur."""
+    if columns.labels not in table.columns or columns.labels in table.class_names:
+        return False
+    values = {zero_or_one(cell) for cell in table.columns[columns.labels]}
+    return values == {0, 1}
+
+
 def find_text(table: Table, text: str | int | None, ids: str | int | None = None) -> tuple[str, str | None]:
     """Return the column of the texts and that of the ids, as named or guessed; the latter is None if there is none.
 

@@ -175,12 +175,20 @@ def _parse_list(text: str) -> list[object] | None:
 # --- the whole column -------------------------------------------------------------------------------------------------
 
 
-def are_vectors(rows: Sequence[Tokens]) -> bool:
-    """Return whether the rows are vectors of 0 and 1, one number per label, and not lists of numbers of labels."""
-    lengths = {len(row) for row in rows}
-    if len(lengths) != 1 or lengths == {0} or lengths == {1}:
-        return False
-    return all(token in (0, 1) for row in rows for token in row)
+def vector_length(rows: Sequence[Sequence[int]]) -> int | None:
+    """Return the length of vectors of 0 and 1, one number per label, or None if the rows are lists of numbers of labels.
+
+    A row may be empty. Three zeros and ones repeat a number, which a list of labels does not; so if most rows are such, the
+    other ones are mistakes. Two may be a list: then all rows must be of that length.
+    """
+    filled = [row for row in rows if row]
+    binary = Counter(len(row) for row in filled if all(number in (0, 1) for number in row))
+    if not binary:
+        return None
+    length, count = binary.most_common(1)[0]
+    if length > 2 and 2 * count > len(filled) or length == 2 and count == len(filled):
+        return length
+    return None
 
 
 def are_numbers(rows: Iterable[Tokens]) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from afl_helpers.data.columns import Columns, find_columns, shown, zero_or_one
+from afl_helpers.data.columns import Columns, find_columns, holds_one_label, shown, zero_or_one
 from afl_helpers.data.corpus import SPLIT_NAMES, Corpus, Unlabelled, check_unlabelled
 from afl_helpers.data.label_cells import (
     MISSING_LABELS,
@@ -27,7 +27,6 @@ from afl_helpers.data.label_cells import (
     ColumnError,
     Tokens,
     are_numbers,
-    are_vectors,
     joined_forms,
     joined_labels,
     labels_with_entities,
@@ -36,10 +35,12 @@ from afl_helpers.data.label_cells import (
     read_cell,
     similar_labels,
     suspected_separator,
+    vector_length,
 )
 from afl_helpers.data.reading import CorpusWarning, MalformedLines, OnError, build_corpus
 from afl_helpers.data.sources.download import read_file
 from afl_helpers.data.table_files import (
+    LABEL_NAMES,
     MISSING,
     SURROGATE,
     TABLES_TAKEN,
@@ -61,6 +62,7 @@ from afl_helpers.errors import DataError, MissingFileError, UsageError
 SPLIT_COLUMNS = ("split", "subset", "fold", "partition")
 #: The largest share of rows that a separator splits by accident.
 FEW_SPLIT = 0.05
+QUOTES = {*"\"'`\u2018\u2019\u201c\u201d\u201e"}
 HALF_A_PAIR = "half a surrogate pair is not a character"
 
 
@@ -162,8 +164,13 @@ def _read(options: TableOptions, source: object, name: str | None) -> tuple[Corp
     MalformedLines(options.on_error)
     tables = _tables(options, source)
     reading = _Reading(options)
-    for split, table in tables:
-        _read_rows(reading, table, split)
+    found = [
+        find_columns(table, options.text, options.labels, options.split_column, options.ids) for _, table in tables
+    ]
+    if options.label_names is None and all(holds_one_label(table, own) for (_, table), own in zip(tables, found)):
+        found = [replace(own, labels=None, binary=[str(own.labels)]) for own in found]
+    for (split, table), columns in zip(tables, found):
+        _read_rows(reading, table, columns, split)
     names = _name_labels(reading)
     if options.unlabelled == "drop":
         kept = [row for row in reading.rows if row.tokens]
@@ -240,9 +247,8 @@ def _describe_source(source: object) -> str:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _read_rows(reading: _Reading, table: Table, split: str | None) -> None:
+def _read_rows(reading: _Reading, table: Table, columns: Columns, split: str | None) -> None:
     options = reading.options
-    columns = find_columns(table, options.text, options.labels, options.split_column, options.ids)
     if columns.binary:
         _declare(reading, table, columns.binary)
     elif columns.labels in table.class_names:
@@ -274,7 +280,7 @@ def _read_rows(reading: _Reading, table: Table, split: str | None) -> None:
     file = Path(table.file).name
     note = f"{file}: texts from {shown(columns.text)!r}, labels from "
     if columns.binary:
-        note += f"{len(columns.binary)} columns of 0 and 1 ({_some(columns.binary)})"
+        note += f"{_number(len(columns.binary), 'column')} of 0 and 1 ({_some(columns.binary)})"
     else:
         note += repr(shown(str(columns.labels)))
     note += ", ids are row numbers" if columns.id is None else f", ids from {shown(columns.id)!r}"
@@ -399,8 +405,9 @@ def _name_labels(reading: _Reading) -> list[str] | None:
     has_numbers = are_numbers(rows) and any(rows) and not any(token in known for row in rows for token in row)
     if has_numbers:
         numbers = [[int(token) for token in row] for row in rows]
-        if are_vectors(numbers):
-            given = _name_vectors(reading, numbers, given)
+        length = vector_length(numbers)
+        if length is not None:
+            given = _name_vectors(reading, numbers, length, given)
         elif given is not None:
             _check_first_number(numbers, given, reading)
             _take_names(
@@ -413,8 +420,9 @@ def _name_labels(reading: _Reading) -> list[str] | None:
         else:
             if any(isinstance(token, int) for row in rows for token in row):
                 reading.notes.append("the labels are numbers; pass label_names= (a list or a file) to name them")
-            for row, found in zip(reading.rows, numbers):
-                row.tokens = list(dict.fromkeys(map(str, found)))
+            for row in reading.rows:
+                row.tokens = list(dict.fromkeys(str(token).strip() for token in row.tokens))  # "01" stays what it is
+            _suspect_zeros(reading)
         return None if given is None else list(given.values())
     cells = Counter(str(token).strip() for row in rows for token in row)
     for row in reading.rows:
@@ -434,8 +442,22 @@ def _name_labels(reading: _Reading) -> list[str] | None:
     return None
 
 
-def _name_vectors(reading: _Reading, numbers: list[list[int]], given: dict[int, str] | None) -> dict[int, str]:
-    length = len(numbers[0])
+def _suspect_zeros(reading: _Reading) -> None:
+    """Say which labels are the same number, once with zeros in front."""
+    written = defaultdict(set)
+    for token in {str(token) for row in reading.rows for token in row.tokens}:
+        written[int(token)].add(token)
+    several = [sorted(found) for found in written.values() if len(found) > 1]
+    if several:
+        reading.alarms.append(
+            f"labels that differ only in zeros in front are kept apart: {' and '.join(map(repr, several[0]))}"
+            f"{f', and {len(several) - 1} more' if len(several) > 1 else ''}"
+        )
+
+
+def _name_vectors(
+    reading: _Reading, numbers: list[list[int]], length: int, given: dict[int, str] | None
+) -> dict[int, str]:
     if given is None:
         given = {number: str(number) for number in range(length)}
         reading.notes.append(
@@ -444,8 +466,19 @@ def _name_vectors(reading: _Reading, numbers: list[list[int]], given: dict[int, 
     if len(given) != length:
         raise UsageError(f"the labels are vectors of {length} zeros and ones, but there are {len(given)} label names")
     names = list(given.values())
+    kept = []
+    skipped: Counter[tuple[str, str]] = Counter()
     for row, vector in zip(reading.rows, numbers):
+        if vector and (len(vector) != length or any(number not in (0, 1) for number in vector)):
+            problem = f"expected {length} zeros and ones, as in other rows, found {shown(str(vector))}"
+            row.table.bad.reject(row.table.file, row.number, problem)
+            skipped[row.table.bad.unit, Path(row.table.file).name] += 1
+            continue
         row.tokens = [name for name, one in zip(names, vector) if one]
+        kept.append(row)
+    for (unit, file), count in skipped.items():
+        _alarm(reading, count, unit, f"of {file} skipped, because its labels are no vector of {length} zeros and ones")
+    reading.rows = kept
     return given
 
 
@@ -519,6 +552,12 @@ def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
         reading.alarms.append(
             f"{len(scored)} labels seem to hold a score: {_counted(scored, counts)}; "
             "take the scores off, or each becomes a label of its own"
+        )
+    quoted = [label for label in counts if len(label) > 1 and label[0] in QUOTES and label[-1] in QUOTES]
+    if quoted:
+        reading.alarms.append(
+            f"{_number(len(quoted), 'label')} in quotation marks, which are read as part of the name: "
+            f"{_counted(quoted, counts)}; remove them"
         )
     escaped = labels_with_entities(counts)
     if escaped:
@@ -602,12 +641,41 @@ def _names_in_file(path: Path) -> object:
             return json.loads(text)
     except ValueError:
         raise DataError(f"{path} is not UTF-8, or not JSON as its name says; correct it") from None
-    lines = [line.strip() for line in re.split(r"\r\n?|\n", text) if line.strip()]
-    numbered = [re.fullmatch(r"(\d{1,9})[\t,; ]\s*(.+)", line) for line in lines]
-    if len(lines) > 1 and numbered[0] is None and re.search(r"[\t,;]", lines[0]) and all(numbered[1:]):
-        del numbered[0]  # a header such as "id,name"
-    if numbered and all(numbered):
-        return {int(match[1]): match[2].strip() for match in numbered if match}
+    lines = [line.strip() for line in re.split(r"\r\n?|\n", text.rstrip())]
+    if "" in lines:
+        raise DataError(
+            f"{path}, line {lines.index('') + 1} is blank, and the names after it may belong to other numbers; remove it, or "
+            "write a number and a name per line"
+        )
+    return _numbered(lines) or _check_no_header(path, lines)
+
+
+def _numbered(lines: Sequence[str]) -> dict[int, str] | None:
+    """Return the names by number if each line has both, perhaps below a header such as "id,name"; else None."""
+    for pattern, number, name in ((r"(\d{1,9})[\t,; ]\s*(.+)", 1, 2), (r"(.+)[\t,;]\s*(\d{1,9})", 2, 1)):
+        matches = [re.fullmatch(pattern, line) for line in lines]
+        if len(lines) > 1 and matches[0] is None and re.search(r"[\t,;]", lines[0]):
+            del matches[0]
+        names = {int(match[number]): match[name].strip() for match in matches if match}
+        # "1 star" and "2 stars" are names, and so are others that the number alone tells apart
+        if matches and len(matches) == len(names) == len({*names.values()}) and all(matches):
+            return names
+    return None
+
+
+def _check_no_header(path: Path, lines: Sequence[str]) -> Sequence[str]:
+    if len(lines) > 1 and lines[0].lower().strip('"') in {
+        *LABEL_NAMES,
+        "name",
+        "names",
+        "label_name",
+        "label_names",
+        "0",
+    }:
+        raise DataError(
+            f"{path}, line 1: {shown(lines[0])!r} looks like a header, which would shift all names by one; remove the line, "
+            "or write a number and a name per line"
+        )
     return lines
 
 

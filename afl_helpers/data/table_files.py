@@ -124,24 +124,36 @@ def _read_text(
     if has_header and first_line.startswith("#"):
         _refuse_comment(file.name, text, delimiter)
     lines_before = 1 if declared else 0
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter or _guess_delimiter(first_line, has_header), strict=True
-    )
+    delimiter = delimiter or _guess_delimiter(first_line, has_header)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     header: list[str] | None = None
     columns: list[list[Any]] = []
     numbers: list[int] = []
+    blank: list[int] = []  # lines since the last row
     limit = csv.field_size_limit(CELL_LIMIT)
     start = line = lines_before + 1
     try:
         for row in reader:
             start, line = line, lines_before + reader.line_num + 1
             if header is None:
-                header = [cell.strip() for cell in row] if has_header else [str(i) for i in range(len(row))]
+                numbered = [str(i) for i in range(len(row))]
+                header = [cell.strip() for cell in row] if has_header else numbered
                 columns = [[] for _ in header]
-                if has_header:
+                if has_header or row == numbered:  # pandas names columns so that have no name
                     continue
             if not row:
+                blank.append(start)
                 continue
+            if len(header) == 1:  # a blank line is a blank cell, unless nothing follows
+                numbers += blank
+                columns[0] += [""] * len(blank)
+            blank.clear()
+            if delimiter == "\t" and any("\n" in cell and "\t" in cell for cell in row):
+                raise DataError(
+                    f"{file.name}, line {start}: a quoted cell holds a tab and goes on in line {line - 1}, so its quotation "
+                    "marks may be plain characters; then read the file with pandas (sep='\\t', quoting=3) and pass the data "
+                    "frame, or save it as CSV"
+                )
             if len(row) != len(header):
                 bad.reject(file.name, start, f"expected {len(header)} columns, found {len(row)}")
             elif any(map(SURROGATE.search, row)):
@@ -274,7 +286,9 @@ def _read_json_lines(file: SourceFile, bad: MalformedLines, encoding: str | None
         if not line.strip():
             continue
         row = _parsed(line)
-        if isinstance(row, dict):
+        if isinstance(row, _Repeated):
+            bad.reject(file.name, number, f"the key {row.key!r} stands twice in one object")
+        elif isinstance(row, dict):
             rows.append(row)
             numbers.append(number)
         else:
@@ -286,13 +300,15 @@ def _read_json(file: SourceFile, bad: MalformedLines, encoding: str | None) -> T
     """Read a list of objects, an object that holds one such list, or an object with one list or object per column."""
     bad.unit = "row"
     try:
-        value = json.loads(decode(file, bad, encoding))
+        value = json.loads(decode(file, bad, encoding), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         lines = file.name.endswith(".json") and error.msg == "Extra data"
         hint = "; if each line is an object, name the file .jsonl" if lines else "; correct the file"
         raise DataError(f"{file.name}, line {error.lineno}: this is not JSON ({error.msg}){hint}") from None
     except (ValueError, RecursionError):
         raise DataError(f"{file.name}: this is not JSON that can be read; correct the file") from None
+    if isinstance(value, _Repeated):
+        raise DataError(f"{file.name}: the key {value.key!r} stands twice in one object; correct the file")
     if isinstance(value, dict):
         lists = [part for part in value.values() if isinstance(part, list)]
         if len(lists) == 1 and all(isinstance(row, dict) for row in lists[0]):
@@ -306,7 +322,9 @@ def _read_json(file: SourceFile, bad: MalformedLines, encoding: str | None) -> T
         raise DataError(f"{file.name}: expected a list of objects, one per document; correct the file")
     rows, numbers = [], []
     for number, row in enumerate(value, start=1):
-        if isinstance(row, dict):
+        if isinstance(row, _Repeated):
+            bad.reject(file.name, number, f"the key {row.key!r} stands twice in one object")
+        elif isinstance(row, dict):
             rows.append(row)
             numbers.append(number)
         else:
@@ -319,10 +337,25 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row.get(name, MISSING) for row in rows] for name in names}
 
 
+@dataclass(frozen=True)
+class _Repeated:
+    """A JSON object in which a key stands twice, so that nobody knows which value is meant."""
+
+    key: str
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Repeated:
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    keys = [key for key, _ in pairs]
+    return _Repeated(next(key for key in keys if keys.count(key) > 1))
+
+
 def _parsed(text: bytes) -> object:
     """Return the JSON value, or None if it does not parse."""
     try:
-        return json.loads(text.decode("utf-8"))
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_object)
     except (ValueError, RecursionError):  # bytes that are not UTF-8 raise a ValueError as well
         return None
 

@@ -113,7 +113,11 @@ def read_texts(
         MissingFileError: the file cannot be read.
     """
     if text is None and ids is None and delimiter is None and (table_ending(path) == ".txt"):
-        return lines_of(read_file(path), str(path), encoding)
+        lines = lines_of(read_file(path), str(path), encoding)
+        if lines.texts and is_header(lines.texts[0]):
+            sentence = f"{path}, line 1: {shown(lines.texts[0])!r} looks like the header of a table; name the column of the texts with"
+            raise DataError(f"{sentence} text=", command_line=f"{sentence} --text")
+        return lines
     has_header = not isinstance(text, int)
     bad = _EveryLine()
     if path.is_dir():

@@ -161,10 +161,11 @@ def _rare(corpus: Corpus) -> Iterator[Finding]:
     if few:
         where = "in test" if splits.given else "in a test split of 10 %"
         verb = "has" if len(few) == 1 else "have"
+        enough = f" with {DEFAULT_MIN_COUNT} documents or more" if rare else ""  # findings are sorted
         yield Finding(
             "too_rare_to_test",
             "check",
-            f"{number(len(few), 'more label' if rare else 'label')} {verb} fewer than {LEAST_TEST_DOCUMENTS} documents "
+            f"{number(len(few), 'label')}{enough} {verb} fewer than {LEAST_TEST_DOCUMENTS} documents "
             f"{where}: one document moves the recall of such a label by 20 points or more.",
             "Do not read the F1 of these labels one by one; average over splits (blocks of a study), or find more "
             "documents.",

@@ -47,7 +47,8 @@ def write_folder(path: str | os.PathLike[str], write: Callable[[Path], None]) ->
         UsageError: the folder holds something else.
         StorageError: the folder cannot be written; an earlier run in it is still there.
     """
-    path = check_save_folder(path)
+    named = check_save_folder(path)
+    path = named.resolve()  # the folder itself, not a link to it
     # Fixed names, so that the next save removes what a killed one left.
     part, old = (path.with_name(f".{path.name}.{kind}") for kind in ("part", "old"))
     try:
@@ -60,13 +61,13 @@ def write_folder(path: str | os.PathLike[str], write: Callable[[Path], None]) ->
             path.rename(old)
         part.rename(path)
     except (OSError, SafetensorError) as error:
-        raise not_written(path, error) from error
+        raise not_written(named, error) from error
     finally:
         if old.exists() and not path.exists():
             old.rename(path)
         for folder in (part, old):
             shutil.rmtree(folder, ignore_errors=True)
-    return path
+    return named
 
 
 def check_save_folder(path: str | os.PathLike[str], *, replace: bool = True) -> Path:
@@ -77,10 +78,14 @@ def check_save_folder(path: str | os.PathLike[str], *, replace: bool = True) -> 
         replace: whether a run that is saved there may be replaced.
 
     Raises:
-        UsageError: the folder holds anything but a saved run, or holds one that may not be replaced.
+        UsageError: the folder holds anything but a saved run, holds one that may not be replaced, or is the current folder
+            or one above it.
         StorageError: the folder cannot be written.
     """
     path = Path(path)
+    whole, here = path.resolve(), Path.cwd()
+    if here.is_relative_to(whole):  # a save replaces the folder, and would leave the user in one that is gone
+        raise UsageError(f"{path} is the folder that you are in, or above it; name another, such as {path / 'model'}")
     saved = (path / DETAILS).is_file()
     if path.exists() and not saved and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(f"{path} exists and holds no saved run; choose another folder")
@@ -88,8 +93,8 @@ def check_save_folder(path: str | os.PathLike[str], *, replace: bool = True) -> 
         sentence = f"{path} holds a saved run; choose another folder, or"
         raise UsageError(f"{sentence} pass replace=True", command_line=f"{sentence} replace it with --force")
     try:  # permissions alone do not tell
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.rmdir(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        os.rmdir(tempfile.mkdtemp(prefix=f".{whole.name}.", dir=whole.parent))
     except OSError as error:
         raise not_written(path, error, alternative="name another folder") from None
     return path

@@ -339,3 +339,112 @@ def test_a_shell_can_name_tab_and_line_break(tmp_path, capsys):
     path.write_text("text,labels\n" + "".join(f'text {i},"Drama\nWar"\n' for i in range(4)), encoding="utf-8")
     assert main(["data", str(path), "--separator", r"\n"]) == 0
     assert "2 labels" in capsys.readouterr().out
+
+
+VECTORS = [
+    '{"text": "a", "labels": [1, 0, 0]}',
+    '{"text": "b", "labels": [0, 1, 0]}',
+    '{"text": "c", "labels": [0, 0, 1]}',
+]
+
+
+def test_a_row_without_labels_leaves_vectors_what_they_are(tmp_path):
+    names = ["anger", "joy", "fear"]
+    table = write(tmp_path / "a.jsonl", *VECTORS, '{"text": "d", "labels": null}')
+    corpus = load_corpus(table, label_names=names)
+    assert corpus.labels.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]] and corpus.label_names == names
+
+
+@pytest.mark.parametrize("odd", [[0, 1], [0, 2, 0], [2]])
+def test_a_row_that_is_no_vector_among_vectors_is_named(tmp_path, odd):
+    table = write(tmp_path / "a.jsonl", *VECTORS, json.dumps({"text": "d", "labels": odd}))
+    with pytest.raises(DataError, match=r"a.jsonl, line 4: expected 3 zeros and ones, as in other rows, found \["):
+        load_corpus(table, label_names=["anger", "joy", "fear"])
+    with pytest.warns(CorpusWarning, match="1 line of a.jsonl skipped, because its labels are no vector of 3"):
+        assert len(load_corpus(table, on_error="skip")) == 3
+
+
+def test_lists_of_two_label_numbers_are_no_vectors(tmp_path):
+    rows = [json.dumps({"text": f"text {i}", "labels": found}) for i, found in enumerate([[0, 1], [1], [0], [0, 1]])]
+    corpus = load_corpus(write(tmp_path / "a.jsonl", *rows), label_names=["anger", "joy"])
+    assert corpus.labels.tolist() == [[1, 1], [0, 1], [1, 0], [1, 1]]
+
+
+def test_zeros_in_front_of_a_code_stay(tmp_path):
+    table = write(tmp_path / "codes.csv", "text,labels", "a,01", "b,0110", "c,110", "d,0110|7")
+    with pytest.warns(CorpusWarning, match="differ only in zeros in front are kept apart: '0110' and '110'"):
+        corpus = load_corpus(table)
+    assert sorted(corpus.label_names) == ["01", "0110", "110", "7"]
+
+
+def test_a_blank_line_in_a_table_of_one_column_is_a_blank_text(tmp_path):
+    found = read_texts(write(tmp_path / "one.csv", "text", "A sheriff rides.", "", "A love story.", "", ""))
+    assert found.texts == ["A sheriff rides.", "", "A love story."] and found.ids == ["1", "2", "3"]
+
+
+def test_a_quotation_over_two_rows_of_a_tsv_takes_none_of_them(tmp_path):
+    table = write(tmp_path / "q.tsv", "text\tlabels", '"I went home.\tAnger', 'Then I slept."\tJoy', "The end.\tFear")
+    for read in (load_corpus, lambda path: read_texts(path, text="text")):
+        with pytest.raises(DataError, match="q.tsv, line 2: a quoted cell holds a tab and goes on in line 3"):
+            read(table)
+    kept = write(tmp_path / "k.tsv", "text\tlabels", '"Two\nlines, one cell."\tJoy', "The end.\tFear")
+    assert load_corpus(kept).texts[0] == "Two lines, one cell."
+
+
+def test_names_in_a_file_belong_to_their_numbers(tmp_path):
+    table = write(tmp_path / "a.csv", "text,labels", "a,0|1", "b,2", "c,1")
+    header = write(tmp_path / "h.csv", "label", "Anger", "Joy", "Fear")
+    with pytest.raises(DataError, match="h.csv, line 1: 'label' looks like a header, which would shift all names"):
+        load_corpus(table, label_names=header)
+    with pytest.raises(DataError, match="b.txt, line 2 is blank"):
+        load_corpus(table, label_names=write(tmp_path / "b.txt", "Anger", "", "Joy", "Fear"))
+    reversed_ = write(tmp_path / "r.csv", "name,id", "Joy,1", "Anger,0", "Fear,2")
+    assert load_corpus(table, label_names=reversed_).label_counts.tolist() == [2, 1, 1]
+    stars = write(tmp_path / "s.txt", "1 star", "2 stars", "3 stars")
+    assert load_corpus(table, label_names=stars).label_names == ["1 star", "2 stars", "3 stars"]
+
+
+@pytest.mark.parametrize("values", [("1", "0", "0"), ("True", "False", "False"), ("1.0", "0.0", "0.0")])
+def test_a_single_column_of_0_and_1_is_one_label(tmp_path, values):
+    rows = [f"text {i},{value}" for i, value in enumerate(values)]
+    table = write(tmp_path / "tox.csv", "text,toxic", *rows)
+    corpus = load_corpus(table, labels="toxic")
+    assert corpus.label_names == ["toxic"] and corpus.labels.tolist() == [[1], [0], [0]]
+    assert "labels from 1 column of 0 and 1 ('toxic')" in corpus.describe()
+    if values[0] == "1":
+        named = load_corpus(table, labels="toxic", label_names=["kind", "toxic"])
+        assert named.labels.tolist() == [[0, 1], [1, 0], [1, 0]]
+
+
+def test_splits_are_read_alike_where_one_of_them_has_only_0_and_1(tmp_path):
+    train = write(tmp_path / "a.csv", "text,label", "a,0", "b,1", "c,2")
+    test = write(tmp_path / "b.csv", "text,label", "d,0", "e,1")
+    splits = load_corpus({"train": train, "test": test})
+    assert splits["train"].label_names == splits["test"].label_names == ["0", "1", "2"]
+
+
+def test_a_blank_behind_the_delimiter_is_no_part_of_a_quoted_cell(tmp_path):
+    table = write(tmp_path / "a.csv", "text, labels", '"hello, you", "x"', 'b, "y|x"')
+    corpus = load_corpus(table)
+    assert corpus.texts == ["hello, you", "b"] and sorted(corpus.label_names) == ["x", "y"]
+    single = write(tmp_path / "b.csv", "text,labels", "a,'x'", "b,'y'")
+    with pytest.warns(CorpusWarning, match="2 labels in quotation marks"):
+        load_corpus(single)
+
+
+def test_a_header_of_numbers_is_no_document(tmp_path):
+    table = write(tmp_path / "h.csv", "0,1", "hello,x", "world,y")
+    assert load_corpus(table, text=0, labels=1).texts == ["hello", "world"]
+
+
+def test_a_header_in_a_txt_file_is_no_text(tmp_path):
+    with pytest.raises(DataError, match="t.txt, line 1: 'id,text' looks like the header of a table"):
+        read_texts(write(tmp_path / "t.txt", "id,text", "1,A sheriff rides."))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_key_that_stands_twice_is_named(tmp_path, name):
+    rows = ['{"text": "a", "labels": ["x"], "labels": ["y"]}', '{"text": "b", "labels": ["x"]}']
+    table = write(tmp_path / name, *(rows if name == "a.jsonl" else [f"[{', '.join(rows)}]"]))
+    with pytest.raises(DataError, match="(line|row) 1: the key 'labels' stands twice in one object"):
+        load_corpus(table)
