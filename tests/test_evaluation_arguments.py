@@ -11,19 +11,27 @@ from afl_helpers.errors import UsageError
 from afl_helpers.evaluation import (
     BlockEvaluation,
     TopK,
+    best_constant_logit,
     binarize,
     bootstrap_average_precision,
     bootstrap_decisions,
     bootstrap_weights,
     detectable_difference,
+    difference_interval,
     evaluate,
     evaluate_tuned,
     expected_calibration_errors,
+    fit_isotonic,
+    fit_thresholds,
+    frequency_curve,
     frequency_groups,
     holm,
     interval,
     label_table,
     metric_interval,
+    paper_metrics,
+    posterior_logits,
+    posterior_scores,
     seed_interval,
     suspicious_labels,
     t_test,
@@ -72,6 +80,19 @@ def test_weights_may_be_lists():
     "call, words",
     [
         (lambda: binarize(SCORES[0], 0.5), r"scores have shape \(3,\); pass \(n_documents, n_labels\)"),
+        (lambda: binarize([[np.nan, 0.9]], 0.5), "scores hold nan at row 0, label 0; every score must be finite"),
+        (lambda: binarize([[0.1, 0.9], [0.1, np.inf]], TopK(2)), "scores hold inf at row 1, label 1"),
+        (lambda: bootstrap_decisions(TARGETS, TARGETS, [[1, np.nan, 1, 1]]), "weights hold nan; pass how often"),
+        (lambda: bootstrap_average_precision(TARGETS, SCORES, [[1, -1, 3, 1]]), "weights hold -1; pass how often"),
+        (lambda: evaluate(TARGETS, SCORES, label_counts=[3, np.inf, 1]), "label_counts hold inf; pass how many"),
+        (lambda: frequency_groups([3, np.nan, 1]), "label_counts hold nan; pass how many"),
+        (
+            lambda: frequency_curve(label_table(TARGETS, SCORES, label_counts=[3, 2, 1]), [1, np.nan]),
+            "edges must ascend",
+        ),
+        (lambda: posterior_scores([["high"]], 2.0), "scores hold 'high'; pass numbers"),
+        (lambda: posterior_logits([0.5], "much"), "gamma hold 'much'; pass numbers"),
+        (lambda: fit_isotonic(TARGETS, SCORES)(SCORES.astype(str)), "scores hold '0.875'; pass numbers"),
         (lambda: BlockEvaluation(3, TopK(1)), "thresholds are TopK"),
         (lambda: evaluate(TARGETS, SCORES, zero_division="warn"), "zero_division is 'warn'; pass 0, 1 or NaN"),
         (lambda: evaluate(TARGETS, SCORES, zero_division=None), "zero_division is None"),
@@ -166,3 +187,135 @@ def test_data_frames_of_another_order_are_refused(change, words):
         with pytest.raises(UsageError, match=words):
             judge(targets, change(scores))
     assert evaluate(targets, change(scores).to_numpy())["f1_macro"] in (0, 1)  # arrays have no names to compare
+
+
+# --- names of labels ------------------------------------------------------------------------------------------------
+
+NAMES = ["drama", "samurai"]
+NAMED = pd.DataFrame([[1, 0], [1, 0], [1, 0], [0, 1]] * 5, columns=NAMES)
+NAMED_SCORES = NAMED * 0.5 + 0.25
+SWAPPED, SWAPPED_SCORES = NAMED[NAMES[::-1]], NAMED_SCORES[NAMES[::-1]]
+COUNTS, HALVES = pd.Series([3, 1], NAMES), pd.Series([0.5, 0.5], NAMES)
+
+
+def of_blocks(thresholds, *blocks, label_names=None):
+    evaluation = BlockEvaluation(2, thresholds)
+    for block in blocks:
+        evaluation.add(*block)
+    return evaluation.label_table(label_names)
+
+
+def tuned(validation=(NAMED, NAMED_SCORES), test=(NAMED[:8], NAMED_SCORES[:8]), label_counts=COUNTS, gamma=None):
+    return evaluate_tuned(validation=validation, test=test, label_counts=label_counts, n_documents=20, gamma=gamma)
+
+
+#: What takes one value per label, beside data frames or another such value.
+PER_LABEL = {
+    "label_table, counts": lambda x: label_table(NAMED, NAMED_SCORES, label_counts=x),
+    "label_table, thresholds": lambda x: label_table(NAMED, NAMED_SCORES, x),
+    "label_table, names": lambda x: label_table(NAMED.to_numpy(), NAMED_SCORES.to_numpy(), x, NAMES),
+    "evaluate, thresholds": lambda x: evaluate(NAMED, NAMED_SCORES, x),
+    "evaluate, counts": lambda x: evaluate(NAMED.to_numpy(), NAMED_SCORES, label_counts=x),
+    "paper_metrics": lambda x: paper_metrics(NAMED, NAMED_SCORES, x),
+    "binarize": lambda x: binarize(NAMED_SCORES, x),
+    "tune_thresholds": lambda x: tune_thresholds(NAMED, NAMED_SCORES, "proportional", label_rates=x / 20),
+    "fit_thresholds": lambda x: fit_thresholds(NAMED, NAMED_SCORES, [0.5, 0.5], gamma=x),
+    "evaluate_tuned, counts": lambda x: tuned(label_counts=x),
+    "evaluate_tuned, gamma": lambda x: tuned(gamma=x),
+    "metric_interval": lambda x: metric_interval(NAMED, NAMED, x),
+    "posterior_scores": lambda x: posterior_scores(NAMED_SCORES, x),
+    "posterior_logits": lambda x: posterior_logits(NAMED_SCORES, x),
+    "best_constant_logit": lambda x: best_constant_logit(HALVES, x),
+    "BlockEvaluation": lambda x: of_blocks(x, (NAMED, NAMED_SCORES)),
+    "BlockEvaluation, names": lambda x: of_blocks(x, (NAMED.to_numpy(), NAMED_SCORES.to_numpy()), label_names=NAMES),
+}
+
+
+@pytest.mark.parametrize("call", PER_LABEL.values(), ids=PER_LABEL)
+def test_a_series_of_another_order_is_refused(call):
+    expected = call(COUNTS)
+    for same in (COUNTS.to_numpy(), COUNTS.reset_index(drop=True)):
+        assert str(call(same)) == str(expected)
+    with pytest.raises(UsageError, match="in different orders, '(drama|samurai)' and '(drama|samurai)' at 0; pass "):
+        call(COUNTS[::-1])
+    with pytest.raises(
+        UsageError, match="name the labels differently, .* at 1; give both the same names, or pass arrays"
+    ):
+        call(COUNTS.rename({"samurai": "western"}))
+
+
+def test_the_remedy_for_a_series_is_code_that_works():
+    counts = NAMED.sum().sort_values()
+    with pytest.raises(UsageError, match=r"targets and label_counts .*; pass label_counts.loc\[targets.columns\]$"):
+        label_table(NAMED, NAMED_SCORES, label_counts=counts)
+    table = label_table(NAMED, NAMED_SCORES, label_counts=counts.loc[NAMED.columns])
+    assert table["training_count"].tolist() == [15, 5]
+
+
+def test_numbers_as_names_are_compared_only_with_numbers():
+    """pandas numbers what has no names, and sorting shuffles these numbers."""
+    plain, scores = NAMED.set_axis([0, 1], axis=1), NAMED_SCORES.set_axis([0, 1], axis=1)
+    with pytest.raises(
+        UsageError, match=r"in different orders, 0 and 1 at 0; pass label_counts.loc\[targets.columns\]"
+    ):
+        evaluate(plain, scores, label_counts=plain.sum().sort_values())
+    for targets, counts in (
+        (plain, COUNTS),
+        (NAMED, pd.Series([3, 1], [7, 9])),
+        (plain.to_numpy(), pd.Series([3, 1], [1, 0])),
+    ):
+        table = label_table(targets, NAMED_SCORES.to_numpy(), label_counts=counts)
+        assert table["training_count"].tolist() == [3, 1]
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (
+            lambda: tuned(test=(SWAPPED[:8], SWAPPED_SCORES[:8])),
+            r"validation\[0\] and test\[0\] have .* at 0; pass test\[0\]\[validation\[0\].columns\]",
+        ),
+        (
+            lambda: tuned(test=(SWAPPED.to_numpy()[:8], SWAPPED_SCORES[:8])),
+            r"pass test\[1\]\[validation\[0\].columns\]",
+        ),
+        (
+            lambda: fit_isotonic(NAMED, NAMED_SCORES)(SWAPPED_SCORES),
+            r"the data frame of the fit and scores .*; pass scores\[columns of the data frame of the fit\]",
+        ),
+        (
+            lambda: of_blocks(0.5, (NAMED, NAMED_SCORES), (SWAPPED, SWAPPED_SCORES)),
+            r"the first data frame and targets .*; pass targets\[columns of the first data frame\]",
+        ),
+        (
+            lambda: bootstrap_decisions(NAMED, SWAPPED, bootstrap_weights(20, 3)),
+            r"targets and decisions .* columns differ.*; pass decisions\[targets.columns\]",
+        ),
+        (
+            lambda: difference_interval(NAMED, NAMED, SWAPPED, [3, 1]),
+            r"targets and rival_decisions .*; pass rival_decisions\[targets.columns\]",
+        ),
+        (lambda: metric_interval(NAMED, NAMED[::-1], [3, 1]), r"index differ, .*; pass decisions.loc\[targets.index\]"),
+    ],
+)
+def test_data_frames_that_belong_together_have_one_order(call, words):
+    with pytest.raises(UsageError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        lambda names: label_table(NAMED, NAMED_SCORES, label_names=names),
+        lambda names: suspicious_labels(NAMED, 1 - NAMED_SCORES.shift(1, fill_value=0.5), names),
+        lambda names: of_blocks(0.5, (NAMED, NAMED_SCORES), label_names=names),
+    ],
+    ids=["label_table", "suspicious_labels", "BlockEvaluation"],
+)
+def test_label_names_are_the_columns_of_data_frames(table):
+    assert set(table(None)["label"]) <= set(NAMES)
+    pd.testing.assert_frame_equal(table(NAMES), table(None))
+    with pytest.raises(UsageError, match=r"label_names have .* at 0; pass list\(.*columns.*\) as label_names"):
+        table(NAMES[::-1])
+    with pytest.raises(UsageError, match="label_names name the labels differently, 'samurai' and 'western' at 1"):
+        table(["drama", "western"])

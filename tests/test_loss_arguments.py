@@ -1,5 +1,8 @@
 """What a loss takes as an argument: numbers of numpy, lists and arrays; and what it refuses when it is built."""
 
+import functools
+import inspect
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -110,7 +113,8 @@ FIXED = {"ldam_loss": {"margin": 0.5}}
 @pytest.mark.parametrize("function, parameter", CASES)
 def test_parameters_per_class_of_the_functions(function, parameter):
     z, y = batch()
-    call, values = getattr(losses, function), [0.3, 1.0, 2.0, 0.5]
+    shared = parameter == "alpha" and function != "focal_loss"  # negatives weigh 1 - alpha
+    call, values = getattr(losses, function), [0.3, 1.0, 0.8 if shared else 2.0, 0.5]
     fixed = FIXED.get(function, {})
 
     def of(value):
@@ -129,8 +133,9 @@ def test_parameters_per_class_of_the_functions(function, parameter):
         with pytest.raises(UsageError, match=f"{parameter} "):
             of(wrong)
     if parameter not in ("shift", "offset"):  # of a logit
+        limit = r"in \[0, 1\]" if shared else "above 0" if parameter == "scale" else "of at least 0"
         for wrong in (-1.0, np.float32(-1), [1.0, -1.0, 1.0, 1.0], torch.full((4,), -1.0)):
-            with pytest.raises(UsageError, match=f"{parameter} .*-1.*at least 0"):
+            with pytest.raises(UsageError, match=f"{parameter} .*-1.*; pass .*{limit}$"):
                 of(wrong)
 
 
@@ -147,12 +152,72 @@ def test_parameters_per_class_of_the_functions(function, parameter):
         ("flsd_loss", {"limits": (0.5, 0.2)}, "limits is"),
         ("distribution_balanced_loss", {"gamma": -2}, "gamma is -2"),
         ("distribution_balanced_loss", {"negative_scale": 0}, "negative_scale is 0"),
+        ("distribution_balanced_loss", {"alpha": 25.0}, r"alpha is 25.0; pass a finite number in \[0, 1\]"),
+        ("distribution_balanced_loss", {"weight": torch.full((5, 4), -1.0)}, "weight holds -1; pass finite weights"),
+        ("gradient_balanced_loss", {"scale": [1.0, 0.0, 1.0, 1.0]}, "scale holds 0; pass finite numbers above 0"),
+        ("asymmetric_loss", {"alpha": [1.0, 2.0, 1.0, 1.0]}, r"alpha holds 2; pass finite numbers in \[0, 1\]"),
     ],
 )
 def test_numbers_of_the_functions(function, params, words):
     z, y = batch()
     with pytest.raises(UsageError, match=words):
         getattr(losses, function)(z, y, **params)
+
+
+#: Every function of a loss, and its class by the parameters that the two share.
+CLASSES = {
+    "asymmetric_loss": losses.AsymmetricLoss,
+    "asymmetric_polynomial_loss": losses.AsymmetricPolynomialLoss,
+    "binary_cross_entropy": losses.WeightedBinaryCrossEntropy,
+    "distribution_balanced_loss": functools.partial(losses.DistributionBalancedLoss, COUNTS, N),
+    "flsd_loss": losses.SampleDependentFocalLoss,
+    "focal_loss": FocalLoss,
+    "gradient_balanced_loss": functools.partial(losses.GradientBalancedLoss, COUNTS, N),
+    "hill_loss": losses.HillLoss,
+    "ldam_loss": functools.partial(losses.LDAMLoss, margin=0.5),
+    "logit_adjusted_loss": losses.LogitAdjustedLoss,
+    "robust_asymmetric_loss": losses.RobustAsymmetricLoss,
+    "sigmoid_f1_loss": losses.SigmoidF1Loss,
+    "splc_loss": losses.SPLCLoss,
+    "two_way_loss": losses.TwoWayLoss,
+    "zlpr_loss": losses.ZLPRLoss,
+}
+
+
+def refuses(call, *args, **params):
+    try:
+        call(*args, **params)
+    except UsageError:
+        return True
+    return False
+
+
+def test_functions_of_losses_are_all_known():
+    helpers = {"build_loss", "check_loss", "identify_loss", "reduce_loss"}
+    assert set(CLASSES) == {name for name in losses.__all__ if name.endswith(("_loss", "entropy"))} - helpers
+
+
+@pytest.mark.parametrize("function", CLASSES)
+def test_functions_refuse_the_numbers_that_their_classes_refuse(function):
+    build, call = CLASSES[function], functools.partial(getattr(losses, function), **FIXED.get(function, {}))
+    numbers = set(inspect.signature(build).parameters) & set(inspect.signature(call).parameters) - {"reduction"}
+    z, y = batch()
+    for parameter in numbers - {"on_probabilities", "detach_focus", "divide_negatives"}:  # switches
+        for value in (
+            -25.0,
+            -1.0,
+            0.0,
+            0.5,
+            1.0,
+            25.0,
+            float("nan"),
+            float("inf"),
+            "much",
+            [1.0, float("nan"), 1.0, 1.0],
+        ):
+            if (function, parameter, value) != ("focal_loss", "alpha", 25.0):  # negatives have a weight of their own
+                found = refuses(call, z, y, **{parameter: value}), refuses(build, **{parameter: value})
+                assert found[0] == found[1], (parameter, value)
 
 
 # --- refused when built ---------------------------------------------------------------------------------------------
@@ -239,6 +304,22 @@ def test_check_loss_takes_what_build_loss_takes(name, params):
 def test_check_loss_refuses_what_build_loss_refuses(name, params):
     with pytest.raises(UsageError):
         check_loss(name, params)
+
+
+# --- targets with a gradient ----------------------------------------------------------------------------------------
+
+
+@every_loss
+def test_soft_targets_may_require_a_gradient(name):
+    if not LOSSES[name].soft_targets:
+        return
+    z, y = batch()
+    loss = build_loss(name, COUNTS, N).eval()
+    soft, logits = (0.8 * y + 0.1).requires_grad_(), z.clone().requires_grad_()
+    of_logits, of_targets = torch.autograd.grad(loss(logits, soft), (logits, soft))
+    expected = torch.autograd.grad(loss(logits, soft.detach()), logits)[0]
+    torch.testing.assert_close(of_logits, expected)
+    assert of_targets.isfinite().all() and of_targets.any()
 
 
 # --- sparse ---------------------------------------------------------------------------------------------------------

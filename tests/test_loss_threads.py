@@ -67,6 +67,28 @@ def test_the_same_bits_each_time_and_with_any_number_of_threads(batch, name):
     assert all(torch.equal(got, first) for each in again for got, first in zip(each, again[0]))
 
 
+@own_blocks
+@pytest.mark.parametrize("name", ["bce", "focal", "afl", "asl", "distribution_balanced"])
+def test_a_lone_block_has_the_same_bits_with_any_number_of_threads(name, n_threads):
+    loss = build_loss(name, [1 + c for c in range(101)], 2000)
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        z, y = torch.randn(333, 101, generator=generator) * 3, torch.rand(333, 101, generator=generator)
+        for targets in ((y < 0.02).float(), (y < 0.99).float(), y):
+            torch.set_num_threads(1)
+            expected = found(loss, z, targets)
+            torch.set_num_threads(n_threads)
+            assert all(torch.equal(one, other) for one, other in zip(found(loss, z, targets), expected))
+
+
+@own_blocks
+@pytest.mark.parametrize("n_blocks", [0, 1])
+def test_a_lone_block_is_not_split(n_blocks, n_threads):
+    seen = []
+    threads.run_in_threads(lambda: seen.append(torch.get_num_threads()), n_blocks)
+    assert seen == [1] and torch.get_num_threads() == n_threads
+
+
 def test_soft_targets_and_inference_mode(batch):
     z, y = batch
     soft = y * 0.8 + 0.1

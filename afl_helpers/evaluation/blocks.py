@@ -14,11 +14,14 @@ from afl_helpers.evaluation.reductions import label_blocks, mean, ratio
 from afl_helpers.evaluation.validation import (
     FloatArray,
     MatrixLike,
+    SeenLabels,
     check_inputs,
     check_label_names,
+    check_label_order,
     check_probabilities,
     check_thresholds,
     check_zero_division,
+    seen_labels,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +64,8 @@ class BlockEvaluation:
         self.n_labels = n_labels
         self.thresholds = np.broadcast_to(check_thresholds(thresholds, n_labels), n_labels)
         self.zero_division = check_zero_division(zero_division)
+        self._given_thresholds = thresholds
+        self._labels: SeenLabels | None = None
         self.n_documents = 0
         self._by_label = np.zeros((3, n_labels), dtype=np.int64)
         self._by_document: list[NDArray[np.int32]] = []
@@ -79,12 +84,17 @@ class BlockEvaluation:
         Raises:
             UsageError: the block is invalid; it is then not counted.
         """
+        seen = seen_labels(targets, scores)
+        named: dict[str, object] = {"the first data frame": self._labels, "thresholds": self._given_thresholds}
+        named |= {"targets": targets, "scores": scores}
         targets, scores = check_inputs(targets, scores)
         if targets.shape[1] != self.n_labels:
             raise UsageError(
                 f"a block has {targets.shape[1]} labels, the evaluation has {self.n_labels}; pass the same labels"
             )
+        check_label_order(named)
         check_probabilities(scores, "BlockEvaluation")
+        self._labels = self._labels or seen
         n = len(targets)
         decisions = scores >= self.thresholds
         self._by_label += Counts.of_decisions(targets, decisions, axis=0)
@@ -128,13 +138,23 @@ class BlockEvaluation:
     def label_table(self, label_names: Sequence[str] | None = None) -> "pd.DataFrame":
         """Return the metrics of each label: the columns of :func:`~afl_helpers.evaluation.label_table` but calibration.
 
+        Args:
+            label_names: n_labels names; by default, the columns of a data frame, or else the labels' positions.
+
         Raises:
             UsageError: no block was added, or not one name per label.
         """
         self._check()
+        check_label_order(
+            {
+                "the first data frame": self._labels,
+                "label_names": label_names,
+                "thresholds": self._given_thresholds,
+            }
+        )
         counts = Counts(*self._by_label)
         columns = {
-            "label": check_label_names(label_names, self.n_labels),
+            "label": check_label_names(label_names, self.n_labels, self._labels),
             "support": counts.actual,
             "threshold": self.thresholds,
             "predicted": counts.predicted,

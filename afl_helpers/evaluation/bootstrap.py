@@ -1,5 +1,7 @@
 """The bootstrap over test documents: its weights, and the metrics of every bootstrap sample."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -9,6 +11,7 @@ from afl_helpers.evaluation.validation import (
     FloatArray,
     MatrixLike,
     as_numbers,
+    check_frames,
     check_inputs,
     check_targets,
     check_whole,
@@ -55,7 +58,7 @@ def bootstrap_decisions(targets: MatrixLike, decisions: MatrixLike, weights: Arr
         ``{precision, recall, f1}_{micro, macro}``, each (n_replicates,); a zero denominator gives 0.
 
     Raises:
-        UsageError: shapes differ, or decisions hold a value other than 0 and 1.
+        UsageError: shapes differ, decisions hold a value other than 0 and 1, or a weight is below 0 or not finite.
 
     Example:
         >>> import numpy as np
@@ -65,8 +68,9 @@ def bootstrap_decisions(targets: MatrixLike, decisions: MatrixLike, weights: Arr
         >>> bootstrap_decisions(targets, decisions, weights)["recall_micro"].round(3).tolist()
         [0.667, 0.333]
     """
+    check_frames(targets, decisions, "decisions")
     targets, decisions = check_targets(targets), check_targets(decisions)
-    weights = as_numbers(weights, "weights")
+    weights = _checked_weights(weights)
     if targets.shape != decisions.shape or weights.shape[1:] != targets.shape[:1]:
         raise UsageError(
             f"targets have shape {targets.shape}, decisions {decisions.shape}, weights {weights.shape}; the first two "
@@ -98,7 +102,7 @@ def bootstrap_average_precision(targets: MatrixLike, scores: MatrixLike, weights
         (n_replicates, n_labels); NaN where a sample has no positive.
 
     Raises:
-        UsageError: weights for another number of documents.
+        UsageError: weights for another number of documents, below 0 or not finite.
 
     Example:
         >>> import numpy as np
@@ -109,7 +113,7 @@ def bootstrap_average_precision(targets: MatrixLike, scores: MatrixLike, weights
         [[0.833, 1.0], [0.667, 1.0], [1.0, nan]]
     """
     targets, scores = check_inputs(targets, scores)
-    weights = as_numbers(weights, "weights")
+    weights = _checked_weights(weights)
     if weights.shape[1:] != targets.shape[:1]:
         raise UsageError(
             f"weights have shape {weights.shape} for {len(targets)} documents; pass (n_replicates, n_documents)"
@@ -133,3 +137,11 @@ def bootstrap_average_precision(targets: MatrixLike, scores: MatrixLike, weights
         with np.errstate(invalid="ignore"):
             replicates[:, label] = (ratio(hits_above, ranked_above) * own).sum(0) / own.sum(0)
     return replicates
+
+
+def _checked_weights(weights: ArrayLike) -> NDArray[Any]:
+    checked = as_numbers(weights, "weights")
+    wrong = checked[~((checked >= 0) & np.isfinite(checked))]
+    if wrong.size:
+        raise UsageError(f"weights hold {wrong[0]}; pass how often each document occurs, as bootstrap_weights does")
+    return checked

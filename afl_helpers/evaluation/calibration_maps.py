@@ -7,7 +7,16 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from afl_helpers.errors import UsageError, require
-from afl_helpers.evaluation.validation import FloatArray, MatrixLike, check_inputs, check_probabilities, dense
+from afl_helpers.evaluation.validation import (
+    FloatArray,
+    MatrixLike,
+    SeenLabels,
+    as_numbers,
+    check_inputs,
+    check_label_order,
+    check_probabilities,
+    seen_labels,
+)
 
 #: Scores are taken to be at least this far from 0 and 1, where log odds are infinite.
 _TINY = 1e-12
@@ -51,8 +60,10 @@ class IsotonicMaps:
     """
 
     points: tuple[tuple[FloatArray, FloatArray] | None, ...] = field(repr=False)
+    _labels: SeenLabels | None = field(default=None, init=False, repr=False)
 
     def __call__(self, scores: MatrixLike) -> FloatArray:
+        check_label_order({"the data frame of the fit": self._labels, "scores": scores})
         values = _probabilities(scores).copy()
         if values.ndim != 2 or values.shape[1] != len(self.points):
             raise UsageError(f"scores have shape {values.shape}; pass (n_documents, {len(self.points)})")
@@ -128,11 +139,13 @@ def fit_isotonic(targets: MatrixLike, scores: MatrixLike) -> IsotonicMaps:
             continue
         fitted = isotonic.IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(column, truth)
         points.append((np.asarray(fitted.X_thresholds_), np.asarray(fitted.y_thresholds_)))
-    return IsotonicMaps(tuple(points))
+    maps = IsotonicMaps(tuple(points))
+    object.__setattr__(maps, "_labels", seen_labels(targets, scores))
+    return maps
 
 
 def _probabilities(scores: MatrixLike) -> FloatArray:
-    values = np.asarray(dense(scores), dtype=np.float64)
+    values = np.asarray(as_numbers(scores, "scores"), dtype=np.float64)
     if values.size:
         check_probabilities(values, "calibration")
     return values

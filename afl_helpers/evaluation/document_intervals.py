@@ -37,7 +37,9 @@ from afl_helpers.evaluation.validation import (
     BoolArray,
     FloatArray,
     MatrixLike,
+    check_frames,
     check_label_counts,
+    check_label_order,
     check_level,
     check_targets,
 )
@@ -102,8 +104,8 @@ def metric_interval(
         >>> found.low < 0.5 < found.high
         True
     """
-    checked = check_targets(targets)
-    return _interval(checked, [_same_shape(checked, decisions)], label_counts, metric, level, seed)
+    sides = {"decisions": decisions}
+    return _interval(*_checked(targets, sides, label_counts), label_counts, metric, level, seed)
 
 
 def difference_interval(
@@ -137,16 +139,22 @@ def difference_interval(
         >>> found.low < 2 / 3 < found.high, found.p_value < 0.001
         (True, True)
     """
-    checked = check_targets(targets)
-    both = [_same_shape(checked, values) for values in (decisions, rival_decisions)]
-    return _interval(checked, both, label_counts, metric, level, seed)
+    sides = {"decisions": decisions, "rival_decisions": rival_decisions}
+    return _interval(*_checked(targets, sides, label_counts), label_counts, metric, level, seed)
 
 
-def _same_shape(targets: BoolArray, decisions: MatrixLike) -> BoolArray:
-    checked = check_targets(decisions)
-    if checked.shape != targets.shape:
-        raise UsageError(f"targets have shape {targets.shape}, decisions {checked.shape}; pass the same documents")
-    return checked
+def _checked(
+    targets: MatrixLike, sides: dict[str, MatrixLike], label_counts: ArrayLike
+) -> tuple[BoolArray, list[BoolArray]]:
+    """Return the targets and the decisions of each side as bool; refuse other documents or labels."""
+    for name, values in sides.items():
+        check_frames(targets, values, name)
+    check_label_order({"targets": targets, **sides, "label_counts": label_counts})
+    checked, decisions = check_targets(targets), [check_targets(values) for values in sides.values()]
+    for values in decisions:
+        if values.shape != checked.shape:
+            raise UsageError(f"targets have shape {checked.shape}, decisions {values.shape}; pass the same documents")
+    return checked, decisions
 
 
 def _interval(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError, require
-from afl_helpers.evaluation.validation import BoolArray, as_numbers
+from afl_helpers.evaluation.validation import BoolArray, as_numbers, check_count_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,8 @@ def frequency_groups(label_counts: ArrayLike, cutoffs: Cutoffs = "rank") -> dict
         ``{"head", "medium", "tail"}``, each (n_labels,) bool; every label is in one of them.
 
     Raises:
-        UsageError: label_counts is not one-dimensional, or the cutoffs are neither ``"rank"`` nor two descending counts.
+        UsageError: label_counts is not one-dimensional or holds a count below 0 or not finite, or the cutoffs are neither
+            ``"rank"`` nor two descending counts.
 
     Example:
         >>> from afl_helpers.evaluation import frequency_groups
@@ -39,6 +40,7 @@ def frequency_groups(label_counts: ArrayLike, cutoffs: Cutoffs = "rank") -> dict
     counts = as_numbers(label_counts, "label_counts")
     if counts.ndim != 1:
         raise UsageError(f"label_counts has shape {counts.shape}; pass one training count per label")
+    check_count_values(counts)
     if isinstance(cutoffs, str):
         if cutoffs != "rank":
             raise UsageError(f'cutoffs are {cutoffs!r}; pass "rank" or (head_from, medium_from)')
@@ -85,8 +87,8 @@ def frequency_curve(
     """
     if "training_count" not in table:
         raise UsageError("the table has no training_count; pass label_counts to label_table")
-    edges = np.asarray(edges, float)
-    if edges.ndim != 1 or not len(edges) or (np.diff(edges) <= 0).any():
+    edges = as_numbers(edges, "edges").astype(float)
+    if edges.ndim != 1 or not len(edges) or np.isnan(edges).any() or (np.diff(edges) <= 0).any():
         raise UsageError("edges must ascend; pass the counts at which bins begin")
     bounds = np.concatenate([[0.0], edges[edges > 0], [np.inf]])
     bins = np.searchsorted(bounds, table["training_count"], side="right") - 1

@@ -23,8 +23,10 @@ from afl_helpers.evaluation.validation import (
     check_inputs,
     check_label_counts,
     check_label_names,
+    check_label_order,
     check_zero_division,
     dense,
+    seen_labels,
 )
 from afl_helpers.gamma import check_counts
 
@@ -107,7 +109,8 @@ def evaluate_rules(
         >>> {name: metrics["f1_micro"] for name, metrics in rules.items()}
         {'half': 0.0, 'quarter': 1.0}
     """
-    targets, scores = check_inputs(targets, scores)
+    named = {f"thresholds[{name!r}]" if name else "thresholds": value for name, value in thresholds.items()}
+    targets, scores = check_inputs(targets, scores, **named, label_counts=label_counts)
     check_zero_division(zero_division)
     _warn_of_logits(scores, thresholds.values())
     all_decisions = {name: binarize(scores, value) for name, value in thresholds.items()}
@@ -177,7 +180,9 @@ def evaluate_tuned(
         >>> len(rules), rules["at_0.5"]["f1_micro"], rules["tuned_common"]["f1_micro"]  # every score is below 0.5
         (10, 0.0, 1.0)
     """
-    tuning, tested = check_inputs(*validation), check_inputs(*test)
+    tuning, tested = check_inputs(*validation, label_counts=label_counts, gamma=gamma), check_inputs(*test)
+    sets = {"validation": validation, "test": test}
+    check_label_order({f"{name}[{i}]": values for name, both in sets.items() for i, values in enumerate(both)})
     if tuning[0].shape[1] != tested[0].shape[1]:
         raise UsageError(
             f"validation has {tuning[0].shape[1]} labels, test has {tested[0].shape[1]}; pass the same labels"
@@ -298,7 +303,7 @@ def label_table(
 
     Args:
         targets, scores, thresholds, zero_division: as in :func:`evaluate`.
-        label_names: n_labels names; by default, the labels' positions.
+        label_names: n_labels names; by default, the columns of a data frame, or else the labels' positions.
         label_counts: (n_labels,) counts on the *training* documents.
 
     Returns:
@@ -316,10 +321,13 @@ def label_table(
         >>> table[["label", "support", "predicted", "recall"]].to_dict("list")
         {'label': ['drama', 'samurai'], 'support': [2, 1], 'predicted': [2, 0], 'recall': [1.0, 0.0]}
     """
-    targets, scores = check_inputs(targets, scores)
+    seen = seen_labels(targets, scores)
+    targets, scores = check_inputs(
+        targets, scores, label_names=label_names, thresholds=thresholds, label_counts=label_counts
+    )
     check_zero_division(zero_division)
     n_labels = targets.shape[1]
-    columns: dict[str, Any] = {"label": check_label_names(label_names, n_labels)}
+    columns: dict[str, Any] = {"label": check_label_names(label_names, n_labels, seen)}
     counts = Counts.of_decisions(targets, binarize(scores, thresholds), axis=0)
     if label_counts is not None:
         columns["training_count"] = check_label_counts(label_counts, n_labels)

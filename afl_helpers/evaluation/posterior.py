@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from afl_helpers.errors import UsageError
-from afl_helpers.evaluation.validation import FloatArray, MatrixLike, check_probabilities, dense
+from afl_helpers.evaluation.validation import FloatArray, MatrixLike, as_numbers, check_label_order, check_probabilities
 
 #: Significant bits that are kept, of 53.
 _BITS = 46
@@ -50,6 +50,7 @@ def posterior_scores(scores: MatrixLike, gamma: ArrayLike) -> FloatArray:
         >>> np.round(posterior_scores([[0.25, 0.25]], gamma=[0.0, 5.0]), 4).tolist()  # one gamma per label
         [[0.25, 0.0022]]
     """
+    check_label_order({"scores": scores, "gamma": gamma})
     values = _checked(scores, "scores")
     if values.size:
         check_probabilities(values, "posterior_scores")
@@ -78,6 +79,7 @@ def posterior_logits(logits: MatrixLike, gamma: ArrayLike) -> FloatArray:
         >>> posterior_logits([-1.0, 0.0, 1e4], gamma=2.0).round(4).tolist()  # far out, logits grow by gamma + 1
         [-2.6817, 0.0, 29998.9014]
     """
+    check_label_order({"logits": logits, "gamma": gamma})
     values = _checked(logits, "logits")
     gammas = check_gamma(gamma, values.shape)
     return np.where(gammas == 0, values, np.copysign(_stretched(np.abs(values), gammas), values))
@@ -105,6 +107,7 @@ def best_constant_logit(rate: ArrayLike, gamma: ArrayLike) -> FloatArray:
         >>> best_constant_logit([0.5, 0.01], gamma=[5.0, 5.0]).round(3).tolist()
         [0.0, -0.825]
     """
+    check_label_order({"rate": rate, "gamma": gamma})
     rates = _checked(rate, "rate")
     if not ((rates > 0) & (rates < 1)).all():
         raise UsageError("rate must be strictly between 0 and 1; pass (count + 0.5) / (n_documents + 1)")
@@ -163,7 +166,7 @@ def lowest_scores_at(posterior_logit: float, gamma: FloatArray) -> FloatArray:
 
 def check_gamma(gamma: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     """Return gamma as float64, one number or one per label; labels are the last axis of ``shape``."""
-    values = np.asarray(dense(gamma), dtype=np.float64)
+    values = np.asarray(as_numbers(gamma, "gamma"), dtype=np.float64)
     if values.shape not in ((), shape[-1:]):
         n_labels = f"; the last axis has {shape[-1]} labels" if shape else ""
         raise UsageError(f"gamma has shape {values.shape}; pass one number or one per label{n_labels}")
@@ -174,7 +177,7 @@ def check_gamma(gamma: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
 
 
 def _checked(values: MatrixLike, name: str) -> FloatArray:
-    checked = np.asarray(dense(values), dtype=np.float64)
+    checked = np.asarray(as_numbers(values, name), dtype=np.float64)
     if np.isnan(checked).any():
         raise UsageError(f"{name} hold NaN; pass numbers")
     return checked

@@ -7,7 +7,13 @@ import numpy as np
 from scipy.special import logit
 
 from afl_helpers.errors import UsageError, require
-from afl_helpers.evaluation.validation import MatrixLike, check_inputs, check_label_names, check_probabilities
+from afl_helpers.evaluation.validation import (
+    MatrixLike,
+    check_inputs,
+    check_label_names,
+    check_probabilities,
+    seen_labels,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +41,7 @@ def suspicious_labels(
         targets: (n_documents, n_labels), as given.
         scores: (n_documents, n_labels), in [0, 1], *out of sample*: by a model that was not trained on the document, as
             ``cross_val_predict(MultiLabelClassifier(), texts, targets, method="predict_proba")`` of scikit-learn gives them.
-        label_names: n_labels names; by default, the labels' positions.
+        label_names: n_labels names; by default, the columns of a data frame, or else the labels' positions.
         document_ids: n_documents ids; by default, the documents' positions.
 
     Returns:
@@ -51,10 +57,10 @@ def suspicious_labels(
         >>> suspicious_labels(targets, scores, ["spam"])[["document", "label", "given", "threshold"]].to_dict("list")
         {'document': [4], 'label': ['spam'], 'given': [0], 'threshold': [0.7]}
     """
-    checked, values = check_inputs(targets, scores)
+    checked, values = check_inputs(targets, scores, label_names=label_names)
     check_probabilities(values, "confident learning")
     n_documents, n_labels = checked.shape
-    names = check_label_names(label_names, n_labels)
+    names = check_label_names(label_names, n_labels, seen_labels(targets, scores))
     ids: Sequence[object] = range(n_documents) if document_ids is None else list(document_ids)
     if len(ids) != n_documents:
         raise UsageError(f"document_ids has {len(ids)} entries for {n_documents} documents; pass one id per document")

@@ -24,7 +24,15 @@ from afl_helpers.evaluation.tuning import (
     proportional_thresholds,
     top_k,
 )
-from afl_helpers.evaluation.validation import BoolArray, MatrixLike, as_numbers, check_inputs, check_thresholds
+from afl_helpers.evaluation.validation import (
+    BoolArray,
+    MatrixLike,
+    as_numbers,
+    check_finite,
+    check_inputs,
+    check_label_order,
+    check_thresholds,
+)
 
 
 def binarize(scores: MatrixLike, thresholds: ArrayLike | TopK) -> BoolArray:
@@ -38,7 +46,7 @@ def binarize(scores: MatrixLike, thresholds: ArrayLike | TopK) -> BoolArray:
         (n_documents, n_labels) bool.
 
     Raises:
-        UsageError: scores or thresholds of another shape, or not numbers.
+        UsageError: scores or thresholds of another shape, or not numbers; a score that is not finite.
 
     Example:
         >>> from afl_helpers.evaluation import binarize
@@ -47,9 +55,11 @@ def binarize(scores: MatrixLike, thresholds: ArrayLike | TopK) -> BoolArray:
         >>> binarize([[0.9, 0.8], [0.5, 0.1]], [0.7, 0.1]).tolist()
         [[True, True], [False, True]]
     """
+    check_label_order({"scores": scores, "thresholds": thresholds})
     scores = as_numbers(scores, "scores")
     if scores.ndim != 2:
         raise UsageError(f"scores have shape {scores.shape}; pass (n_documents, n_labels)")
+    check_finite(scores)
     decisions: BoolArray
     if not isinstance(thresholds, TopK):
         decisions = scores >= check_thresholds(thresholds, scores.shape[1])
@@ -100,7 +110,8 @@ class ThresholdRule:
         gamma: ArrayLike | None = None,
     ) -> Thresholds:
         """Return the rule's threshold or thresholds; the arguments are those of :func:`fit_thresholds`."""
-        return self.choose(TuningData(*check_inputs(targets, scores), label_rates, gamma))
+        checked = check_inputs(targets, scores, label_rates=label_rates, gamma=gamma)
+        return self.choose(TuningData(*checked, label_rates, gamma))
 
 
 #: Every threshold rule by its name in result files. Training reports the metrics of each run under all of them.
@@ -243,8 +254,8 @@ def tune_thresholds(
         raise unknown_name("rule", rule, rules)
     if metric not in ("f1_micro", "f1_macro"):
         raise unknown_name("metric", metric, ("f1_micro", "f1_macro"))
-    data = TuningData(*check_inputs(targets, scores), label_rates, gamma, metric, shrinkage)
-    return rules[rule].choose(data)
+    checked = check_inputs(targets, scores, label_rates=label_rates, gamma=gamma)
+    return rules[rule].choose(TuningData(*checked, label_rates, gamma, metric, shrinkage))
 
 
 def fit_thresholds(

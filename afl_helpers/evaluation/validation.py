@@ -1,6 +1,8 @@
 """Checks of shared arguments: each returns a plain array, or raises a UsageError that names the fault."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -102,12 +104,16 @@ def check_targets(targets: MatrixLike) -> BoolArray:
     return values.astype(bool)
 
 
-def check_inputs(targets: MatrixLike, scores: MatrixLike) -> tuple[BoolArray, FloatArray]:
+def check_inputs(targets: MatrixLike, scores: MatrixLike, **per_label: object) -> tuple[BoolArray, FloatArray]:
     """Return targets as bool and scores as float64, both (n_documents, n_labels); refuse scores that are not finite.
 
     Two data frames must have the same columns and index, in the same order: a column is never read as another label.
+
+    Args:
+        per_label: other arguments by their names, which may name the labels too, as in :func:`check_label_order`.
     """
-    _check_frames(targets, scores)
+    check_frames(targets, scores)
+    check_label_order({"targets": targets, "scores": scores, **per_label})
     dense_targets, dense_scores = dense(targets), np.asarray(as_numbers(scores, "scores"), dtype=np.float64)
     if dense_targets.ndim != 2 or dense_targets.shape != dense_scores.shape:
         raise UsageError(
@@ -115,18 +121,29 @@ def check_inputs(targets: MatrixLike, scores: MatrixLike) -> tuple[BoolArray, Fl
             "both must be (n_documents, n_labels)"
         )
     checked = check_targets(dense_targets)
-    finite = np.isfinite(dense_scores)
-    if not finite.all():
-        row, label = np.argwhere(~finite)[0]
-        raise UsageError(
-            f"scores hold {dense_scores[row, label]} at row {row}, label {label}; every score must be finite"
-        )
+    check_finite(dense_scores)
     return checked, dense_scores
 
 
-def _check_frames(targets: Any, scores: Any) -> None:
-    """Refuse two data frames whose rows or columns are named differently, or stand in another order."""
-    if not all(hasattr(values, "columns") and hasattr(values, "index") for values in (targets, scores)):
+def check_finite(scores: NDArray[Any]) -> None:
+    """Refuse scores (n_documents, n_labels) of which one is NaN or infinite."""
+    finite = np.isfinite(scores)
+    if not finite.all():
+        row, label = np.argwhere(~finite)[0]
+        raise UsageError(f"scores hold {scores[row, label]} at row {row}, label {label}; every score must be finite")
+
+
+def _is_frame(values: object) -> bool:
+    return hasattr(values, "columns") and hasattr(values, "index")
+
+
+def check_frames(targets: Any, scores: Any, name: str = "scores") -> None:
+    """Refuse two data frames whose rows or columns are named differently, or stand in another order.
+
+    Args:
+        name: what ``scores`` are called.
+    """
+    if not _is_frame(targets) or not _is_frame(scores):
         return
     if targets.shape != scores.shape:
         return  # the comparison of shapes says more
@@ -135,10 +152,64 @@ def _check_frames(targets: Any, scores: Any) -> None:
         if first == second:
             continue
         at = next(i for i, (one, other) in enumerate(zip(first, second)) if one != other)
-        remedy = f"pass scores{rows}" if set(first) == set(second) else f"give both the same {axis}, or pass arrays"
+        remedy = f"pass {name}{rows}" if set(first) == set(second) else f"give both the same {axis}, or pass arrays"
         raise UsageError(
-            f"targets and scores are data frames whose {axis} differ, {first[at]!r} and {second[at]!r} at {at}; {remedy}"
+            f"targets and {name} are data frames whose {axis} differ, {first[at]!r} and {second[at]!r} at {at}; {remedy}"
         )
+
+
+@dataclass(frozen=True)
+class SeenLabels:
+    """The columns of a data frame that was passed before, in their order."""
+
+    names: tuple[object, ...]
+
+
+def seen_labels(*matrices: object) -> SeenLabels | None:
+    """Return the columns of the first data frame; None if there is none."""
+    for values in matrices:
+        if _is_frame(values):
+            return SeenLabels(tuple(values.columns))  # type: ignore[attr-defined]  # of pandas, which is optional
+    return None
+
+
+def check_label_order(arguments: Mapping[str, object]) -> None:
+    """Refuse two arguments that name the labels differently, or in another order: no value is read as another label's.
+
+    Names are the columns of a data frame, the index of a series, the entries of ``label_names``, and
+    :class:`SeenLabels`. Numbers, which pandas gives by itself, agree with all names but the same numbers in another order.
+
+    Args:
+        arguments: what the caller calls each argument -> the argument; those without names are left out.
+    """
+    named = [(name, *found) for name, values in arguments.items() if (found := _label_names(name, values))]
+    for (one, first, order, _), (other, second, _, reordered) in combinations(named, 2):
+        if first == second or len(first) != len(second):
+            continue  # a comparison of shapes says more
+        same = set(first) == set(second)
+        if not same and (_are_numbers(first) or _are_numbers(second)):
+            continue
+        at = next(i for i, (name, rival) in enumerate(zip(first, second)) if name != rival)
+        fault = "have the labels in different orders" if same else "name the labels differently"
+        remedy = f"pass {reordered.format(order)}" if same else "give both the same names, or pass arrays"
+        raise UsageError(f"{one} and {other} {fault}, {first[at]!r} and {second[at]!r} at {at}; {remedy}")
+
+
+def _label_names(argument: str, values: Any) -> tuple[list[object], str, str] | None:
+    """Return an argument's names of the labels, how a message writes them, and the argument in the order ``{}``."""
+    if isinstance(values, SeenLabels):
+        return list(values.names), f"columns of {argument}", argument
+    if argument == "label_names" and values is not None and not isinstance(values, str):
+        return list(values), argument, f"list({{}}) as {argument}"
+    if _is_frame(values):
+        return list(values.columns), f"{argument}.columns", f"{argument}[{{}}]"
+    if hasattr(values, "iloc"):
+        return list(values.index), f"{argument}.index", f"{argument}.loc[{{}}]"
+    return None
+
+
+def _are_numbers(names: list[object]) -> bool:
+    return all(isinstance(name, int | np.integer) for name in names)
 
 
 def are_probabilities(scores: FloatArray) -> bool:
@@ -176,15 +247,23 @@ def check_label_counts(label_counts: ArrayLike, n_labels: int) -> NDArray[Any]:
             f"label_counts has shape {counts.shape}, scores have {n_labels} labels; "
             f"pass the training counts, shape ({n_labels},)"
         )
-    if not (counts >= 0).all():
-        raise UsageError(f"label_counts hold {counts.min()}; pass how many training documents have each label")
+    check_count_values(counts)
     return counts
 
 
-def check_label_names(label_names: Sequence[str] | None, n_labels: int) -> Sequence[str] | range:
-    """Return one name per label; without names, the positions of the labels."""
+def check_count_values(counts: NDArray[Any]) -> None:
+    """Refuse counts of which one is below 0 or not finite."""
+    wrong = counts[~((counts >= 0) & np.isfinite(counts))]
+    if wrong.size:
+        raise UsageError(f"label_counts hold {wrong[0]}; pass how many training documents have each label")
+
+
+def check_label_names(
+    label_names: Sequence[str] | None, n_labels: int, seen: SeenLabels | None = None
+) -> Sequence[object]:
+    """Return one name per label; without names, the columns that were seen, or the positions of the labels."""
     if label_names is None:
-        return range(n_labels)
+        return range(n_labels) if seen is None else seen.names
     if isinstance(label_names, str):
         raise UsageError("label_names is one string; pass a list of names, one per label")
     if len(label_names) != n_labels:

@@ -67,7 +67,8 @@ def asymmetric_costs(
     """Return the cost of a positive and of a negative; :func:`asymmetric_loss` describes the parameters."""
     focus_positive = per_class("gamma_positive", gamma_positive, logits)
     focus_negative = per_class("gamma_negative", gamma_negative, logits)
-    of_positives, of_negatives = balanced(per_class("alpha", alpha, logits), per_class("weight", weight, logits))
+    share = per_class("alpha", alpha, logits, high=1.0)
+    of_positives, of_negatives = balanced(share, per_class("weight", weight, logits))
     margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
     positive = FocalCost(-1.0, focus_positive, of_positives, detach=detach_focus)
     if not margin:

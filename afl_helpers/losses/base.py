@@ -555,28 +555,47 @@ def check_mask(mask: ArrayLike | Tensor, logits: Tensor) -> Tensor:
 
 
 @overload
-def per_class(name: str, value: PerClassLike, logits: Tensor, low: float = 0.0) -> PerClass: ...
+def per_class(
+    name: str, value: PerClassLike, logits: Tensor, low: float = 0.0, high: float = math.inf, *, open_low: bool = False
+) -> PerClass: ...
 @overload
-def per_class(name: str, value: PerClassLike | None, logits: Tensor, low: float = 0.0) -> PerClass | None: ...
-def per_class(name: str, value: PerClassLike | None, logits: Tensor, low: float = 0.0) -> PerClass | None:
+def per_class(
+    name: str,
+    value: PerClassLike | None,
+    logits: Tensor,
+    low: float = 0.0,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+) -> PerClass | None: ...
+def per_class(
+    name: str,
+    value: PerClassLike | None,
+    logits: Tensor,
+    low: float = 0.0,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+) -> PerClass | None:
     """Return a parameter as a number or a tensor with one number per label of ``logits``.
 
     Args:
         name: the parameter's name, for the message.
         value: number or (n_labels,); None stays None.
         logits: (..., n_labels).
-        low: the smallest value that it may have. Not checked of a tensor on an asynchronous device, of one that is
-            learnt, and in a trace.
+        low, high: the smallest and the largest value that it may have. Not checked of a tensor on an asynchronous
+            device, of one that is learnt, and in a trace.
+        open_low: whether it must be above ``low``.
 
     Raises:
-        UsageError: another shape, or a value below ``low`` or not finite.
+        UsageError: another shape, or a value out of the range or not finite.
     """
     if value is None:
         return None
     if not isinstance(value, Tensor):
         array = as_array(name, value)
         if not array.ndim:
-            return check_number(name, array.item(), low)
+            return check_number(name, array.item(), low, high, open_low=open_low)
         value = torch.from_numpy(array)
     _check_layout(name, value)
     if value.ndim and tuple(value.shape) != (logits.shape[-1],):
@@ -587,11 +606,18 @@ def per_class(name: str, value: PerClassLike | None, logits: Tensor, low: float 
     seen = value.device.type not in ASYNCHRONOUS
     if seen and value.numel() and not value.requires_grad and not in_trace():
         smallest, largest = (bound.item() for bound in value.aminmax())
-        if not (smallest >= low and largest < math.inf):
-            wrong = largest if smallest >= low else smallest
-            limit = "" if low == -math.inf else f" of at least {low:g}"
-            raise UsageError(f"{name} holds {wrong:g}; pass finite numbers{limit}")
+        fits_low = smallest > low if open_low else smallest >= low
+        if not (fits_low and largest <= high and largest < math.inf):
+            wrong = largest if fits_low else smallest
+            raise UsageError(f"{name} holds {wrong:g}; pass finite numbers{_range(low, high, open_low)}")
     return value
+
+
+def _range(low: float, high: float, open_low: bool, open_high: bool = False) -> str:
+    """Return a range in words, to be put after "number"."""
+    if math.isinf(high):
+        return "" if math.isinf(low) else f" {'above' if open_low else 'of at least'} {low:g}"
+    return f" in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
 
 
 def check_number(
@@ -618,11 +644,7 @@ def check_number(
     fits = fits and (low < number if open_low else low <= number) and (number < high if open_high else number <= high)
     if not fits or (whole and number != int(number)):
         kind = "whole" if whole else "finite"
-        if math.isinf(high):
-            limit = "" if math.isinf(low) else f" {'above' if open_low else 'of at least'} {low:g}"
-        else:
-            limit = f" in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
-        raise UsageError(f"{name} is {value!r}; pass a {kind} number{limit}")
+        raise UsageError(f"{name} is {value!r}; pass a {kind} number{_range(low, high, open_low, open_high)}")
     return int(number) if whole else number
 
 

@@ -4,8 +4,10 @@ With a plain formula, autograd writes twenty and more tensors of the size of the
 through all steps while it is in the cache, and only the gradient is written. Positives are few, so a block first gets the
 cost of negatives everywhere; its positives are put in their places later, those of many blocks together.
 
-With several threads, each does all steps on one block after the other. Which positives are put in together depends on the
-batch alone, so the bits of the result are the same whichever thread does what.
+With several threads, each does all steps on one block after the other; a lone block has one thread. Which positives are put
+in together depends on the batch alone, so the bits of the result are the same whichever thread does what, and with any
+number of threads. Neither holds without threadpoolctl, nor for :mod:`~afl_helpers.losses.coupled_kernel`, whose blocks all
+threads share.
 """
 
 import math
@@ -129,10 +131,11 @@ class _Pass:
         n, width = self.logits.shape
         blocks = row_blocks(n, width, self.what.dtype, threads_per_block())
         todo = iter(blocks)  # the threads share it
-        run_in_threads(lambda: self._blocks(todo), len(blocks))
+        run_in_threads(lambda: self._blocks(todo), len(blocks), n * width)
         groups = self._groups()
         left = iter(groups)
-        run_in_threads(lambda: self._put_groups(left), len(groups))
+        n_positives = sum(len(found.where) for group in groups for found in group)
+        run_in_threads(lambda: self._put_groups(left), len(groups), n_positives)
         gradient = None if self.gradient is None else self.gradient.view(self.shape)
         if self.elements is not None:
             return self.elements.view(self.shape), gradient

@@ -95,4 +95,4 @@ def _plain(
     positive, negative = (cost.map(lambda value: value.to(z.dtype).to(z.device)) for cost in (positive, negative))
     soft = y if soften is None else soften(y)
     elements = mix(soft, positive.formula(z), negative.formula(z))
-    return elements if weight is None else weight(y) * elements
+    return elements if weight is None else weight(y.detach()) * elements

@@ -43,7 +43,7 @@ def gradient_balanced_loss(
         tensor([[0.1192, 0.0025]])
     """
     logits, targets = check_inputs(logits, targets, mask, reduction)
-    factor = per_class("scale", scale, logits)
+    factor = per_class("scale", scale, logits, open_low=True)
     negative = FocalCost(factor, weight=1 / factor)
     return elementwise_loss(logits, targets, FocalCost(-1.0), negative, mask, reduction)
 

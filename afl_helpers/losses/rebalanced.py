@@ -14,13 +14,14 @@ from afl_helpers.losses.base import (
     PerClass,
     PerClassLike,
     PublishedForm,
-    cast_like,
     check_inputs,
+    check_mask,
     check_number,
     clip_counts,
     on_device,
     per_class,
     reduce_loss,
+    valid_weight,
 )
 from afl_helpers.losses.costs import FocalCost
 from afl_helpers.losses.cross_entropy import effective_number_weight
@@ -50,7 +51,7 @@ def distribution_balanced_loss(
     Args:
         shift: number or (n_labels,), log odds that every logit starts from.
         negative_scale: above 0.
-        weight: number, (n_labels,) or of the shape of the logits; None is 1.
+        weight: number, (n_labels,) or of the shape of the logits, at least 0; None is 1.
         gamma: at least 0.
         alpha: in [0, 1]: positives weigh alpha, negatives 1 - alpha; None weighs both 1.
         divide_negatives: whether the loss of negatives is divided by ``negative_scale``.
@@ -78,7 +79,9 @@ def distribution_balanced_loss(
             mask=mask,
             reduction="none",
         )
-        return reduce_loss(elements * cast_like(elements, weight), reduction, mask)
+        kept = None if mask is None else check_mask(mask, logits)
+        each = valid_weight(weight.to(elements.dtype).to(elements.device), kept)
+        return reduce_loss(elements * each, reduction, mask)
     logits, targets = check_inputs(logits, targets, mask, reduction)
     costs = _costs(logits, shift, negative_scale, weight, gamma, alpha, divide_negatives)
     return elementwise_loss(logits, targets, *costs, mask, reduction, wide=costs[0].shift is not None)
@@ -101,6 +104,7 @@ def _costs(
     of_both = per_class("weight", weight, logits)
     share: PerClass
     share_negative: PerClass
+    alpha = None if alpha is None else check_number("alpha", alpha, 0.0, 1.0)
     share, share_negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
     if divide_negatives:
         share_negative /= scale

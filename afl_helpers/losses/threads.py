@@ -13,6 +13,8 @@ import torch
 
 #: Threads at most: with more they wait for each other's Python.
 MOST_THREADS = 16
+#: torch splits no operation on fewer elements.
+LEAST_SPLIT = 32_768
 
 
 @cache
@@ -33,16 +35,23 @@ def threads_per_block() -> int:
     return 1 if _openmp() else torch.get_num_threads()
 
 
-def run_in_threads(work: Callable[[], None], n_blocks: int) -> None:
+def run_in_threads(work: Callable[[], None], n_blocks: int, n_elements: int) -> None:
     """Run ``work`` in several threads at once, of which this is one, and wait for all.
+
+    None splits its operations, also where there is one block alone: sums that are split have other bits.
 
     Args:
         work: takes blocks until none is left. The new threads have the inference mode of this one and record no gradients.
         n_blocks: number of blocks; there are no more threads than that.
+        n_elements: in all blocks.
     """
-    n = min(torch.get_num_threads(), n_blocks, MOST_THREADS)
-    if n < 2 or not _openmp():
+    if torch.get_num_threads() < 2 or n_elements < LEAST_SPLIT or not _openmp():
         work()
+        return
+    n = min(torch.get_num_threads(), n_blocks, MOST_THREADS)
+    if n < 2:
+        with _openmp().limit(limits=1):
+            work()
         return
     inference = torch.is_inference_mode_enabled()
 
