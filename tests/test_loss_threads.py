@@ -85,7 +85,7 @@ def test_a_lone_block_has_the_same_bits_with_any_number_of_threads(name, n_threa
 @pytest.mark.parametrize("n_blocks", [0, 1])
 def test_a_lone_block_is_not_split(n_blocks, n_threads):
     seen = []
-    threads.run_in_threads(lambda: seen.append(torch.get_num_threads()), n_blocks)
+    threads.run_in_threads(lambda: seen.append(torch.get_num_threads()), n_blocks, 10**6)
     assert seen == [1] and torch.get_num_threads() == n_threads
 
 
@@ -121,14 +121,14 @@ def test_each_thread_works_and_none_splits_its_operations(n_threads):
         together.wait(10)
         seen.append(torch.get_num_threads())
 
-    threads.run_in_threads(work, n_blocks=n_threads)
+    threads.run_in_threads(work, n_threads, 10**6)
     assert seen == [1] * n_threads
 
 
 @own_blocks
 def test_no_more_threads_than_blocks(n_threads):
     seen = []
-    threads.run_in_threads(lambda: seen.append(None), n_blocks=2)
+    threads.run_in_threads(lambda: seen.append(None), 2, 10**6)
     assert len(seen) == min(n_threads, 2)
 
 
