@@ -91,7 +91,7 @@ def load_corpus(
             name the columns of a file without a header.
         labels: the column of the labels, or a list with one column of 0 and 1 per label. A cell holds names or numbers of
             labels: a list (also as JSON, Python or numpy write one), a vector of 0 and 1, or a string. A single column of
-            0 and 1 is one label, unless you pass label_names.
+            0 and 1 that is called by the name of a label is one label, unless you pass label_names.
         separator: what separates the labels in a string: "|" by default, " " for any blanks, "" for nothing.
         delimiter: what separates the columns of a text file; by default a tab in .tsv, else what the first line suggests.
         encoding: the encoding of a text file, such as "cp1252"; UTF-8 by default.

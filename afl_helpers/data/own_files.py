@@ -168,7 +168,14 @@ def _read(options: TableOptions, source: object, name: str | None) -> tuple[Corp
         find_columns(table, options.text, options.labels, options.split_column, options.ids) for _, table in tables
     ]
     if options.label_names is None and all(holds_one_label(table, own) for (_, table), own in zip(tables, found)):
-        found = [replace(own, labels=None, binary=[str(own.labels)]) for own in found]
+        name = str(found[0].labels)
+        if name.lower() in LABEL_NAMES:  # classes 0 and 1, or one label
+            reading.alarms.append(
+                f"the labels under {shown(name)!r} are 0 and 1, and read as two; if 1 says that a document has one label, call "
+                f"the column by its name, or pass labels=[{shown(name)!r}]"
+            )
+        else:
+            found = [replace(own, labels=None, binary=[str(own.labels)]) for own in found]
     for (split, table), columns in zip(tables, found):
         _read_rows(reading, table, columns, split)
     names = _name_labels(reading)

@@ -416,6 +416,14 @@ def test_a_single_column_of_0_and_1_is_one_label(tmp_path, values):
         assert named.labels.tolist() == [[0, 1], [1, 0], [1, 0]]
 
 
+def test_0_and_1_under_a_column_called_label_are_two_labels_with_a_warning(tmp_path):
+    table = write(tmp_path / "a.csv", "text,label", "a,0", "b,1", "c,1")
+    with pytest.warns(CorpusWarning, match=r"'label' are 0 and 1, and read as two; .* pass labels=\['label'\]"):
+        corpus = load_corpus(table)
+    assert corpus.label_names == ["1", "0"]
+    assert load_corpus(table, labels=["label"]).labels.tolist() == [[0], [1], [1]]
+
+
 def test_splits_are_read_alike_where_one_of_them_has_only_0_and_1(tmp_path):
     train = write(tmp_path / "a.csv", "text,label", "a,0", "b,1", "c,2")
     test = write(tmp_path / "b.csv", "text,label", "d,0", "e,1")
