@@ -654,31 +654,35 @@ def _names_in_file(path: Path) -> object:
             f"{path}, line {lines.index('') + 1} is blank, and the names after it may belong to other numbers; remove it, or "
             "write a number and a name per line"
         )
-    return _numbered(lines) or _check_no_header(path, lines)
+    return _numbered(path, lines) or _check_no_header(path, lines)
 
 
-def _numbered(lines: Sequence[str]) -> dict[int, str] | None:
+def _numbered(path: Path, lines: Sequence[str]) -> dict[int, str] | None:
     """Return the names by number if each line has both, perhaps below a header such as "id,name"; else None."""
-    for pattern, number, name in ((r"(\d{1,9})[\t,; ]\s*(.+)", 1, 2), (r"(.+)[\t,;]\s*(\d{1,9})", 2, 1)):
+    for pattern, number, name in (
+        (r"(\d{1,9})\s*[\t,;]\s*(.+)", 1, 2),
+        (r"(.+?)\s*[\t,;]\s*(\d{1,9})", 2, 1),
+        (r"(\d{1,9}) +(.+)", 1, 2),
+    ):
         matches = [re.fullmatch(pattern, line) for line in lines]
         if len(lines) > 1 and matches[0] is None and re.search(r"[\t,;]", lines[0]):
             del matches[0]
-        names = {int(match[number]): match[name].strip() for match in matches if match}
-        # "1 star" and "2 stars" are names, and so are others that the number alone tells apart
-        if matches and len(matches) == len(names) == len({*names.values()}) and all(matches):
-            return names
+        found = [(int(match[number]), match[name]) for match in matches if match]
+        if not found or len(found) < len(matches):
+            continue
+        numbers, names = (Counter(column) for column in zip(*found))
+        if pattern.endswith(" +(.+)") and len(names) < len(found):
+            continue  # "2 stars" and "3 stars" are names: the number alone tells them apart
+        (most, count) = numbers.most_common(1)[0]
+        if count > 1:
+            raise DataError(f"{path}: the number {most} stands before {count} names; give each number one name")
+        return dict(found)
     return None
 
 
 def _check_no_header(path: Path, lines: Sequence[str]) -> Sequence[str]:
-    if len(lines) > 1 and lines[0].lower().strip('"') in {
-        *LABEL_NAMES,
-        "name",
-        "names",
-        "label_name",
-        "label_names",
-        "0",
-    }:
+    headers = {*LABEL_NAMES, "name", "names", "label_name", "label_names", "0"}
+    if len(lines) > 1 and lines[0].lower().strip('"') in headers:
         raise DataError(
             f"{path}, line 1: {shown(lines[0])!r} looks like a header, which would shift all names by one; remove the line, "
             "or write a number and a name per line"

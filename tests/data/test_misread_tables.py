@@ -400,6 +400,9 @@ def test_names_in_a_file_belong_to_their_numbers(tmp_path):
         load_corpus(table, label_names=write(tmp_path / "b.txt", "Anger", "", "Joy", "Fear"))
     reversed_ = write(tmp_path / "r.csv", "name,id", "Joy,1", "Anger,0", "Fear,2")
     assert load_corpus(table, label_names=reversed_).label_counts.tolist() == [2, 1, 1]
+    for rows, message in ((("0,Joy", "0,Fear"), "number 0 stands before 2"), (("0,Joy", "1,Joy"), "holds 'Joy' twice")):
+        with pytest.raises((DataError, UsageError), match=message):
+            load_corpus(table, label_names=write(tmp_path / "twice.csv", *rows))
     stars = write(tmp_path / "s.txt", "1 star", "2 stars", "3 stars")
     assert load_corpus(table, label_names=stars).label_names == ["1 star", "2 stars", "3 stars"]
 
