@@ -234,7 +234,7 @@ def test_a_dry_run_gives_hours_only_by_runs_on_the_same_device_and_names_it(card
     else:
         assert "estimated time" not in found and not re.search(r"\d h\b", found)
         assert "because no similar run has been recorded on NVIDIA H100\n" in found
-        assert "python -m afl_helpers study paper-gpu --calibrate\n" in found
+        assert f"python -m afl_helpers study paper-gpu --results {folder} --calibrate\n" in found
 
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/study.yaml")))
