@@ -258,8 +258,8 @@ def test_a_study_that_is_done_names_the_next_step_and_may_be_given_as_a_path(tmp
     for command in (["study", "results/small"], ["rescore", "results/small", "--rule", "at_0.5"]):
         assert main(command) == 0
         assert "small" in capsys.readouterr().out
-    assert main(["compare", "results/smal"]) == 1
-    assert "results/smal/study.yaml does not exist; the studies here are: small" in capsys.readouterr().err
+    assert main(["compare", "results/tiny"]) == 1
+    assert "results/tiny/study.yaml does not exist; the studies here are: small" in capsys.readouterr().err
     monkeypatch.chdir(study)
     assert main(["study", "."]) == 0
     assert capsys.readouterr().out.endswith(f"compare small --results {tmp_path / 'results'}\n")
