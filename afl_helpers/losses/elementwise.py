@@ -39,7 +39,7 @@ def elementwise_loss(
         logits, targets: as :func:`~afl_helpers.losses.base.check_inputs` returns them.
         positive, negative: their tensors may have any floating-point type.
         weight: from targets (..., n_labels) to factors on their elements; None is 1. It may look at the other labels of
-            a document, and is not differentiated.
+            a document.
         soften: from targets (..., n_labels) to those that the costs are mixed by, of the same type.
         kept: of the shape of the logits, 0 for an element without loss and gradient that counts in a mean, else 1.
         wide: whether to compute in float64, where the device has it, unless the costs have a form for float32.
@@ -95,4 +95,4 @@ def _plain(
     positive, negative = (cost.map(lambda value: value.to(z.dtype).to(z.device)) for cost in (positive, negative))
     soft = y if soften is None else soften(y)
     elements = mix(soft, positive.formula(z), negative.formula(z))
-    return elements if weight is None else weight(y.detach()) * elements
+    return elements if weight is None else weight(y) * elements

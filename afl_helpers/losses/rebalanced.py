@@ -227,7 +227,9 @@ class DistributionBalancedLoss(MultiLabelLoss):
         slope = self.weight_slope or 0.0
         repeated = (targets * inverse).sum(-1, keepdim=True)  # a matrix product would be in bfloat16 under autocast
         relative = (slope * inverse) * (1 / repeated)
-        return relative.sub_(slope * self.weight_center).sigmoid_().add_(self.weight_floor)
+        return (
+            relative.sub_(slope * self.weight_center).sigmoid_() + self.weight_floor
+        )  # the derivative of sigmoid_ needs its result
 
 
 _FOCAL = {
