@@ -438,14 +438,15 @@ class TestCommands:
         error = capsys.readouterr().err
         assert error.startswith("error: ") and words in error and error.count("\n") == 1
 
-    @pytest.mark.parametrize("option", ["--tune", "--validation", "--test", "--label-names", ""])
-    @pytest.mark.parametrize("command", ["predict", "evaluate", "doctor"])
+    @pytest.mark.parametrize(
+        "command, option",
+        [
+            *(("predict", option) for option in ("", "--label-names", "--tune")),
+            *(("doctor", option) for option in ("", "--label-names", "--validation", "--test")),
+            *(("evaluate", option) for option in ("", "--label-names", "--tune", "--validation", "--test")),
+        ],
+    )
     def test_a_file_that_is_read_is_not_written(self, folder, table, command, option, monkeypatch, capsys):
-        known = ["--label-names", ""] + {"predict": ["--tune"], "doctor": ["--validation", "--test"]}.get(
-            command, ["--tune", "--validation", "--test"]
-        )
-        if option not in known:
-            pytest.skip("this command has no such option")
         monkeypatch.chdir(table.parent)
         other = table.with_name("other.csv")
         other.write_bytes(table.read_bytes())

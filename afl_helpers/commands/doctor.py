@@ -12,12 +12,12 @@ from afl_helpers.commands.options import (
     Commands,
     add_reading,
     check_corpus_name,
+    check_no_folder,
     check_not_read,
     read,
     reading_options,
     table_source,
 )
-from afl_helpers.errors import UsageError
 
 if TYPE_CHECKING:
     from afl_helpers.doctor import Finding
@@ -63,9 +63,8 @@ def _doctor(args: argparse.Namespace) -> None:
     if args.environment:
         return _print_environment()
     check_corpus_name(args.corpus)
-    if args.html and args.html.is_dir():
-        raise UsageError(f"{args.html} is a folder; name a file such as {args.html / 'findings.html'}")
     if args.html:
+        check_no_folder(args.html, "findings.html")
         check_not_read(args.html, args)
     corpus = read(args)
     from afl_helpers.doctor import draft_study, examine, render_page, write_study

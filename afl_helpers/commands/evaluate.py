@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from afl_helpers.commands.options import Commands, add_reading, check_corpus_name, check_not_read, load
+from afl_helpers.commands.options import Commands, add_reading, check_corpus_name, check_no_folder, check_not_read, load
 from afl_helpers.commands.predict import add_decision, load_model
 from afl_helpers.errors import UsageError
 
@@ -35,11 +35,10 @@ def _evaluate(args: argparse.Namespace) -> None:
     if args.corpus is None:
         raise UsageError("evaluate needs labelled documents; name a table after the model, or a corpus")
     check_corpus_name(args.corpus)
-    if args.output and args.output.is_dir():
-        raise UsageError(f"{args.output} is a folder; name a file such as {args.output / 'labels.csv'}")
-    if args.output and args.output.suffix.lower() != ".csv":
-        raise UsageError(f"cannot write {args.output}; name a file that ends in .csv")
     if args.output:
+        check_no_folder(args.output, "labels.csv")
+        if args.output.suffix.lower() != ".csv":
+            raise UsageError(f"cannot write {args.output}; name a file that ends in .csv")
         check_not_read(args.output, args)
     if args.save:
         if not args.tune:

@@ -90,6 +90,12 @@ def reading_options(args: argparse.Namespace) -> dict[str, Any]:
     return options | {"unlabelled": args.unlabelled, "on_error": on_error}
 
 
+def check_no_folder(output: Path, example: str) -> None:
+    """Raise the error about an output that is a folder; the example names a file in it."""
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; name a file such as {output / example}")
+
+
 def check_not_read(output: Path, args: argparse.Namespace, table: Path | None = None) -> None:
     """Raise the error about an output that would replace a file that the command reads, or a folder that holds one.
 

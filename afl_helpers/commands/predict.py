@@ -13,6 +13,7 @@ from afl_helpers.commands.options import (
     Commands,
     add_table_options,
     check_corpus_name,
+    check_no_folder,
     check_not_read,
     column_name,
     load_tuning,
@@ -190,8 +191,7 @@ def _texts(args: argparse.Namespace, table: Path | None) -> "Texts":
 
 def _check_output(args: argparse.Namespace, table: Path | None) -> None:
     path: Path = args.output
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; name a file such as {path / 'labels.csv'}")
+    check_no_folder(path, "labels.csv")
     if args.format is None and path.suffix.lower() not in FORMATS:
         raise UsageError(f"cannot write {path}; name a file that ends in {', '.join(FORMATS)}, or pass --format")
     check_not_read(path, args, table)

@@ -91,6 +91,7 @@ def _train(args: argparse.Namespace) -> None:
     with needs_extra("train", "the command train"):
         from afl_helpers.chapters.profiles import PROFILES
         from afl_helpers.training import check_save_folder, fine_tune, probe
+        from afl_helpers.training.report import first_five
 
     if args.save:
         check_save_folder(args.save, replace=args.force)  # before hours of training, not after
@@ -101,7 +102,7 @@ def _train(args: argparse.Namespace) -> None:
     if dropped:
         print(
             f"{len(dropped)} of {whole.n_labels} labels are left out because they have fewer than {args.min_count} "
-            f"documents (--min-count): {_first(dropped)}"
+            f"documents (--min-count): {first_five(dropped)}"
         )
         for note in corpus.notes[len(whole.notes) :]:
             print(note)
@@ -163,6 +164,8 @@ def _describe_convergence(run: "Run") -> str:
 
 def _describe_untested(test: "Corpus") -> str:
     """Return a line on the labels without a test document, or nothing."""
+    from afl_helpers.training.report import first_five
+
     names = [name for name, count in zip(test.label_names, test.label_counts) if not count]
     if not names:
         return ""
@@ -170,12 +173,7 @@ def _describe_untested(test: "Corpus") -> str:
         start, its, it = "1 label has", "its F1 counts", "it"
     else:
         start, its, it = f"{len(names)} labels have", "their F1 counts", "them"
-    return f"{start} no test document ({_first(names)}): {its} as 0 in macro F1, and macro average precision leaves {it} out\n"
-
-
-def _first(names: list[str]) -> str:
-    """Return at most five names, and how many more there are."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"{start} no test document ({first_five(names)}): {its} as 0 in macro F1, and macro average precision leaves {it} out\n"
 
 
 def _describe_what_is_saved(run: "Run") -> str:

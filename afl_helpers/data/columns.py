@@ -99,8 +99,10 @@ def holds_one_label(table: Table, columns: Columns) -> bool:
     """Return whether the column of the labels says for each document whether it has one label: 0 or 1, and both occur."""
     if columns.labels not in table.columns or columns.labels in table.class_names:
         return False
-    values = {zero_or_one(cell) for cell in table.columns[columns.labels]}
-    return values == {0, 1}
+    cells = table.columns[columns.labels]
+    if any(zero_or_one(cell) is None for cell in cells):  # names: the first cell says it
+        return False
+    return {zero_or_one(cell) for cell in cells} == {0, 1}
 
 
 def find_text(table: Table, text: str | int | None, ids: str | int | None = None) -> tuple[str, str | None]:

@@ -473,19 +473,14 @@ def _name_vectors(
     if len(given) != length:
         raise UsageError(f"the labels are vectors of {length} zeros and ones, but there are {len(given)} label names")
     names = list(given.values())
-    kept = []
-    skipped: Counter[tuple[str, str]] = Counter()
+    problems: list[str | None] = []
     for row, vector in zip(reading.rows, numbers):
-        if vector and (len(vector) != length or any(number not in (0, 1) for number in vector)):
-            problem = f"expected {length} zeros and ones, as in other rows, found {shown(str(vector))}"
-            row.table.bad.reject(row.table.file, row.number, problem)
-            skipped[row.table.bad.unit, Path(row.table.file).name] += 1
-            continue
+        fits = not vector or (len(vector) == length and all(number in (0, 1) for number in vector))
+        problems.append(
+            None if fits else f"expected {length} zeros and ones, as in other rows, found {shown(str(vector))}"
+        )
         row.tokens = [name for name, one in zip(names, vector) if one]
-        kept.append(row)
-    for (unit, file), count in skipped.items():
-        _alarm(reading, count, unit, f"of {file} skipped, because its labels are no vector of {length} zeros and ones")
-    reading.rows = kept
+    _keep_rows(reading, problems, f"because its labels are no vector of {length} zeros and ones")
     return given
 
 
@@ -511,16 +506,24 @@ def _take_names(
     reason: str,
 ) -> None:
     """Replace the tokens of each row by their names; skip a row with a token that has no name."""
+    problems: list[str | None] = []
+    for row, tokens in zip(reading.rows, found):
+        unknown = next((token for token in tokens if token not in names), None)
+        problems.append(None if unknown is None else problem(unknown))
+        row.tokens = list(dict.fromkeys(names[token] for token in tokens if token in names))
+    _keep_rows(reading, problems, reason)
+
+
+def _keep_rows(reading: _Reading, problems: Sequence[str | None], reason: str) -> None:
+    """Keep the rows without a problem; refuse the others, or skip and count them."""
     kept = []
     skipped: Counter[tuple[str, str]] = Counter()
-    for row, tokens in zip(reading.rows, found):
-        unknown = [token for token in tokens if token not in names]
-        if unknown:
-            row.table.bad.reject(row.table.file, row.number, problem(unknown[0]))
-            skipped[row.table.bad.unit, Path(row.table.file).name] += 1
-        else:
-            row.tokens = list(dict.fromkeys(names[token] for token in tokens))
+    for row, problem in zip(reading.rows, problems):
+        if problem is None:
             kept.append(row)
+        else:
+            row.table.bad.reject(row.table.file, row.number, problem)
+            skipped[row.table.bad.unit, Path(row.table.file).name] += 1
     for (unit, file), count in skipped.items():
         _alarm(reading, count, unit, f"of {file} skipped, {reason}")
     reading.rows = kept

@@ -11,6 +11,7 @@ from afl_helpers.evaluation.validation import (
     FloatArray,
     MatrixLike,
     as_numbers,
+    check_at_least_0,
     check_frames,
     check_inputs,
     check_targets,
@@ -141,7 +142,5 @@ def bootstrap_average_precision(targets: MatrixLike, scores: MatrixLike, weights
 
 def _checked_weights(weights: ArrayLike) -> NDArray[Any]:
     checked = as_numbers(weights, "weights")
-    wrong = checked[~((checked >= 0) & np.isfinite(checked))]
-    if wrong.size:
-        raise UsageError(f"weights hold {wrong[0]}; pass how often each document occurs, as bootstrap_weights does")
+    check_at_least_0(checked, "weights", "pass how often each document occurs, as bootstrap_weights does")
     return checked

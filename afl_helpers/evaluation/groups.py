@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from afl_helpers.errors import UsageError, require
-from afl_helpers.evaluation.validation import BoolArray, as_numbers, check_count_values
+from afl_helpers.evaluation.validation import COUNTED, BoolArray, as_numbers, check_at_least_0
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ def frequency_groups(label_counts: ArrayLike, cutoffs: Cutoffs = "rank") -> dict
     counts = as_numbers(label_counts, "label_counts")
     if counts.ndim != 1:
         raise UsageError(f"label_counts has shape {counts.shape}; pass one training count per label")
-    check_count_values(counts)
+    check_at_least_0(counts, "label_counts", COUNTED)
     if isinstance(cutoffs, str):
         if cutoffs != "rank":
             raise UsageError(f'cutoffs are {cutoffs!r}; pass "rank" or (head_from, medium_from)')

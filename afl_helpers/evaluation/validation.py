@@ -235,6 +235,10 @@ def check_thresholds(thresholds: ArrayLike, n_labels: int) -> FloatArray:
     return values
 
 
+#: What label counts are, for messages.
+COUNTED = "pass how many training documents have each label"
+
+
 def check_label_counts(label_counts: ArrayLike, n_labels: int) -> NDArray[Any]:
     """Return the training counts of the labels, (n_labels,), in their own dtype.
 
@@ -247,15 +251,15 @@ def check_label_counts(label_counts: ArrayLike, n_labels: int) -> NDArray[Any]:
             f"label_counts has shape {counts.shape}, scores have {n_labels} labels; "
             f"pass the training counts, shape ({n_labels},)"
         )
-    check_count_values(counts)
+    check_at_least_0(counts, "label_counts", COUNTED)
     return counts
 
 
-def check_count_values(counts: NDArray[Any]) -> None:
-    """Refuse counts of which one is below 0 or not finite."""
-    wrong = counts[~((counts >= 0) & np.isfinite(counts))]
+def check_at_least_0(values: NDArray[Any], name: str, advice: str) -> None:
+    """Refuse values of which one is below 0 or not finite."""
+    wrong = values[~((values >= 0) & np.isfinite(values))]
     if wrong.size:
-        raise UsageError(f"label_counts hold {wrong[0]}; pass how many training documents have each label")
+        raise UsageError(f"{name} hold {wrong[0]}; {advice}")
 
 
 def check_label_names(

@@ -7,7 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Self, overload
+from typing import TYPE_CHECKING, Literal, Self, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
@@ -554,27 +554,23 @@ def check_mask(mask: ArrayLike | Tensor, logits: Tensor) -> Tensor:
     return mask.bool()
 
 
+class _Limits(TypedDict, total=False):
+    low: float
+    high: float
+    open_low: bool
+
+
 @overload
-def per_class(
-    name: str, value: PerClassLike, logits: Tensor, low: float = 0.0, high: float = math.inf, *, open_low: bool = False
-) -> PerClass: ...
+def per_class(name: str, value: PerClassLike, logits: Tensor, **limits: Unpack[_Limits]) -> PerClass: ...
 @overload
+def per_class(name: str, value: PerClassLike | None, logits: Tensor, **limits: Unpack[_Limits]) -> PerClass | None: ...
 def per_class(
     name: str,
     value: PerClassLike | None,
     logits: Tensor,
+    *,
     low: float = 0.0,
     high: float = math.inf,
-    *,
-    open_low: bool = False,
-) -> PerClass | None: ...
-def per_class(
-    name: str,
-    value: PerClassLike | None,
-    logits: Tensor,
-    low: float = 0.0,
-    high: float = math.inf,
-    *,
     open_low: bool = False,
 ) -> PerClass | None:
     """Return a parameter as a number or a tensor with one number per label of ``logits``.

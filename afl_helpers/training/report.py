@@ -26,6 +26,11 @@ SHOWN = {
 }
 
 
+def first_five(names: Sequence[str]) -> str:
+    """Return at most five names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
 @dataclass(frozen=True)
 class AlignedLabels:
     """The labels of a corpus in the order of a model.
@@ -44,14 +49,12 @@ class AlignedLabels:
         """Return what could not be aligned, in sentences."""
         notes = []
         if self.unknown:
-            counted = ", ".join(f"{name!r} ({count:,})" for name, count in list(self.unknown.items())[:5])
-            more = f" and {len(self.unknown) - 5} more" if len(self.unknown) > 5 else ""
+            counted = first_five([f"{name!r} ({count:,})" for name, count in self.unknown.items()])
             are = "1 label is" if len(self.unknown) == 1 else f"{len(self.unknown)} labels are"
-            notes.append(f"{are} unknown to the model and left out (documents that carry it): {counted}{more}")
+            notes.append(f"{are} unknown to the model and left out (documents that carry it): {counted}")
         if self.absent:
             are = "1 label of the model is" if len(self.absent) == 1 else f"{len(self.absent)} labels of the model are"
-            more = f" and {len(self.absent) - 5} more" if len(self.absent) > 5 else ""
-            notes.append(f"{are} on no document here: {', '.join(map(repr, self.absent[:5]))}{more}")
+            notes.append(f"{are} on no document here: {first_five([*map(repr, self.absent)])}")
         return notes
 
 
