@@ -53,6 +53,20 @@ def test_the_convolutions_by_hand():
     assert found == pytest.approx(7 + 3.5 + 25 + 250)
 
 
+def test_the_convolutions_are_those_of_torch_with_their_gradients():
+    torch.manual_seed(0)
+    words = nn.Embedding(30, 5, padding_idx=0)
+    network = Cnn(words, CnnConfig(filters=4), n_labels=3).double().eval()
+    ids = torch.randint(0, 30, (6, 11))
+    x = words(ids).transpose(1, 2)
+    pooled = torch.cat([torch.relu(window(x)).amax(2) for window in network.windows], 1)
+    weights = list(network.parameters())
+    expected = network.head(pooled)
+    torch.testing.assert_close(network(ids), expected)
+    slopes = [torch.autograd.grad((value**2).sum(), weights) for value in (network(ids), expected)]
+    torch.testing.assert_close(*slopes)
+
+
 def lstm_by_hand(words, w, u, b):
     """Return the states of an LSTM of width 1 on words of width 1; gates are in torch's order, input, forget, cell, output."""
     h = c = 0.0

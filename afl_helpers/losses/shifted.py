@@ -9,7 +9,17 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from afl_helpers.losses.base import PerClass
-from afl_helpers.losses.costs import MOST_LOGIT, ZERO, Cost, add_product, as_number, changed, raise_base
+from afl_helpers.losses.costs import (
+    MOST_LOGIT,
+    ZERO,
+    Cost,
+    add_product,
+    as_number,
+    changed,
+    raise_base,
+    write_expm1,
+    write_log1p,
+)
 
 
 def _log_one_minus_exp(d: Tensor) -> Tensor:
@@ -159,7 +169,7 @@ class ShiftedCost(Cost):
         assert gamma is not None
         torch.mul(t, 1e30, out=inside).clamp_(0, 1)
         # With t = margin (exp(d) - 1) and r = 1 / (1 + t): p = (margin + t) r, q = (1 - margin) r and p_m = (1 - margin) t r.
-        t.clamp_(min=LEAST_DISTANCE[z.dtype]).expm1_().mul_(margin)
+        write_expm1(t.clamp_(min=LEAST_DISTANCE[z.dtype]), t).mul_(margin)
         torch.add(t, 1, out=r).reciprocal_()
         torch.add(t, margin, out=p).mul_(r)
         torch.mul(r, 1 - margin, out=q)
@@ -172,7 +182,7 @@ class ShiftedCost(Cost):
             product.mul_(torch.add(p_m, self.lambda_ - 1, out=difference))
             torch.sub(q, p_m, out=difference)
         q_m = q.add_(margin)
-        cost = torch.div(p_m, q_m, out=loss).log1p_()  # -log q_m, as 1 / q_m = 1 + p_m / q_m
+        cost = write_log1p(torch.div(p_m, q_m, out=loss), loss)  # -log q_m, as 1 / q_m = 1 + p_m / q_m
         focus = r
         raise_base(p_m, gamma, focus)
         focus.mul_(inside)
