@@ -9,6 +9,7 @@ import torch
 from afl_helpers.losses import (
     LOSSES,
     build_loss,
+    costs,
     coupled_kernel,
     cpu_kernel,
     distribution_balanced_loss,
@@ -53,6 +54,23 @@ def test_a_coupled_kernel_is_its_formula(name, shape, share, dtype, monkeypatch)
     alone, none = kernel(z, y, with_gradient=False, **params)
     assert none is None
     torch.testing.assert_close(alone, value, rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("avx512", [True, False])
+@pytest.mark.parametrize("name, least", [("log1p", -0.75), ("expm1", -80.0)])
+def test_log1p_and_expm1_keep_their_digits_in_numpy_and_in_torch(name, least, avx512, monkeypatch):
+    monkeypatch.setattr(costs, "_numpy_has_avx512", lambda name: avx512)
+    size = torch.logspace(-40, 1.9, 20_001, dtype=torch.float64).float()
+    values = torch.cat([-size[size <= -least], torch.tensor([0.0, -0.0, torch.inf, torch.nan]), size])
+    exact = getattr(torch, name)(values.double())
+    write = getattr(costs, f"write_{name}")
+    aside = write(values, torch.empty_like(values))
+    in_place = values.clone()
+    write(in_place, in_place)
+    assert torch.equal(aside.nan_to_num(7.0), in_place.nan_to_num(7.0))
+    torch.testing.assert_close(aside.double(), exact, rtol=4 * 2.0**-23, atol=1e-44, equal_nan=True)
+    torch.testing.assert_close(write(values.double(), values.double()), exact, equal_nan=True)
 
 
 @every_loss
