@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from afl_helpers.arrays import as_numbers, check_whole
 from afl_helpers.errors import UsageError, unknown_name
 
 Vector = NDArray[np.float64]
@@ -76,7 +77,7 @@ def check_counts(label_counts: ArrayLike, n_documents: int | None = None) -> Vec
         (n_labels,) float64.
 
     Raises:
-        UsageError: another shape, a negative or non-finite count, shares, a count above ``n_documents``, or no documents.
+        UsageError: not numbers, another shape, a negative or non-finite count, shares, a count above ``n_documents``, or no documents.
 
     Example:
         >>> from afl_helpers.gamma import check_counts
@@ -87,9 +88,7 @@ def check_counts(label_counts: ArrayLike, n_documents: int | None = None) -> Vec
             ...
         afl_helpers.errors.UsageError: label_counts has 60 at label 0, more than n_documents = 50; ...
     """
-    if hasattr(label_counts, "cpu"):  # a tensor, perhaps on a GPU
-        label_counts = label_counts.cpu()
-    counts = np.asarray(label_counts, dtype=np.float64)
+    counts = as_numbers(label_counts, "label_counts").astype(np.float64)
     if counts.ndim != 1 or counts.size == 0:
         raise UsageError(f"label_counts has shape {counts.shape}; pass one count per label, shape (n_labels,)")
     if not np.isfinite(counts).all() or (counts < 0).any():
@@ -100,14 +99,23 @@ def check_counts(label_counts: ArrayLike, n_documents: int | None = None) -> Vec
         )
     if n_documents is None:
         return counts
-    if not n_documents > 0:
-        raise UsageError(f"n_documents is {n_documents}; pass the number of training documents, at least 1")
+    if not 0 < _number(n_documents) < np.inf:
+        raise UsageError(f"n_documents is {n_documents!r}; pass the number of training documents, at least 1")
     if counts.max() > n_documents:
         raise UsageError(
             f"label_counts has {counts.max():g} at label {counts.argmax()}, more than n_documents = {n_documents}; "
             "both must be counted on the same documents"
         )
     return counts
+
+
+def _number(value: object) -> float:
+    """Return one number, also of a 0-dimensional array or tensor; NaN, which is in no range, of anything else."""
+    try:
+        number = as_numbers(value, "value")
+    except UsageError:
+        return float("nan")
+    return float(number) if number.ndim == 0 else float("nan")
 
 
 def class_gamma(
@@ -144,15 +152,17 @@ def class_gamma(
         >>> class_gamma(counts, n_documents=200, normalization="documents", bounds=None).tolist()  # 2 * 200 / n
         [4.0, 10.0, 40.0]
     """
-    if normalization not in NORMALIZATIONS:
+    if not isinstance(normalization, str) or normalization not in NORMALIZATIONS:
         raise unknown_name("normalization", normalization, NORMALIZATIONS)
     counts = check_counts(label_counts, n_documents)
-    if isinstance(base_gamma, str) or not (np.isfinite(base_gamma) and base_gamma >= 0):
-        raise UsageError(f"base_gamma is {base_gamma}; pass a finite number of at least 0")
-    if bounds is not None and not 0 <= bounds[0] <= bounds[1]:
-        raise UsageError(f"bounds is {bounds}; pass (lowest, highest) with 0 <= lowest <= highest, or None")
-    gamma = base_gamma * NORMALIZATIONS[normalization].inverse_frequency(np.maximum(counts, 1.0), n_documents)
-    return gamma if bounds is None else np.clip(gamma, *bounds)
+    base = _number(base_gamma)
+    if not 0 <= base < np.inf:
+        raise UsageError(f"base_gamma is {base_gamma!r}; pass a finite number of at least 0")
+    ends = [_number(end) for end in bounds] if np.iterable(bounds) else []
+    if bounds is not None and not (len(ends) == 2 and 0 <= ends[0] <= ends[1]):
+        raise UsageError(f"bounds is {bounds!r}; pass (lowest, highest) with 0 <= lowest <= highest, or None")
+    gamma = base * NORMALIZATIONS[normalization].inverse_frequency(np.maximum(counts, 1.0), n_documents)
+    return gamma if bounds is None else np.clip(gamma, ends[0], ends[1])
 
 
 #: How gammas are assigned to labels: by frequency is the method; the others are controls that tell "adaptive" from
@@ -174,7 +184,7 @@ def assign_gamma(gamma: ArrayLike, assignment: str = "frequency", seed: int = 0)
         (n_labels,) float64, a new array.
 
     Raises:
-        UsageError: an unknown assignment.
+        UsageError: an unknown assignment, gammas of another shape, or a seed that is no whole number of at least 0.
 
     Example:
         >>> from afl_helpers.gamma import assign_gamma
@@ -184,11 +194,13 @@ def assign_gamma(gamma: ArrayLike, assignment: str = "frequency", seed: int = 0)
         >>> sorted(assign_gamma(gamma, "shuffled", seed=1).tolist())  # the same values in another order
         [1.0, 2.0, 6.0]
     """
-    values = np.array(gamma, dtype=np.float64)
+    values = as_numbers(gamma, "gamma").astype(np.float64)
+    if values.ndim != 1 or not values.size:
+        raise UsageError(f"gamma has shape {values.shape}; pass one gamma per label, shape (n_labels,)")
     if assignment == "frequency":
         return values
     if assignment == "shuffled":
-        return np.random.default_rng(seed).permutation(values)
+        return np.random.default_rng(check_whole(seed, "seed", 0)).permutation(values)
     if assignment == "reversed":
         reversed_values: Vector = values.max() + values.min() - values
         return reversed_values
@@ -208,6 +220,9 @@ def positive_gradient(gamma: ArrayLike, logits: ArrayLike = 0.0) -> Vector:
         float64 of the broadcast shape, with q = 1 - p. Below about 1e-10, Adam, whose epsilon is 1e-8, hardly moves
         the weights.
 
+    Raises:
+        UsageError: a gamma is negative or not finite, or not numbers.
+
     Example:
         >>> from afl_helpers.gamma import positive_gradient
         >>> positive_gradient([0.0, 2.0]).round(4).tolist()  # gamma 0 is cross-entropy: 1 - p
@@ -215,7 +230,11 @@ def positive_gradient(gamma: ArrayLike, logits: ArrayLike = 0.0) -> Vector:
         >>> bool(positive_gradient(40.0) < 1e-10)  # a label with this gamma hardly trains
         True
     """
-    gammas, z = np.asarray(gamma, dtype=np.float64), np.asarray(logits, dtype=np.float64)
+    gammas, z = (as_numbers(values, name).astype(np.float64) for values, name in ((gamma, "gamma"), (logits, "logits")))
+    wrong = gammas[~((gammas >= 0) & (gammas < np.inf))]
+    if wrong.size:
+        raise UsageError(f"gamma holds {wrong[0]}; pass finite numbers of at least 0")
+    z = np.clip(z, -1000.0, 1000.0)  # beyond it p and q are 0 and 1 already, and 0 times an infinite logarithm is NaN
     log_p, log_q = -np.logaddexp(0.0, -z), -np.logaddexp(0.0, z)
     gradient: Vector = np.exp(gammas * log_q) * (np.exp(log_q) - gammas * np.exp(log_p) * log_p)
     return gradient

@@ -289,3 +289,29 @@ def test_a_study_names_the_family_of_its_comparisons(tmp_path):
     path.write_text(PLAN.replace("margin: 0.01}", "margin: 0.01, correct_within: [corpora]}"))
     with pytest.raises(DataError, match="unknown column in correct_within 'corpora'"):
         compare_study("small", tmp_path)
+
+
+def test_a_comparison_that_stands_twice_is_made_once():
+    """A repeat would count twice in Holm's correction, and so would the same pair from its other side."""
+    results = study({"afl": OURS, "bce": THEIRS, "focal": [0.5, 0.5, 0.51, 0.52]})
+    once = compare(results, "afl", ["bce", "focal"], ["f1_macro@at_0.5", "ap"])
+    assert compare(results, ["afl", "afl"], ["bce", "focal", "bce"], ["f1_macro@at_0.5", "ap", "ap"]).equals(once)
+    both = compare(results, ["afl", "bce"], ["bce", "afl", "focal"], "ap")
+    pairs = list(zip(both["setting"], both["rival"]))
+    assert pairs == [("afl", "bce"), ("afl", "focal"), ("bce", "focal")] and set(both["family_size"]) == {3}
+
+
+@pytest.mark.parametrize("wrong", ["0.01", None, math.nan, -0.1, [0.01], True])
+def test_margin_and_level_are_numbers(wrong):
+    results = study({"afl": OURS, "bce": THEIRS})
+    for argument in ("margin", "level"):
+        with pytest.raises(UsageError, match=f"{argument} .*; pass"):
+            compare(results, "afl", "bce", "ap", **{argument: wrong})
+    assert compare(results, "afl", "bce", "ap", margin=np.float32(0.5), level=np.float64(0.9))["margin"][0] == 0.5
+
+
+def test_an_unknown_split_of_a_metric_is_named():
+    with pytest.raises(
+        UsageError, match="unknown split 'val' .did you mean 'validation'..; choose one of: test, valid"
+    ):
+        RECORD.metric("f1_macro", split="val")

@@ -1,17 +1,21 @@
 """Arguments of the evaluation that do not fit end in one sentence; numbers of every kind give the same result."""
 
+import inspect
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 
 from afl_helpers.errors import UsageError
 from afl_helpers.evaluation import (
     BlockEvaluation,
+    Temperature,
     TopK,
     best_constant_logit,
+    best_constant_score,
     binarize,
     bootstrap_average_precision,
     bootstrap_decisions,
@@ -19,6 +23,7 @@ from afl_helpers.evaluation import (
     detectable_difference,
     difference_interval,
     evaluate,
+    evaluate_rules,
     evaluate_tuned,
     expected_calibration_errors,
     fit_isotonic,
@@ -29,9 +34,11 @@ from afl_helpers.evaluation import (
     interval,
     label_table,
     metric_interval,
+    paired_difference,
     paper_metrics,
     posterior_logits,
     posterior_scores,
+    ranking_metrics,
     seed_interval,
     suspicious_labels,
     t_test,
@@ -41,6 +48,8 @@ from afl_helpers.evaluation import (
 TARGETS = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]])
 # Exact in bfloat16.
 SCORES = np.array([[0.875, 0.25, 0.125], [0.375, 0.75, 0.25], [0.625, 0.6875, 0.125], [0.25, 0.125, 0.9375]])
+MISSING = pd.DataFrame(TARGETS).astype("Int64").mask(TARGETS * SCORES == 0.75)
+HALVED = {"validation": (TARGETS[:2], SCORES[:2]), "test": (TARGETS[2:], SCORES[2:]), "label_counts": [3, 2, 1]}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +137,57 @@ def test_weights_may_be_lists():
         ),
         (lambda: expected_calibration_errors(TARGETS, SCORES, n_bins=2.5), "n_bins is 2.5"),
         (lambda: tune_thresholds(TARGETS, SCORES, "per_label", shrinkage="a"), "shrinkage is 'a'"),
+        (lambda: tune_thresholds(TARGETS, SCORES, ["common"]), r"unknown rule \['common'\]"),
+        (lambda: fit_thresholds(TARGETS, SCORES, None, [["at_0.5"]]), r"unknown rule \['at_0.5'\]"),
+        (lambda: evaluate([[1, 0], [1]], SCORES), "targets hold rows of different lengths; pass one number per label"),
+        (
+            lambda: evaluate(TARGETS.astype(str), SCORES),
+            "targets hold '1' at row 0, label 0: a value other than 0 and 1",
+        ),
+        (lambda: evaluate(TARGETS.astype(str).astype(object), SCORES), "targets hold '1' at row 0, label 0"),
+        (lambda: evaluate(MISSING, SCORES), "targets hold <NA> at row 1, label 1"),
+        (lambda: evaluate(MISSING.astype("boolean"), SCORES), "targets hold <NA> at row 1, label 1"),
+        (lambda: evaluate([[1, None, 0]] * 4, SCORES), "targets hold None at row 0, label 1"),
+        (lambda: evaluate(TARGETS, SCORES, None), "thresholds hold None; pass numbers"),
+        (lambda: evaluate_rules(TARGETS, SCORES, [0.5]), r"thresholds are \[0.5\]; pass each name with its thresholds"),
+        (lambda: evaluate_tuned(**HALVED, n_documents=None), "n_documents is None; pass a whole number from 1"),
+        (lambda: evaluate_tuned(**HALVED, n_documents="100"), "n_documents is '100'"),
+        (
+            lambda: evaluate_tuned(**HALVED | {"test": (TARGETS,)}, n_documents=100),
+            r"test is no pair; pass \(targets, scores\)",
+        ),
+        (lambda: ranking_metrics(TARGETS, SCORES, 3), "ks is 3; pass a list of whole numbers of at least 1"),
+        (lambda: ranking_metrics(TARGETS, SCORES, "13"), "ks are .*; pass whole numbers of at least 1"),
+        (lambda: label_table(TARGETS, SCORES, label_names=3), "label_names is of type int; pass a list of names"),
+        (lambda: label_table(TARGETS, SCORES, label_names=set("abc")), "label_names is of type set; pass a list"),
+        (lambda: label_table(TARGETS, SCORES, label_names=np.eye(3)), "label_names is of type ndarray; pass a list"),
+        (lambda: suspicious_labels(TARGETS, SCORES, document_ids=4), "document_ids is of type int; pass a list"),
+        (lambda: suspicious_labels(TARGETS, SCORES, document_ids=set("abcd")), "one per document, in order"),
+        (lambda: BlockEvaluation("2"), "n_labels is '2'; pass a whole number from 1"),
+        (lambda: BlockEvaluation(-1), "n_labels is -1"),
+        (lambda: BlockEvaluation(2.0), "n_labels is 2.0"),
+        (
+            lambda: metric_interval(*[np.tile(TARGETS, (9, 1))] * 2, [9, 9, 9], seed=-1),
+            "seed is -1; pass a whole number",
+        ),
+        (lambda: metric_interval(TARGETS, TARGETS, [1, 1, 1], ["f1_macro"]), r"unknown metric \['f1_macro'\]"),
+        (lambda: Temperature(0), "value is 0; pass a finite temperature above 0"),
+        (lambda: Temperature(-1.0), "value is -1.0"),
+        (lambda: Temperature(float("nan")), "value is nan"),
+        (lambda: Temperature("2"), "value is '2'"),
+        (lambda: interval(np.ones((5, 3))), r"replicates have shape \(5, 3\); pass one label at a time, such as repl"),
+        (lambda: paired_difference(np.ones((5, 3)), np.ones((5, 3))), "pass one label at a time"),
+        (
+            lambda: t_test([0.1, 0.2, 0.4], overlap=-1),
+            "overlap is -1; pass n_test / n_train, a finite number of at least",
+        ),
+        (lambda: t_test([0.1, 0.2, 0.4], overlap="a"), "overlap is 'a'"),
+        (lambda: t_test([0.1, 0.2, 0.4], margin=-1), "margin is -1; pass the smallest difference that matters"),
+        (lambda: detectable_difference([0.1]), r"differences have shape \(1,\); pass at least two numbers"),
+        (lambda: detectable_difference([0.1, np.nan]), "pass at least two numbers, none of them NaN"),
+        (lambda: detectable_difference([[0.1, 0.2], [0.3, 0.5]]), r"differences have shape \(2, 2\)"),
+        (lambda: detectable_difference([0.1, 0.2], power=2), "power is 2; pass a share between 0 and 1, such as 0.8"),
+        (lambda: detectable_difference([0.1, 0.2], overlap=-1), "overlap is -1"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(call, words):
@@ -165,6 +225,148 @@ def test_tuning_on_the_test_documents_is_found_in_any_order():
 def test_a_threshold_in_per_cent_is_noticed():
     with pytest.warns(UserWarning, match="the threshold is 50, but scores lie in .*; pass 0.5 for 50 %"):
         evaluate([[1, 0], [0, 1]], [[0.4, 0.1], [0.2, 0.3]], 50)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (
+            lambda: evaluate(TARGETS, SCORES, 3),
+            r"no label is predicted; pass TopK\(3\) for the 3 highest labels of each",
+        ),
+        (lambda: evaluate(TARGETS, SCORES, 5), r"pass 0.05 for 5 % or TopK\(5\) for"),
+        (lambda: evaluate(TARGETS, SCORES, 1.5), r"the threshold is 1.5, .*; pass a threshold in \[0, 1\]"),
+        (
+            lambda: evaluate(TARGETS, SCORES, [50] * 3),
+            "the threshold of label 0 is 50, .* so it is never predicted; pass",
+        ),
+        (lambda: evaluate(TARGETS, SCORES, [0.5, 0.5, 3]), r"label 2 is 3, .*; pass a threshold in \[0, 1\]"),
+        (lambda: evaluate_rules(TARGETS, SCORES, {"half": 0.5, "fifty": 50}), "the threshold is 50"),
+        (lambda: label_table(TARGETS, SCORES, 50), "the threshold is 50"),
+        (lambda: binarize(SCORES, 50), "the threshold is 50"),
+        (lambda: BlockEvaluation(3, 50), "the threshold is 50"),
+        (lambda: BlockEvaluation(3, 2), r"pass a threshold in \[0, 1\]"),
+    ],
+)
+def test_a_threshold_that_no_probability_reaches_is_noticed(call, words):
+    with pytest.warns(UserWarning, match=words) as found:
+        call()
+    assert len(found) == 1
+
+
+def test_thresholds_of_labels_that_are_never_predicted_are_no_mistake():
+    certain = np.ones((4, 3))
+    thresholds = fit_thresholds(TARGETS * [1, 1, 0], certain, [0.0, 0.5, 1.0])
+    assert max(np.max(value) for value in thresholds.values() if not isinstance(value, TopK)) > 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate_rules(TARGETS, certain, thresholds)
+        for value in (np.inf, [np.inf, 0.5, 1.0], np.nextafter(np.float32(1), np.float32(2))):
+            assert not binarize(SCORES, value).all(0).any()
+            BlockEvaluation(3, value)
+        binarize(SCORES * 100, 50)  # scores in per cent
+        binarize(SCORES[:0], 50)  # no document
+
+
+def test_a_warning_points_to_the_line_that_called_the_package():
+    logits = 8 * (SCORES - 0.5)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        first = inspect.currentframe().f_lineno + 1
+        evaluate(TARGETS, logits)
+        evaluate_rules(TARGETS, logits, {"half": 0.5})
+        paper_metrics(TARGETS, logits)
+        evaluate_tuned(**HALVED | {"test": (TARGETS, logits)}, n_documents=9, rules=["at_0.5"])
+        evaluate(TARGETS, SCORES, 50)
+        binarize(SCORES, 50)
+        BlockEvaluation(3, 50)
+    assert [(warning.filename, warning.lineno) for warning in found] == [(__file__, first + i) for i in range(7)]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint64", "int8", "bool", "float32"])
+def test_whole_numbers_of_every_kind_have_the_same_order(kind):
+    """The negative of an unsigned number, and of the lowest signed one, is no smaller."""
+    values = np.array([[0, 1, 120], [-128, 3, 1]] if kind in ("int8", "float32") else [[0, 10, 200], [255, 3, 1]])
+    scores = values.astype(kind)
+    np.testing.assert_array_equal(binarize(scores, TopK(1)), binarize(scores.astype(float), TopK(1)))
+    counts = scores[scores.min(1) >= 0][0]
+    for name, labels in frequency_groups(counts.astype(float)).items():
+        np.testing.assert_array_equal(frequency_groups(counts)[name], labels)
+
+
+def test_thresholds_belong_to_the_evaluation_of_blocks():
+    thresholds = np.full(3, 0.5)
+    evaluation = BlockEvaluation(3, thresholds)
+    evaluation.add(TARGETS, SCORES)
+    thresholds[:] = 2
+    evaluation.add(TARGETS, SCORES)
+    assert evaluation.metrics()["f1_micro"] == evaluate(TARGETS, SCORES)["f1_micro"] == 1
+
+
+@pytest.mark.parametrize(
+    "call, name",
+    [
+        (lambda masked: evaluate(masked, SCORES), "targets"),
+        (lambda masked: evaluate(TARGETS, masked), "scores"),
+        (lambda masked: evaluate(TARGETS, list(masked)), "scores"),
+        (lambda masked: evaluate(TARGETS, SCORES, masked[0]), "thresholds"),
+        (lambda masked: evaluate(TARGETS, SCORES, label_counts=masked[0]), "label_counts"),
+        (lambda masked: metric_interval(masked, TARGETS, [3, 2, 1]), "targets"),
+        (lambda masked: interval(masked[0]), "replicates"),
+        (lambda masked: posterior_scores(masked, 2.0), "scores"),
+    ],
+)
+def test_masked_values_are_refused(call, name):
+    with pytest.raises(UsageError, match=f"^{name} hold masked values; fill them, or leave out their rows"):
+        call(np.ma.array(TARGETS, mask=TARGETS == 1))
+
+
+def test_a_masked_array_without_a_masked_value_is_an_array():
+    assert evaluate(np.ma.array(TARGETS), np.ma.array(SCORES)) == evaluate(TARGETS, SCORES)
+
+
+@pytest.mark.parametrize("name", ["cpu", "detach", "toarray", "k", "columns", "iloc"])
+def test_a_label_may_have_the_name_of_an_attribute(name):
+    names = [name, "drama", "samurai"]
+    targets, scores = pd.DataFrame(TARGETS, columns=names), pd.DataFrame(SCORES, columns=names)
+    halves = pd.Series(0.5, names)
+    assert evaluate(targets, scores, halves) == evaluate(TARGETS, SCORES)
+    assert label_table(TARGETS, SCORES, halves, label_counts=halves)["training_count"].tolist() == [0.5] * 3
+    assert label_table(targets, scores, halves)["label"].tolist() == names
+    tune_thresholds(targets, scores, "proportional", label_rates=halves)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+def test_tensors_of_every_kind_are_read():
+    halves = torch.nn.Parameter(torch.tensor([0.5] * 3))
+    targets, scores = torch.tensor(TARGETS), torch.tensor(SCORES)
+    assert evaluate(targets.to_sparse(), scores.to_sparse(), halves) == evaluate(TARGETS, SCORES)
+    assert evaluate(targets.to_sparse_csr(), sparse.csr_array(SCORES)) == evaluate(TARGETS, SCORES)
+    pd.testing.assert_frame_equal(label_table(TARGETS, SCORES, halves), label_table(TARGETS, SCORES))
+    for gamma in (2.0, torch.nn.Parameter(torch.tensor([2.0, 0.0, 1.0]))):
+        found = best_constant_score(halves, gamma)
+        np.testing.assert_array_equal(found, [0.5] * 3)
+    np.testing.assert_array_equal(
+        best_constant_score(torch.tensor([0.25]).bfloat16(), 2.0), best_constant_score([0.25], 2.0)
+    )
+
+
+def test_names_may_come_from_a_generator_or_a_series():
+    expected = label_table(TARGETS, SCORES, label_names=list("abc"))
+    for names in (
+        (name for name in "abc"),
+        pd.Series(list("abc"), [5, 6, 7]),
+        np.array(list("abc")),
+        dict.fromkeys("abc"),
+    ):
+        pd.testing.assert_frame_equal(label_table(TARGETS, SCORES, label_names=names), expected)
+    assert ranking_metrics(TARGETS, SCORES, (k for k in (1, 3))) == ranking_metrics(TARGETS, SCORES, (1, 3))
+
+
+def test_isotonic_maps_are_compared_and_hashed():
+    maps, others = fit_isotonic(TARGETS, SCORES), fit_isotonic(TARGETS, SCORES)
+    assert maps == maps and maps != others
+    assert len({maps, others}) == 2
 
 
 @pytest.mark.parametrize(
@@ -212,12 +414,12 @@ def tuned(validation=(NAMED, NAMED_SCORES), test=(NAMED[:8], NAMED_SCORES[:8]), 
 #: What takes one value per label, beside data frames or another such value.
 PER_LABEL = {
     "label_table, counts": lambda x: label_table(NAMED, NAMED_SCORES, label_counts=x),
-    "label_table, thresholds": lambda x: label_table(NAMED, NAMED_SCORES, x),
-    "label_table, names": lambda x: label_table(NAMED.to_numpy(), NAMED_SCORES.to_numpy(), x, NAMES),
-    "evaluate, thresholds": lambda x: evaluate(NAMED, NAMED_SCORES, x),
+    "label_table, thresholds": lambda x: label_table(NAMED, NAMED_SCORES, x / 4),
+    "label_table, names": lambda x: label_table(NAMED.to_numpy(), NAMED_SCORES.to_numpy(), x / 4, NAMES),
+    "evaluate, thresholds": lambda x: evaluate(NAMED, NAMED_SCORES, x / 4),
     "evaluate, counts": lambda x: evaluate(NAMED.to_numpy(), NAMED_SCORES, label_counts=x),
-    "paper_metrics": lambda x: paper_metrics(NAMED, NAMED_SCORES, x),
-    "binarize": lambda x: binarize(NAMED_SCORES, x),
+    "paper_metrics": lambda x: paper_metrics(NAMED, NAMED_SCORES, x / 4),
+    "binarize": lambda x: binarize(NAMED_SCORES, x / 4),
     "tune_thresholds": lambda x: tune_thresholds(NAMED, NAMED_SCORES, "proportional", label_rates=x / 20),
     "fit_thresholds": lambda x: fit_thresholds(NAMED, NAMED_SCORES, [0.5, 0.5], gamma=x),
     "evaluate_tuned, counts": lambda x: tuned(label_counts=x),
@@ -226,8 +428,10 @@ PER_LABEL = {
     "posterior_scores": lambda x: posterior_scores(NAMED_SCORES, x),
     "posterior_logits": lambda x: posterior_logits(NAMED_SCORES, x),
     "best_constant_logit": lambda x: best_constant_logit(HALVES, x),
-    "BlockEvaluation": lambda x: of_blocks(x, (NAMED, NAMED_SCORES)),
-    "BlockEvaluation, names": lambda x: of_blocks(x, (NAMED.to_numpy(), NAMED_SCORES.to_numpy()), label_names=NAMES),
+    "BlockEvaluation": lambda x: of_blocks(x / 4, (NAMED, NAMED_SCORES)),
+    "BlockEvaluation, names": lambda x: of_blocks(
+        x / 4, (NAMED.to_numpy(), NAMED_SCORES.to_numpy()), label_names=NAMES
+    ),
 }
 
 

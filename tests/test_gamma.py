@@ -1,13 +1,16 @@
 """Eq. 2 under each reading, against numbers worked out by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from afl_helpers.data.genres import N_MOVIES_WITH_GENRE, genre_counts
 from afl_helpers.errors import UsageError
-from afl_helpers.gamma import ASSIGNMENTS, NORMALIZATIONS, assign_gamma, class_gamma
+from afl_helpers.gamma import ASSIGNMENTS, NORMALIZATIONS, assign_gamma, check_counts, class_gamma, positive_gradient
 
 COUNTS, N = [100, 10, 1], 200
 
@@ -111,11 +114,83 @@ def test_labels_on_every_document():
         (([1], 10, 2.0, "mean", (5, 1)), "bounds"),
         (([1], None, 2.0, "documents"), "n_documents is None; pass"),
         (([1], None, 2.0, "information"), "n_documents is None; pass"),
+        ((["a", "b"], 10), "label_counts hold 'a'; pass numbers"),
+        ((["5", "3"], 10), "label_counts hold '5'; pass numbers"),
+        ((None, 10), "label_counts hold None; pass numbers"),
+        (([5, None], 10), "label_counts hold None; pass numbers"),
+        (([[1], [1, 2]], 10), "label_counts hold rows of different lengths"),
+        ((sparse.csr_array([[1, 2]]), 10), r"label_counts has shape \(1, 2\)"),
+        ((np.ma.array([5, 3], mask=[0, 1]), 10), "label_counts hold masked values; fill them"),
+        (([1], "100"), "n_documents is '100'; pass the number of training documents"),
+        (([1], [100]), r"n_documents is \[100\]"),
+        (([1], float("nan")), "n_documents is nan"),
+        (([1], 10, None), "base_gamma is None; pass a finite number"),
+        (([1], 10, [1, 2]), r"base_gamma is \[1, 2\]"),
+        (([1], 10, float("inf")), "base_gamma is inf"),
+        (([1], 10, 2.0, ["mean"]), r"unknown normalization \['mean'\] \(did you mean 'mean'\?\)"),
+        (([1], 10, 2.0, "mean", 5.0), r"bounds is 5.0; pass \(lowest, highest\)"),
+        (([1], 10, 2.0, "mean", (0.5,)), r"bounds is \(0.5,\)"),
+        (([1], 10, 2.0, "mean", (1, 2, 3)), r"bounds is \(1, 2, 3\)"),
+        (([1], 10, 2.0, "mean", ("a", "b")), r"bounds is \('a', 'b'\)"),
     ],
 )
 def test_errors_name_the_argument(arguments, words):
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=words) as error:
         class_gamma(*arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        torch.tensor(COUNTS),
+        torch.nn.Parameter(torch.tensor(COUNTS, dtype=torch.float32)),
+        torch.tensor(COUNTS, dtype=torch.bfloat16),
+        torch.tensor(COUNTS).to_sparse(),
+        pd.Series(COUNTS, ["cpu", "detach", "toarray"]),
+        np.array(COUNTS, dtype=np.uint8),
+    ],
+)
+def test_counts_of_every_kind_give_the_same_gammas(counts):
+    np.testing.assert_array_equal(class_gamma(counts, torch.tensor(N)), class_gamma(COUNTS, N))
+    np.testing.assert_array_equal(assign_gamma(counts, "reversed"), assign_gamma(COUNTS, "reversed"))
+
+
+def test_checked_counts_are_a_copy():
+    counts = np.array([60.0, 3.0])
+    checked = check_counts(counts)
+    counts[:] = 0
+    assert checked.tolist() == [60, 3]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (([], "reversed"), r"gamma has shape \(0,\); pass one gamma per label"),
+        (([[1, 2], [3, 4]], "shuffled"), r"gamma has shape \(2, 2\)"),
+        ((["a"],), "gamma hold 'a'; pass numbers"),
+        (([1, 2], "shuffled", -1), "seed is -1; pass a whole number from 0"),
+        (([1, 2], "shuffled", "a"), "seed is 'a'"),
+    ],
+)
+def test_an_assignment_needs_one_gamma_per_label_and_a_seed(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        assign_gamma(*arguments)
+
+
+@pytest.mark.parametrize(
+    "gamma, words", [(-1.0, "gamma holds -1.0"), ([0, np.inf], "holds inf"), ("a", "gamma hold 'a'")]
+)
+def test_the_gradient_of_a_positive_needs_gammas_of_at_least_0(gamma, words):
+    with pytest.raises(UsageError, match=words):
+        positive_gradient(gamma)
+
+
+def test_the_gradient_of_a_positive_has_limits():
+    gammas = [0.0, 1e-3, 2.0]
+    assert positive_gradient(gammas, np.inf).tolist() == [0, 0, 0]
+    assert positive_gradient(gammas, -np.inf).tolist() == [1, 1, 1]
+    np.testing.assert_allclose(positive_gradient(gammas, torch.tensor([-700.0, 0.0, 30.0])), [1, 0.5, 0], atol=1e-3)
 
 
 def test_assignments_are_the_controls_they_claim_to_be():

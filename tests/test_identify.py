@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import nn
 
 from afl_helpers.errors import UsageError
 from afl_helpers.losses import LOSSES, build_loss, identify_loss
+from afl_helpers.losses.identification.probes import random_batch
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS, N = [60, 20, 3, 1], 100
@@ -383,3 +385,80 @@ def test_the_command(tmp_path):
     ):
         code, _, err = run(wrong, cwd=tmp_path)
         assert code == 1 and re.match(f"error: .*{words}", err)
+
+
+# --- what is examined stays as it was -------------------------------------------------------------------------------
+
+
+def test_the_loss_that_is_examined_stays_as_it_was():
+    plm = build_loss("plm", COUNTS, N)
+    before = {name: value.clone() for name, value in plm.state_dict().items()}
+    for function in (plm, plm.forward, functools.partial(plm)):
+        identify_loss(function, label_counts=COUNTS, n_documents=N)
+        assert all(torch.equal(value, before[name]) for name, value in plm.state_dict().items())
+    literal = build_loss("afl-literal", [3000, 20, 10, 5], 4000)
+    identify_loss(literal)
+    with pytest.warns(UserWarning, match="classes have a gamma"):
+        literal(torch.zeros(2, 4, requires_grad=True), torch.ones(2, 4))
+
+
+def test_random_numbers_are_drawn_from_a_copy_of_the_generator():
+    def noisy(logits, targets):
+        return bce(logits + 0.1 * torch.rand(()), targets)
+
+    before = torch.get_rng_state()
+    assert any("it draws random numbers" in fault for fault in identify_loss(noisy).faults)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_module_that_cannot_be_copied_is_examined_itself():
+    class Uncopied(nn.BCEWithLogitsLoss):
+        def __deepcopy__(self, memo):
+            raise TypeError("not me")
+
+    assert identify_loss(Uncopied()).name == "bce"
+
+
+# --- values that are not finite, and wrong arguments ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "function, value",
+    [
+        (lambda z, y: torch.log(z - 100).sum(), "nan"),
+        (lambda z, y: z.sum() * float("nan"), "nan"),
+        (lambda z, y: (F.softplus(z) * y).sum() / 0, "inf"),
+        (lambda z, y: -(F.softplus(z) * y).sum() / 0, "-inf"),
+    ],
+)
+def test_an_ordinary_batch_that_is_not_finite_is_one_fault(function, value):
+    found = identify_loss(function)
+    assert found.name is None and found.faults == (f"an ordinary batch costs {value}",)
+
+
+def test_a_loss_that_is_not_finite_beside_an_ordinary_batch():
+    z, _ = random_batch(4, seed=7)
+
+    def fragile(logits, targets):
+        beside = logits.shape == z.shape and 0 < (logits - z).abs().max() < 1e-4
+        return bce(logits, targets) * (float("nan") if beside else 1.0)
+
+    assert identify_loss(fragile).faults == ("its value beside an ordinary batch is not finite",)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"claimed": {"gamma": "2"}}, r"claimed\['gamma'\] is '2'; pass a finite number of at least 0"),
+        ({"claimed": {"gamma": [2, 2, 2, 2]}}, r"claimed\['gamma'\] is \[2, 2, 2, 2\]; pass a finite number"),
+        ({"claimed": [2.0]}, r"claimed is \[2.0\]; pass a dict such as {'gamma': 2.0}"),
+        ({"claimed": {"gama": 2}}, "unknown claim 'gama' .did you mean 'gamma'.*alpha, gamma"),
+        ({"n_labels": "4"}, "n_labels is '4'; pass a whole number from 2"),
+        ({"n_labels": 2.5}, "n_labels is 2.5; pass a whole number from 2"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_one_sentence(arguments, words):
+    with pytest.raises(UsageError, match=words) as error:
+        identify_loss(usual_focal, **arguments)
+    assert "\n" not in str(error.value)
+    assert identify_loss(usual_focal, claimed={"gamma": np.float32(2), "alpha": None}).faults == ()

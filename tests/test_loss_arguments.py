@@ -337,3 +337,89 @@ def test_sparse_tensors_are_refused_in_one_sentence(name):
         loss(z, scipy.sparse.csr_array(y.numpy()))
     with pytest.raises(UsageError, match="targets is a list that is no array of numbers"):
         loss(z, [[1, 0], [1]])
+
+
+# --- masked arrays, and names of entries that are names of methods --------------------------------------------------
+
+
+@every_loss
+def test_masked_arrays_are_refused_in_one_sentence(name):
+    """torch would read the values under the mask."""
+    z, y = batch()
+    loss = build_loss(name, COUNTS, N)
+    hidden = np.ma.array(y.numpy(), mask=y.numpy() == 1)
+    for kwargs in ({"targets": hidden}, {"targets": y, "mask": hidden}, {"targets": y, "weight": hidden}):
+        with pytest.raises(UsageError, match="(targets|mask|weight) hold masked values; pass a plain array, and mask="):
+            loss(z, **kwargs)
+    shown = np.ma.array(y.numpy(), mask=False)
+    assert torch.equal(build_loss(name, COUNTS, N).eval()(z, shown), build_loss(name, COUNTS, N).eval()(z, y))
+
+
+def test_masked_parameters_are_refused():
+    for build in (
+        lambda value: FocalLoss(gamma=value),
+        lambda value: losses.focal_loss(*batch(), gamma=value),
+        lambda value: losses.smooth_labels(value, 0.1),
+    ):
+        with pytest.raises(UsageError, match="(gamma|targets) hold masked values"):
+            build(np.ma.array([1.0, 1.0, 1.0, 1.0], mask=[True, False, False, False]))
+
+
+def test_smooth_labels_refuses_what_is_no_number():
+    for wrong in (["1", "0"], [[1, 0], [1]], None):
+        with pytest.raises(UsageError, match="targets is a (list|NoneType) that is no array of numbers"):
+            losses.smooth_labels(wrong, 0.2)
+
+
+def test_an_entry_of_a_series_may_be_called_as_a_method():
+    pd = pytest.importorskip("pandas")
+    names = ["cpu", "detach", "toarray", "ndim"]
+    z, y = batch()
+    frame = pd.DataFrame(y.numpy(), columns=names)
+    for columns in (names, range(4)):
+        with pytest.raises(UsageError, match="targets is a DataFrame that is no array of numbers; pass a torch tensor"):
+            losses.BinaryCrossEntropy()(z, frame.set_axis(columns, axis=1))  # not "a sparse DataFrame"
+    for name in ("weighted_bce", "afl", "distribution_balanced"):
+        found = build_loss(name, pd.Series(COUNTS, index=names), N).eval()
+        assert torch.equal(found(z, y), build_loss(name, COUNTS, N).eval()(z, y))
+    assert FocalLoss(gamma=pd.Series([1.0, 2.0, 3.0, 4.0], index=names)).gamma.tolist() == [1, 2, 3, 4]
+
+
+# --- options that are True or False ---------------------------------------------------------------------------------
+
+OPTIONS = {
+    "rescale": lambda value: build_loss("afl", COUNTS, N, rescale=value).rescale_by == 2.0,
+    "divide_negatives": lambda value: build_loss("ntr_focal", COUNTS, N, divide_negatives=value).divide_negatives,
+    "on_probabilities": lambda value: losses.SigmoidF1Loss(on_probabilities=value).on_probabilities,
+    "detach_focus": lambda value: losses.AsymmetricLoss(detach_focus=value).detach_focus,
+}
+OF_FUNCTIONS = {
+    "divide_negatives": losses.distribution_balanced_loss,
+    "on_probabilities": losses.sigmoid_f1_loss,
+    "detach_focus": losses.asymmetric_loss,
+    "correct": losses.splc_loss,
+}
+
+
+def test_every_option_that_is_true_or_false_is_tested_here():
+    def options(functions):
+        parameters = [p for f in functions for p in inspect.signature(f).parameters.values()]
+        return {p.name for p in parameters if isinstance(p.default, bool)}
+
+    assert options(entry.build for entry in LOSSES.values()) == set(OPTIONS)
+    functions = [getattr(losses, name) for name in losses.__all__]
+    assert options(f for f in functions if inspect.isfunction(f) and f.__name__.endswith("_loss")) == set(OF_FUNCTIONS)
+
+
+@pytest.mark.parametrize("wrong", ["False", "no", 0, 1.0, None, []])
+@pytest.mark.parametrize("option", [*OPTIONS, "correct"])
+def test_an_option_is_true_or_false(option, wrong):
+    for call in (
+        OPTIONS.get(option),
+        option in OF_FUNCTIONS and (lambda v: OF_FUNCTIONS[option](*batch(), **{option: v})),
+    ):
+        if call:
+            with pytest.raises(UsageError, match=f"{option} is .*; pass True or False"):
+                call(wrong)
+            for right in (True, False):
+                assert torch.equal(torch.as_tensor(call(np.bool_(right))), torch.as_tensor(call(right)))

@@ -19,6 +19,7 @@ from afl_helpers.losses import (
     AdaptiveFocalLoss,
     BinaryCrossEntropy,
     FocalLoss,
+    MultiLabelLoss,
     binary_cross_entropy,
     build_loss,
     focal_loss,
@@ -286,3 +287,61 @@ def test_targets_mask_and_weight_may_be_lists_and_arrays(name, convert):
     loss = build_loss(name, COUNTS, N)
     as_list = (lambda tensor: tensor.tolist()) if convert is list else convert
     assert loss(z, as_list(y), mask=as_list(mask), weight=as_list(weight)) == loss(z, y, mask=mask, weight=weight)
+
+
+# --- what MultiLabelLoss gives to a loss that somebody adds ----------------------------------------------------------
+
+
+class Hinge(MultiLabelLoss):
+    """That of the documentation of MultiLabelLoss."""
+
+    def compute(self, logits, targets, mask, reduction):
+        return reduce_loss(torch.relu(1 - (2 * targets - 1) * logits), reduction, mask)
+
+
+class HalfHinge(Hinge):
+    """One that computes in float16, and whose sum would overflow there."""
+
+    def compute(self, logits, targets, mask, reduction):
+        return super().compute(logits.half(), targets.half(), mask, reduction)
+
+
+class Unreduced(Hinge):
+    """One that reduces nothing itself."""
+
+    def compute(self, logits, targets, mask, reduction):
+        return (targets.half() * logits.half()).mean()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", [Hinge, HalfHinge])
+def test_a_loss_that_is_added_is_float32_and_overflows_no_half(kind, dtype):
+    z = torch.full((256, 800), 9.0, dtype=dtype)
+    with torch.autocast("cpu", dtype=dtype):
+        for reduction, expected in (("mean", 10.0), ("sum", 2048000.0), ("sum_over_classes", 8000.0)):
+            found = kind(reduction)(z, torch.zeros_like(z))
+            assert found.dtype == torch.float32 and found == expected
+        assert kind("none")(z, torch.zeros_like(z)).dtype == torch.float32
+    assert Unreduced()(z, torch.ones_like(z)).dtype == torch.float32
+    assert Hinge()(z.double(), torch.zeros_like(z)).dtype == torch.float64
+
+
+def test_a_loss_that_is_added_refuses_targets_outside_0_and_1_and_leaves_masked_elements_out():
+    class Own(FocalLoss):
+        compute = Hinge.compute
+
+    z = torch.tensor([[math.nan, 2.0]], requires_grad=True)
+    for loss in (Hinge(), Own()):
+        with pytest.raises(UsageError, match=r"targets hold 5; pass values in \[0, 1\]"):
+            loss(torch.zeros(2, 2), torch.full((2, 2), 5.0))
+        value = loss(z, torch.tensor([[5.0, 0.0]]), mask=[[0, 1]])
+        assert value == 3 and torch.autograd.grad(value, z)[0].tolist() == [[0, 1]]
+        assert loss(torch.zeros(1, 1), torch.ones(1, 1, dtype=torch.uint8)) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64, torch.bool])
+def test_reduce_loss_computes_in_float32(dtype):
+    elements = torch.ones(300, 300).to(dtype)
+    assert reduce_loss(elements, "sum") == 90_000 and reduce_loss(elements).dtype == torch.float32
+    assert reduce_loss(torch.tensor([[1, 2]]), weight=[0.5]) == 0.75
+    assert reduce_loss(torch.tensor([[1, 2]]), "none", weight=[[0.5, 0.25]]).tolist() == [[0.5, 0.5]]

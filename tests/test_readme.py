@@ -64,7 +64,10 @@ def test_the_figures_of_the_first_screen_are_those_of_the_runs():
     assert f"{sum(map(len, found))} comparisons of AFL with cross-entropy were registered" in README
     larger = compare_study("frozen-mpnet", ROOT / "results")
     higher = larger[larger["outcome"] == "higher"]
-    assert f"larger encoder {len(higher)} of {len(larger)} show one, of .03 in average precision on rare news topics" in " ".join(README.split())
+    assert (
+        f"larger encoder {len(higher)} of {len(larger)} show one, of .03 in average precision on rare news topics"
+        in " ".join(README.split())
+    )
     assert higher["estimate"].round(2).eq(0.03).all() and set(higher["endpoint"]) == {"average_precision_macro_tail"}
 
 

@@ -11,7 +11,7 @@ from small_study import STUDY
 
 from afl_helpers import studies
 from afl_helpers.data import load_corpus
-from afl_helpers.errors import DataError, MissingFileError
+from afl_helpers.errors import DataError, MissingFileError, UsageError
 from afl_helpers.evaluation import THRESHOLD_RULES, frequency_groups
 from afl_helpers.files import json_text, write_json
 from afl_helpers.results import (
@@ -263,3 +263,25 @@ def test_committed_results_are_small():
     files = list(RESULTS.glob("*/runs/*.json"))
     assert max(path.stat().st_size for path in files) <= 42_000
     assert sum(path.stat().st_size for path in RESULTS.rglob("*") if path.is_file()) < 60_000_000
+
+
+def test_tables_without_a_row_have_their_columns(folder):
+    results = [replace(result, time=replace(result.time, history={})) for result in read_study("small", folder)]
+    key = ["study", "corpus", "setting", "seed", "block"]
+    full = read_study("small", folder)
+    for table in (run_table, label_table, f1_by_count):
+        columns = [name for name in table(full).columns if not name.startswith("config.")]
+        assert len(table([])) == 0 and table([]).columns.tolist() == columns
+    for table in (results_table, threshold_table, tuning_table):
+        assert len(table([])) == 0 and table([]).columns.tolist()[:5] == key
+    for none in ([], results):
+        assert history_table(none).columns.tolist() == [*key, "epoch", "loss"] and len(history_table(none)) == 0
+    assert {*key, "epoch"} <= {*history_table(full).columns}
+
+
+def test_rules_of_the_table_of_results(folder):
+    results = read_study("small", folder)
+    assert results_table(results, "tuned_common").equals(results_table(results, ["tuned_common"]))
+    for wrong in ("tuned_comon", ["tuned_comon"]):
+        with pytest.raises(UsageError, match="unknown threshold rule 'tuned_comon' .did you mean 'tuned_common'"):
+            results_table(results, wrong)

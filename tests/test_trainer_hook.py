@@ -350,3 +350,31 @@ def test_in_a_compiled_graph_a_wrong_target_costs_nan(name):
     assert compiled(z, y).isnan()
     if LOSSES[name].unit != "batch":
         assert torch.vmap(lambda z, y: build(name)(z, y))(z.detach(), y)[2].isnan()
+
+
+@pytest.mark.parametrize(
+    "outputs, words",
+    [
+        ({"logit": torch.zeros(6, 3), "loss": None}, "outputs hold 'logit', 'loss' and no 'logits'"),
+        ({}, "outputs hold nothing and no 'logits'"),
+        ((), "outputs are an empty tuple; pass"),
+        (None, "outputs are a NoneType; pass"),
+        ({"logits": None}, "logits are a NoneType; pass a torch tensor"),
+        ((torch.zeros(6, 3, dtype=torch.int64),), "logits are torch.int64"),
+    ],
+)
+def test_outputs_without_logits_are_refused_in_one_sentence(outputs, words):
+    _, y, _ = batch()
+    with pytest.raises(UsageError, match=words) as error:
+        build("bce").for_trainer()(outputs, y)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("name", ["bce", "zlpr", "sigmoid_f1"])
+def test_a_count_of_0_is_finite(name, reduction):
+    if LOSSES[name].unit == "batch" and reduction != "mean":
+        return
+    z, y, _ = batch()
+    hook = build(name, reduction=reduction).for_trainer()
+    assert hook((z,), y, num_items_in_batch=0) == hook((z,), y, num_items_in_batch=1)

@@ -1,8 +1,10 @@
 """What every change of the training split shares: the interface, the checks, and the form of a registry entry."""
 
+import copy
 import dataclasses
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -11,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from afl_helpers.arrays import dense as as_dense
+from afl_helpers.arrays import is_number, refuse_masked
 from afl_helpers.errors import UsageError, unknown_name
 
 #: What a method works on: "anything" with one row per document, dense vectors, or texts.
@@ -28,7 +32,7 @@ class Augmented(NamedTuple):
 
 
 class Parametrized:
-    """A method whose parameters are the fields of a dataclass; they are checked whenever they are set."""
+    """A method whose parameters are the fields of a dataclass; they are checked when they are set and when it is used."""
 
     def __post_init__(self) -> None:
         self._check()
@@ -41,12 +45,15 @@ class Parametrized:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]  # subclasses are dataclasses
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name, as scikit-learn does, and return the object."""
+        """Set parameters by name, as scikit-learn does, and return the object; refused ones change nothing."""
+        changed = copy.copy(self)
         for name, value in params.items():
             if name not in self.get_params():
                 raise unknown_name("parameter", name, self.get_params())
+            setattr(changed, name, value)
+        changed._check()
+        for name, value in params.items():
             setattr(self, name, value)
-        self._check()
         return self
 
 
@@ -71,25 +78,33 @@ class Augmentation(Parametrized, ABC):
         Args:
             X: one row per document. A method that takes "vectors" needs a dense array of shape (n_documents,
                 n_features), and one that takes "texts" a list of strings; the others also take sparse matrices,
-                lists and data frames.
+                lists, data frames, dense tensors, and the columns and tables of pyarrow and datasets.
             Y: 0 or 1, dense or sparse, of shape (n_documents, n_labels).
             rng: a seed, or a numpy Generator; the same seed gives the same result. With None, each call differs.
 
         Returns:
-            The documents, in the type of X, and their labels: a sparse array if Y is sparse, else a numpy array. Documents
+            The documents, in the type of X, and their labels: a sparse array if Y is one of scipy, else a numpy array.
+            Vectors are a numpy array, texts a list, and so are sequences of a type that is not named above. Documents
             that a method makes stand at the end.
 
         Raises:
-            UsageError: X or Y has another form, values that are not finite, or labels other than 0 and 1.
+            UsageError: a parameter has a wrong value; X or Y has another form, values that are not finite, or labels
+                other than 0 and 1; or they have the same index in another order.
         """
-        Y = sparse.csr_array(Y) if is_sparse(Y) else np.asarray(Y)
+        self._check()
+        self._check_order(X, Y)
+        Y = sparse.csr_array(Y) if is_sparse(Y) else as_dense(Y, "labels in Y")
         labels = check_labels(Y)
         X = _CHECKS[self.takes](X)
-        if (n := _length(X)) != len(labels):
+        if (n := n_rows(X)) != len(labels):
             raise UsageError(f"X has {n} documents and Y has {len(labels)} rows; pass one row of labels per document")
         result = self._augment(Augmented(X, Y, np.arange(n)), labels, as_generator(rng))
         self.sample_indices_ = result.positions
         return result.documents, result.labels
+
+    def _check_order(self, X: Any, Y: Any) -> None:
+        """Raise UsageError if arguments name the same documents or labels in different orders."""
+        check_rows(X=X, Y=Y)
 
     @abstractmethod
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
@@ -162,12 +177,22 @@ def is_sparse(data: Any) -> bool:
     return bool(sparse.issparse(data))
 
 
+def is_tensor(data: Any) -> bool:
+    """Return whether the data are a tensor of torch, which need not be imported to tell."""
+    return hasattr(type(data), "detach")
+
+
 def take(data: Any, positions: NDArray[np.int64]) -> Any:
-    """Return the rows at the positions, in the type of the data: an array, sparse matrix, data frame or list."""
+    """Return the rows at the positions, in the type of the data, or as a list if the type is no known one."""
     if hasattr(data, "iloc"):
         return data.iloc[positions]
-    if isinstance(data, np.ndarray) or is_sparse(data):
+    if isinstance(data, np.ndarray) or is_sparse(data) or is_tensor(data):
         return data[positions]
+    package = type(data).__module__.partition(".")[0]  # others have methods of these names that mean something else
+    if package == "pyarrow" and hasattr(data, "take"):
+        return data.take(positions)
+    if package == "datasets" and hasattr(data, "select"):
+        return data.select(positions)
     return [data[i] for i in positions.tolist()]
 
 
@@ -177,7 +202,7 @@ def append(data: Any, rows: Any) -> Any:
         kept = sparse.csr_array(data)
         return sparse.vstack([kept, sparse.csr_array(np.asarray(rows, dtype=kept.dtype))], format="csr")
     if isinstance(data, np.ndarray):
-        return np.concatenate([data, np.asarray(rows, dtype=data.dtype).reshape(-1, *data.shape[1:])])
+        return np.concatenate([data, np.asarray(rows, dtype=data.dtype).reshape(len(rows), *data.shape[1:])])
     return [*data, *rows]
 
 
@@ -191,13 +216,29 @@ def appended(
     return Augmented(append(data.documents, documents), append(data.labels, labels), np.append(data.positions, new))
 
 
-def check_number(name: str, value: Any, low: float, high: float = math.inf, *, integer: bool = False) -> None:
-    """Raise UsageError unless the value is a number, or an integer, from ``low`` to ``high``."""
+def check_number(
+    name: str, value: Any, low: float, high: float = math.inf, *, integer: bool = False, infinite: bool = False
+) -> None:
+    """Raise UsageError unless the value is a number, or an integer, from ``low`` to ``high``; inf only if ``infinite``."""
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
-    if isinstance(value, bool | np.bool) or not isinstance(value, kinds) or not low <= value <= high:
-        kind = "an integer" if integer else "a number"
+    fits = not isinstance(value, bool | np.bool) and isinstance(value, kinds) and low <= value <= high
+    endless = fits and value == math.inf
+    if not fits or (endless and not infinite):
+        kind = "an integer" if integer else "a finite number" if endless else "a number"
         bounds = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
         raise UsageError(f"{name} is {value!r}; pass {kind} {bounds}")
+
+
+def check_rows(**arguments: Any) -> None:
+    """Raise UsageError if two arguments have the same index of pandas in another order: rows go by position."""
+    (one, first), (other, second) = arguments.items()
+    if not (hasattr(type(first), "iloc") and hasattr(type(second), "iloc")) or first.index.equals(second.index):
+        return
+    if Counter(first.index) == Counter(second.index):
+        raise UsageError(
+            f"{one} and {other} have the same index in another order; rows go by position, so pass "
+            f"{other}.loc[{one}.index]"
+        )
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
@@ -220,17 +261,24 @@ def as_generator(rng: Any) -> np.random.Generator:
         raise UsageError(f"rng is {rng!r}; pass a seed of at least 0, a numpy Generator, or None") from None
 
 
-def _length(documents: Any) -> int:
+def n_rows(documents: Any) -> int | None:
+    """Return the number of documents; None of what has no rows."""
     shape = getattr(documents, "shape", None)
-    return shape[0] if shape else len(documents)
+    if isinstance(shape, tuple):
+        return shape[0] if shape else None
+    return len(documents) if hasattr(documents, "__len__") else None
 
 
 def check_labels(labels: Any) -> NDArray[np.bool]:
     """Return labels as a dense array; raise UsageError unless they are 0 or 1, of shape (n_documents, n_labels)."""
-    dense: NDArray[Any] = sparse.csr_array(labels).toarray() if is_sparse(labels) else np.asarray(labels)
+    dense: NDArray[Any] = sparse.csr_array(labels).toarray() if is_sparse(labels) else as_dense(labels, "labels in Y")
     if dense.ndim != 2:
         raise UsageError(f"Y has shape {dense.shape}; pass (n_documents, n_labels)")
-    if dense.dtype != bool and not np.isin(dense, (0, 1)).all():
+    if dense.dtype.kind in "buif":
+        known = dense.dtype == bool or bool(np.isin(dense, (0, 1)).all())
+    else:  # each alone: a missing value of pandas has no comparison with a number
+        known = all(is_number(value) and value in (0, 1) for value in dense.flat)
+    if not known:
         raise UsageError("Y has values other than 0 and 1; pass 1 where a document carries a label, else 0")
     return dense.astype(bool)
 
@@ -239,8 +287,10 @@ def check_vectors(vectors: Any) -> NDArray[Any]:
     """Return vectors as a dense array of floats; raise UsageError unless they are finite and have two dimensions."""
     if is_sparse(vectors):
         raise UsageError("X is sparse; pass dense vectors, such as embeddings or the output of TruncatedSVD")
+    refuse_sparse_tensor(vectors)
+    refuse_masked("vectors in X", vectors)
     try:
-        dense = np.asarray(vectors)
+        dense = as_dense(vectors, "vectors in X")
         dense = dense if dense.dtype.kind == "f" else dense.astype(np.float64)
     except (TypeError, ValueError):
         raise UsageError("X has values that are not numbers; pass vectors of shape (n_documents, n_features)") from None
@@ -252,9 +302,18 @@ def check_vectors(vectors: Any) -> NDArray[Any]:
 
 
 def _check_documents(documents: Any) -> Any:
-    if isinstance(documents, str) or not hasattr(documents, "__len__"):
+    # A mapping or a set has no rows in order.
+    if isinstance(documents, str | bytes | Mapping | set | frozenset) or n_rows(documents) is None:
         raise UsageError(f"X is {documents!r:.40}; pass one row or text per document")
+    refuse_sparse_tensor(documents)
+    refuse_masked("documents in X", documents)
     return sparse.csr_array(documents) if is_sparse(documents) else documents
+
+
+def refuse_sparse_tensor(X: Any) -> None:
+    """Raise UsageError if X is a sparse tensor, whose rows cannot be taken."""
+    if is_tensor(X) and str(X.layout) != "torch.strided":
+        raise UsageError("X is a sparse tensor; pass X.to_dense(), or a sparse array of scipy")
 
 
 def _check_texts(texts: Any) -> list[str]:

@@ -12,10 +12,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
-from afl_helpers.augment.base import Augmentation, AugmentationInfo, Augmented, Takes, appended, check_number, passes
+from afl_helpers.arrays import as_numbers
+from afl_helpers.augment.base import (
+    Augmentation,
+    AugmentationInfo,
+    Augmented,
+    Takes,
+    appended,
+    check_number,
+    check_rows,
+    passes,
+)
 from afl_helpers.augment.feature_dictionary import cosines
 from afl_helpers.data.imbalance import minority_labels
 from afl_helpers.errors import UsageError
+from afl_helpers.evaluation.validation import check_label_order
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,8 +65,13 @@ class HardExamples(Augmentation):
         check_number("temperature", self.temperature, 1e-6)
         check_number("strength", self.strength, 0, 1)
 
+    def _check_order(self, X: Any, Y: Any) -> None:
+        super()._check_order(X, Y)
+        check_rows(Y=Y, scores=self.scores)
+        check_label_order({"Y": Y, "scores": self.scores})
+
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
-        scores = None if self.scores is None else np.asarray(self.scores)
+        scores = None if self.scores is None else as_numbers(self.scores, "scores")
         if scores is not None and scores.shape != labels.shape:
             raise UsageError(
                 f"scores has shape {scores.shape}, and Y {labels.shape}; pass one score per document and label"

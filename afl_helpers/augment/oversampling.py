@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from afl_helpers.augment.base import Selection
+from afl_helpers.augment.base import Selection, n_rows
 from afl_helpers.augment.lp_resampling import LPROS, LPRUS
 from afl_helpers.augment.ml_resampling import MLROS, MLRUS
 from afl_helpers.errors import UsageError, unknown_name
@@ -35,7 +35,7 @@ def resample(labels: ArrayLike, method: str = "none", rate: float = 0.25, seed: 
         int64 of shape (n_resampled,), in ascending order.
 
     Raises:
-        UsageError: the method is unknown, or the rate is outside [0, 1).
+        UsageError: the method is unknown, the rate is outside [0, 1), or the labels have another form.
 
     Example:
         >>> from afl_helpers.augment.oversampling import resample
@@ -44,9 +44,9 @@ def resample(labels: ArrayLike, method: str = "none", rate: float = 0.25, seed: 
     """
     if method not in RESAMPLING:
         raise unknown_name("resampling", method, RESAMPLING)
-    if not 0 <= rate < 1:
+    if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not 0 <= rate < 1:
         raise UsageError(f"rate is {rate!r}; pass a number from 0 to below 1")
-    everything = np.arange(np.shape(labels)[0])
+    everything = np.arange(n_rows(labels) or 0)
     if method == "none":
         return everything
     step = _METHODS[method](rate=rate)

@@ -1,6 +1,7 @@
 """The control for every method that makes documents: as many plain copies of the same documents."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,9 @@ class PlainCopies(Augmentation):
     def _check(self) -> None:
         if not isinstance(self.of, Augmentation):
             raise UsageError(f"of is {self.of!r:.40}; pass a method, such as MLSMOTE(rate=1)")
+
+    def _check_order(self, X: Any, Y: Any) -> None:
+        self.of._check_order(X, Y)
 
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
         self.of.fit_resample(data.documents, data.labels, rng)

@@ -45,7 +45,7 @@ class REMEDIAL(Augmentation):
     takes: ClassVar[Takes] = "anything"
 
     def _check(self) -> None:
-        check_number("level", self.level, 0)
+        check_number("level", self.level, 0, infinite=True)
         if not isinstance(self.empty_copies, bool):
             raise UsageError(f"empty_copies is {self.empty_copies!r}; pass True or False")
 

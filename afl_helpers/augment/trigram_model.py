@@ -46,6 +46,7 @@ class TrigramModel(Parametrized):
 
     def __call__(self, texts: list[str], labels: NDArray[np.bool], rng: np.random.Generator) -> Writer:
         """Return the writer that is fitted to texts and their labels, (n_documents, n_labels)."""
+        self._check()
         words = [text.split() for text in texts]
         everyone = [_Followers(words, n, self.discount if n else 0.0) for n in (2, 1, 0)]
         own: dict[int, _Followers] = {}

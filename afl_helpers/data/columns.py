@@ -3,12 +3,13 @@
 A column is guessed only where one guess is possible: its name says what it holds, or it is the only one left.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from afl_helpers.data.corpus import refuse_set
 from afl_helpers.data.table_files import LABEL_NAMES, MISSING, TEXT_NAMES, Table
 from afl_helpers.errors import DataError, UsageError, unknown_name
 
@@ -64,7 +65,10 @@ def find_columns(
     text = None if text is None else _existing(table, "text", text)
     binary: list[str] = []
     named: str | None = None
-    if labels is not None and not isinstance(labels, str | int):
+    if labels is not None and not isinstance(labels, str | int | np.integer):
+        refuse_set("labels", labels)
+        if not isinstance(labels, Iterable):
+            raise UsageError(f"labels is {labels!r}; pass the name of a column, or one name per label")
         binary = [_existing(table, "labels", column) for column in labels]
         if not binary:
             raise UsageError("labels is an empty list; pass the name of a column, or one name per label")

@@ -8,14 +8,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from afl_helpers.arrays import refuse_masked
 from afl_helpers.data import splits
 from afl_helpers.errors import UsageError, require
+from afl_helpers.evaluation.validation import check_label_order
 
 if TYPE_CHECKING:
     import datasets
@@ -41,9 +44,9 @@ class Corpus:
         texts: one string per document.
         labels: 0 or 1, uint8, of shape (n_documents, n_labels): a numpy array, or a `scipy.sparse.csr_array` where the
             array would take more than 1 GiB. You may pass 0 and 1 in any form: lists, booleans, floats, a data frame
-            with one column per label, a tensor or a sparse matrix.
+            with one column per label, a tensor or a sparse matrix. The corpus keeps a copy.
         label_names: one unique name per column of `labels`. The readers order them by decreasing count, then by name. If
-            you pass none, the columns of the data frame name the labels.
+            you pass none, the columns of the data frame name the labels; names that differ from them are refused.
         document_ids: one unique id per document. If you pass none, documents are numbered from 1.
         subset: "train", "validation" or "test" for each document if the corpus has an official split, else None.
         report: what was read, joined and dropped, and how often. A split keeps the report of the whole corpus.
@@ -55,7 +58,8 @@ class Corpus:
             are the test documents when this fold is asked for, and all others the training documents.
 
     Raises:
-        UsageError: lengths, shape, values or names do not fit together.
+        UsageError: lengths, shape, values or names do not fit together, or series and data frames have their rows in
+            different orders.
 
     Example:
         >>> import numpy as np
@@ -82,15 +86,25 @@ class Corpus:
     folds: list[int] | None = None
 
     def __post_init__(self) -> None:
-        # A frozen dataclass sets its own fields this way.
+        _check_row_order(
+            texts=self.texts,
+            labels=self.labels,
+            document_ids=self.document_ids,
+            subset=self.subset,
+            folds=self.folds,
+        )
+        # A frozen dataclass sets its own fields this way. What it keeps is its own: later changes of the caller's arrays
+        # would contradict label_counts and fingerprint.
+        object.__setattr__(self, "report", dict(self.report))
         object.__setattr__(self, "texts", _strings("texts", self.texts))
-        if self.label_names is None or not len(self.label_names):
-            object.__setattr__(self, "label_names", _column_names(self.labels))
-        if self.document_ids is None or not len(self.document_ids):
-            object.__setattr__(self, "document_ids", [str(number) for number in range(1, len(self.texts) + 1)])
         check_unlabelled(self.unlabelled)
-        object.__setattr__(self, "label_names", _unique_strings("label_names", self.label_names))
-        object.__setattr__(self, "document_ids", _unique_strings("document_ids", self.document_ids))
+        columns = _column_names(self.labels)
+        names = _unique_strings("label_names", self.label_names) or _unique_strings("label_names", columns)
+        if names != columns:
+            check_label_order({"labels": self.labels, "label_names": names})
+        object.__setattr__(self, "label_names", names)
+        numbers = [str(number) for number in range(1, len(self.texts) + 1)]
+        object.__setattr__(self, "document_ids", _unique_strings("document_ids", self.document_ids) or numbers)
         object.__setattr__(self, "labels", _label_matrix(self.labels))
         if self.subset is not None:
             object.__setattr__(self, "subset", _subset(self.subset, len(self.texts)))
@@ -512,6 +526,7 @@ def _check_at_least_one(argument: str, value: object) -> None:
 def _strings(argument: str, values: Iterable[str]) -> list[str]:
     if isinstance(values, str):
         raise UsageError(f"{argument} is one string; pass a list of strings")
+    refuse_set(argument, values)
     if not isinstance(values, Iterable):
         raise UsageError(f"{argument} is {values!r}; pass a list of strings")
     values = list(values)
@@ -521,8 +536,26 @@ def _strings(argument: str, values: Iterable[str]) -> list[str]:
     return values
 
 
-def _unique_strings(argument: str, values: Iterable[str]) -> list[str]:
-    values = _strings(argument, values)
+def refuse_set(argument: str, values: object) -> None:
+    """Raise a UsageError if the values are a set, whose entries would come in an order of chance."""
+    if isinstance(values, set | frozenset):
+        raise UsageError(f"{argument} is a set, which has no order; pass a list")
+
+
+def _check_row_order(**arguments: Any) -> None:
+    """Refuse series and data frames that have the same index in different orders; another index is one of its own."""
+    indexed = [(name, list(values.index)) for name, values in arguments.items() if hasattr(type(values), "iloc")]
+    for (one, first), (other, second) in combinations(indexed, 2):
+        if first != second and Counter(first) == Counter(second):
+            at = next(i for i, (row, rival) in enumerate(zip(first, second)) if row != rival)
+            raise UsageError(
+                f"{one} and {other} have the same index in different orders, {first[at]!r} and {second[at]!r} at {at}; "
+                f"pass {other}.loc[{one}.index]"
+            )
+
+
+def _unique_strings(argument: str, values: Iterable[str] | None) -> list[str]:
+    values = [] if values is None else _strings(argument, values)
     if len(set(values)) != len(values):
         repeated, count = Counter(values).most_common(1)[0]
         raise UsageError(f"{argument} holds {repeated!r} {count} times; each value may occur once")
@@ -558,20 +591,22 @@ def _number(count: int, noun: str) -> str:
 
 def _column_names(labels: Any) -> list[str]:
     """Return the names of a data frame's columns; none for other kinds of labels."""
-    return [str(column) for column in labels.columns] if hasattr(labels, "columns") else []
+    return [str(column) for column in labels.columns] if hasattr(type(labels), "columns") else []
 
 
 def _label_matrix(labels: Any) -> LabelMatrix:
-    """Return 0 and 1 of any kind as uint8, dense or sparse as they come."""
+    """Return 0 and 1 of any kind as uint8, dense or sparse as they come, in an array of its own."""
     is_sparse: bool = sparse.issparse(labels)
     if is_sparse:
-        matrix: sparse.csr_array = sparse.csr_array(labels)
+        matrix: sparse.csr_array = sparse.csr_array(labels, copy=True)
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         matrix.data = _zeros_and_ones(matrix.data)
         return matrix
-    if hasattr(labels, "detach"):  # a torch tensor, perhaps on a GPU
-        labels = labels.detach().cpu().float()  # numpy has no bfloat16
+    refuse_set("labels", labels)
+    refuse_masked("labels", labels)
+    if hasattr(type(labels), "detach"):  # a torch tensor, perhaps sparse, perhaps on a GPU
+        labels = labels.detach().cpu().to_dense().float()  # numpy has no bfloat16
     try:
         array = np.asarray(labels)
     except ValueError:
@@ -593,4 +628,4 @@ def _zeros_and_ones(values: NDArray[Any]) -> NDArray[np.uint8]:
         raise UsageError(f"labels has type {values.dtype}; pass 0 and 1, or use Corpus.from_frame for names of labels")
     if not np.all((values == 0) | (values == 1)):
         raise UsageError("labels holds other values; pass 0 and 1 only")
-    return values.astype(np.uint8, copy=False)
+    return values.astype(np.uint8)

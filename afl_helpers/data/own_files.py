@@ -10,7 +10,7 @@ import os
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from afl_helpers.data.columns import Columns, find_columns, holds_one_label, shown, zero_or_one
-from afl_helpers.data.corpus import SPLIT_NAMES, Corpus, Unlabelled, check_unlabelled
+from afl_helpers.data.corpus import SPLIT_NAMES, Corpus, Unlabelled, check_unlabelled, refuse_set
 from afl_helpers.data.label_cells import (
     MISSING_LABELS,
     MISSING_WORDS,
@@ -162,6 +162,10 @@ def read_splits(options: TableOptions, source: object, name: str | None = None) 
 def _read(options: TableOptions, source: object, name: str | None) -> tuple[Corpus, list[str | None]]:
     check_unlabelled("keep" if options.unlabelled is None else options.unlabelled)
     MalformedLines(options.on_error)
+    for argument in ("separator", "delimiter", "encoding"):
+        value = getattr(options, argument)
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{argument} is {value!r}; pass a string")
     tables = _tables(options, source)
     reading = _Reading(options)
     found = [
@@ -228,9 +232,10 @@ def _load(options: TableOptions, source: object) -> Mapping[str | None, Table]:
         raise UsageError(
             f"cannot tell what {path} is from its name; {TABLES_TAKEN}; or read it with pandas and call Corpus.from_frame"
         )
-    numbered = [option for option in (options.text, options.labels) if option is not None]
-    flat = [part for option in numbered for part in ([option] if isinstance(option, str | int) else option)]
-    has_header = not any(isinstance(part, int) for part in flat)
+    labels = options.labels
+    several = labels if isinstance(labels, Iterable) and not isinstance(labels, str) else [labels]
+    named = [options.text, *several]
+    has_header = not any(isinstance(name, int | np.integer) for name in named)
     return {None: read_path(path, bad, delimiter=options.delimiter, encoding=options.encoding, has_header=has_header)}
 
 
@@ -625,6 +630,7 @@ def _given_names(value: object) -> dict[int, str] | None:
     """Return label names by number, from a list, a dict, or a file with one name per line or with JSON."""
     if value is None:
         return None
+    refuse_set("label_names", value)
     if isinstance(value, str | os.PathLike):
         value = _names_in_file(Path(value).expanduser())
     if isinstance(value, Mapping):

@@ -388,6 +388,8 @@ def read_frame(frame: "pandas.DataFrame", bad: MalformedLines) -> Table:
 def read_dataset(dataset: "datasets.Dataset", bad: MalformedLines, file: str = "the dataset") -> Table:
     """Return the cells of a dataset, and the label names that its features declare."""
     datasets = require("datasets", "data", "from_dataset()")
+    if isinstance(dataset, datasets.IterableDataset):
+        raise UsageError(f"{file} is streamed, and a corpus needs all of it; pass Dataset.from_list(list(dataset))")
     bad.unit = "row"
     class_names, columns, unread = {}, {}, []
     for name, feature in dataset.features.items():

@@ -11,17 +11,21 @@ from afl_helpers.evaluation.calibration import N_BINS, brier_scores, errors_from
 from afl_helpers.evaluation.decisions import Counts, decision_metrics
 from afl_helpers.evaluation.ranking import ranking_metrics
 from afl_helpers.evaluation.reductions import label_blocks, mean, ratio
+from afl_helpers.evaluation.top_k import TopK
 from afl_helpers.evaluation.validation import (
     FloatArray,
     MatrixLike,
     SeenLabels,
+    as_names,
     check_inputs,
     check_label_names,
     check_label_order,
     check_probabilities,
     check_thresholds,
+    check_whole,
     check_zero_division,
     seen_labels,
+    warn_of_unreachable,
 )
 
 if TYPE_CHECKING:
@@ -61,8 +65,12 @@ class BlockEvaluation:
     """
 
     def __init__(self, n_labels: int, thresholds: ArrayLike = 0.5, zero_division: float = 0.0):
-        self.n_labels = n_labels
-        self.thresholds = np.broadcast_to(check_thresholds(thresholds, n_labels), n_labels)
+        self.n_labels = n_labels = check_whole(n_labels, "n_labels", 1)
+        if isinstance(thresholds, TopK):
+            raise UsageError(f"thresholds are {thresholds!r}, which is no threshold; pass one number or one per label")
+        checked = check_thresholds(thresholds, n_labels).copy()  # the caller may change theirs between blocks
+        warn_of_unreachable(checked, top_k=False)
+        self.thresholds = np.broadcast_to(checked, n_labels)
         self.zero_division = check_zero_division(zero_division)
         self._given_thresholds = thresholds
         self._labels: SeenLabels | None = None
@@ -145,6 +153,7 @@ class BlockEvaluation:
             UsageError: no block was added, or not one name per label.
         """
         self._check()
+        label_names = as_names(label_names, "label_names", "label")
         check_label_order(
             {
                 "the first data frame": self._labels,

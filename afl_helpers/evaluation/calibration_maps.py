@@ -26,7 +26,7 @@ _LIMIT = 5.0
 
 @dataclass(frozen=True)
 class Temperature:
-    """Divide the log odds of scores by a number: above 1 for scores that are too extreme.
+    """Divide the log odds of scores by a number above 0: above 1 for scores that are too extreme.
 
     Call it with scores, (n_documents, n_labels); it returns probabilities of the same shape. The order of all scores stays.
 
@@ -38,13 +38,17 @@ class Temperature:
 
     value: float
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.value, int | float | np.number) or not 0 < self.value < np.inf:
+            raise UsageError(f"value is {self.value!r}; pass a finite temperature above 0")
+
     def __call__(self, scores: MatrixLike) -> FloatArray:
         values = _probabilities(scores)
         calibrated: FloatArray = expit(logit(np.clip(values, _TINY, 1 - _TINY)) / self.value)
         return calibrated
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # == of arrays is no truth value, and arrays have no hash
 class IsotonicMaps:
     """Map the scores of each label by a step-wise linear function that never falls.
 

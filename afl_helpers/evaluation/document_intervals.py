@@ -42,6 +42,7 @@ from afl_helpers.evaluation.validation import (
     check_label_order,
     check_level,
     check_targets,
+    check_whole,
 )
 
 #: Labels with fewer expected positives on test are rare.
@@ -160,13 +161,13 @@ def _checked(
 def _interval(
     targets: BoolArray, sides: list[BoolArray], label_counts: ArrayLike, metric: str, level: float, seed: int
 ) -> DocumentInterval:
-    if metric not in _METRICS:
+    if not isinstance(metric, str) or metric not in _METRICS:
         raise unknown_name("metric", metric, _METRICS)
     level = check_level(level)
     if len(targets) < _PARTS:
         raise UsageError(f"there are {len(targets)} documents; pass at least {_PARTS}")
     counts = check_label_counts(label_counts, targets.shape[1]).astype(float)
-    order = np.random.default_rng(seed).permutation(len(targets))
+    order = np.random.default_rng(check_whole(seed, "seed", 0)).permutation(len(targets))
     starts = np.linspace(0, len(targets), _PARTS, endpoint=False).astype(int)
     # Row 0 has all documents; then each part is left out, then each is doubled.
     weights = np.vstack([np.ones(_PARTS), 1 - np.eye(_PARTS), 1 + np.eye(_PARTS)])

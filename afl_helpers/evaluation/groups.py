@@ -44,8 +44,9 @@ def frequency_groups(label_counts: ArrayLike, cutoffs: Cutoffs = "rank") -> dict
     if isinstance(cutoffs, str):
         if cutoffs != "rank":
             raise UsageError(f'cutoffs are {cutoffs!r}; pass "rank" or (head_from, medium_from)')
+        # As floats, because the negative of an unsigned number is positive.
         rank = np.empty(len(counts), dtype=int)
-        rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+        rank[np.argsort(-counts.astype(np.float64), kind="stable")] = np.arange(len(counts))
         head, medium = rank < len(counts) / 3, rank < 2 * len(counts) / 3
     else:
         try:

@@ -20,6 +20,9 @@ def interval(replicates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     Returns:
         (low, high); NaN if no replicate is defined.
 
+    Raises:
+        UsageError: the replicates are those of several labels.
+
     Example:
         >>> from afl_helpers.evaluation import bootstrap_decisions, bootstrap_weights, interval
         >>> interval(range(101), level=0.5)
@@ -29,7 +32,7 @@ def interval(replicates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
         (0.0, 1.0)
     """
     level = check_level(level)
-    replicates = as_numbers(replicates, "replicates").astype(float)
+    replicates = _replicates(replicates)
     if np.isnan(replicates).all():
         return float("nan"), float("nan")
     low, high = np.nanquantile(replicates, [(1 - level) / 2, (1 + level) / 2])
@@ -48,7 +51,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
         share of replicates on the rarer side of 0, each count plus one, at most 1.
 
     Raises:
-        UsageError: shapes differ, or no pair is defined.
+        UsageError: shapes differ, the replicates are those of several labels, or no pair is defined.
 
     Example:
         >>> import numpy as np
@@ -58,7 +61,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
         >>> {name: round(value, 3) for name, value in paired_difference(first, second).items()}
         {'difference': 0.02, 'low': 0.02, 'high': 0.02, 'p_value': 0.002}
     """
-    first, second = (as_numbers(side, "replicates").astype(float) for side in (first, second))
+    first, second = (_replicates(side) for side in (first, second))
     if first.shape != second.shape:
         raise UsageError(f"replicates have shapes {first.shape} and {second.shape}; pair runs on the same test set")
     difference = first - second
@@ -73,6 +76,16 @@ def paired_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) 
         "high": high,
         "p_value": float(min(1.0, 2 * (rarer + 1) / (len(difference) + 1))),
     }
+
+
+def _replicates(replicates: ArrayLike) -> FloatArray:
+    checked = as_numbers(replicates, "replicates").astype(float)
+    if checked.ndim != 1:
+        raise UsageError(
+            f"replicates have shape {checked.shape}; pass one label at a time, such as replicates[:, 0], "
+            "shape (n_replicates,)"
+        )
+    return checked
 
 
 def seed_interval(values: ArrayLike, level: float = 0.95) -> dict[str, float]:
@@ -134,7 +147,7 @@ def t_test(differences: ArrayLike, level: float = 0.95, overlap: float = 0.0, ma
         margin: the smallest difference that matters.
 
     Raises:
-        UsageError: there are fewer than two differences, or one is NaN.
+        UsageError: there are fewer than two differences, or one is NaN; overlap or margin is below 0.
 
     Example:
         >>> from afl_helpers.evaluation import t_test
@@ -144,9 +157,9 @@ def t_test(differences: ArrayLike, level: float = 0.95, overlap: float = 0.0, ma
         [0.02, 0.004, 0.036, 0.027, 0.987]
     """
     level = check_level(level)
-    values = as_numbers(differences, "differences").astype(float)
-    if values.ndim != 1 or len(values) < 2 or np.isnan(values).any():
-        raise UsageError(f"differences have shape {values.shape}; pass at least two numbers, none of them NaN")
+    values = _differences(differences)
+    _check_at_least_0(overlap, "overlap", "n_test / n_train")
+    _check_at_least_0(margin, "margin", "the smallest difference that matters")
     center, df = float(values.mean()), len(values) - 1
     error = float(np.sqrt((1 / len(values) + overlap) * values.var(ddof=1)))
     half = float(stdtrit(df, (1 + level) / 2)) * error
@@ -160,6 +173,18 @@ def t_test(differences: ArrayLike, level: float = 0.95, overlap: float = 0.0, ma
     return TestOfMean(center, center - half, center + half, 2 * above(abs(center)), above(margin - abs(center)))
 
 
+def _differences(differences: ArrayLike) -> FloatArray:
+    values = as_numbers(differences, "differences").astype(float)
+    if values.ndim != 1 or len(values) < 2 or np.isnan(values).any():
+        raise UsageError(f"differences have shape {values.shape}; pass at least two numbers, none of them NaN")
+    return values
+
+
+def _check_at_least_0(value: float, name: str, meaning: str) -> None:
+    if not isinstance(value, int | float | np.number) or not 0 <= value < np.inf:
+        raise UsageError(f"{name} is {value!r}; pass {meaning}, a finite number of at least 0")
+
+
 def detectable_difference(
     differences: ArrayLike, level: float = 0.95, power: float = 0.8, overlap: float = 0.0
 ) -> float:
@@ -171,13 +196,18 @@ def detectable_difference(
         power: the probability.
         overlap: n_test / n_train; 0 for the plain test.
 
+    Raises:
+        UsageError: there are fewer than two differences, or one is NaN; power is no share, or overlap is below 0.
+
     Example:
         >>> from afl_helpers.evaluation import detectable_difference
         >>> round(detectable_difference([0.01, 0.02, 0.03, 0.02]), 3)
         0.017
     """
     level = check_level(level)
-    values = as_numbers(differences, "differences").astype(float)
+    power = check_level(power, "power", 0.8)
+    values = _differences(differences)
+    _check_at_least_0(overlap, "overlap", "n_test / n_train")
     df = len(values) - 1
     noncentrality = nctdtrinc(df, 1 - power, stdtrit(df, (1 + level) / 2))
     return float(noncentrality * np.sqrt((1 / len(values) + overlap) * values.var(ddof=1)))

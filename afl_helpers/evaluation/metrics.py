@@ -1,6 +1,5 @@
 """All metrics of a set of scores at given thresholds: of all labels, of head, medium and tail, and of each label."""
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +19,17 @@ from afl_helpers.evaluation.validation import (
     FloatArray,
     MatrixLike,
     are_probabilities,
+    as_names,
+    as_numbers,
     check_inputs,
     check_label_counts,
     check_label_names,
     check_label_order,
+    check_thresholds,
+    check_whole,
     check_zero_division,
-    dense,
     seen_labels,
+    warn,
 )
 from afl_helpers.gamma import check_counts
 
@@ -73,7 +76,8 @@ def evaluate(
         UsageError: an argument is out of range.
 
     Warns:
-        UserWarning: scores are outside [0, 1] at the threshold 0.5, as if logits were taken for probabilities.
+        UserWarning: scores are outside [0, 1] at the threshold 0.5, as if logits were taken for probabilities; or a
+            threshold is above 1 and all scores are in [0, 1].
 
     Example:
         >>> from afl_helpers.evaluation import evaluate
@@ -109,11 +113,13 @@ def evaluate_rules(
         >>> {name: metrics["f1_micro"] for name, metrics in rules.items()}
         {'half': 0.0, 'quarter': 1.0}
     """
+    if not isinstance(thresholds, Mapping):
+        raise UsageError(f'thresholds are {thresholds!r}; pass each name with its thresholds, such as {{"half": 0.5}}')
     named = {f"thresholds[{name!r}]" if name else "thresholds": value for name, value in thresholds.items()}
     targets, scores = check_inputs(targets, scores, **named, label_counts=label_counts)
     check_zero_division(zero_division)
-    _warn_of_logits(scores, thresholds.values())
     all_decisions = {name: binarize(scores, value) for name, value in thresholds.items()}
+    _warn_of_logits(scores, thresholds.values())
     parts: dict[str, BoolArray | slice] = {"": slice(None)}  # suffix of the metrics -> labels
     if label_counts is not None:
         groups = frequency_groups(check_label_counts(label_counts, targets.shape[1]), cutoffs)
@@ -180,8 +186,12 @@ def evaluate_tuned(
         >>> len(rules), rules["at_0.5"]["f1_micro"], rules["tuned_common"]["f1_micro"]  # every score is below 0.5
         (10, 0.0, 1.0)
     """
-    tuning, tested = check_inputs(*validation, label_counts=label_counts, gamma=gamma), check_inputs(*test)
     sets = {"validation": validation, "test": test}
+    for name, both in sets.items():
+        if not np.iterable(both) or len(both) != 2:
+            raise UsageError(f"{name} is no pair; pass (targets, scores)")
+    check_whole(n_documents, "n_documents", 1)
+    tuning, tested = check_inputs(*validation, label_counts=label_counts, gamma=gamma), check_inputs(*test)
     check_label_order({f"{name}[{i}]": values for name, both in sets.items() for i, values in enumerate(both)})
     if tuning[0].shape[1] != tested[0].shape[1]:
         raise UsageError(
@@ -210,21 +220,12 @@ def _are_same_documents(one: tuple[BoolArray, FloatArray], other: tuple[BoolArra
 
 
 def _warn_of_logits(scores: FloatArray, thresholds: Iterable[ArrayLike | TopK]) -> None:
-    """Warn of scores that are no probabilities at a threshold of 0.5, and of a threshold in per cent for probabilities."""
-    common = [float(dense(value)) for value in thresholds if not isinstance(value, TopK) and np.ndim(value) == 0]
-    if are_probabilities(scores):
-        if per_cent := [value for value in common if 5 <= value <= 100]:
-            warnings.warn(
-                f"the threshold is {per_cent[0]:g}, but scores lie in [0, 1], so no label is predicted; "
-                f"pass {per_cent[0] / 100:g} for {per_cent[0]:g} %",
-                stacklevel=4,
-            )
-        return
-    if 0.5 in common:
-        warnings.warn(
+    """Warn of scores that are no probabilities at a threshold of 0.5."""
+    common = [as_numbers(value, "thresholds") for value in thresholds if not isinstance(value, TopK)]
+    if any(value.ndim == 0 and value == 0.5 for value in common) and not are_probabilities(scores):
+        warn(
             f"scores lie between {scores.min():.3g} and {scores.max():.3g}, so they are no probabilities, but the threshold "
-            "is 0.5; pass sigmoid(logits), or a threshold for these scores",
-            stacklevel=4,
+            "is 0.5; pass sigmoid(logits), or a threshold for these scores"
         )
 
 
@@ -322,6 +323,7 @@ def label_table(
         {'label': ['drama', 'samurai'], 'support': [2, 1], 'predicted': [2, 0], 'recall': [1.0, 0.0]}
     """
     seen = seen_labels(targets, scores)
+    label_names = as_names(label_names, "label_names", "label")
     targets, scores = check_inputs(
         targets, scores, label_names=label_names, thresholds=thresholds, label_counts=label_counts
     )
@@ -333,7 +335,7 @@ def label_table(
         columns["training_count"] = check_label_counts(label_counts, n_labels)
     columns["support"] = counts.actual
     if not isinstance(thresholds, TopK):
-        columns["threshold"] = np.broadcast_to(np.asarray(thresholds, float), n_labels)
+        columns["threshold"] = np.broadcast_to(check_thresholds(thresholds, n_labels), n_labels)
     columns |= {"predicted": counts.predicted, **counts.precision_recall_f1(zero_division)}
     columns["roc_auc"] = roc_auc_per_label(targets, scores)
     columns["average_precision"] = average_precision_per_label(targets, scores)

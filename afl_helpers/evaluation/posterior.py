@@ -140,7 +140,7 @@ def best_constant_score(rate: ArrayLike, gamma: ArrayLike) -> FloatArray:
         ([0.247, 0.438], [0.002, 0.2])
     """
     best: FloatArray = expit(best_constant_logit(rate, gamma))
-    return np.where(np.asarray(gamma) == 0, np.asarray(rate, dtype=np.float64), best)
+    return np.where(as_numbers(gamma, "gamma") == 0, as_numbers(rate, "rate").astype(np.float64), best)
 
 
 def posterior_logits_of_scores(scores: FloatArray, gamma: FloatArray) -> FloatArray:

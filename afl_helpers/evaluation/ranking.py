@@ -87,6 +87,9 @@ def ranking_metrics(targets: MatrixLike, scores: MatrixLike, ks: Sequence[int] =
     """
     targets, scores = check_inputs(targets, scores)
     n, n_labels = targets.shape
+    if not np.iterable(ks):
+        raise UsageError(f"ks is {ks!r}; pass a list of whole numbers of at least 1")
+    ks = list(ks)
     if not all(isinstance(k, int | np.integer) and k >= 1 for k in ks):
         raise UsageError(f"ks are {tuple(ks)}; pass whole numbers of at least 1")
     ks = [int(k) for k in ks if k <= n_labels]

@@ -9,6 +9,7 @@ from scipy.special import logit
 from afl_helpers.errors import UsageError, require
 from afl_helpers.evaluation.validation import (
     MatrixLike,
+    as_names,
     check_inputs,
     check_label_names,
     check_probabilities,
@@ -57,11 +58,13 @@ def suspicious_labels(
         >>> suspicious_labels(targets, scores, ["spam"])[["document", "label", "given", "threshold"]].to_dict("list")
         {'document': [4], 'label': ['spam'], 'given': [0], 'threshold': [0.7]}
     """
+    label_names = as_names(label_names, "label_names", "label")
+    document_ids = as_names(document_ids, "document_ids", "document")
     checked, values = check_inputs(targets, scores, label_names=label_names)
     check_probabilities(values, "confident learning")
     n_documents, n_labels = checked.shape
     names = check_label_names(label_names, n_labels, seen_labels(targets, scores))
-    ids: Sequence[object] = range(n_documents) if document_ids is None else list(document_ids)
+    ids: Sequence[object] = range(n_documents) if document_ids is None else document_ids
     if len(ids) != n_documents:
         raise UsageError(f"document_ids has {len(ids)} entries for {n_documents} documents; pass one id per document")
     both = checked.any(0) & ~checked.all(0)

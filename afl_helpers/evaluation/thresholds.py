@@ -27,11 +27,13 @@ from afl_helpers.evaluation.tuning import (
 from afl_helpers.evaluation.validation import (
     BoolArray,
     MatrixLike,
+    are_probabilities,
     as_numbers,
     check_finite,
     check_inputs,
     check_label_order,
     check_thresholds,
+    warn_of_unreachable,
 )
 
 
@@ -48,6 +50,9 @@ def binarize(scores: MatrixLike, thresholds: ArrayLike | TopK) -> BoolArray:
     Raises:
         UsageError: scores or thresholds of another shape, or not numbers; a score that is not finite.
 
+    Warns:
+        UserWarning: a threshold is above 1 and all scores are in [0, 1].
+
     Example:
         >>> from afl_helpers.evaluation import binarize
         >>> binarize([[0.9, 0.8], [0.5, 0.1]], 0.5).tolist()
@@ -62,9 +67,14 @@ def binarize(scores: MatrixLike, thresholds: ArrayLike | TopK) -> BoolArray:
     check_finite(scores)
     decisions: BoolArray
     if not isinstance(thresholds, TopK):
-        decisions = scores >= check_thresholds(thresholds, scores.shape[1])
+        checked = check_thresholds(thresholds, scores.shape[1])
+        if (checked > 1).any() and scores.size and are_probabilities(scores):
+            warn_of_unreachable(checked)
+        decisions = scores >= checked
         return decisions
     decisions = np.zeros(scores.shape, dtype=bool)
+    if scores.dtype.kind != "f":
+        scores = scores.astype(np.float64)  # the negative of an unsigned number is positive
     best = np.argsort(-scores, axis=1, kind="stable")[:, : thresholds.k]
     np.put_along_axis(decisions, best, True, axis=1)
     return decisions
@@ -250,7 +260,7 @@ def tune_thresholds(
         ([0.5, 0.25], [0.5, 0.25])
     """
     rules = {name.removeprefix("tuned_"): known for name, known in THRESHOLD_RULES.items() if known.tuned}
-    if rule not in rules:
+    if not isinstance(rule, str) or rule not in rules:
         raise unknown_name("rule", rule, rules)
     if metric not in ("f1_micro", "f1_macro"):
         raise unknown_name("metric", metric, ("f1_micro", "f1_macro"))
@@ -287,6 +297,6 @@ def fit_thresholds(
     """
     names = list(THRESHOLD_RULES if rules is None else rules)
     for name in names:
-        if name not in THRESHOLD_RULES:
+        if not isinstance(name, str) or name not in THRESHOLD_RULES:
             raise unknown_name("rule", name, THRESHOLD_RULES)
     return {name: THRESHOLD_RULES[name].fit(targets, scores, label_rates, gamma) for name in names}

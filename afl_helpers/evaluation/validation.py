@@ -1,6 +1,8 @@
 """Checks of shared arguments: each returns a plain array, or raises a UsageError that names the fault."""
 
-from collections.abc import Mapping, Sequence
+import sys
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, TypeAlias
@@ -9,6 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from afl_helpers.arrays import as_numbers as as_numbers
+from afl_helpers.arrays import check_whole as check_whole
+from afl_helpers.arrays import dense, is_number
+from afl_helpers.arrays import refuse_masked as refuse_masked
 from afl_helpers.errors import UsageError
 
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -17,64 +23,10 @@ FloatArray: TypeAlias = NDArray[np.float64]
 MatrixLike: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix
 
 
-def dense(values: MatrixLike) -> NDArray[Any]:
-    """Return a dense array, also of a sparse array and of a tensor on any device."""
-    if hasattr(values, "toarray"):  # sparse
-        return np.asarray(values.toarray())
-    if hasattr(values, "detach"):
-        return _array_of_tensor(values)
-    if isinstance(values, list | tuple) and any(hasattr(value, "detach") for value in values):
-        return np.asarray([dense(value) for value in values])
-    return np.asarray(values)
-
-
-def _array_of_tensor(tensor: Any) -> NDArray[Any]:
-    """Return the values of a torch tensor, perhaps with a gradient, perhaps on a GPU."""
-    values = tensor.detach().cpu()
-    # numpy has no bfloat16, and torch need not be imported to tell.
-    return np.asarray(values.float() if str(values.dtype) == "torch.bfloat16" else values)
-
-
-def as_numbers(values: MatrixLike, name: str) -> NDArray[Any]:
-    """Return a dense array of real numbers, in its own dtype; refuse strings, complex numbers and the like.
-
-    Raises:
-        UsageError: there is another value; the message begins with ``name``.
-    """
-    try:
-        array = dense(values)
-    except ValueError:
-        raise UsageError(f"{name} hold rows of different lengths; pass one number per label in each row") from None
-    if array.dtype.kind in "buif":
-        return array
-    if array.dtype.kind == "O":
-        wrong = [value for value in array.flat if isinstance(value, str | bytes | complex) or not _is_number(value)]
-        if not wrong:
-            return array.astype(np.float64)
-        raise UsageError(f"{name} hold {wrong[0]!r}; pass numbers")
-    found = repr(array.flat[0].item()) if array.size else f"values of type {array.dtype}"
-    raise UsageError(f"{name} hold {found}; pass numbers")
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def check_whole(value: object, name: str, least: int) -> int:
-    """Return a whole number that is at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise UsageError(f"{name} is {value!r}; pass a whole number from {least}")
-    return int(value)
-
-
-def check_level(level: float) -> float:
-    """Return the level of an interval, a share between 0 and 1."""
+def check_level(level: float, name: str = "level", example: float = 0.95) -> float:
+    """Return the level of an interval, or another share between 0 and 1."""
     if isinstance(level, bool) or not isinstance(level, int | float | np.number) or not 0 < level < 1:
-        raise UsageError(f"level is {level!r}; pass a share between 0 and 1, such as 0.95")
+        raise UsageError(f"{name} is {level!r}; pass a share between 0 and 1, such as {example}")
     return float(level)
 
 
@@ -87,19 +39,23 @@ def check_zero_division(value: float) -> float:
 
 def check_targets(targets: MatrixLike) -> BoolArray:
     """Return targets as bool, (n_documents, n_labels); refuse an empty matrix and values other than 0 and 1."""
-    values = dense(targets)
+    values = dense(targets, "targets")
     if values.ndim != 2 or 0 in values.shape:
         raise UsageError(
             f"targets have shape {values.shape}; pass (n_documents, n_labels), at least one document and one label"
         )
     if values.dtype == bool:
         return values
-    wrong = (values != 0) & (values != 1)
+    if values.dtype.kind in "uif":
+        wrong = (values != 0) & (values != 1)
+    else:  # each alone: a missing value of pandas has no comparison with a number
+        wrong = np.array([not (is_number(value) and value in (0, 1)) for value in values.flat]).reshape(values.shape)
     if wrong.any():
         row, label = np.argwhere(wrong)[0]
+        found = values[row, label]
         raise UsageError(
-            f"targets hold {values[row, label]} at row {row}, label {label}: a value other than 0 and 1; "
-            "pass 1 if the document has the label, else 0"
+            f"targets hold {found.item() if isinstance(found, np.generic) else found!r} at row {row}, label {label}: a "
+            "value other than 0 and 1; pass 1 if the document has the label, else 0"
         )
     return values.astype(bool)
 
@@ -114,7 +70,7 @@ def check_inputs(targets: MatrixLike, scores: MatrixLike, **per_label: object) -
     """
     check_frames(targets, scores)
     check_label_order({"targets": targets, "scores": scores, **per_label})
-    dense_targets, dense_scores = dense(targets), np.asarray(as_numbers(scores, "scores"), dtype=np.float64)
+    dense_targets, dense_scores = dense(targets, "targets"), np.asarray(as_numbers(scores, "scores"), dtype=np.float64)
     if dense_targets.ndim != 2 or dense_targets.shape != dense_scores.shape:
         raise UsageError(
             f"targets have shape {dense_targets.shape}, scores {dense_scores.shape}; "
@@ -134,7 +90,8 @@ def check_finite(scores: NDArray[Any]) -> None:
 
 
 def _is_frame(values: object) -> bool:
-    return hasattr(values, "columns") and hasattr(values, "index")
+    # Asked of the type, because a series answers with an entry of that name.
+    return hasattr(type(values), "columns") and hasattr(type(values), "index")
 
 
 def check_frames(targets: Any, scores: Any, name: str = "scores") -> None:
@@ -199,11 +156,11 @@ def _label_names(argument: str, values: Any) -> tuple[list[object], str, str] | 
     """Return an argument's names of the labels, how a message writes them, and the argument in the order ``{}``."""
     if isinstance(values, SeenLabels):
         return list(values.names), f"columns of {argument}", argument
-    if argument == "label_names" and values is not None and not isinstance(values, str):
+    if argument == "label_names" and values is not None:
         return list(values), argument, f"list({{}}) as {argument}"
     if _is_frame(values):
         return list(values.columns), f"{argument}.columns", f"{argument}[{{}}]"
-    if hasattr(values, "iloc"):
+    if hasattr(type(values), "iloc"):
         return list(values.index), f"{argument}.index", f"{argument}.loc[{{}}]"
     return None
 
@@ -225,14 +182,49 @@ def check_probabilities(scores: FloatArray, purpose: str) -> None:
 
 def check_thresholds(thresholds: ArrayLike, n_labels: int) -> FloatArray:
     """Return thresholds as float64, one number or (n_labels,)."""
-    if hasattr(thresholds, "k"):
-        raise UsageError(f"thresholds are {thresholds!r}, which is no threshold; pass one number or one per label")
     values = np.asarray(as_numbers(thresholds, "thresholds"), dtype=np.float64)
     if values.shape not in ((), (n_labels,)):
         raise UsageError(f"thresholds have shape {values.shape}; pass one number or one per label, shape ({n_labels},)")
     if np.isnan(values).any():
         raise UsageError("thresholds hold NaN; pass one number or one per label")
     return values
+
+
+#: A threshold above this is a mistake for probabilities. The rules return the number just above the highest score for a
+#: label that is never predicted, which a file in float32 may round.
+_JUST_ABOVE_1 = 1 + 1e-6
+
+
+def warn_of_unreachable(thresholds: FloatArray, *, top_k: bool = True) -> None:
+    """Warn of a finite threshold that no probability reaches.
+
+    Args:
+        thresholds: one number or (n_labels,), checked.
+        top_k: whether the caller takes ``TopK`` as well.
+    """
+    unreachable = np.flatnonzero((thresholds > _JUST_ABOVE_1) & np.isfinite(thresholds))
+    if not unreachable.size:
+        return
+    value = float(thresholds.flat[unreachable[0]])
+    common = thresholds.ndim == 0
+    remedies = []
+    if 5 <= value <= 100:
+        remedies.append(f"{value / 100:g} for {value:g} %")
+    if common and top_k and value <= 10 and value == int(value):
+        remedies.append(f"TopK({value:g}) for the {value:g} highest labels of each document")
+    warn(
+        f"the threshold{'' if common else f' of label {unreachable[0]}'} is {value:g}, but scores lie in [0, 1], so "
+        f"{'no label' if common else 'it'} is {'' if common else 'never '}predicted; "
+        f"pass {' or '.join(remedies) or 'a threshold in [0, 1]'}"
+    )
+
+
+def warn(message: str) -> None:
+    """Warn at the line that called this package, however many of its functions lie between."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "afl_helpers":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
 
 
 #: What label counts are, for messages.
@@ -262,14 +254,28 @@ def check_at_least_0(values: NDArray[Any], name: str, advice: str) -> None:
         raise UsageError(f"{name} hold {wrong[0]}; {advice}")
 
 
+def as_names(names: Iterable[Any] | None, argument: str, of: str) -> list[Any] | None:
+    """Return the names of labels or documents as a list; refuse a set, which has no order, and what holds no names.
+
+    Args:
+        argument: what the caller calls it.
+        of: what has the names: "label" or "document".
+    """
+    if names is None:
+        return None
+    if isinstance(names, str):
+        raise UsageError(f"{argument} is one string; pass a list of names, one per {of}")
+    if isinstance(names, set | frozenset) or not np.iterable(names) or getattr(names, "ndim", 1) != 1:
+        raise UsageError(f"{argument} is of type {type(names).__name__}; pass a list of names, one per {of}, in order")
+    return list(names)
+
+
 def check_label_names(
     label_names: Sequence[str] | None, n_labels: int, seen: SeenLabels | None = None
 ) -> Sequence[object]:
-    """Return one name per label; without names, the columns that were seen, or the positions of the labels."""
+    """Return one name per label, of :func:`as_names`; without names, the columns that were seen, or the positions of the labels."""
     if label_names is None:
         return range(n_labels) if seen is None else seen.names
-    if isinstance(label_names, str):
-        raise UsageError("label_names is one string; pass a list of names, one per label")
     if len(label_names) != n_labels:
         raise UsageError(
             f"label_names has {len(label_names)} names, scores have {n_labels} labels; pass one name per label"

@@ -17,6 +17,7 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PublishedForm,
+    check_flag,
     check_inputs,
     check_number,
     in_trace,
@@ -103,7 +104,7 @@ class AdaptiveFocalLoss(MultiLabelLoss):
                 "inverse_frequency" and "effective_number" come from the counts, scaled to a largest value of 1.
             gamma_negative: number or (n_labels,), gamma of the negatives alone; None uses the same for both.
         """
-        base_gamma = check_number("base_gamma", base_gamma, 0.0)
+        base_gamma, rescale = check_number("base_gamma", base_gamma, 0.0), check_flag("rescale", rescale)
         if isinstance(bounds, Tensor | np.ndarray):
             bounds = tuple(bounds.tolist())
         if rescale and not base_gamma > 0:

@@ -8,6 +8,7 @@ from afl_helpers.losses.base import (
     MultiLabelLoss,
     PerClassLike,
     PublishedForm,
+    check_flag,
     check_inputs,
     check_number,
     per_class,
@@ -70,6 +71,7 @@ def asymmetric_costs(
     share = per_class("alpha", alpha, logits, high=1.0)
     of_positives, of_negatives = balanced(share, per_class("weight", weight, logits))
     margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
+    detach_focus = check_flag("detach_focus", detach_focus)
     positive = FocalCost(-1.0, focus_positive, of_positives, detach=detach_focus)
     if not margin:
         return positive, FocalCost(1.0, focus_negative, of_negatives, detach=detach_focus)
@@ -111,7 +113,7 @@ class AsymmetricLoss(MultiLabelLoss):
     ):
         super().__init__(reduction)
         self.margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
-        self.detach_focus = bool(detach_focus)
+        self.detach_focus = check_flag("detach_focus", detach_focus)
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
         self._set_per_class("alpha", alpha, upper=1.0)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from afl_helpers.arrays import refuse_masked
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.gamma import check_counts
 
@@ -33,6 +34,9 @@ WITHOUT_FLOAT64 = frozenset({"mps"})
 #: The meta device has no values to look at.
 ASYNCHRONOUS = frozenset({"cuda", "meta"})
 
+#: The types in which losses are computed.
+_EXACT = (torch.float32, torch.float64)
+
 
 def reduce_loss(
     elements: Tensor,
@@ -44,6 +48,7 @@ def reduce_loss(
 
     Args:
         elements: (..., n_labels). All dimensions but the last are documents: a batch of tokens has batch times tokens.
+            Halves and whole numbers become float32.
         reduction: ``"mean"`` over the elements that the mask keeps; ``"sum"``; ``"sum_over_classes"``: sum over the
             labels and mean over the documents (Eq. 3, averaged over the batch); ``"none"``: no reduction.
         mask: of the shape of ``elements``; False or 0 for an element that does not count. Such an element adds neither
@@ -70,6 +75,8 @@ def reduce_loss(
     """
     check_reduction(reduction)
     kept = None if mask is None else check_mask(mask, elements)
+    if elements.dtype not in _EXACT:
+        elements = elements.float()  # a sum in float16 would overflow, a weight would become a whole number
     if weight is not None:
         elements = elements * _element_weight(weight, elements, kept)
     if kept is not None:
@@ -129,13 +136,17 @@ def smooth_labels(targets: ArrayLike | Tensor, smoothing: float) -> Tensor:
     """
     smoothing = check_number("smoothing", smoothing, 0.0, 1.0)
     if not isinstance(targets, Tensor):
-        targets = torch.as_tensor(targets)
+        targets = as_strided("targets", targets, torch.empty(0))
     targets = check_target_range(targets if targets.dtype == torch.float64 else targets.float())
     return (1 - smoothing) * targets + smoothing / 2
 
 
 class MultiLabelLoss(nn.Module):
     """A loss of logits and targets, as a :class:`torch.nn.Module`; subclasses define :meth:`compute`.
+
+    The :meth:`compute` of a loss of your own gets logits and targets of shape (documents, n_labels), in float32, or float64
+    if the logits are, and 0 where they are masked; it ends with :func:`reduce_loss`. All that follows then holds for it
+    too, except that its formula decides what a soft target costs, and whether it is computed in log space.
 
     What holds for every loss, as a module and as a function:
 
@@ -177,6 +188,13 @@ class MultiLabelLoss(nn.Module):
     n_labels: int | None = None
     #: What one value of reduction "none" belongs to: an element, a document, or (refused) a batch; see ``LossInfo``.
     unit: Literal["element", "document", "batch"] = "element"
+    #: Whether :meth:`compute` itself prepares logits and targets. The losses here do, in the kernel that is the fastest.
+    _prepares = False
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "compute" in vars(cls):
+            cls._prepares = cls.__module__.startswith("afl_helpers.")
 
     def __init__(self, reduction: str = "mean"):
         super().__init__()
@@ -205,8 +223,12 @@ class MultiLabelLoss(nn.Module):
         if len(shape) != 2:
             logits, targets = as_rows(logits), as_rows(targets)
             mask = None if mask is None else as_rows(mask)
+        if not self._prepares:
+            logits, targets = promote(*check_inputs(logits, targets, mask, reduction))
         if weight is None:
             loss = self.compute(logits, targets, mask, reduction)
+            if loss.dtype not in _EXACT:
+                loss = loss.float()
             return loss.reshape(shape) if reduction == "none" else loss
         elements = self.compute(logits, targets, mask, "none").reshape(shape)
         return reduce_loss(elements, reduction, None if mask is None else mask.reshape(shape), weight)
@@ -496,11 +518,17 @@ def as_strided(name: str, value: ArrayLike | Tensor, logits: Tensor) -> Tensor:
         if value.device != logits.device:
             raise UsageError(f"{name} is on {value.device}, logits are on {logits.device}; move one of them with .to()")
         return value
-    if hasattr(value, "toarray"):
+    if hasattr(type(value), "toarray"):  # of the type: a data frame answers with a column of that name
         raise UsageError(f"{name} is a sparse {type(value).__name__}; pass {name}.toarray()")
     try:
+        refuse_masked(name, value)
+    except UsageError:
+        raise UsageError(
+            f"{name} hold masked values; pass a plain array, and mask= for elements that do not count"
+        ) from None
+    try:
         return torch.as_tensor(value, device=logits.device)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, KeyError):  # the last of a data frame whose columns are numbers
         raise UsageError(
             f"{name} is a {type(value).__name__} that is no array of numbers; pass a torch tensor"
         ) from None
@@ -518,6 +546,7 @@ def as_array(name: str, value: PerClassLike) -> NDArray[np.float64]:
         if value.is_meta:
             raise UsageError(f"{name} is a tensor on the meta device, which holds no values; pass a list or an array")
         value = value.detach().cpu().double().numpy()
+    refuse_masked(name, value)
     try:
         return np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -642,6 +671,15 @@ def check_number(
         kind = "whole" if whole else "finite"
         raise UsageError(f"{name} is {value!r}; pass a {kind} number{_range(low, high, open_low, open_high)}")
     return int(number) if whole else number
+
+
+def check_flag(name: str, value: bool) -> bool:
+    """Return True or False, which may come from numpy; refuse what is only true or false as a condition, such as "no"."""
+    if type(value) is bool:
+        return value
+    if not isinstance(value, np.bool_):
+        raise UsageError(f"{name} is {value!r}; pass True or False")
+    return bool(value)
 
 
 def check_target_range(targets: Tensor) -> Tensor:

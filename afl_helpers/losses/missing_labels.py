@@ -10,6 +10,7 @@ from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PublishedForm,
+    check_flag,
     check_hard_targets,
     check_inputs,
     check_number,
@@ -139,6 +140,7 @@ def splc_loss(
     targets = check_hard_targets(targets, "self-paced loss correction")
     threshold = check_number("threshold", threshold, 0.0, 1.0, open_low=True, open_high=True)
     margin, gamma = check_number("margin", margin), check_number("gamma", gamma, 0.0)
+    correct = correct if isinstance(correct, Tensor) else check_flag("correct", correct)
     positive = FocalCost(-1.0, gamma, shift=-margin)
     # A logit is compared, not its sigmoid: in float32 that rounds.
     limit = math.log(threshold) - math.log1p(-threshold)

@@ -14,6 +14,7 @@ from afl_helpers.losses.base import (
     PerClass,
     PerClassLike,
     PublishedForm,
+    check_flag,
     check_inputs,
     check_mask,
     check_number,
@@ -97,6 +98,7 @@ def _costs(
     divide_negatives: bool,
 ) -> tuple[FocalCost, FocalCost]:
     """Return the cost of a positive and of a negative; see :func:`distribution_balanced_loss`."""
+    divide_negatives = check_flag("divide_negatives", divide_negatives)
     gamma = check_number("gamma", gamma, 0.0)
     scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
     none = isinstance(shift, (int, float)) and shift == 0
@@ -198,7 +200,7 @@ class DistributionBalancedLoss(MultiLabelLoss):
         self.prior_shift = check_number("prior_shift", prior_shift, 0.0)
         self.negative_scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
         counts = clip_counts(label_counts, n_documents)
-        self.divide_negatives = bool(divide_negatives)
+        self.divide_negatives = check_flag("divide_negatives", divide_negatives)
         self._set_per_class("frequency", counts)
         self.register_buffer("shift", torch.from_numpy(-self.prior_shift * np.log(n_documents / counts - 1)))
         self._set_per_class(

@@ -12,6 +12,7 @@ from afl_helpers.losses.base import (
     PerClassLike,
     PublishedForm,
     as_rows,
+    check_flag,
     check_inputs,
     check_mask,
     check_number,
@@ -54,6 +55,7 @@ def sigmoid_f1_loss(
     logits, targets = check_inputs(logits, targets, mask, reduction)
     check_batch_reduction(reduction)
     slope, offset = check_number("slope", slope, 0.0, open_low=True), check_number("offset", offset)
+    on_probabilities = check_flag("on_probabilities", on_probabilities)
     plain = mask is None and weight is None and not on_probabilities and logits.numel()
     if plain and has_fast_path(logits, targets) and is_hard(targets):
         kernel = partial(coupled_kernel.sigmoid_f1, slope=slope, offset=offset)
@@ -114,7 +116,10 @@ class SigmoidF1Loss(BatchLoss):
     ):
         super().__init__(reduction)
         self.slope = check_number("slope", slope, 0.0, open_low=True)
-        self.offset, self.on_probabilities = check_number("offset", offset), bool(on_probabilities)
+        self.offset, self.on_probabilities = (
+            check_number("offset", offset),
+            check_flag("on_probabilities", on_probabilities),
+        )
 
     def compute_batch(self, logits: Tensor, targets: Tensor, mask: Tensor | None, weight: Tensor | None) -> Tensor:
         return sigmoid_f1_loss(

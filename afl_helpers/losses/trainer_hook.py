@@ -2,13 +2,21 @@
 
 import sys
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from afl_helpers.errors import UsageError
-from afl_helpers.losses.base import ASYNCHRONOUS, MultiLabelLoss, check_number, refuse_unless, smooth_labels
+from afl_helpers.losses.base import (
+    ASYNCHRONOUS,
+    MultiLabelLoss,
+    check_logits,
+    check_number,
+    refuse_unless,
+    smooth_labels,
+)
 
 #: The one label that Trainer leaves out when it counts the entries of a batch.
 _NOT_COUNTED = -100
@@ -17,6 +25,28 @@ _SPLIT = (
     "labels hold {} in a batch that Trainer splits over steps or processes, and Trainer's count does not tell how many of"
     " all parts; {}"
 )
+
+
+def _logits(outputs: Any) -> Tensor:
+    """Return the logits of a model's outputs."""
+    if isinstance(outputs, Mapping):
+        if "logits" not in outputs:
+            found = ", ".join(map(repr, outputs)) or "nothing"
+            raise UsageError(f"outputs hold {found} and no 'logits'; pass the outputs of a model that returns logits")
+        outputs = outputs["logits"]
+    elif isinstance(outputs, tuple | list):
+        if not outputs:
+            raise UsageError(
+                f"outputs are an empty {type(outputs).__name__}; pass logits, or a tuple that starts with them"
+            )
+        outputs = outputs[0]
+    elif not isinstance(outputs, Tensor):
+        raise UsageError(
+            f"outputs are a {type(outputs).__name__}; pass logits, a mapping with 'logits', or a tuple that starts with them"
+        )
+    check_logits(outputs)
+    logits: Tensor = outputs
+    return logits
 
 
 class TrainerHook:
@@ -64,7 +94,7 @@ class TrainerHook:
             num_items_in_batch: number of entries of the labels in the whole batch that are not -100.
         """
         self._look_at_trainer()
-        logits = outputs if isinstance(outputs, Tensor) else outputs["logits" if isinstance(outputs, dict) else 0]
+        logits = _logits(outputs)
         if not isinstance(labels, Tensor):
             raise UsageError(
                 f"labels are {type(labels).__name__}, not a tensor; the data set needs a column 'labels', one number per"
@@ -120,6 +150,8 @@ class TrainerHook:
             )
             refuse_unless((excess == 0) | (count == counted_here), lambda: message, message)
             count = (count - excess).clamp(min=1)
+        else:
+            count = count.clamp(min=1)
         return count if mean and not by_document else count / labels.shape[-1]
 
     def _look_at_trainer(self) -> None:

@@ -9,8 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from afl_helpers.augment.base import Parametrized, as_generator, check_labels, check_vectors, is_sparse
+from afl_helpers.arrays import dense, refuse_masked
+from afl_helpers.augment.base import (
+    Parametrized,
+    as_generator,
+    check_labels,
+    check_rows,
+    check_vectors,
+    is_sparse,
+    refuse_sparse_tensor,
+)
 from afl_helpers.errors import UsageError
+from afl_helpers.evaluation.validation import SeenLabels, check_label_order, seen_labels
 from afl_helpers.relations.hierarchy import Hierarchy
 
 #: What a method works on: dense vectors; any features, also sparse word counts and token states; the states of the
@@ -31,6 +41,9 @@ class Model(ABC):
     takes: Takes
     n_labels: int
     _width: int | None
+    #: Set by :meth:`Relation.fit`: the form of X, and the columns of X, or of Y for a method that takes "scores".
+    _form: str | None = None
+    _columns: SeenLabels | None = None
 
     def __init__(self, takes: Takes, n_labels: int, width: int | None) -> None:
         self.takes, self.n_labels, self._width = takes, n_labels, width
@@ -43,12 +56,24 @@ class Model(ABC):
                 model, (n_documents, n_labels), from 0 to 1.
 
         Raises:
-            UsageError: X has another form or width.
+            UsageError: X has another form or width, or the columns in another order.
         """
+        columns = seen_labels(X)
+        if self.takes == "scores":
+            check_label_order({"Y": self._columns, "X": X})
         X = check_input(self.takes, X)
+        if self._form not in (None, form_of(X)):
+            raise UsageError(f"X is {form_of(X)}, but the model was fitted on {self._form}; pass X in that form")
         if (width := width_of(X)) != (self._width or width):
             raise UsageError(
                 f"X has {width} columns, but the model was fitted on {self._width}; pass the same features"
+            )
+        if columns and self._columns and set(columns.names) == set(self._columns.names) and columns != self._columns:
+            at, (name, fitted) = next(
+                (i, pair) for i, pair in enumerate(zip(columns.names, self._columns.names)) if pair[0] != pair[1]
+            )
+            raise UsageError(
+                f"X has the columns of fit in another order, {name!r} for {fitted!r} at {at}; pass them in the order of fit"
             )
         return self._scores(X)
 
@@ -82,17 +107,27 @@ class Relation(Parametrized, ABC):
             rng: a seed, or a numpy Generator; the same seed gives the same model. With None, each call differs.
 
         Raises:
-            UsageError: X or Y has another form, or they do not fit together or to the hierarchy.
+            UsageError: a parameter has a wrong value; X or Y has another form; or they do not fit together or to the
+                hierarchy, whose labels must be the columns of Y, in their order, if Y is a data frame.
         """
+        self._check()
+        tree: Hierarchy | None = getattr(self, "hierarchy", None)
+        if tree is not None and len(tree.edges):
+            check_label_order({"hierarchy": SeenLabels(tree.names[: tree.n_labels]), "Y": Y})
         labels = check_labels(Y)
         if not labels.size:
             raise UsageError(f"Y has shape {labels.shape}; pass at least one document and one label")
         if self.takes == "scores":
-            return self._fit(None, labels, as_generator(rng))
-        X = check_input(self.takes, X)
+            model = self._fit(None, labels, as_generator(rng))
+            model._columns = seen_labels(Y)
+            return model
+        check_rows(X=X, Y=Y)
+        columns, X = seen_labels(X), check_input(self.takes, X)
         if (n := n_documents(X)) != len(labels):
             raise UsageError(f"X has {n} documents and Y has {len(labels)} rows; pass one row of labels per document")
-        return self._fit(X, labels, as_generator(rng))
+        model = self._fit(X, labels, as_generator(rng))
+        model._form, model._columns = form_of(X), columns
+        return model
 
     @abstractmethod
     def _fit(self, X: Any, labels: NDArray[np.bool], rng: np.random.Generator) -> Model:
@@ -167,12 +202,18 @@ def check_input(takes: Takes, X: Any) -> Any:
         return check_vectors(X)
     if takes == "token states" or _are_token_states(X):
         return _check_token_states(X)
+    refuse_sparse_tensor(X)
     if is_sparse(X):
         matrix = sparse.csr_array(X).astype(np.float32)
         if not np.isfinite(matrix.data).all():
             raise UsageError("X has values that are not finite; leave out or mend those documents")
         return matrix
     return check_vectors(X)
+
+
+def form_of(X: Any) -> str:
+    """Return the form of checked input in words."""
+    return "token states" if isinstance(X, list) else "a sparse matrix" if is_sparse(X) else "a dense array"
 
 
 def n_documents(X: Any) -> int:
@@ -217,14 +258,23 @@ def check_seed(seed: Any) -> None:
 
 
 def _are_token_states(X: Any) -> bool:
-    return isinstance(X, list) and bool(X) and all(np.ndim(document) == 2 for document in X)
+    try:
+        return isinstance(X, list) and bool(X) and all(np.ndim(document) == 2 for document in X)
+    except ValueError:  # rows of different lengths
+        return False
 
 
 def _check_token_states(X: Any) -> list[NDArray[Any]]:
     wanted = "pass one array of shape (n_tokens, width) per document, such as token_states returns"
     if isinstance(X, str) or is_sparse(X) or not hasattr(X, "__len__"):
         raise UsageError(f"X is a {type(X).__name__}; {wanted}")
-    documents = [np.asarray(document) for document in X]
+    documents = []
+    for i, document in enumerate(X):
+        refuse_masked(f"states in X[{i}]", document)
+        try:
+            documents.append(dense(document, f"X[{i}]"))
+        except UsageError:
+            raise UsageError(f"X[{i}] has rows of different lengths; {wanted}") from None
     if not documents:
         raise UsageError(f"X is empty; {wanted}")
     for i, document in enumerate(documents):

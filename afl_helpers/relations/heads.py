@@ -175,8 +175,9 @@ class Features:
         if isinstance(X, list):
             means = torch.from_numpy(np.stack([x.astype(np.float32).mean(axis=0) for x in X]))
         elif is_sparse(X):
-            means = torch.zeros(1, X.shape[1])
-            constants = torch.zeros(X.shape[1]), torch.ones(X.shape[1])
+            means = torch.zeros(1, X.shape[1], dtype=torch.float32)
+            zeros = torch.zeros(X.shape[1], dtype=torch.float32)
+            constants = zeros, zeros + 1
         else:
             means = torch.from_numpy(np.array(X, dtype=np.float32))
         if constants is None:
@@ -209,7 +210,7 @@ def pooled(x: Batch) -> Tensor:
 
 def uniform_linear(n_in: int, n_out: int, generator: Generator) -> nn.Linear:
     """Return a linear layer whose weights are drawn from -1 / sqrt(n_in) to 1 / sqrt(n_in)."""
-    layer, bound = nn.utils.skip_init(nn.Linear, n_in, n_out), 1 / math.sqrt(n_in)
+    layer, bound = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=torch.float32), 1 / math.sqrt(n_in)
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)
         layer.bias.zero_()
@@ -218,7 +219,7 @@ def uniform_linear(n_in: int, n_out: int, generator: Generator) -> nn.Linear:
 
 def zero_linear(n_in: int, labels: NDArray[np.bool]) -> nn.Linear:
     """Return a linear layer with zero weights and the log odds of the labels as its bias."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, labels.shape[1])
+    layer = nn.utils.skip_init(nn.Linear, n_in, labels.shape[1], dtype=torch.float32)
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.copy_(prior_logits(labels.sum(axis=0), len(labels)))

@@ -1,15 +1,16 @@
 """A hierarchy of labels: which label, or group of labels, stands above which."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afl_helpers.augment.base import check_labels, check_number
 from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.evaluation.validation import check_label_order
 
 ROOT = -1
 
@@ -59,19 +60,27 @@ class Hierarchy:
         return f"Hierarchy({self.n_labels} labels, {groups} group{'s'[: groups != 1]}, {len(self.edges)} edges)"
 
     @classmethod
-    def from_parents(cls, label_names: Iterable[str], parents: Mapping[str, str], source: str = "") -> Self:
+    def from_parents(cls, label_names: Iterable[str], parents: Mapping[str, str | None], source: str = "") -> Self:
         """Build a hierarchy from label -> parent. A parent that is no label becomes a group.
 
+        Args:
+            label_names: the labels, in the order of the columns of Y.
+            parents: label -> the label or group above it, also as a series of pandas. A label that is left out has no
+                parent; so has one whose parent is None or a missing value of pandas.
+            source: where the hierarchy comes from, in words.
+
         Raises:
-            UsageError: a key is neither a label nor a parent, or a label stands above itself.
+            UsageError: parents has another form, a key is neither a label nor a parent, or a label stands above itself.
         """
         labels = list(label_names)
-        names = [*labels, *(name for name in dict.fromkeys(parents.values()) if name not in set(labels))]
+        given = _parents(parents)
+        parent_of = {label: parent for label, parent in given.items() if parent is not None}
+        names = [*labels, *(name for name in dict.fromkeys(parent_of.values()) if name not in set(labels))]
         position = {name: i for i, name in enumerate(names)}
-        for name in parents:
+        for name in given:
             if name not in position:
                 raise unknown_name("label in parents", name, names)
-        above = tuple(position[parents[name]] if name in parents else ROOT for name in names)
+        above = tuple(position[parent_of[name]] if name in parent_of else ROOT for name in names)
         return cls(tuple(names), above, len(labels), source)
 
     @classmethod
@@ -128,6 +137,32 @@ class Hierarchy:
         return type(self)(self.names, tuple(parents), self.n_labels, f"random, in the shape of: {self.source}")
 
 
+def _parents(parents: Any) -> dict[str, str | None]:
+    """Return label -> parent, None for what pandas and JSON have for no parent."""
+    if hasattr(type(parents), "iloc") and getattr(parents, "ndim", 0) == 1:
+        if not parents.index.is_unique:
+            twice = parents.index[parents.index.duplicated()][0]
+            raise UsageError(f"parents has {twice!r} twice; pass one parent per label")
+        parents = dict(parents.items())
+    if not isinstance(parents, Mapping):
+        raise UsageError(
+            f"parents is a {type(parents).__name__}; pass a mapping from a label to the label or group above it"
+        )
+    found = {label: None if _is_missing(parent) else parent for label, parent in parents.items()}
+    for label, parent in found.items():
+        if parent == "" or not isinstance(parent, Hashable):
+            raise UsageError(
+                f"the parent of {label!r} is {parent!r}; pass the name of a label or group, or None for none"
+            )
+    return found
+
+
+def _is_missing(value: Any) -> bool:
+    """Return whether a value is None or NaN, or NA or NaT of pandas, which is optional."""
+    is_nan = isinstance(value, float | np.floating) and np.isnan(value)
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
+
+
 def subsumption_hierarchy(
     labels: NDArray[np.bool], label_names: Iterable[str], threshold: float = 0.8, min_count: int = 5
 ) -> Hierarchy:
@@ -152,7 +187,9 @@ def subsumption_hierarchy(
     """
     check_number("threshold", threshold, 0, 1)
     check_number("min_count", min_count, 1, integer=True)
-    names, carried = list(label_names), check_labels(labels).astype(np.int64)
+    names = list(label_names)
+    check_label_order({"labels": labels, "label_names": names})
+    carried = check_labels(labels).astype(np.int64)
     if carried.shape[1] != len(names):
         raise UsageError(
             f"labels has {carried.shape[1]} columns for {len(names)} label_names; pass one name per column"
@@ -160,7 +197,7 @@ def subsumption_hierarchy(
     in_float = carried.astype(np.float64)  # counts stay exact, and numpy multiplies integers without a library
     both = (in_float.T @ in_float).astype(np.int64)
     counts = both.diagonal()
-    parents: dict[str, str] = {}
+    parents: dict[str, str | None] = {}
     for child in np.flatnonzero(counts >= min_count):
         # P(y | x) < P(x | y) holds for every x that is more frequent than y and occurs with it.
         allowed = (both[child] >= threshold * counts[child]) & (counts > counts[child]) & (both[child] > 0)

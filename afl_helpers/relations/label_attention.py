@@ -98,8 +98,10 @@ class TwoStages(Network):
         self.first = LinearNetwork(width, labels)
         self.keys = uniform_linear(width, inner, streams.more_weights)
         self.values = uniform_linear(width, inner, streams.more_weights)
-        self.labels = nn.Parameter(torch.randn(n_labels, inner, generator=streams.more_weights))
-        self.places = nn.Parameter(torch.randn(self.n_queries, inner, generator=streams.more_weights))
+        self.labels = nn.Parameter(torch.randn(n_labels, inner, generator=streams.more_weights, dtype=torch.float32))
+        self.places = nn.Parameter(
+            torch.randn(self.n_queries, inner, generator=streams.more_weights, dtype=torch.float32)
+        )
         self.second = zero_linear(self.n_queries * inner, labels)
 
     def chosen(self, logits: Tensor) -> Tensor:

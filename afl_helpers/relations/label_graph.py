@@ -94,9 +94,9 @@ class GraphNetwork(Network):
         self.nodes = uniform_linear(n_features, n * width, streams.weights)
         self.gates = uniform_linear(width, 3, streams.weights)
         self.gates.bias.requires_grad_(False)  # the biases of the gates are those of the nodes
-        self.gate_bias = nn.Parameter(torch.zeros(n))
-        self.message_bias = nn.Parameter(torch.zeros(n, width))
-        self.weights = nn.Parameter(torch.zeros(n, width))
+        self.gate_bias = nn.Parameter(torch.zeros(n, dtype=torch.float32))
+        self.message_bias = nn.Parameter(torch.zeros(n, width, dtype=torch.float32))
+        self.weights = nn.Parameter(torch.zeros(n, width, dtype=torch.float32))
         node_labels = tree.node_labels(labels)
         self.bias = nn.Parameter(prior_logits(node_labels.sum(axis=0), len(labels)))
 

@@ -14,6 +14,50 @@ OFFICIAL = {
     "hoc-nodes": "the tree of hallmarks (Baker et al., 2016)",
 }
 
+#: The 37 nodes of that tree, each as the path from its root: their names alone, nothing of the texts or annotations.
+HOC_NODES = tuple(
+    line.strip()
+    for line in """
+    Activating invasion and metastasis
+    Activating invasion and metastasis--Invasion
+    Activating invasion and metastasis--Metastasis
+    Avoiding immune destruction
+    Avoiding immune destruction--Immune response
+    Avoiding immune destruction--Immunosuppression
+    Cellular energetics
+    Cellular energetics--Glycolysis/Warburg effect
+    Enabling replicative immortality
+    Enabling replicative immortality--Immortalization
+    Enabling replicative immortality--Senescence
+    Evading growth suppressors
+    Evading growth suppressors--By deregulating cell cycle checkpoints
+    Evading growth suppressors--By deregulating cell cycle checkpoints--Cell cycle
+    Evading growth suppressors--By evading contact inhibition
+    Genomic instability and mutation
+    Genomic instability and mutation--DNA damage
+    Genomic instability and mutation--DNA damage--Adducts
+    Genomic instability and mutation--DNA damage--Strand breaks
+    Genomic instability and mutation--DNA repair mechanisms
+    Genomic instability and mutation--Mutation
+    Inducing angiogenesis
+    Inducing angiogenesis--By deregulating angiogenesis
+    Inducing angiogenesis--By deregulating angiogenesis--Angiogenic factors
+    Resisting cell death
+    Resisting cell death--Apoptosis
+    Resisting cell death--Autophagy
+    Resisting cell death--Necrosis
+    Sustaining proliferative signaling
+    Sustaining proliferative signaling--Cell cycle
+    Sustaining proliferative signaling--Growth factors growth promoting signals
+    Sustaining proliferative signaling--Growth factors growth promoting signals--Downstream signaling
+    Sustaining proliferative signaling--Receptors
+    Tumor promoting inflammation
+    Tumor promoting inflammation--Immune response
+    Tumor promoting inflammation--Inflammation
+    Tumor promoting inflammation--Inflammation--Oxidative stress
+    """.strip().splitlines()
+)
+
 
 def official_hierarchy(corpus: str, label_names: Iterable[str]) -> Hierarchy:
     """Return the official hierarchy of a corpus for its labels.
@@ -37,6 +81,9 @@ def official_hierarchy(corpus: str, label_names: Iterable[str]) -> Hierarchy:
     if corpus not in OFFICIAL:
         raise unknown_name("corpus with an official hierarchy", corpus, OFFICIAL)
     if corpus == "hoc-nodes":
+        for name in names:
+            if name not in HOC_NODES:
+                raise UsageError(f"{name!r} is no node of the hallmarks; pass the labels of the corpus hoc-nodes")
         parents = label_tree(names)
     else:
         group_of = reuters_groups()

@@ -53,7 +53,7 @@ class PerParent(Relation):
     takes: ClassVar[Takes] = "features"
 
     def _check(self) -> None:
-        check_number("C", self.C, 1e-9)
+        check_number("C", self.C, 1e-9, infinite=True)  # inf is scikit-learn's for no regularization
         check_hierarchy(self.hierarchy)
         check_seed(self.shuffle_seed)
 

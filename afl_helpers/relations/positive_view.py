@@ -80,7 +80,9 @@ class ViewNetwork(HiddenNetwork):
         self.method = method
         self.above = torch.from_numpy(tree.above[: tree.n_labels].astype(np.float32))
         self.queries = uniform_linear(width, method.width, streams.more_weights)
-        self.vectors = nn.Parameter(torch.randn(len(tree.names), method.width, generator=streams.more_weights))
+        self.vectors = nn.Parameter(
+            torch.randn(len(tree.names), method.width, generator=streams.more_weights, dtype=torch.float32)
+        )
         self.projection = nn.Sequential(
             uniform_linear(method.hidden, method.hidden, streams.more_weights),
             nn.ReLU(),
@@ -90,7 +92,7 @@ class ViewNetwork(HiddenNetwork):
     def kept(self, x: Tokens, y: Tensor) -> Tensor:
         """Return 1 for tokens that a view keeps, else 0, (n, n_tokens), with the gradients of the probabilities."""
         match = self.queries(x.states) @ (self.above @ self.vectors).T / self.vectors.shape[1] ** 0.5
-        uniform = torch.rand(match.shape, generator=self.noise).clamp(1e-9, 1 - 1e-7)
+        uniform = torch.rand(match.shape, generator=self.noise, dtype=torch.float32).clamp(1e-9, 1 - 1e-7)
         given = (match - (-uniform.log()).log()).softmax(dim=2)
         own = (given * y[:, None]).sum(2)
         chosen = ((own > self.method.threshold) | (y.sum(1, keepdim=True) == 0)) & x.present

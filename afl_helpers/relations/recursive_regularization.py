@@ -53,7 +53,7 @@ class RegularizedNetwork(LinearNetwork):
     def __init__(self, width: int, labels: NDArray[np.bool], tree: Hierarchy, strength: float) -> None:
         super().__init__(width, labels)
         self.strength, self.edges = strength, torch.from_numpy(tree.edges)
-        self.groups = nn.Parameter(torch.zeros(len(tree.names) - tree.n_labels, width))
+        self.groups = nn.Parameter(torch.zeros(len(tree.names) - tree.n_labels, width, dtype=torch.float32))
 
     def loss(self, x: Batch, y: Tensor) -> Tensor:
         """Return the cross-entropy of a batch and the term."""

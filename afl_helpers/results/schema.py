@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from afl_helpers.errors import DataError
+from afl_helpers.errors import DataError, unknown_name
 
 #: metrics[split][rule][name]
 Metrics = dict[str, dict[str, dict[str, float]]]
@@ -153,8 +153,11 @@ class Result:
 
         Raises:
             DataError: the run has no such rule or metric.
+            UsageError: there is no such split.
         """
         name, _, own = name.partition("@")
+        if split not in self.metrics:
+            raise unknown_name("split", split, self.metrics)
         rules = self.metrics[split]
         if (own or rule) not in rules:
             raise DataError(f"run {self.run!r} has no rule {own or rule!r}; it has {', '.join(rules)}")

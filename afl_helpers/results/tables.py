@@ -6,20 +6,27 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from afl_helpers.errors import DataError
+from afl_helpers.errors import DataError, unknown_name
 from afl_helpers.evaluation import frequency_groups
 from afl_helpers.results.schema import Result
+
+KEY_COLUMNS = ("study", "corpus", "setting", "seed", "block")
+
+
+def _table(rows: Sequence[Mapping[str, Any]], *columns: str) -> pd.DataFrame:
+    """Return the rows as a data frame; without a row, one that has the columns all the same."""
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*KEY_COLUMNS, *columns])
+
+
+def _joined(tables: Sequence[pd.DataFrame], *columns: str) -> pd.DataFrame:
+    """Return the rows of all tables; without a table, one that has the columns all the same."""
+    return pd.concat(tables, ignore_index=True) if tables else _table([], *columns)
 
 
 def _key(result: Result) -> dict[str, Any]:
     """The columns that every table starts with."""
-    return {
-        "study": result.study,
-        "corpus": result.data.corpus,
-        "setting": result.setting,
-        "seed": result.seed,
-        "block": result.block,
-    }
+    values = (result.study, result.data.corpus, result.setting, result.seed, result.block)
+    return dict(zip(KEY_COLUMNS, values, strict=True))
 
 
 def run_table(results: Sequence[Result]) -> pd.DataFrame:
@@ -30,7 +37,7 @@ def run_table(results: Sequence[Result]) -> pd.DataFrame:
         n_test, epochs, best_epoch, converged, seconds, device``, and ``config.<field>`` for each field of the
         configuration. Values that do not apply to a method are NaN or None.
     """
-    return pd.DataFrame(
+    return _table(
         [
             {
                 **_key(result),
@@ -48,7 +55,9 @@ def run_table(results: Sequence[Result]) -> pd.DataFrame:
                 **{f"config.{name}": value for name, value in result.config.items()},
             }
             for result in results
-        ]
+        ],
+        *("run", "method", "encoder", "loss", "n_labels", "n_train", "n_validation", "n_test"),
+        *("epochs", "best_epoch", "converged", "seconds", "device"),
     )
 
 
@@ -57,25 +66,37 @@ def results_table(results: Sequence[Result], rules: Sequence[str] | None = None)
 
     Args:
         results: the runs of one or more studies.
-        rules: threshold rules to include; by default, all that each run has.
+        rules: threshold rules to include, one or several; by default, all that each run has.
 
     Returns:
         Columns ``study, corpus, setting, seed, block, encoder, method, thresholds`` (the rule) and every metric that the
         files keep, by the names of :func:`~afl_helpers.evaluation.evaluate`; NaN if a metric is not defined.
+
+    Raises:
+        UsageError: a run has no such rule.
     """
-    return pd.DataFrame(
+    wanted = [rules] if isinstance(rules, str) else rules
+    return _table(
         [
             {
                 **_key(result),
                 "encoder": result.encoder,
                 "method": result.method,
                 "thresholds": rule,
-                **result.metrics["test"][rule],
+                **_test_metrics(result, rule),
             }
             for result in results
-            for rule in (result.metrics["test"] if rules is None else rules)
-        ]
+            for rule in (result.metrics["test"] if wanted is None else wanted)
+        ],
+        *("encoder", "method", "thresholds"),
     )
+
+
+def _test_metrics(result: Result, rule: str) -> dict[str, float]:
+    kept = result.metrics["test"]
+    if rule not in kept:
+        raise unknown_name("threshold rule", rule, kept)
+    return kept[rule]
 
 
 def label_table(results: Sequence[Result], rule: str = "tuned_common") -> pd.DataFrame:
@@ -109,7 +130,10 @@ def label_table(results: Sequence[Result], rule: str = "tuned_common") -> pd.Dat
             "expected": labels.training_count / sizes["train"] * sizes["test"],
         }
         tables.append(pd.DataFrame(columns))
-    return pd.concat(tables, ignore_index=True)
+    return _joined(
+        tables,
+        *("label", "training_count", "support", "average_precision", "predicted", "true_positives", "expected"),
+    )
 
 
 def threshold_table(results: Sequence[Result]) -> pd.DataFrame:
@@ -118,7 +142,7 @@ def threshold_table(results: Sequence[Result]) -> pd.DataFrame:
     Returns:
         Columns ``study, corpus, setting, seed, block`` and one per threshold rule.
     """
-    return pd.DataFrame([{**_key(result), **result.labels.threshold} for result in results])
+    return _table([{**_key(result), **result.labels.threshold} for result in results])
 
 
 def tuning_table(results: Sequence[Result]) -> pd.DataFrame:
@@ -128,19 +152,19 @@ def tuning_table(results: Sequence[Result]) -> pd.DataFrame:
         Columns ``study, corpus, setting, seed, block``, each tuned field of the configuration, and the validation score
         by which the best trial was chosen.
     """
-    return pd.DataFrame([{**_key(result), **trial} for result in results for trial in result.tuned])
+    return _table([{**_key(result), **trial} for result in results for trial in result.tuned])
 
 
 def history_table(results: Sequence[Result]) -> pd.DataFrame:
     """Tabulate the epochs, one row per run and epoch, for the runs that keep a history.
 
     Returns:
-        Columns ``study, corpus, setting, seed, block, epoch, loss`` (of training) and the validation metrics of each
-        epoch.
+        Columns ``study, corpus, setting, seed, block, epoch``, ``loss`` (of training) where the method records it, and the
+        validation metrics of each epoch.
     """
-    return pd.concat(
+    return _joined(
         [pd.DataFrame({**_key(result), **result.time.history}) for result in results if result.time.history],
-        ignore_index=True,
+        *("epoch", "loss"),
     )
 
 
@@ -181,4 +205,4 @@ def f1_by_count(
                     "f1_macro": f1[members].mean() if members.any() else np.nan,
                 }
             )
-    return pd.DataFrame(rows)
+    return _table(rows, "group", "n_labels", "f1_micro", "f1_macro")

@@ -1,13 +1,15 @@
 """What holds for every change of the training split: the tests run for each entry of the registry."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
 
-from afl_helpers.augment import AUGMENTATIONS, Augmentation, build_augmentation
+from afl_helpers.augment import AUGMENTATIONS, MLROS, Augmentation, HardExamples, PlainCopies, build_augmentation
+from afl_helpers.augment.oversampling import resample
 from afl_helpers.data import load_corpus
 from afl_helpers.errors import UsageError
 
@@ -148,6 +150,76 @@ def test_bad_input_is_named(name):
         built(name, **{AUGMENTATIONS[name].tuned: "a"})
 
 
+@every_name
+def test_a_refused_parameter_changes_nothing_and_is_refused_again(name):
+    step, tuned = built(name), AUGMENTATIONS[name].tuned
+    before = step.get_params()
+    with pytest.raises(UsageError, match=f"{tuned} is -1"):
+        step.set_params(**{tuned: -1})
+    with pytest.raises(UsageError, match="unknown parameter 'nothing'"):
+        step.set_params(**{tuned: AUGMENTATIONS[name].values[0], "nothing": 1})
+    assert step.get_params() == before
+    setattr(step, tuned, -1)
+    with pytest.raises(UsageError, match=f"{tuned} is -1"):
+        step.fit_resample(documents(name), LABELS)
+
+
+@every_name
+def test_infinity_is_refused_where_no_parameter_documents_it(name):
+    for parameter, value in built(name).get_params().items():
+        if parameter == "level":  # of REMEDIAL, which then copies nothing
+            built(name, level=math.inf).fit_resample(documents(name), LABELS)
+        elif (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and parameter not in AUGMENTATIONS[name].fixed
+        ):
+            with pytest.raises(UsageError, match=f"{parameter} is inf; pass a"):
+                built(name, **{parameter: math.inf})
+
+
+@every_name
+def test_labels_that_are_no_numbers_are_named(name):
+    pd = pytest.importorskip("pandas")
+    step, x = built(name), documents(name)[:4]
+    with pytest.raises(UsageError, match="Y hold rows of different lengths"):
+        step.fit_resample(x, [[1], [1, 0], [0], [1]])
+    for wrong in (pd.DataFrame({"a": pd.array([1, 0, None, 1], dtype="Int64")}), [["1"], ["0"], ["1"], ["1"]]):
+        with pytest.raises(UsageError, match="Y has values other than 0 and 1"):
+            step.fit_resample(x, wrong)
+    with pytest.raises(UsageError, match="Y hold masked values"):
+        step.fit_resample(x, np.ma.array([[1], [0], [1], [1]], mask=[[0], [1], [0], [0]]))
+
+
+@every_name
+def test_tensors_are_labels_too(name):
+    torch = pytest.importorskip("torch")
+    expected = built(name).fit_resample(documents(name), LABELS.astype(np.float32), 2)
+    labels = torch.tensor(LABELS, dtype=torch.float32)
+    for y in (labels, labels.clone().requires_grad_(), labels.bfloat16(), labels.to_sparse(), list(labels)):
+        x, new = built(name).fit_resample(documents(name), y, 2)
+        assert same(x, expected[0]) and same(new, expected[1])
+
+
+@every_name
+def test_no_labels_at_all_are_fine(name):
+    for y in (LABELS[:, :0], sparse.csr_array(LABELS[:, :0])):
+        new, labels = built(name).fit_resample(documents(name), y)
+        assert labels.shape == (len(new), 0)
+
+
+@every_name
+def test_rows_of_pandas_in_another_order_are_refused(name):
+    pd = pytest.importorskip("pandas")
+    x = documents(name)
+    x = pd.Series(x) if isinstance(x, list) else pd.DataFrame(x)
+    y = pd.DataFrame(LABELS)
+    built(name).fit_resample(x, y)
+    built(name).fit_resample(x, y.set_axis(y.index + 1000))  # another index: nothing but the position to go by
+    with pytest.raises(UsageError, match=r"X and Y have the same index in another order.* pass Y.loc\[X.index\]"):
+        built(name).fit_resample(x, y.sample(frac=1, random_state=0))
+
+
 VECTOR_METHODS = [name for name, info in AUGMENTATIONS.items() if info.takes == "vectors"]
 TEXT_METHODS = [name for name, info in AUGMENTATIONS.items() if info.takes == "texts"]
 
@@ -159,6 +231,8 @@ def test_vectors_are_checked(name):
         (sparse.csr_array(VECTORS), "X is sparse"),
         (VECTORS[:, 0], r"X has shape \(300,\)"),
         (np.where(VECTORS[0, 0] == VECTORS, np.nan, VECTORS), "not finite"),
+        (np.ma.array(VECTORS, mask=VECTORS > 1), "X hold masked values"),
+        ([*VECTORS[:-1], VECTORS[-1, :3]], "pass vectors of shape"),
     ):
         with pytest.raises(UsageError, match=message):
             built(name).fit_resample(x, LABELS)
@@ -193,6 +267,77 @@ def test_documents_of_any_kind_are_repeated():
     assert rows["text"].tolist() == list("abcdd")
     counts, _ = built("ml_ros").fit_resample(sparse.coo_array(np.eye(4)), labels)
     assert counts.toarray().argmax(1).tolist() == [0, 1, 2, 3, 3]
+
+
+def test_documents_come_back_in_the_type_of_x():
+    labels, texts = np.array([[1, 0]] * 3 + [[0, 1]]), list("abcd")
+    torch, pa, datasets = (pytest.importorskip(name) for name in ("torch", "pyarrow", "datasets"))
+    tensor = torch.arange(8.0).reshape(4, 2).requires_grad_()
+    rows, _ = MLROS().fit_resample(tensor, labels)
+    assert isinstance(rows, torch.Tensor) and rows[:, 0].tolist() == [0, 2, 4, 6, 6]
+    for column in (pa.array(texts), pa.chunked_array([texts[:3], texts[3:]]), pa.table({"text": texts})):
+        rows, _ = MLROS().fit_resample(column, labels)
+        assert type(rows) is type(column) and len(rows) == 5
+    rows, _ = MLROS().fit_resample(datasets.Dataset.from_dict({"text": texts}), labels)
+    assert isinstance(rows, datasets.Dataset) and rows["text"][:] == list("abcdd")
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor")
+def test_documents_without_an_order_or_rows_are_refused():
+    labels = np.array([[1, 0]] * 3 + [[0, 1]])
+    for x, message in (
+        (set("abcd"), "X is {.*; pass one row or text per document"),
+        (dict.fromkeys("abcd"), "X is {.*; pass one row or text per document"),
+        (np.array(5), "X is array.5.; pass one row or text per document"),
+        (np.ma.array(np.eye(4), mask=np.eye(4)), "X hold masked values"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            MLROS().fit_resample(x, labels)
+    torch = pytest.importorskip("torch")
+    for method in ("ml_ros", "mlsmote"):
+        for x in (torch.eye(4).to_sparse(), torch.eye(4).to_sparse_csr()):
+            with pytest.raises(UsageError, match="X is a sparse tensor; pass X.to_dense"):
+                built(method).fit_resample(x, labels)
+
+
+def test_vectors_may_be_tensors_of_any_kind():
+    torch = pytest.importorskip("torch")
+    vectors = torch.tensor(VECTORS).bfloat16().requires_grad_()
+    x, _ = built("mlsmote").fit_resample(vectors, LABELS)
+    assert same(x, built("mlsmote").fit_resample(vectors.detach().float().numpy(), LABELS)[0])
+
+
+def test_scores_of_hard_examples_may_be_tensors_and_name_their_labels():
+    torch, pd = pytest.importorskip("torch"), pytest.importorskip("pandas")
+    scores = np.random.default_rng(1).random(LABELS.shape).astype(np.float32)
+    expected = HardExamples(scores=scores).fit_resample(VECTORS, LABELS)[0]
+    for given in (
+        torch.tensor(scores).requires_grad_(),
+        torch.tensor(scores).to_sparse(),
+        sparse.csr_array(scores),
+        list(torch.tensor(scores)),
+    ):
+        assert same(HardExamples(scores=given).fit_resample(VECTORS, LABELS)[0], expected)
+    with pytest.raises(UsageError, match="scores hold rows of different lengths"):
+        HardExamples(scores=[[0.1], [0.2, 0.3]]).fit_resample(VECTORS, LABELS)
+    with pytest.raises(UsageError, match="scores hold 'a'; pass numbers"):
+        HardExamples(scores=np.full(LABELS.shape, "a")).fit_resample(VECTORS, LABELS)
+    names = [f"label {i}" for i in range(LABELS.shape[1])]
+    labels, frame = pd.DataFrame(LABELS, columns=names), pd.DataFrame(scores, columns=names)
+    for method in (HardExamples, lambda scores: PlainCopies(of=HardExamples(scores=scores))):
+        with pytest.raises(UsageError, match="Y and scores have the labels in different orders"):
+            method(scores=frame[names[::-1]]).fit_resample(VECTORS, labels)
+        with pytest.raises(UsageError, match="Y and scores have the same index in another order"):
+            method(scores=frame[::-1]).fit_resample(VECTORS, labels)
+
+
+def test_positions_of_a_resampled_set_are_those_of_checked_labels():
+    for labels, message in (([[7, 8], [3, 4]], "other than 0 and 1"), ([[1], [1, 0]], "rows of different lengths")):
+        assert resample(labels, "none").tolist() == [0, 1]
+        with pytest.raises(UsageError, match=message):
+            resample(labels, "ml_ros")
+    with pytest.raises(UsageError, match="rate is 'a'; pass a number from 0 to below 1"):
+        resample([[1]], "ml_ros", rate="a")
 
 
 def test_it_works_in_a_pipeline_of_imbalanced_learn():

@@ -101,6 +101,7 @@ def test_fingerprint_changes_with_each_part(changes):
         lambda labels: labels.astype(object),
         lambda labels: pandas.DataFrame(labels),
         lambda labels: torch.tensor(labels, dtype=torch.float64, requires_grad=True),
+        lambda labels: torch.tensor(labels).to_sparse(),
         lambda labels: sparse.coo_matrix(labels.astype(np.float64)),
     ],
 )
@@ -208,3 +209,45 @@ def test_a_sample_is_the_first_split_of_its_share():
     assert corpus.sample(2400) is corpus and corpus.sample(9999) is corpus
     with pytest.raises(UsageError, match="n is 0; pass a whole number from 1"):
         corpus.sample(0)
+
+
+# --- what the caller keeps ----------------------------------------------------------------------------------------------
+
+
+def test_later_changes_of_the_caller_do_not_reach_the_corpus():
+    dense, report = make().labels, {"rows": 4}
+    expected = dense.tolist()
+    sparse_labels = sparse.csr_array(dense)
+    corpora = [make(labels=dense, report=report), make(labels=sparse_labels)]
+    fingerprint = make().fingerprint
+    dense[:] = 0
+    sparse_labels.data[:] = 0
+    report["rows"] = 9
+    assert corpora[0].report == {"rows": 4}
+    for corpus in corpora:
+        assert corpus.label_counts.tolist() == [2, 2, 1]
+        assert corpus.dense_labels.tolist() == expected and corpus.fingerprint == fingerprint
+
+
+def test_sparse_labels_of_the_caller_stay_as_they_are():
+    def unordered(values, columns):
+        return sparse.csr_array((np.array(values), np.array(columns), np.array([0, 2, 3, 4])), shape=(3, 2))
+
+    explicit_zero = unordered([1.0, 0.0, 1.0, 1.0], [1, 0, 1, 0])
+    corpus = Corpus("small", ["a", "b", "c"], explicit_zero, ["x", "y"])
+    assert corpus.dense_labels.tolist() == [[0, 1], [0, 1], [1, 0]]
+    assert explicit_zero.data.tolist() == [1, 0, 1, 1] and explicit_zero.indices.tolist() == [1, 0, 1, 0]
+    twice = unordered([1.0, 1.0, 1.0, 1.0], [1, 1, 1, 0])
+    with pytest.raises(UsageError, match="0 and 1 only"):
+        Corpus("small", ["a", "b", "c"], twice, ["x", "y"])
+    assert twice.data.tolist() == [1, 1, 1, 1]
+
+
+def test_sparse_labels_that_are_mapped_from_a_file(tmp_path):
+    whole = sparse.csr_array(make().labels)
+    parts = []
+    for name in ("data", "indices", "indptr"):
+        np.save(tmp_path / name, getattr(whole, name))
+        parts.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+    corpus = make(labels=sparse.csr_array(tuple(parts), shape=whole.shape))
+    assert corpus.fingerprint == make().fingerprint

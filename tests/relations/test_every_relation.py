@@ -1,9 +1,11 @@
 """What holds for every method that uses relations between labels: the tests run for each entry of the registry."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 from sklearn.base import clone
 
@@ -156,6 +158,99 @@ def test_bad_input_is_named(name):
         step.fit(X, LABELS).scores(narrower)
 
 
+@every_name
+def test_a_refused_parameter_changes_nothing_and_is_refused_again(name):
+    step, info = built(name), RELATIONS[name]
+    before = step.get_params()
+    with pytest.raises(UsageError, match=f"{info.tuned} is -1"):
+        step.set_params(**{info.tuned: -1})
+    assert step.get_params() == before
+    setattr(step, info.tuned, -1)
+    with pytest.raises(UsageError, match=f"{info.tuned} is -1"):
+        step.fit(INPUTS[info.takes], LABELS)
+
+
+@every_name
+def test_infinity_is_refused(name):
+    for parameter, value in built(name).get_params().items():
+        if parameter == "C":  # scikit-learn's, which is then without regularization
+            assert np.isfinite(scores(name, C=math.inf)).all()
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            with pytest.raises(UsageError, match=f"{parameter} is inf; pass a"):
+                built(name, **{parameter: math.inf})
+
+
+@every_name
+def test_the_default_type_of_torch_changes_nothing(name):
+    expected = scores(name)
+    sparse_counts = sparse.csr_array(np.maximum(VECTORS, 0)) if RELATIONS[name].takes == "features" else None
+    of_counts = None if sparse_counts is None else scores(name, X=sparse_counts)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert np.array_equal(scores(name), expected)
+        assert sparse_counts is None or np.array_equal(scores(name, X=sparse_counts), of_counts)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@every_name
+def test_labels_and_features_may_be_tensors(name):
+    X = INPUTS[RELATIONS[name].takes]
+    tensors = [torch.tensor(x).requires_grad_() for x in X]
+    tensors = tensors if isinstance(X, list) else torch.tensor(X).requires_grad_()
+    model = built(name).fit(tensors, torch.tensor(LABELS).bfloat16(), 3)
+    assert np.array_equal(model.scores(tensors), scores(name))
+
+
+@every_name
+def test_rows_and_hierarchies_in_another_order_are_refused(name):
+    pd = pytest.importorskip("pandas")
+    X, step = INPUTS[RELATIONS[name].takes], built(name)
+    labels = pd.DataFrame(LABELS, columns=list("abcdef"))
+    step.fit(X, labels)
+    step.fit(X, pd.DataFrame(LABELS))  # numbers that pandas gives agree with any names
+    if RELATIONS[name].takes in ("vectors", "features"):
+        with pytest.raises(UsageError, match="X and Y have the same index in another order"):
+            step.fit(pd.DataFrame(X), labels.sample(frac=1, random_state=0))
+    if getattr(step, "hierarchy", None) is not None:
+        with pytest.raises(UsageError, match="hierarchy and Y have the labels in different orders, 'a' and 'f' at 0"):
+            step.fit(X, labels[list("fedcba")])
+        with pytest.raises(UsageError, match="hierarchy and Y name the labels differently, 'f' and 'z' at 5"):
+            step.fit(X, labels.rename(columns={"f": "z"}))
+        built(name, hierarchy=Hierarchy.flat(L), **({"contrast": 0} if name == "label_graph_contrast" else {})).fit(
+            X, labels
+        )
+
+
+@pytest.mark.parametrize("name", [n for n, i in RELATIONS.items() if i.takes != "token states"])
+def test_columns_in_another_order_are_refused(name):
+    pd = pytest.importorskip("pandas")
+    reranks = RELATIONS[name].takes == "scores"
+    X = INPUTS[RELATIONS[name].takes]
+    frame = pd.DataFrame(X, columns=list("abcdefghij")[: X.shape[1]])
+    labels = pd.DataFrame(LABELS, columns=list("abcdef"))
+    model = built(name).fit(frame, labels)
+    assert np.array_equal(model.scores(frame), model.scores(X))
+    message = (
+        r"Y and X have the labels in different orders, 'a' and 'f' at 0; pass X\[columns of Y\]"
+        if reranks
+        else "X has the columns of fit in another order, 'j' for 'a' at 0; pass them in the order of fit"
+    )
+    with pytest.raises(UsageError, match=message):
+        model.scores(frame[frame.columns[::-1]])
+
+
+@pytest.mark.parametrize("name", [n for n, i in RELATIONS.items() if i.takes == "features"])
+def test_features_in_another_form_than_those_of_fit_are_refused(name):
+    forms = {"a dense array": VECTORS, "a sparse matrix": sparse.csr_array(VECTORS), "token states": TOKENS}
+    for fitted, X in forms.items():
+        model = built(name).fit(X, LABELS)
+        for given, other in forms.items():
+            if given != fitted:
+                with pytest.raises(UsageError, match=f"X is {given}, but the model was fitted on {fitted}"):
+                    model.scores(other)
+
+
 @hierarchical
 def test_a_hierarchy_of_other_labels_is_named(name):
     X = INPUTS[RELATIONS[name].takes]
@@ -180,6 +275,16 @@ def test_a_hierarchy_of_other_labels_is_named(name):
         ("token states", [*TOKENS[:-1], TOKENS[-1][:, :3]], r"X\[159\] has width 3 and X\[0\] 10"),
         ("token states", [*TOKENS[:-1], TOKENS[-1] * np.float16(np.nan)], r"X\[159\] has values that are not finite"),
         ("token states", sparse.csr_array(VECTORS), "pass one array of shape"),
+        ("features", torch.tensor(VECTORS).to_sparse(), "X is a sparse tensor; pass X.to_dense"),
+        ("vectors", np.ma.array(VECTORS, mask=VECTORS > 1), "X hold masked values"),
+        ("features", np.ma.array(VECTORS, mask=VECTORS > 1), "X hold masked values"),
+        ("token states", [*TOKENS[:-1], np.ma.array(TOKENS[-1], mask=TOKENS[-1] > 0)], r"X\[159\] hold masked values"),
+        ("features", [[[1.0, 2.0], [3.0]]] * N, "pass vectors of shape"),
+        (
+            "token states",
+            [*TOKENS[:-1], [[1.0, 2.0], [3.0]]],
+            r"X\[159\] has rows of different lengths; pass one array of shape",
+        ),
     ],
 )
 def test_wrong_features_are_named(takes, bad, message):

@@ -1,4 +1,6 @@
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import pytest
 from afl_helpers.data import load_corpus
 from afl_helpers.errors import UsageError
 from afl_helpers.relations import Hierarchy, official_hierarchy, subsumption_hierarchy
-from afl_helpers.relations.official import reuters_groups
+from afl_helpers.relations.official import HOC_NODES, reuters_groups
 
 TREE = Hierarchy.from_parents(
     ["grain", "wheat", "durum", "gold"], {"wheat": "grain", "durum": "wheat", "gold": "metal"}
@@ -46,6 +48,58 @@ def test_errors_of_a_hierarchy_are_named():
         Hierarchy(("a", "a"), (-1, -1), 2)
     with pytest.raises(UsageError, match="outside -1 to 1"):
         Hierarchy(("a", "b"), (-1, 2), 2)
+
+
+def test_a_label_may_have_no_parent_in_words():
+    pd = pytest.importorskip("pandas")
+    expected = (("a", "b", "c", "d", "g"), (-1, 0, -1, 4, -1))
+    for nothing in (None, float("nan"), np.float32("nan"), pd.NA, pd.NaT):
+        parents = {"a": nothing, "b": "a", "c": nothing, "d": "g"}
+        for given in (parents, pd.Series(parents, dtype=object)):
+            tree = Hierarchy.from_parents(list("abcd"), given)
+            assert (tree.names, tree.parents) == expected, nothing
+    for dtype in ("str", "string", "category"):
+        tree = Hierarchy.from_parents(list("abcd"), pd.Series({"a": None, "b": "a", "d": "g"}, dtype=dtype))
+        assert (tree.names, tree.parents) == expected, dtype
+    assert Hierarchy.from_parents(["a"], {}).parents == (-1,)
+
+
+def test_parents_in_another_form_are_named():
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(
+        UsageError, match="the parent of 'a' is ''; pass the name of a label or group, or None for none"
+    ):
+        Hierarchy.from_parents(["a", "b"], {"a": "", "b": "a"})
+    with pytest.raises(UsageError, match=r"the parent of 'a' is \['b'\]; pass the name"):
+        Hierarchy.from_parents(["a", "b"], {"a": ["b"]})
+    for parents in ([("b", "a")], "ab", None, pd.DataFrame({"b": ["a"]})):
+        with pytest.raises(UsageError, match=f"parents is a {type(parents).__name__}; pass a mapping from a label to"):
+            Hierarchy.from_parents(["a", "b"], parents)
+    with pytest.raises(UsageError, match="parents has 'b' twice; pass one parent per label"):
+        Hierarchy.from_parents(["a", "b"], pd.Series(["a", "c"], index=["b", "b"]))
+    with pytest.raises(UsageError, match="unknown label in parents 'whaet'"):
+        Hierarchy.from_parents(["wheat"], {"whaet": None})
+
+
+def test_names_of_a_suggested_hierarchy_are_those_of_the_columns():
+    pd = pytest.importorskip("pandas")
+    labels = pd.DataFrame([[1, 1]] * 5 + [[1, 0]] * 3, columns=["grain", "wheat"])
+    assert subsumption_hierarchy(labels, ["grain", "wheat"]).parents == (-1, 0)
+    with pytest.raises(UsageError, match="labels and label_names have the labels in different orders"):
+        subsumption_hierarchy(labels, ["wheat", "grain"])
+
+
+def test_the_tree_of_hoc_has_37_nodes():
+    assert len(HOC_NODES) == len(set(HOC_NODES)) == 37
+    tree = official_hierarchy("hoc-nodes", HOC_NODES)
+    assert len(tree.names) == 37 and len(tree.children(-1)) == 10 and len(tree.edges) == 27
+    recorded = json.loads((Path(__file__).parents[2] / "results" / "remedies" / "shared.json").read_text("utf-8"))
+    assert any(sorted(names) == sorted(HOC_NODES) for key, names in recorded.items() if key.startswith("labels.name"))
+    some = official_hierarchy("hoc-nodes", ["Resisting cell death--Apoptosis", "Resisting cell death"])
+    assert some.parents == (1, -1)
+    for wrong in ("nothing", "Apoptosis", 1):
+        with pytest.raises(UsageError, match=f"{wrong!r} is no node of the hallmarks; pass the labels of the corpus"):
+            official_hierarchy("hoc-nodes", [wrong])
 
 
 def test_subsumption_by_hand():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from afl_helpers.errors import DataError, MissingFileError, require
+from afl_helpers.errors import DataError, MissingFileError, UsageError, require
 from afl_helpers.files import CACHE_DIR_VARIABLE, cache_dir, not_written, reason_of, sha256
 
 DATA_DIR_VARIABLE = "AFL_DATA_DIR"
@@ -48,6 +48,8 @@ def local_data_dir(data_dir: str | os.PathLike[str] | None = None) -> Path | Non
     chosen = data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
     if not chosen:
         return None
+    if not isinstance(chosen, str | os.PathLike):
+        raise UsageError(f"data_dir is {chosen!r}; pass the path of a folder")
     folder = Path(chosen).expanduser()
     if not folder.is_dir():
         origin = DATA_DIR_VARIABLE if data_dir is None else "data_dir"

@@ -4,7 +4,8 @@ The corpus has 1,852 abstracts. Experts gave each sentence any number of the 37 
 hallmarks. A document carries what one of its sentences carries. 272 documents carry nothing: they are negatives and stay.
 
 Licence: the repository of the corpus is under GPL-3.0, and the abstracts belong to their authors. This package contains
-nothing of it: it reads the files from their public address, or from your folder.
+none of its texts and annotations, only the names of the labels: it reads the files from their public address, or from your
+folder.
 
 The splits are those of the BLURB benchmark (Gu et al., 2021), by document, from the ids in `hieunguyen7337/KeBioLM`.
 BLURB evaluates ten hallmarks per document, as the corpus `hoc` has them. Two test sentences of different abstracts can be

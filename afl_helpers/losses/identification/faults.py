@@ -42,6 +42,9 @@ def gradient_faults(probe: Probe, match: Match) -> Iterator[tuple[str, bool]]:
         change[i] = step
         change = change.reshape(z.shape)
         numeric.view(-1)[i] = (probe.total(z + change, y) - probe.total(z - change, y)) / (2 * step)
+    if not numeric.isfinite().all():
+        yield "its value beside an ordinary batch is not finite", True
+        return
     close = torch.isclose(slope, numeric, rtol=tolerance, atol=tolerance * numeric.abs().max().item())
     if close.sum() >= close.numel() - (0 if double else 1):  # a wide step may cross a jump
         return

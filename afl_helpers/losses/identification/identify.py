@@ -1,5 +1,7 @@
 """Which loss a function computes, and which of the usual faults it has: :func:`identify_loss`."""
 
+import contextlib
+import copy
 import functools
 import inspect
 import math
@@ -11,7 +13,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from afl_helpers.errors import UsageError
+from afl_helpers.arrays import check_whole
+from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.losses.base import check_number
 from afl_helpers.losses.identification.faults import far_out, gradient_faults
 from afl_helpers.losses.identification.probes import (
     CannotCallError,
@@ -74,7 +78,7 @@ def identify_loss(
 ) -> Identification:
     """Find out which loss a function computes, and which of the usual faults it has.
 
-    The function is called on some hundred small batches. Its values give the formula, the gammas, what alpha weighs, the
+    The function is called on some hundred small batches; of a module, a copy is, which leaves its state as it was. Its values give the formula, the gammas, what alpha weighs, the
     margin and the reduction. Its gradients, also at logits up to 200 in float32, show caps, NaN and constant focusing
     weights. A loss that is not known is reported as such, with the faults that can be seen anyway.
 
@@ -90,7 +94,7 @@ def identify_loss(
         The result; ``print`` shows it.
 
     Raises:
-        UsageError: the function cannot be called in any of these ways.
+        UsageError: the function cannot be called in any of these ways, or another argument does not fit.
 
     Example:
         >>> import torch
@@ -106,8 +110,22 @@ def identify_loss(
     """
     if label_counts is not None:
         n_labels = len(np.atleast_1d(np.asarray(label_counts)))
-    if n_labels < 2:
-        raise UsageError(f"n_labels is {n_labels}; pass at least 2, so that labels can be told apart")
+    n_labels = check_whole(n_labels, "n_labels", 2)  # from 2 on, labels can be told apart
+    claimed = None if claimed is None else _checked_claims(claimed)
+    with contextlib.suppress(Exception):  # whatever a module raises that cannot be copied; then it is examined itself
+        function = copy.deepcopy(function)
+    with torch.random.fork_rng(devices=[]):
+        return _identify(function, n_labels, label_counts, n_documents, claimed)
+
+
+def _identify(
+    function: Callable[..., Tensor],
+    n_labels: int,
+    label_counts: ArrayLike | None,
+    n_documents: int | None,
+    claimed: Mapping[str, float] | None,
+) -> Identification:
+    """Examine a function that may change its own state and the state of the random numbers."""
     counts = None if label_counts is None or n_documents is None else (label_counts, n_documents)
     usable: list[tuple[bool, tuple[str, ...], Probe]] = []
     errors: list[str] = []
@@ -155,9 +173,14 @@ def _report(
     if match.reduction == "sum_over_classes":
         notes.append("it divides by the documents alone, so a loss of n labels is n times the mean over elements")
     faults += _against_claims(match, _claims(function) if claimed is None else claimed)
-    faults += _on_odd_batches(probe)
-    for text, fault in (*gradient_faults(probe, match), *far_out(probe, match)):
-        (faults if fault else notes).append(text)
+    ordinary = [probe.total(*random_batch(probe.n_labels, seed)) for seed in (7, 8)]  # those that are examined below
+    wrong = [value for value in ordinary if not math.isfinite(value)]
+    if wrong:
+        faults.append(f"an ordinary batch costs {wrong[0]}")
+    else:
+        faults += _on_odd_batches(probe)
+        for text, fault in (*gradient_faults(probe, match), *far_out(probe, match)):
+            (faults if fault else notes).append(text)
     difference = None
     if match.elements and match.divisor:
         values = []
@@ -180,6 +203,18 @@ def _on_odd_batches(probe: Probe) -> Iterator[str]:
             yield f"a batch without a {word} costs {value}"
     if probe.total(z, y) != probe.total(z, y):
         yield "it draws random numbers: the same batch costs something else each time"
+
+
+def _checked_claims(claimed: Mapping[str, float]) -> dict[str, float]:
+    """Return alpha and gamma as the caller states them, without those that are None."""
+    if not isinstance(claimed, Mapping):
+        raise UsageError(f"claimed is {claimed!r}; pass a dict such as {{'gamma': 2.0}}")
+    for name in claimed:
+        if name not in ("alpha", "gamma"):
+            raise unknown_name("claim", name, ("alpha", "gamma"))
+    return {
+        name: check_number(f"claimed[{name!r}]", value, 0.0) for name, value in claimed.items() if value is not None
+    }
 
 
 def _claims(function: Callable[..., Tensor]) -> dict[str, float]:
