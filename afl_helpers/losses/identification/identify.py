@@ -78,9 +78,10 @@ def identify_loss(
 ) -> Identification:
     """Find out which loss a function computes, and which of the usual faults it has.
 
-    The function is called on some hundred small batches; of a module, a copy is, which leaves its state as it was. Its values give the formula, the gammas, what alpha weighs, the
-    margin and the reduction. Its gradients, also at logits up to 200 in float32, show caps, NaN and constant focusing
-    weights. A loss that is not known is reported as such, with the faults that can be seen anyway.
+    The function is called on some hundred small batches; of a module, a copy is called, so that its state stays as it was.
+    Its values give the formula, the gammas, what alpha weighs, the margin and the reduction. Its gradients, also at logits
+    up to 200 in float32, show caps, NaN and constant focusing weights. A loss that is not known is reported as such, with the
+    faults that can be seen anyway.
 
     Args:
         function: takes logits and targets, both (batch, n_labels), and returns a tensor. A function of probabilities,
