@@ -1,5 +1,7 @@
 """What a caller passes as numbers, read as a numpy array, or refused in one sentence."""
 
+from collections import Counter
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -85,6 +87,21 @@ def is_number(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def check_row_order(**arguments: Any) -> None:
+    """Refuse series and data frames that have the same index in another order; a different index says nothing.
+
+    Args:
+        arguments: what the caller calls each argument -> the argument; only those of pandas are looked at.
+    """
+    indexed = [(name, values.index) for name, values in arguments.items() if hasattr(type(values), "iloc")]
+    for (one, first), (other, second) in combinations(indexed, 2):
+        if not first.equals(second) and Counter(first) == Counter(second):
+            raise UsageError(
+                f"{one} and {other} have the same index in another order; rows go by position, so pass "
+                f"{other}.loc[{one}.index]"
+            )
 
 
 def check_whole(value: object, name: str, least: int) -> int:

@@ -77,7 +77,8 @@ def check_counts(label_counts: ArrayLike, n_documents: int | None = None) -> Vec
         (n_labels,) float64.
 
     Raises:
-        UsageError: not numbers, another shape, a negative or non-finite count, shares, a count above ``n_documents``, or no documents.
+        UsageError: not numbers, another shape, a negative or non-finite count, shares, a count above ``n_documents``, or no
+            documents.
 
     Example:
         >>> from afl_helpers.gamma import check_counts

@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -13,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from afl_helpers.arrays import check_row_order, is_number, refuse_masked
 from afl_helpers.arrays import dense as as_dense
-from afl_helpers.arrays import is_number, refuse_masked
 from afl_helpers.errors import UsageError, unknown_name
 
 #: What a method works on: "anything" with one row per document, dense vectors, or texts.
@@ -104,7 +103,7 @@ class Augmentation(Parametrized, ABC):
 
     def _check_order(self, X: Any, Y: Any) -> None:
         """Raise UsageError if arguments name the same documents or labels in different orders."""
-        check_rows(X=X, Y=Y)
+        check_row_order(X=X, Y=Y)
 
     @abstractmethod
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
@@ -227,18 +226,6 @@ def check_number(
         kind = "an integer" if integer else "a finite number" if endless else "a number"
         bounds = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
         raise UsageError(f"{name} is {value!r}; pass {kind} {bounds}")
-
-
-def check_rows(**arguments: Any) -> None:
-    """Raise UsageError if two arguments have the same index of pandas in another order: rows go by position."""
-    (one, first), (other, second) = arguments.items()
-    if not (hasattr(type(first), "iloc") and hasattr(type(second), "iloc")) or first.index.equals(second.index):
-        return
-    if Counter(first.index) == Counter(second.index):
-        raise UsageError(
-            f"{one} and {other} have the same index in another order; rows go by position, so pass "
-            f"{other}.loc[{one}.index]"
-        )
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:

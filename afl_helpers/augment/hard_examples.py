@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
-from afl_helpers.arrays import as_numbers
+from afl_helpers.arrays import as_numbers, check_row_order
 from afl_helpers.augment.base import (
     Augmentation,
     AugmentationInfo,
@@ -20,7 +20,6 @@ from afl_helpers.augment.base import (
     Takes,
     appended,
     check_number,
-    check_rows,
     passes,
 )
 from afl_helpers.augment.feature_dictionary import cosines
@@ -67,7 +66,7 @@ class HardExamples(Augmentation):
 
     def _check_order(self, X: Any, Y: Any) -> None:
         super()._check_order(X, Y)
-        check_rows(Y=Y, scores=self.scores)
+        check_row_order(Y=Y, scores=self.scores)
         check_label_order({"Y": Y, "scores": self.scores})
 
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:

@@ -8,14 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from afl_helpers.arrays import refuse_masked
+from afl_helpers.arrays import check_row_order, refuse_masked
 from afl_helpers.data import splits
 from afl_helpers.errors import UsageError, require
 from afl_helpers.evaluation.validation import check_label_order
@@ -86,7 +85,7 @@ class Corpus:
     folds: list[int] | None = None
 
     def __post_init__(self) -> None:
-        _check_row_order(
+        check_row_order(
             texts=self.texts,
             labels=self.labels,
             document_ids=self.document_ids,
@@ -540,18 +539,6 @@ def refuse_set(argument: str, values: object) -> None:
     """Raise a UsageError if the values are a set, whose entries would come in an order of chance."""
     if isinstance(values, set | frozenset):
         raise UsageError(f"{argument} is a set, which has no order; pass a list")
-
-
-def _check_row_order(**arguments: Any) -> None:
-    """Refuse series and data frames that have the same index in different orders; another index is one of its own."""
-    indexed = [(name, list(values.index)) for name, values in arguments.items() if hasattr(type(values), "iloc")]
-    for (one, first), (other, second) in combinations(indexed, 2):
-        if first != second and Counter(first) == Counter(second):
-            at = next(i for i, (row, rival) in enumerate(zip(first, second)) if row != rival)
-            raise UsageError(
-                f"{one} and {other} have the same index in different orders, {first[at]!r} and {second[at]!r} at {at}; "
-                f"pass {other}.loc[{one}.index]"
-            )
 
 
 def _unique_strings(argument: str, values: Iterable[str] | None) -> list[str]:

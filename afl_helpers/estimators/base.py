@@ -1,6 +1,5 @@
 """What the estimators share: labels in every form that people have them, decisions, and a score."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -46,13 +45,6 @@ def indicator(y: Any) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     if not len(names):
         raise UsageError(f"y holds no label; {Y_FORMS}")
     return columns_of(sets, names), names
-
-
-def check_order(X: Any, y: Any) -> None:
-    """Refuse rows of pandas whose index is the same in X and y, in another order: they are paired by position."""
-    are_pandas = hasattr(X, "iloc") and hasattr(y, "iloc")
-    if are_pandas and not X.index.equals(y.index) and Counter(X.index) == Counter(y.index):
-        raise UsageError("X and y have the same index in another order; rows go by position, so pass y.loc[X.index]")
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:

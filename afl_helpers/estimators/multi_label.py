@@ -10,9 +10,10 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from afl_helpers.advice import DEFAULT_LOSS, DEFAULT_RULE
+from afl_helpers.arrays import check_row_order
 from afl_helpers.data import Corpus
 from afl_helpers.errors import UsageError, unknown_name
-from afl_helpers.estimators.base import MultiLabelMixin, check_order, indicator, seed_of
+from afl_helpers.estimators.base import MultiLabelMixin, indicator, seed_of
 from afl_helpers.evaluation import THRESHOLD_RULES, binarize
 from afl_helpers.training import fine_tune, probe
 from afl_helpers.training.baselines import tfidf
@@ -106,7 +107,7 @@ class MultiLabelClassifier(MultiLabelMixin, BaseEstimator):
         config = self.config if isinstance(self.config, Config) else kind.from_dict(self.config or {})
         if not isinstance(config, kind):
             raise UsageError(f"config is a {type(config).__name__}; method {self.method!r} takes a {kind.__name__}")
-        check_order(X, y)
+        check_row_order(X=X, y=y)
         texts, (targets, classes) = texts_of(X), indicator(y)
         if len(texts) != len(targets):
             raise UsageError(f"X has {len(texts)} texts and y {len(targets)} rows; pass as many of each")

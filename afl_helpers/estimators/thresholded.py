@@ -13,8 +13,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from afl_helpers.advice import DEFAULT_RULE
+from afl_helpers.arrays import check_row_order
 from afl_helpers.errors import UsageError, require, unknown_name
-from afl_helpers.estimators.base import MultiLabelMixin, check_order, indicator
+from afl_helpers.estimators.base import MultiLabelMixin, indicator
 from afl_helpers.evaluation import THRESHOLD_RULES, binarize
 
 RESPONSES = ("auto", "predict_proba", "decision_function")
@@ -97,7 +98,7 @@ class ThresholdedClassifier(MultiLabelMixin, MetaEstimatorMixin, BaseEstimator):
             raise unknown_name("rule", self.rule, THRESHOLD_RULES)
         if self.response_method not in RESPONSES:
             raise unknown_name("response_method", self.response_method, RESPONSES)
-        check_order(X, y)
+        check_row_order(X=X, y=y)
         targets, self.classes_ = indicator(y)
         y = targets.astype(np.int64)
         if self.cv == "prefit":

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from afl_helpers.arrays import dense, refuse_masked
+from afl_helpers.arrays import check_row_order, dense, refuse_masked
 from afl_helpers.augment.base import (
     Parametrized,
     as_generator,
     check_labels,
-    check_rows,
     check_vectors,
     is_sparse,
     refuse_sparse_tensor,
@@ -121,7 +120,7 @@ class Relation(Parametrized, ABC):
             model = self._fit(None, labels, as_generator(rng))
             model._columns = seen_labels(Y)
             return model
-        check_rows(X=X, Y=Y)
+        check_row_order(X=X, Y=Y)
         columns, X = seen_labels(X), check_input(self.takes, X)
         if (n := n_documents(X)) != len(labels):
             raise UsageError(f"X has {n} documents and Y has {len(labels)} rows; pass one row of labels per document")

@@ -46,11 +46,11 @@ def stream():
         (lambda: Corpus("mine", ["a", "b"], FRAME, ["y", "x"]), "labels and label_names have the labels in different"),
         (
             lambda: Corpus("mine", pd.Series(["a", "b"]), FRAME.iloc[::-1]),
-            r"texts and labels have the same index in different orders, 0 and 1 at 0; pass labels.loc\[texts.index\]",
+            r"texts and labels have the same index in another order; rows go by position, so pass labels.loc\[texts.index\]",
         ),
         (
             lambda: Corpus("mine", ["a", "b"], FRAME, document_ids=pd.Series(["1", "2"], index=[1, 0])),
-            r"labels and document_ids have the same index in different orders, 0 and 1 at 0",
+            r"labels and document_ids have the same index in another order",
         ),
         (
             lambda: Corpus("mine", ["a", "b"], FRAME, {"y", "x"}),
