@@ -117,7 +117,7 @@ def test_the_page_shows_a_gpu_once_one_was_measured(tmp_path):
     }
     exec(cells["speed-gpu"], names)
     loop = found["encoders"]["minilm, leads, batch 16"]["tuned loop"]
-    assert shown[0].loc["tuned loop, documents a second", "minilm, leads, batch 16"] == round(
+    assert shown[0].loc["tuned loop, documents per second", "minilm, leads, batch 16"] == round(
         loop["documents_per_second"]
     )
     assert list(shown[0].loc["GPU busy"])[0] == "" and list(shown[0].loc["model FLOPs utilisation"]) == ["0%", "0%"]
