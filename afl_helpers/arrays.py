@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from afl_helpers.errors import UsageError
 
 
-def refuse_masked(name: str, value: object) -> None:
+def refuse_masked(
+    name: str, value: object, advice: str = "fill them, or leave out their rows, and pass a plain array"
+) -> None:
     """Refuse a masked array with a masked value, which numpy would read as the value under the mask.
 
     Args:
         name: what the caller calls it, the first word of the message.
         value: anything; only a masked array, or a list of which one entry is masked, is looked at.
+        advice: what to do, the end of the message.
 
     Raises:
         UsageError: a value is masked.
@@ -30,7 +33,7 @@ def refuse_masked(name: str, value: object) -> None:
     """
     rows = value if isinstance(value, list | tuple) else (value,)
     if any(isinstance(row, np.ma.MaskedArray) and np.ma.getmaskarray(row).any() for row in rows):
-        raise UsageError(f"{name} hold masked values; fill them, or leave out their rows, and pass a plain array")
+        raise UsageError(f"{name} hold masked values; {advice}")
 
 
 def dense(values: Any, name: str) -> NDArray[Any]:

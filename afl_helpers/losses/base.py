@@ -520,12 +520,7 @@ def as_strided(name: str, value: ArrayLike | Tensor, logits: Tensor) -> Tensor:
         return value
     if hasattr(type(value), "toarray"):  # of the type: a data frame answers with a column of that name
         raise UsageError(f"{name} is a sparse {type(value).__name__}; pass {name}.toarray()")
-    try:
-        refuse_masked(name, value)
-    except UsageError:
-        raise UsageError(
-            f"{name} hold masked values; pass a plain array, and mask= for elements that do not count"
-        ) from None
+    refuse_masked(name, value, "pass a plain array, and mask= for elements that do not count")
     try:
         return torch.as_tensor(value, device=logits.device)
     except (TypeError, ValueError, RuntimeError, KeyError):  # the last of a data frame whose columns are numbers
