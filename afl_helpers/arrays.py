@@ -107,6 +107,12 @@ def check_row_order(**arguments: Any) -> None:
             )
 
 
+def refuse_set(name: str, values: object) -> None:
+    """Refuse a set, whose entries would come in an order of chance."""
+    if isinstance(values, set | frozenset):
+        raise UsageError(f"{name} is a set, which has no order; pass a list")
+
+
 def check_whole(value: object, name: str, least: int) -> int:
     """Return a whole number that is at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:

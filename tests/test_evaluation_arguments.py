@@ -159,10 +159,16 @@ def test_weights_may_be_lists():
         (lambda: ranking_metrics(TARGETS, SCORES, 3), "ks is 3; pass a list of whole numbers of at least 1"),
         (lambda: ranking_metrics(TARGETS, SCORES, "13"), "ks are .*; pass whole numbers of at least 1"),
         (lambda: label_table(TARGETS, SCORES, label_names=3), "label_names is of type int; pass a list of names"),
-        (lambda: label_table(TARGETS, SCORES, label_names=set("abc")), "label_names is of type set; pass a list"),
+        (
+            lambda: label_table(TARGETS, SCORES, label_names=set("abc")),
+            "label_names is a set, which has no order; pass a",
+        ),
         (lambda: label_table(TARGETS, SCORES, label_names=np.eye(3)), "label_names is of type ndarray; pass a list"),
         (lambda: suspicious_labels(TARGETS, SCORES, document_ids=4), "document_ids is of type int; pass a list"),
-        (lambda: suspicious_labels(TARGETS, SCORES, document_ids=set("abcd")), "one per document, in order"),
+        (
+            lambda: suspicious_labels(TARGETS, SCORES, document_ids=set("abcd")),
+            "document_ids is a set, which has no order; pass a list",
+        ),
         (lambda: BlockEvaluation("2"), "n_labels is '2'; pass a whole number from 1"),
         (lambda: BlockEvaluation(-1), "n_labels is -1"),
         (lambda: BlockEvaluation(2.0), "n_labels is 2.0"),

@@ -383,7 +383,7 @@ def test_a_result_that_is_not_what_it_should_be_is_refused_by_its_field(study, e
     path = runs_of(study)[0]
     edit(path)
     write_checksums(study)  # so that the content is looked at
-    for read in (lambda: read_result(path), lambda: read_study("provenance", study.parent)):
+    for read in (lambda: read_result(str(path)), lambda: read_study("provenance", study.parent)):
         with pytest.raises(DataError, match=words) as raised:
             read()
         assert str(path) in one_sentence(raised.value)

@@ -423,3 +423,9 @@ def test_an_option_is_true_or_false(option, wrong):
                 call(wrong)
             for right in (True, False):
                 assert torch.equal(torch.as_tensor(call(np.bool_(right))), torch.as_tensor(call(right)))
+
+
+@pytest.mark.parametrize("elements", [[[1.0, 2.0]], np.ones((1, 2)), 1.0, None])
+def test_only_a_tensor_is_reduced(elements):
+    with pytest.raises(UsageError, match=f"elements are of type {type(elements).__name__}; pass a torch tensor"):
+        losses.reduce_loss(elements, mask=[[1, 0]])

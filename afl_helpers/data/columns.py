@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from afl_helpers.data.corpus import refuse_set
+from afl_helpers.arrays import refuse_set
 from afl_helpers.data.table_files import LABEL_NAMES, MISSING, TEXT_NAMES, Table
 from afl_helpers.errors import DataError, UsageError, unknown_name
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from afl_helpers.arrays import check_row_order, refuse_masked
+from afl_helpers.arrays import check_row_order, refuse_masked, refuse_set
 from afl_helpers.data import splits
 from afl_helpers.errors import UsageError, require
 from afl_helpers.evaluation.validation import check_label_order
@@ -533,12 +533,6 @@ def _strings(argument: str, values: Iterable[str]) -> list[str]:
         if not isinstance(value, str):
             raise UsageError(f"{argument}[{position}] is of type {type(value).__name__}; pass a string")
     return values
-
-
-def refuse_set(argument: str, values: object) -> None:
-    """Raise a UsageError if the values are a set, whose entries would come in an order of chance."""
-    if isinstance(values, set | frozenset):
-        raise UsageError(f"{argument} is a set, which has no order; pass a list")
 
 
 def _unique_strings(argument: str, values: Iterable[str] | None) -> list[str]:

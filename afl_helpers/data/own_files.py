@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from afl_helpers.arrays import refuse_set
 from afl_helpers.data.columns import Columns, find_columns, holds_one_label, shown, zero_or_one
-from afl_helpers.data.corpus import SPLIT_NAMES, Corpus, Unlabelled, check_unlabelled, refuse_set
+from afl_helpers.data.corpus import SPLIT_NAMES, Corpus, Unlabelled, check_unlabelled
 from afl_helpers.data.label_cells import (
     MISSING_LABELS,
     MISSING_WORDS,

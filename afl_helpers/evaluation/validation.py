@@ -13,7 +13,7 @@ from scipy import sparse
 
 from afl_helpers.arrays import as_numbers as as_numbers
 from afl_helpers.arrays import check_whole as check_whole
-from afl_helpers.arrays import dense, is_number
+from afl_helpers.arrays import dense, is_number, refuse_set
 from afl_helpers.arrays import refuse_masked as refuse_masked
 from afl_helpers.errors import UsageError
 
@@ -265,7 +265,8 @@ def as_names(names: Iterable[Any] | None, argument: str, of: str) -> list[Any] |
         return None
     if isinstance(names, str):
         raise UsageError(f"{argument} is one string; pass a list of names, one per {of}")
-    if isinstance(names, set | frozenset) or not np.iterable(names) or getattr(names, "ndim", 1) != 1:
+    refuse_set(argument, names)
+    if not np.iterable(names) or getattr(names, "ndim", 1) != 1:
         raise UsageError(f"{argument} is of type {type(names).__name__}; pass a list of names, one per {of}, in order")
     return list(names)
 

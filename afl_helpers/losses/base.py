@@ -60,7 +60,8 @@ def reduce_loss(
         A scalar, or a tensor of the shape of ``elements`` if ``reduction`` is ``"none"``.
 
     Raises:
-        UsageError: an unknown reduction, or a mask or weight of another shape or with other values.
+        UsageError: elements that are no tensor, an unknown reduction, or a mask or weight of another shape or with
+            other values.
 
     Example:
         >>> import torch
@@ -74,6 +75,8 @@ def reduce_loss(
         0.75
     """
     check_reduction(reduction)
+    if not isinstance(elements, Tensor):
+        raise UsageError(f"elements are of type {type(elements).__name__}; pass a torch tensor (..., n_labels)")
     kept = None if mask is None else check_mask(mask, elements)
     if elements.dtype not in _EXACT:
         elements = elements.float()  # a sum in float16 would overflow, a weight would become a whole number

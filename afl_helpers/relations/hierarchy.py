@@ -46,8 +46,14 @@ class Hierarchy:
                 f"names has {n} entries, {len(set(self.names))} of them unique, parents {len(self.parents)}, and "
                 f"n_labels is {self.n_labels}; pass one unique name and one parent per node, labels first"
             )
-        if any(not ROOT <= parent < n for parent in self.parents):
-            raise UsageError(f"parents has a value outside -1 to {n - 1}; pass the position of a node, or -1 for none")
+        for parent in self.parents:
+            if isinstance(parent, bool) or not isinstance(parent, int | np.integer) or not ROOT <= parent < n:
+                raise UsageError(
+                    f"parents hold {parent!r}; pass the position of a node, a whole number from 0 to {n - 1}, or -1 for none"
+                )
+        # Lists and arrays are taken too; a tuple of Python's numbers compares, hashes and prints alike whatever was given.
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "parents", tuple(map(int, self.parents)))
         for node in range(n):
             above, steps = self.parents[node], 0
             while above != ROOT and steps <= n:

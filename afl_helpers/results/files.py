@@ -35,13 +35,14 @@ def _significant(content: Any, digits: int = 6) -> Any:
     return float(f"{content:.{digits}g}") if isinstance(content, float) else content
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: str | Path) -> Result:
     """Read one result file; in a study with checksums, check that it is as it was written.
 
     Raises:
         MissingFileError: there is no such file.
         DataError: the file is not a result, or was changed.
     """
+    path = Path(path)
     folder = path.parent.parent
     return _read(path, read_checksums(folder) if path.parent.name == "runs" else None, read_shared(folder))
 

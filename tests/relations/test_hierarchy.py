@@ -46,8 +46,15 @@ def test_errors_of_a_hierarchy_are_named():
         Hierarchy.from_parents(["wheat", "grain"], {"whaet": "grain"})
     with pytest.raises(UsageError, match="2 entries, 1 of them unique"):
         Hierarchy(("a", "a"), (-1, -1), 2)
-    with pytest.raises(UsageError, match="outside -1 to 1"):
-        Hierarchy(("a", "b"), (-1, 2), 2)
+    for parent in (2, -2, 0.0, True, None, "a"):
+        with pytest.raises(UsageError, match=f"parents hold {parent!r}; pass the position of a node, a whole number"):
+            Hierarchy(("a", "b"), (-1, parent), 2)
+
+
+def test_lists_and_arrays_make_the_same_hierarchy():
+    for names, parents in ((["a", "b"], [-1, 0]), (np.array(["a", "b"]), np.array([-1, 0]))):
+        tree = Hierarchy(names, parents, 2)
+        assert (tree.names, repr(tree.parents)) == (("a", "b"), "(-1, 0)")
 
 
 def test_a_label_may_have_no_parent_in_words():
