@@ -62,6 +62,8 @@ SETTING_TITLES = {
     "cnn-bce": "CNN, BCE",
     "cnn-focal-2.0": "CNN, focal 2.0",
     "cnn-afl": "CNN, AFL",
+    "glove-cnn": "CNN on GloVe, BCE",
+    "glove-cnn-focal": "CNN on GloVe, focal 2.0",
 }
 
 #: Titles of settings that no figure needs to tell apart from all others.
