@@ -282,6 +282,23 @@ def test_later_effects_are_differences_of_block_means_once_all_blocks_are_there(
     assert remedies.later_effects(runs, {"reuters": ["nothing"]}, "bce", list(ENDPOINTS), 5).empty
 
 
+def test_block_means_are_those_of_the_metrics_for_settings_with_all_blocks():
+    runs = read_study("word-vectors", RESULTS)
+    endpoints = ["average_precision_macro_tail", "f1_macro@tuned_common"]
+    found = remedies.block_means(runs, endpoints, 3)
+    assert {"glove-cnn", "tfidf-linear-svm"} <= set(found.index) and not found.isna().any(axis=None)
+    assert found[found.columns[0]].is_monotonic_decreasing
+    for corpus, endpoint in found:
+        metric, _, rule = endpoint.partition("@")
+        for setting in found.index:
+            own = [run for run in runs if run.data.corpus == corpus and run.setting == setting and run.block <= 3]
+            values = [run.metrics["test"][rule or "at_0.5"][metric] for run in own]
+            assert len(values) == 3 and found.loc[setting, (corpus, endpoint)] == pytest.approx(sum(values) / 3)
+    lost = next(run for run in runs if (run.setting, run.block, run.data.corpus) == ("glove-cnn", 2, "reuters"))
+    without = remedies.block_means([run for run in runs if run is not lost], endpoints, 3)
+    assert [*without.index] == [name for name in found.index if name != "glove-cnn"]
+
+
 def test_a_table_of_differences_keeps_order_and_shows_signs():
     rows = [
         ("reuters", "mltl", "x", -0.0004, -0.01, 0.02),
