@@ -2,7 +2,7 @@
 
 from collections import Counter
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,8 +113,13 @@ def refuse_set(name: str, values: object) -> None:
         raise UsageError(f"{name} is a set, which has no order; pass a list")
 
 
+def is_whole(value: object) -> TypeGuard[int | np.integer[Any]]:
+    """Return whether a value is a whole number of Python or numpy: no bool, and no float that happens to be whole."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def check_whole(value: object, name: str, least: int) -> int:
     """Return a whole number that is at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    if not is_whole(value) or value < least:
         raise UsageError(f"{name} is {value!r}; pass a whole number from {least}")
     return int(value)

@@ -10,7 +10,7 @@ import pandas as pd
 from afl_helpers.augment import AUGMENTATIONS
 from afl_helpers.chapters.figures import RULE_TITLES, title_of
 from afl_helpers.data.imbalance import mean_imbalance_ratio
-from afl_helpers.results import Result, compare, deciding_interval, find_results, read_study, results_table
+from afl_helpers.results import Result, compare, deciding_interval, find_results, read_study
 from afl_helpers.studies import Study, compare_study, describe_progress, load_study
 
 #: What tuning maximises on validation.
@@ -112,7 +112,7 @@ def later_effects(
 
 
 def block_means(runs: Sequence[Result], endpoints: Sequence[str], n_blocks: int) -> pd.DataFrame:
-    """Average endpoints over the blocks of settings that are no part of a registered comparison.
+    """Average endpoints over blocks, for each setting that has all of them on every corpus.
 
     Args:
         runs: of one study.
@@ -120,21 +120,21 @@ def block_means(runs: Sequence[Result], endpoints: Sequence[str], n_blocks: int)
         n_blocks: blocks 1 to ``n_blocks`` count.
 
     Returns:
-        A row per setting that has all of these blocks on every corpus, and a column per corpus and endpoint; the highest
-        of the first column first.
+        A row per setting and a column per corpus and endpoint; the highest of the first column first.
     """
-    blocks = [*range(1, n_blocks + 1)]
-    scores = results_table([run for run in runs if run.block in blocks])
-    columns = {}
-    for corpus in dict.fromkeys(scores["corpus"]):
-        for endpoint in endpoints:
-            metric, _, rule = endpoint.partition("@")
-            own = scores[
-                (scores["corpus"] == corpus) & (scores["thresholds"] == (rule or scores["thresholds"].iloc[0]))
-            ]
-            by_setting = own.groupby("setting")[metric]
-            columns[corpus, endpoint] = by_setting.mean()[by_setting.size() == n_blocks]
-    return pd.DataFrame(columns).dropna().sort_values(next(iter(columns)), ascending=False)
+    values = pd.DataFrame(
+        [
+            {"corpus": run.data.corpus, "setting": run.setting, **{name: run.metric(name) for name in endpoints}}
+            for run in runs
+            if run.block in range(1, n_blocks + 1)
+        ]
+    )
+    complete = {}
+    for corpus, own in values.groupby("corpus", sort=False):
+        by_setting = own.groupby("setting")[[*endpoints]]
+        complete[corpus] = by_setting.mean()[by_setting.size() == n_blocks]
+    means = pd.concat(complete, axis="columns").dropna()
+    return means.sort_values(means.columns[0], ascending=False)
 
 
 def difference_table(compared: pd.DataFrame, endpoints: Mapping[str, str], titles: Mapping[str, str]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from afl_helpers.arrays import check_row_order, refuse_masked, refuse_set
+from afl_helpers.arrays import check_row_order, is_whole, refuse_masked, refuse_set
 from afl_helpers.data import splits
 from afl_helpers.errors import UsageError, require
 from afl_helpers.evaluation.validation import check_label_order
@@ -517,7 +517,7 @@ class Corpus:
 
 
 def _check_at_least_one(argument: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if not is_whole(value) or value < 1:
         rest = f"is {value!r}; pass a whole number from 1"
         raise UsageError(f"{argument} {rest}", command_line=f"--{argument.replace('_', '-')} {rest}")
 

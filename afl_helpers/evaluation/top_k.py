@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from afl_helpers.arrays import is_whole
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.evaluation.reductions import ratio
 from afl_helpers.evaluation.validation import MatrixLike, check_inputs
@@ -30,7 +31,7 @@ class TopK:
     k: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.k, int | np.integer) or isinstance(self.k, bool) or self.k < 0:
+        if not is_whole(self.k) or self.k < 0:
             raise UsageError(f"k is {self.k}; pass a whole number of labels per document, at least 0")
 
 

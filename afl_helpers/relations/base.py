@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from afl_helpers.arrays import check_row_order, dense, refuse_masked
+from afl_helpers.arrays import check_row_order, dense, is_whole, refuse_masked
 from afl_helpers.augment.base import (
     Parametrized,
     as_generator,
@@ -252,7 +252,7 @@ def check_hierarchy(hierarchy: Any) -> None:
 
 def check_seed(seed: Any) -> None:
     """Raise UsageError unless it is a seed or None."""
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
+    if seed is not None and (not is_whole(seed) or seed < 0):
         raise UsageError(f"shuffle_seed is {seed!r}; pass an integer of at least 0, or None for what is not shuffled")
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from afl_helpers.arrays import is_whole
 from afl_helpers.augment.base import check_labels, check_number
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.evaluation.validation import check_label_order
@@ -47,7 +48,7 @@ class Hierarchy:
                 f"n_labels is {self.n_labels}; pass one unique name and one parent per node, labels first"
             )
         for parent in self.parents:
-            if isinstance(parent, bool) or not isinstance(parent, int | np.integer) or not ROOT <= parent < n:
+            if not is_whole(parent) or not ROOT <= parent < n:
                 raise UsageError(
                     f"parents hold {parent!r}; pass the position of a node, a whole number from 0 to {n - 1}, or -1 for none"
                 )

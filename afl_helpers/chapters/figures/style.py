@@ -62,16 +62,6 @@ SETTING_TITLES = {
     "cnn-bce": "CNN, BCE",
     "cnn-focal-2.0": "CNN, focal 2.0",
     "cnn-afl": "CNN, AFL",
-    "glove-cnn": "CNN on GloVe, BCE",
-    "glove-cnn-focal": "CNN on GloVe, focal 2.0",
-    "cnn": "CNN on random vectors, BCE",
-    "glove-cnn-frozen": "CNN on fixed GloVe, BCE",
-    "glove-bilstm": "LSTM on GloVe, BCE",
-    "glove-bilstm-frozen": "LSTM on fixed GloVe, BCE",
-    "glove-logistic-regression": "mean of GloVe, logistic regr.",
-    "glove-linear-svm": "mean of GloVe, linear SVM",
-    "glove-nearest-neighbours": "mean of GloVe, neighbours",
-    "glove-random-forest": "mean of GloVe, random forest",
 }
 
 #: Titles of settings that no figure needs to tell apart from all others.
@@ -142,6 +132,16 @@ TABLE_TITLES = {
     "floor-eda-without-synonyms": "floor, then EDA",
     "generated-texts": "three-word sequences",
     "focal": "focal, gamma 2",
+    "glove-cnn": "CNN on GloVe, BCE",
+    "glove-cnn-focal": "CNN on GloVe, focal 2.0",
+    "cnn": "CNN on random vectors, BCE",
+    "glove-cnn-frozen": "CNN on fixed GloVe, BCE",
+    "glove-bilstm": "LSTM on GloVe, BCE",
+    "glove-bilstm-frozen": "LSTM on fixed GloVe, BCE",
+    "glove-logistic-regression": "mean of GloVe, logistic regr.",
+    "glove-linear-svm": "mean of GloVe, linear SVM",
+    "glove-nearest-neighbours": "mean of GloVe, neighbours",
+    "glove-random-forest": "mean of GloVe, random forest",
 }
 
 #: Titles of threshold rules.
