@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def test_it_trains_and_its_scores_rank_documents(path, tmp_path):
     assert float(printed["tuned_proportional"]) > _chance()
 
 
+@cache
 def _chance() -> float:
     """Return the macro F1 of the proportional cut on scores drawn at random, in the mean over 100 draws."""
     corpus = load_corpus("toy").select_labels(top=4).sample(300)

@@ -185,7 +185,14 @@ def test_compiled_with_any_batch(name):
         z, y, mask = batch(rows)
         torch.testing.assert_close(compiled(z, y, mask=mask), loss(z, y, mask=mask))
         torch.testing.assert_close(gradient(compiled, z, y), gradient(loss, z, y))
-    z, y, mask = batch(8)
+
+
+@pytest.mark.parametrize("name", ["afl", "ral"])  # the base class reshapes and weights for all
+def test_compiled_per_token_and_with_weights(name):
+    loss = build(name).eval()
+    torch._dynamo.reset()
+    compiled = torch.compile(loss, fullgraph=True, dynamic=True, backend="aot_eager")
+    z, y, _ = batch(8)
     torch.testing.assert_close(compiled(z.view(2, 4, 4), y.view(2, 4, 4)), loss(z, y))
     torch.testing.assert_close(compiled(z, y, weight=y[:, 0]), loss(z, y, weight=y[:, 0]))
 

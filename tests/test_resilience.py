@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,9 +188,10 @@ def check_same(run, expected) -> None:
     assert run.history == expected.history
 
 
-@pytest.fixture
-def stopped(parts, tmp_path):
-    """How to run, the run undisturbed, and the folder of one that was stopped at the begin of its third epoch."""
+@pytest.fixture(scope="module")
+def kept(parts, tmp_path_factory):
+    """How to run, the run undisturbed, the folder of one that was stopped at the begin of its third epoch, its copy."""
+    folder = tmp_path_factory.mktemp("stopped")
     config = TrainingConfig(encoder="tiny", max_length=16, epochs=3, learning_rate=5e-3)
 
     def run(folder):
@@ -203,8 +205,18 @@ def stopped(parts, tmp_path):
     assert expected.best_epoch < 3  # so that the best weights lie in an old checkpoint
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(fine_tuning.ProgressBar, "on_epoch_begin", stop)
-        run(tmp_path / "checkpoints")
-    return run, expected, tmp_path / "checkpoints"
+        run(folder / "checkpoints")
+    shutil.copytree(folder / "checkpoints", folder / "copy")
+    return run, expected, folder / "checkpoints", folder / "copy"
+
+
+@pytest.fixture
+def stopped(kept):
+    """How to run, the run undisturbed, and the folder of the one that was stopped, where it was and as it was."""
+    run, expected, folder, copy = kept
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(copy, folder)
+    return run, expected, folder
 
 
 @pytest.mark.parametrize("damage", ["trainer_state.json", "optimizer.pt", "rng_state.pth", "model.safetensors"])

@@ -77,14 +77,6 @@ def outcomes(study) -> dict[str, object]:
     }
 
 
-@pytest.mark.processes
-def test_processes_side_by_side_write_the_same_files(done, tmp_path):
-    study = write(tmp_path)
-    paths = list(run_study(study, progress=False, jobs=2))
-    assert sorted(path.name for path in paths) == sorted(path.name for path in (done.folder / "runs").iterdir())
-    assert outcomes(study) == outcomes(done)
-
-
 def test_tasks_hold_every_run_once_and_all_seeds_of_a_tuned_setting(done, tmp_path):
     tasks = done.tasks(done.runs(), heads=1)
     assert [[run.name for run in task] for task in tasks] == [
@@ -173,7 +165,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(done, tmp_path, j
 
 
 @pytest.mark.processes
-def test_a_worker_that_dies_is_replaced(done, tmp_path, monkeypatch, capsys):
+def test_processes_side_by_side_write_the_same_files_and_one_that_dies_is_replaced(done, tmp_path, monkeypatch, capsys):
     study = write(tmp_path)
     start, killed = workers.multiprocessing.get_context("spawn").Process.start, []
 
@@ -184,8 +176,9 @@ def test_a_worker_that_dies_is_replaced(done, tmp_path, monkeypatch, capsys):
             os.kill(process.pid, signal.SIGKILL)
 
     monkeypatch.setattr(workers.multiprocessing.get_context("spawn").Process, "start", start_and_kill)
-    list(run_study(study, progress=False, jobs=2))
+    paths = list(run_study(study, progress=False, jobs=2))
     assert killed and "its process ended with code -9" in capsys.readouterr().err
+    assert sorted(path.name for path in paths) == sorted(path.name for path in (done.folder / "runs").iterdir())
     assert outcomes(study) == outcomes(done)
 
 

@@ -21,7 +21,7 @@ import random
 import re
 import tomllib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -126,6 +126,13 @@ def toy_files(seed: int = 0) -> dict[str, bytes]:
     """
     if not isinstance(seed, int) or seed < 0:
         raise UsageError(f"seed is {seed!r}; pass a non-negative integer")
+    metadata, plots = _generate(seed)
+    return {"movie.metadata.tsv": metadata, "plot_summaries.txt": plots}
+
+
+@lru_cache(maxsize=1)  # it takes longer than reading them, and studies and tests read them often
+def _generate(seed: int) -> tuple[bytes, bytes]:
+    """Return the content of the two files: metadata, plots."""
     rng = random.Random(seed)
     documents = _draw_sets(rng, N_DOCUMENTS)
     entries = [(genres, True) for genres in documents]
@@ -139,7 +146,7 @@ def toy_files(seed: int = 0) -> dict[str, bytes]:
             plots.append(f"{movie_id}\t{_plot(rng, genres, documents)}\n")
     for movie_id in range(len(entries) + 1, len(entries) + 1 + PLOTS_WITHOUT_MOVIE):
         plots.append(f"{movie_id}\t{_plot(rng, (), documents)}\n")
-    return {"movie.metadata.tsv": "".join(rows).encode(), "plot_summaries.txt": "".join(plots).encode()}
+    return "".join(rows).encode(), "".join(plots).encode()
 
 
 @cache
