@@ -383,6 +383,11 @@ def test_a_configuration_loads_neither_torch_nor_transformers(statement):
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_studies_are_read_without_what_trains():
+    code = "import sys, afl_helpers.studies; sys.exit(bool({'sklearn', 'transformers.modeling_utils'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_every_public_name_is_there_and_only_these():
     assert sorted(training.__all__) == sorted(training._MODULES) and set(training.__all__) <= set(dir(training))
     for name in training.__all__:

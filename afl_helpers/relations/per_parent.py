@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from afl_helpers.augment.base import check_number, is_sparse
 from afl_helpers.relations.base import (
@@ -100,6 +99,8 @@ class PathModel(Model):
         if positives in (0, n):
             self.bias[node] = np.log((positives + 0.5) / (n - positives + 0.5))
             return
+        from sklearn.linear_model import LogisticRegression  # here, because it takes a second
+
         head = LogisticRegression(C=C, class_weight="balanced", max_iter=2000).fit(features, target)
         self.weights[node], self.bias[node] = head.coef_[0], head.intercept_[0]
 

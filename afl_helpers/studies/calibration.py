@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from afl_helpers.errors import UsageError
 from afl_helpers.progress import progress_bar
@@ -11,7 +12,9 @@ from afl_helpers.studies.estimate import describe_seconds, device_at_hand
 from afl_helpers.studies.plan import PlannedRun, Setting, Study
 from afl_helpers.studies.run import Splits, corpus_splits
 from afl_helpers.training.config import TrainingConfig
-from afl_helpers.training.speed import Speed, measure_speed
+
+if TYPE_CHECKING:
+    from afl_helpers.training.speed import Speed
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Calibration:
     study: Study
     device: str
     runs: Sequence[PlannedRun]
-    speeds: Mapping[tuple[str, str], Speed]
+    speeds: Mapping[tuple[str, str], "Speed"]
     sizes: Mapping[str, Mapping[str, int]]
 
     def seconds(self, run: PlannedRun) -> tuple[float, float]:
@@ -121,6 +124,8 @@ def calibrate(
     Raises:
         UsageError: no missing run of the study fine-tunes an encoder.
     """
+    from afl_helpers.training.speed import measure_speed  # here, because it needs Trainer, which takes seconds
+
     if not seconds > 0:
         raise UsageError(f"seconds is {seconds!r}; pass a number above 0")
     runs = [run for run in study.to_do(corpora) if study.method_of(run.setting) == "fine_tune"]

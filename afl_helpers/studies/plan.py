@@ -8,11 +8,11 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.studies.remedies import RemedyConfig, remedy
-from afl_helpers.training import Run, fine_tune, probe
+from afl_helpers.training import Run, probe
 from afl_helpers.training.baselines import (
     BilstmConfig,
     CnnConfig,
@@ -35,9 +35,15 @@ class Method(NamedTuple):
     config: type[Config]
 
 
+def _fine_tune(*args: Any, **options: Any) -> Run:
+    from afl_helpers.training import fine_tune  # here: a study that is read needs no Trainer, which takes seconds
+
+    return fine_tune(*args, **options)
+
+
 #: The methods by which a setting can be trained.
 METHODS: dict[str, Method] = {
-    "fine_tune": Method(fine_tune, TrainingConfig),
+    "fine_tune": Method(_fine_tune, TrainingConfig),
     "probe": Method(probe, ProbeConfig),
     "tfidf": Method(tfidf, TfidfConfig),
     "cnn": Method(cnn, CnnConfig),

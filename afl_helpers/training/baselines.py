@@ -11,9 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.svm import LinearSVC
 from torch import nn
 
 from afl_helpers.data import Corpus
@@ -102,6 +99,10 @@ def tfidf(
     the classifier does. The classifier has its own loss, so ``loss`` must be "bce". A label that no training document or
     every one has is scored with its frequency.
     """
+    from sklearn.base import clone  # here, because it takes a second
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
     splits, started = (train, validation, test), time.perf_counter()
     check_splits(*splits)
     check_tfidf_loss(loss, loss_params)

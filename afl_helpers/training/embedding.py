@@ -7,19 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from afl_helpers.errors import StorageError, TrainingError, UsageError
 from afl_helpers.files import CACHE_DIR_VARIABLE, cache_dir, reason_of, replacing
 from afl_helpers.progress import progress_bar
 from afl_helpers.training.encoders import ENCODERS, default_device, load_encoder, load_tokenizer, max_tokens
-from afl_helpers.training.word_vectors import WordVectors
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def check_length(max_length: int, model: "PreTrainedModel | _Pooled") -> None:
@@ -56,7 +58,11 @@ def enough_memory(remedy: str) -> Iterator[None]:
 
 @torch.inference_mode()
 def forward(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, progress: bool = False
+    model: nn.Module,
+    tokenizer: "PreTrainedTokenizerBase",
+    texts: Sequence[str],
+    max_length: int,
+    progress: bool = False,
 ) -> Tensor:
     """Compute the output of ``model`` for each text, (n_texts, width) float32 on the CPU.
 
@@ -86,7 +92,7 @@ class FrozenEncoder(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, encoder: PreTrainedModel, n_labels: int, width: int) -> None:
+    def __init__(self, encoder: "PreTrainedModel", n_labels: int, width: int) -> None:
         super().__init__()
         self.encoder: PreTrainedModel = encoder.requires_grad_(False)
         self.head = nn.Linear(width, n_labels)
@@ -94,7 +100,7 @@ class FrozenEncoder(nn.Module):
         self.register_buffer("scale", torch.ones(width))
 
     @property
-    def config(self) -> PreTrainedConfig:
+    def config(self) -> "PreTrainedConfig":
         """Return the configuration of the encoder."""
         return self.encoder.config
 
@@ -113,11 +119,13 @@ class FrozenEncoder(nn.Module):
         self.scale.copy_(state["scale"])
 
 
-def mean_pool(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+def mean_pool(encoder: "PreTrainedModel", input_ids: Tensor, attention_mask: Tensor) -> Tensor:
     """Compute the mean of the last hidden states over the tokens of each text, (batch, width).
 
     Of word vectors, words without one do not count; a text without any known word gives zeros.
     """
+    from afl_helpers.training.word_vectors import WordVectors  # here: what reads results alone needs no transformers
+
     hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
     if isinstance(encoder, WordVectors):
         attention_mask = attention_mask * encoder.is_known(input_ids)
@@ -126,9 +134,9 @@ def mean_pool(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tenso
 
 
 class _Pooled(nn.Module):
-    encoder: PreTrainedModel
+    encoder: "PreTrainedModel"
 
-    def __init__(self, encoder: PreTrainedModel) -> None:
+    def __init__(self, encoder: "PreTrainedModel") -> None:
         super().__init__()
         self.encoder, self.config = encoder, encoder.config
 
@@ -217,7 +225,7 @@ def _known(files: Iterable[Path], wanted: set[bytes]) -> dict[bytes, NDArray[np.
 
 
 @lru_cache(maxsize=1)  # texts that are not kept come a few at a time, and loading takes longer than they do
-def _kept_encoder(encoder: str) -> tuple["_Pooled", PreTrainedTokenizerBase]:
+def _kept_encoder(encoder: str) -> tuple["_Pooled", "PreTrainedTokenizerBase"]:
     return _Pooled(load_encoder(encoder)).to(default_device()), load_tokenizer(encoder)
 
 

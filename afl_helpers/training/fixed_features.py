@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import Pipeline, make_pipeline
 
 from afl_helpers.errors import UsageError
 from afl_helpers.training.embedding import embed
 from afl_helpers.training.word_counts import new_vectorizer
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 #: The name under which a configuration asks for word counts in place of an encoder.
 WORD_COUNTS = "word-counts"
@@ -54,8 +55,11 @@ def text_vectors(
 
 # The settings of a study share a split, and the decomposition takes as long as the training of several heads.
 @lru_cache(maxsize=2)
-def _reduced_word_counts(texts: tuple[str, ...]) -> Pipeline:
-    counts: TfidfVectorizer = new_vectorizer(1, min_df=2)
+def _reduced_word_counts(texts: tuple[str, ...]) -> "Pipeline":
+    from sklearn.decomposition import TruncatedSVD  # here, because it takes a second
+    from sklearn.pipeline import make_pipeline
+
+    counts = new_vectorizer(1, min_df=2)
     try:
         n_words = counts.fit_transform(texts).shape[1]
     except ValueError:

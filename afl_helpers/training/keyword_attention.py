@@ -9,15 +9,13 @@ import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from afl_helpers.advice import DEFAULT_LOSS
 from afl_helpers.data import Corpus
@@ -29,10 +27,14 @@ from afl_helpers.training.config import TrainingConfig, check_seed
 from afl_helpers.training.distillation import Teacher
 from afl_helpers.training.embedding import check_length, forward
 from afl_helpers.training.encoders import load_encoder, load_tokenizer
-from afl_helpers.training.fine_tuning import Fitted, fit
 from afl_helpers.training.initial_bias import start_logits
 from afl_helpers.training.run import Run
-from afl_helpers.training.trainer import check_trainer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.modeling_outputs import SequenceClassifierOutput
+
+    from afl_helpers.training.fine_tuning import Fitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ class KeywordClassifier(nn.Module):
     token_weights: Tensor
 
     def __init__(
-        self, encoder: PreTrainedModel, n_labels: int, is_keyword: NDArray[np.bool], keyword_weight: float
+        self, encoder: "PreTrainedModel", n_labels: int, is_keyword: NDArray[np.bool], keyword_weight: float
     ) -> None:
         super().__init__()
         encoder.pooler = None  # type: ignore[assignment]  # the mean stands in its place; torch lets a module be None
@@ -92,12 +94,14 @@ class KeywordClassifier(nn.Module):
         self.dropout = nn.Dropout(getattr(encoder.config, "hidden_dropout_prob", 0.0))
         self.head = nn.Linear(encoder.config.hidden_size, n_labels)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SequenceClassifierOutput:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> "SequenceClassifierOutput":
         """Return the logits of the labels for token ids and their mask, both (batch, length)."""
+        from transformers import modeling_outputs
+
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weights = (attention_mask * self.token_weights[input_ids]).unsqueeze(-1)
         pooled = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
-        return SequenceClassifierOutput(logits=self.head(self.dropout(pooled)))
+        return modeling_outputs.SequenceClassifierOutput(logits=self.head(self.dropout(pooled)))
 
 
 def keyword_distillation(
@@ -129,6 +133,10 @@ def keyword_distillation(
         3
     """
     started = time.perf_counter()
+    # Here: the studies that are read know this method by name, and need no Trainer.
+    from afl_helpers.training.fine_tuning import fit
+    from afl_helpers.training.trainer import check_trainer
+
     check_trainer()
     config = config or KeywordDistillationConfig()
     if not isinstance(config, KeywordDistillationConfig):
@@ -142,7 +150,7 @@ def keyword_distillation(
     build = keyword_model(config, train, tokenizer)
     module, description = resolve_loss(loss, loss_params, train)
 
-    def tune(own: TrainingConfig, n_layers: int | None, teacher: Teacher | None = None) -> Fitted:
+    def tune(own: TrainingConfig, n_layers: int | None, teacher: Teacher | None = None) -> "Fitted":
         own_module = copy.deepcopy(module) if teacher is None else module  # a loss with a state starts anew
         return fit(
             lambda: build(own_module, n_layers),
@@ -185,7 +193,7 @@ def keyword_distillation(
 
 
 def keyword_model(
-    config: KeywordDistillationConfig, train: Corpus, tokenizer: PreTrainedTokenizerBase
+    config: KeywordDistillationConfig, train: Corpus, tokenizer: "PreTrainedTokenizerBase"
 ) -> Callable[[MultiLabelLoss, int | None], KeywordClassifier]:
     """Return the function that builds a model, for a loss and a number of layers (None: all), with the keywords of ``train``."""
     ids = tokenizer(train.texts, truncation=True, max_length=config.max_length)["input_ids"]
@@ -253,7 +261,7 @@ def label_keywords(
     return keywords
 
 
-def keep_layers(encoder: PreTrainedModel, n_layers: int, name: str) -> None:
+def keep_layers(encoder: "PreTrainedModel", n_layers: int, name: str) -> None:
     """Keep evenly spaced layers of an encoder, from the first.
 
     Raises:

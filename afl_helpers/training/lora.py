@@ -4,13 +4,17 @@ The products are put into the layers of the model itself, without a wrapper, and
 checkpoints, saving and prediction are those of any other model.
 """
 
+from typing import TYPE_CHECKING
+
 from torch import nn
-from transformers import PreTrainedModel
 
 from afl_helpers.errors import require
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-def add_lora(model: PreTrainedModel, rank: int) -> None:
+
+def add_lora(model: "PreTrainedModel", rank: int) -> None:
     """Freeze the encoder of a classifier, and add a product of rank ``rank`` to each of its linear layers.
 
     Outputs do not change at first, because one of the two matrices starts at zero. The head stays as it is, to be trained.

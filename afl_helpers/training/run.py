@@ -5,13 +5,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import transformers  # loads its parts on first use
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from afl_helpers.errors import MissingFileError, UsageError
 from afl_helpers.evaluation import DEFAULT_RULE, TopK
@@ -30,6 +30,9 @@ from afl_helpers.training.predictor import LabelPredictor, OwnThresholds, Thresh
 from afl_helpers.training.saving import DETAILS, OF_PREDICTOR, check_save_folder
 from afl_helpers.training.word_counts import WordCountPredictor
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 __all__ = ["LabelPredictor", "OwnThresholds", "Predictor", "Run", "Thresholds", "check_save_folder", "load_predictor"]
 
 _HEAD = "head.safetensors"
@@ -39,8 +42,8 @@ _HEAD = "head.safetensors"
 class Predictor(LabelPredictor):
     """A trained model with its tokenizer, label names and thresholds."""
 
-    model: PreTrainedModel | FrozenEncoder
-    tokenizer: PreTrainedTokenizerBase
+    model: "PreTrainedModel | FrozenEncoder"
+    tokenizer: "PreTrainedTokenizerBase"
     max_length: int
 
     def _scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -94,12 +97,12 @@ class Run:
         return convergence(self.config, self.best_epoch)[0]
 
     @property
-    def model(self) -> PreTrainedModel | FrozenEncoder:
+    def model(self) -> "PreTrainedModel | FrozenEncoder":
         """Return the torch module."""
         return self._encoder_predictor("has no encoder model").model
 
     @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
         """Return the tokenizer of the encoder."""
         return self._encoder_predictor("has no tokenizer").tokenizer
 
@@ -192,7 +195,7 @@ def load_predictor(path: str | os.PathLike[str]) -> LabelPredictor:
         return Predictor(
             **shared,
             model=model.eval(),
-            tokenizer=AutoTokenizer.from_pretrained(path, trust_remote_code=False),
+            tokenizer=transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=False),
             max_length=details["config"]["max_length"],
         )
 

@@ -11,12 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import clone
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsRegressor
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 
 from afl_helpers.data import Corpus
 from afl_helpers.errors import UsageError
@@ -88,6 +82,8 @@ def vector_classifier(
         >>> vector_classifier(*splits, config=config, progress=False).scores["test"].shape[1]
         3
     """
+    from sklearn.preprocessing import StandardScaler  # here, because it takes a second
+
     started, splits = time.perf_counter(), (train, validation, test)
     config = config or VectorClassifierConfig()
     check_splits(*splits)
@@ -123,6 +119,10 @@ def vector_classifier(
 def _linear(
     features: NDArray[Any], train: Corpus, config: VectorClassifierConfig, seed: int, progress: bool
 ) -> VectorScorer:
+    from sklearn.base import clone
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
     if config.classifier == "logistic_regression":
         one = LogisticRegression(C=config.regularisation, max_iter=2000)
     else:
@@ -141,6 +141,9 @@ def _linear(
 
 def _votes(features: NDArray[Any], targets: NDArray[Any], config: VectorClassifierConfig, seed: int) -> VectorScorer:
     """Return the scores of a model of all labels at once; regression on 0 and 1 gives shares of votes."""
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.neighbors import KNeighborsRegressor
+
     if config.classifier == "nearest_neighbours":
         model = KNeighborsRegressor(min(config.n_neighbours, len(features)))
     else:

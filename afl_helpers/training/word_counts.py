@@ -4,25 +4,29 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from afl_helpers.files import write_json
 from afl_helpers.training.explanation import Explanation
 from afl_helpers.training.predictor import LabelPredictor
 
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
 _WORDS = "words.json"
 _WEIGHTS = "weights.safetensors"
 
 
-def new_vectorizer(ngrams: int, **options: Any) -> TfidfVectorizer:
+def new_vectorizer(ngrams: int, **options: Any) -> "TfidfVectorizer":
     """Return the vectorizer of the model: features of up to ``ngrams`` words, lower case, with sublinear counts."""
+    from sklearn.feature_extraction.text import TfidfVectorizer  # here, because it takes a second
+
     return TfidfVectorizer(ngram_range=(1, ngrams), sublinear_tf=True, **options)
 
 
@@ -35,7 +39,7 @@ class WordCountPredictor(LabelPredictor):
         bias: (n_labels,).
     """
 
-    vectorizer: TfidfVectorizer = field(repr=False)
+    vectorizer: "TfidfVectorizer" = field(repr=False)
     weights: NDArray[np.floating] = field(repr=False)
     bias: NDArray[np.float64] = field(repr=False)
 
