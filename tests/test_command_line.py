@@ -181,8 +181,12 @@ def test_studies_are_listed(capsys, monkeypatch):
 
 def test_claims_are_printed_one_per_line_and_in_detail(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
-    folder = Path(__file__).resolve().parent.parent / "results"
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for study in ("tuned-to-the-end", "word-vectors"):  # one that decides claims, and one with runs that are missing
+        (folder / study).symlink_to(Path(__file__).resolve().parent.parent / "results" / study)
     results, running = complete_results(folder)
+    assert results and running
     table = claims_table(results)
     assert main(["claims", "--results", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -201,7 +205,8 @@ def test_claims_are_printed_one_per_line_and_in_detail(capsys, tmp_path, monkeyp
 
     assert main(["claims", "--details", "C15", "--results", str(folder)]) == 1
     assert "C15" in capsys.readouterr().err
-    assert main(["claims", "--details", "C2", "--results", str(tmp_path)]) == 0
+    (tmp_path / "empty").mkdir()
+    assert main(["claims", "--details", "C2", "--results", str(tmp_path / "empty")]) == 0
     assert "No study in blocks" in " ".join(capsys.readouterr().out.split())
     assert main(["claims", "--results", str(tmp_path / "nowhere")]) == 1
     assert "does not exist" in capsys.readouterr().err
