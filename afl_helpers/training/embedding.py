@@ -124,7 +124,7 @@ def mean_pool(encoder: "PreTrainedModel", input_ids: Tensor, attention_mask: Ten
 
     Of word vectors, words without one do not count; a text without any known word gives zeros.
     """
-    from afl_helpers.training.word_vectors import WordVectors  # here: what reads results alone needs no transformers
+    from afl_helpers.training.word_vectors import WordVectors  # here: it loads models of transformers
 
     hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
     if isinstance(encoder, WordVectors):
