@@ -425,8 +425,8 @@ class TestFineTuning:
                 process.send_signal(signal.SIGKILL)
             process.wait()
             kills += 1
-        found = outcomes(study)
-        assert study.to_do() == [] and found == {name: outcomes(tuned)[name] for name in found}
+        found, expected = outcomes(study), outcomes(tuned)
+        assert study.to_do() == [] and found == {name: expected[name] for name in found}
         assert sorted(found) == [f"toy--{name}--{which}" for name in ("afl", "bce") for which in ("block1", "pilot")]
         for name in ("afl", "bce"):
             kept, undisturbed = (s.folder / "epochs" / f"toy--{name}--block1.json" for s in (study, tuned))

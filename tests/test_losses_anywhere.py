@@ -187,7 +187,10 @@ def test_compiled_with_any_batch(name):
         torch.testing.assert_close(gradient(compiled, z, y), gradient(loss, z, y))
 
 
-@pytest.mark.parametrize("name", ["afl", "ral"])  # the base class reshapes and weights for all
+# The base class reshapes and weights for all, so two of them are tried each time.
+@pytest.mark.parametrize(
+    "name", [n if n in ("afl", "ral") else pytest.param(n, marks=pytest.mark.slow) for n in LOSSES]
+)
 def test_compiled_per_token_and_with_weights(name):
     loss = build(name).eval()
     torch._dynamo.reset()

@@ -130,7 +130,7 @@ def toy_files(seed: int = 0) -> dict[str, bytes]:
     return {"movie.metadata.tsv": metadata, "plot_summaries.txt": plots}
 
 
-@lru_cache(maxsize=1)  # it takes longer than reading them, and studies and tests read them often
+@lru_cache(maxsize=1)  # it takes longer than reading them, and a study reads them for every split
 def _generate(seed: int) -> tuple[bytes, bytes]:
     """Return the content of the two files: metadata, plots."""
     rng = random.Random(seed)
