@@ -97,9 +97,9 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
         share = self.smoothing / n_labels.clamp(min=1)
         if isinstance(conditional, Tensor):
             return (1 - self.smoothing) * targets + share * (targets @ conditional)
-        # (1 - s) y + share ((n_labels - y) rate + y), with the terms in y together
-        kept = torch.addcmul(targets.new_tensor(1 - self.smoothing), share, 1 - rate)
-        return torch.addcmul((share * n_labels) * rate, targets, kept)
+        # Products of two are several times as fast as one pass over three.
+        shared = share * (n_labels - targets) * rate
+        return shared + (1 - self.smoothing + share) * targets
 
 
 ENTRIES = {
