@@ -75,6 +75,8 @@ _KEPT_OF_COMMON = (
     "recall_macro_medium",
     "recall_macro_tail",
     "roc_auc_micro_of_decisions",
+    "roc_auc_macro_of_decisions",
+    "roc_auc_samples_of_decisions",
 )
 
 #: The validation metrics that a file keeps.
