@@ -420,6 +420,10 @@ def test_the_effect_is_the_comparison_that_decides():
     assert effect == "micro F1 at 0.5, focal-2.0 - bce: +0.020 [+0.020, +0.020]; 6 blocks of cmu-leads"
 
 
+def test_the_effect_of_tuned_encoders_says_how_long_they_were_trained():
+    assert judge("C2", runs(AHEAD, AHEAD, method="fine_tune", epochs=15))["effect"].endswith(", 15 epochs")
+
+
 def test_wide_intervals_are_undecided_and_say_what_could_have_been_detected():
     found = judge("C2", runs(AHEAD, AHEAD, noise=0.1))
     assert found["verdict"] == "undecided" and ", detectable 0." in found["effect"]

@@ -77,6 +77,12 @@ class Group(NamedTuple):
         return {"fine_tune": "tuned encoder", "probe": "frozen encoder"}.get(self.method, "")
 
     @property
+    def training(self) -> str:
+        """How long the encoder was tuned, such as ``", 15 epochs"``; empty where it was not, or not equally long."""
+        epochs = {run.config.get("epochs") for run in self.runs} - {None}
+        return f", {epochs.pop()} epochs" if self.method == "fine_tune" and len(epochs) == 1 else ""
+
+    @property
     def like_the_paper(self) -> bool:
         """Whether texts, encoder, method and training are the paper's."""
         if (self.corpus, self.encoder, self.method) != ("cmu", "bert-base-uncased", "fine_tune"):

@@ -224,11 +224,12 @@ def _decide(claim: Claim, groups: Sequence[Group]) -> tuple[str, str, str, list[
     deciding = by_reading[next(reading for reading, found_ in outcomes.items() if found_ == outcome)]
     one = next((finding for finding in deciding if finding.outcome == outcome), deciding[0])
     row = decisive(one)
-    effect = f"{describe_row(row, detectable=verdict == 'undecided')}; {one.n} {one.group.unit}s of {one.group.corpus}"
+    where = f"{one.n} {one.group.unit}s of {one.group.corpus}{one.group.training}"
+    effect = f"{describe_row(row, detectable=verdict == 'undecided')}; {where}"
     if verdict == "reproduced in direction":
-        where = [name for name, o in one.outcomes.items() if o == "holds"]
-        if len(where) < len(one.outcomes):
-            evidence.insert(0, f"Only {' and '.join(where)}.")
+        alternatives = [name for name, o in one.outcomes.items() if o == "holds"]
+        if len(alternatives) < len(one.outcomes):
+            evidence.insert(0, f"Only {' and '.join(alternatives)}.")
         readings = [reading for reading, o in outcomes.items() if o == "holds"]
         if len(readings) < len(outcomes):
             evidence.insert(0, f"Only with gamma read as {' or '.join(readings)}.")
