@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from afl_helpers.errors import UsageError
-from afl_helpers.losses import LOSSES, build_loss, identify_loss
+from afl_helpers.losses import LOSSES, FocalLoss, build_loss, identify_loss
 from afl_helpers.losses.identification.probes import random_batch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -462,3 +462,14 @@ def test_arguments_that_do_not_fit_are_one_sentence(arguments, words):
         identify_loss(usual_focal, **arguments)
     assert "\n" not in str(error.value)
     assert identify_loss(usual_focal, claimed={"gamma": np.float32(2), "alpha": None}).faults == ()
+
+
+@pytest.mark.parametrize("gamma", [30.0, 60.0])
+def test_a_large_gamma_is_recognised(gamma):
+    found = identify_loss(FocalLoss(gamma=gamma))
+    assert (found.name, found.params["gamma"], found.reduction) == ("focal", gamma, "mean")
+
+
+def test_the_loss_to_the_letter_is_recognised():
+    counts = {"label_counts": [3, 17, 60, 90], "n_documents": 100}
+    assert identify_loss(build_loss("afl-literal", *counts.values()), **counts).name == "afl-literal"

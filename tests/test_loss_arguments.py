@@ -2,8 +2,11 @@
 
 import functools
 import inspect
+import math
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 import torch
@@ -11,7 +14,7 @@ from reference_losses import REFERENCES
 
 import afl_helpers.losses as losses
 from afl_helpers.errors import UsageError
-from afl_helpers.losses import LOSSES, AdaptiveFocalLoss, FocalLoss, build_loss, check_loss
+from afl_helpers.losses import LOSSES, AdaptiveFocalLoss, FocalLoss, build_loss, check_loss, focal_loss
 from afl_helpers.losses.base import check_number
 
 COUNTS, N = [60, 20, 3, 1], 100
@@ -377,8 +380,8 @@ def test_an_entry_of_a_series_may_be_called_as_a_method():
     z, y = batch()
     frame = pd.DataFrame(y.numpy(), columns=names)
     for columns in (names, range(4)):
-        with pytest.raises(UsageError, match="targets is a DataFrame that is no array of numbers; pass a torch tensor"):
-            losses.BinaryCrossEntropy()(z, frame.set_axis(columns, axis=1))  # not "a sparse DataFrame"
+        found = losses.BinaryCrossEntropy()(z, frame.set_axis(columns, axis=1))  # not "a sparse DataFrame"
+        assert torch.equal(found, losses.BinaryCrossEntropy()(z, y))
     for name in ("weighted_bce", "afl", "distribution_balanced"):
         found = build_loss(name, pd.Series(COUNTS, index=names), N).eval()
         assert torch.equal(found(z, y), build_loss(name, COUNTS, N).eval()(z, y))
@@ -429,3 +432,111 @@ def test_an_option_is_true_or_false(option, wrong):
 def test_only_a_tensor_is_reduced(elements):
     with pytest.raises(UsageError, match=f"elements are of type {type(elements).__name__}; pass a torch tensor"):
         losses.reduce_loss(elements, mask=[[1, 0]])
+
+
+# --- found by an attack: values that were taken for something else ---------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_label_masked_by_the_smallest_logit_leaves_the_loss_finite(name, dtype):
+    # Labels are masked so in generation: masked_fill(mask, torch.finfo(dtype).min).
+    if LOSSES[name].unit == "batch":
+        pytest.skip("another formula, over the batch")
+    hidden = torch.tensor([[False, True], [False, False]])
+    logits = torch.tensor([[1.0, -1.0], [0.5, 0.2]], dtype=dtype).masked_fill(hidden, torch.finfo(dtype).min)
+    logits.requires_grad_()
+    loss = build_loss(name, [3, 5], 10)(logits, torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
+    loss.backward()
+    assert loss.isfinite() and logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("gamma", [30.0, 1000.0, 42204.0])
+def test_a_large_gamma_keeps_its_digits_in_float32(gamma):
+    # Adaptive focal loss to the letter has N / n_c, up to the number of documents.
+    logits = torch.linspace(-14, 3, 69)
+    targets = torch.ones_like(logits)
+    wide = logits.double()
+    focus = torch.exp(-gamma * torch.log1p(torch.exp(wide)))  # (1 - p)^gamma
+    expected = focus * torch.log1p(torch.exp(-wide))
+    found = focal_loss(logits, targets, gamma, reduction="none").double()
+    some = expected > 1e-30
+    # The logits are exact in both; what is left is the rounding of gamma log(1 - p).
+    tolerance = (1 + (gamma * torch.log1p(torch.exp(wide)))) * 2.0**-20
+    assert some.sum() > 10 and ((found - expected).abs() <= tolerance * expected)[some].all()
+
+
+@pytest.mark.parametrize("name", ["asl", "apl", "ral", "wal", "hill"])
+def test_a_logit_that_is_no_number_gives_a_loss_that_is_none(name):
+    smooth = {"smoothing": 0.0} if name == "wal" else {}
+    loss = build_loss(name, [3, 5], 10, **smooth)
+    assert loss(torch.full((1, 2), math.nan), torch.zeros(1, 2)).isnan()
+
+
+@pytest.mark.parametrize("wrong", [None, "2", b"2", True, [1, None], [1 + 2j, 1], 1e39])
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("focal", "gamma"),
+        ("asl", "gamma_negative"),
+        ("apl", "gamma_positive"),
+        ("ral", "gamma_negative"),
+        ("wal", "gamma_positive"),
+    ],
+)
+def test_a_gamma_that_is_no_number_is_refused_when_built(name, parameter, wrong):
+    with pytest.raises(UsageError, match=parameter):
+        build_loss(name, [3, 5], 10, **{parameter: wrong})
+
+
+def test_the_function_refuses_a_gamma_of_none():
+    with pytest.raises(UsageError, match="gamma is None"):
+        focal_loss(torch.zeros(1, 2), torch.zeros(1, 2), None)
+
+
+def test_counts_in_the_place_of_gammas_are_noticed():
+    with pytest.warns(UserWarning, match="as counts do.*from_counts"):
+        AdaptiveFocalLoss([30, 12, 3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        AdaptiveFocalLoss([5, 2, 1])
+        AdaptiveFocalLoss.from_counts([1, 50], 100, normalization="documents", bounds=None)
+
+
+def test_targets_may_be_any_array_of_numbers():
+    y = np.array([[0.0, 1.0], [1.0, 1.0]])
+    logits = torch.tensor([[0.3, -1.0], [2.0, 0.1]])
+    loss = build_loss("focal")
+    expected = loss(logits, torch.tensor(y))
+    frame = pd.DataFrame(y, columns=[1, 0], index=[1, 0])
+    for values in (y.astype(">f4"), y.astype(np.longdouble), y.astype(object), y[:, ::-1][:, ::-1], y.tolist(), frame):
+        assert loss(logits, values) == expected
+    for values in (y + 1j, torch.tensor(y + 1j)):
+        with pytest.raises(UsageError, match="targets"):
+            loss(logits, values)
+
+
+def test_weights_of_a_series_go_by_position():
+    logits, targets = torch.tensor([[0.0], [3.0]]), torch.zeros(2, 1)
+    expected = build_loss("bce")(logits, targets, weight=torch.tensor([1.0, 0.0]))
+    for index in ([0, 1], [1, 0], [5, 7]):
+        assert build_loss("bce")(logits, targets, weight=pd.Series([1.0, 0.0], index=index)) == expected
+
+
+def test_a_tensor_counts_the_documents():
+    for name in LOSSES:
+        if LOSSES[name].needs_counts:
+            build_loss(name, torch.tensor([3, 40]), torch.tensor(100))
+
+
+def test_a_sparse_cooccurrence_is_refused_in_a_sentence():
+    with pytest.raises(UsageError, match="cooccurrence is a sparse .*toarray"):
+        check_loss("wal", {"cooccurrence": scipy.sparse.csr_array([[50, 10], [10, 40]])})
+
+
+@pytest.mark.parametrize("name", ["afl", "zlpr", "two_way"])
+def test_a_loss_given_to_trainer_as_it_is_says_what_to_pass(name):
+    loss = build_loss(name, [3, 5], 10)
+    for function in (loss, loss.for_trainer):
+        with pytest.raises(UsageError, match=r"compute_loss_func=loss.for_trainer\(\)"):
+            function({"logits": torch.zeros(1, 2)}, torch.zeros(1, 2), num_items_in_batch=2)

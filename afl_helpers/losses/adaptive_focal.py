@@ -30,12 +30,15 @@ from afl_helpers.losses.focal import focal_loss
 
 #: alpha_c from the training counts, by name.
 ALPHAS = ("inverse_frequency", "effective_number")
+#: Gammas above it that are all whole numbers are more likely to be counts.
+_LARGE_GAMMA = 20
 
 
 class AdaptiveFocalLoss(MultiLabelLoss):
     """Adaptive focal loss, Eq. 3: ``-alpha_c (1 - p_t)^gamma_c log p_t`` with a gamma per class.
 
-    Warn once, at the first batch, if a gamma is so large that the gradient of its class vanishes.
+    Warn once, at the first batch, if a gamma is so large that the gradient of its class vanishes, and at once if the gammas
+    look like counts of labels.
 
     Args:
         gamma: number or (n_labels,), at least 0; usually from :func:`afl_helpers.gamma.class_gamma`.
@@ -70,8 +73,9 @@ class AdaptiveFocalLoss(MultiLabelLoss):
     ):
         super().__init__(reduction)
         self._set_per_class("gamma", gamma)
-        self._set_per_class("alpha", alpha)
-        self._set_per_class("gamma_negative", gamma_negative)
+        self._warn_of_counts()
+        self._set_per_class("alpha", alpha, optional=True)
+        self._set_per_class("gamma_negative", gamma_negative, optional=True)
         self.rescale_by = None if rescale_by is None else check_number("rescale_by", rescale_by, 0.0, open_low=True)
         self._checked = False
 
@@ -112,13 +116,15 @@ class AdaptiveFocalLoss(MultiLabelLoss):
         gamma = class_gamma(label_counts, n_documents, base_gamma, normalization, bounds)
         if isinstance(alpha, str):
             alpha = _alpha(label_counts, n_documents, alpha)
-        return cls(
-            assign_gamma(gamma, assignment, assignment_seed),
-            alpha,
-            gamma_negative,
-            base_gamma if rescale else None,
-            reduction,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "gamma holds whole numbers")  # N / n_c may be one
+            return cls(
+                assign_gamma(gamma, assignment, assignment_seed),
+                alpha,
+                gamma_negative,
+                base_gamma if rescale else None,
+                reduction,
+            )
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         weight = self.alpha
@@ -136,6 +142,16 @@ class AdaptiveFocalLoss(MultiLabelLoss):
     @property
     def posterior_gamma(self) -> Tensor | None:
         return self.gamma if self.gamma_negative is None else None
+
+    def _warn_of_counts(self) -> None:
+        """Warn where gammas look like counts of labels, which would turn the method round."""
+        gamma = self.gamma
+        if gamma.ndim and gamma.numel() and gamma.amax() > _LARGE_GAMMA and not (gamma % 1).any():
+            warnings.warn(
+                f"gamma holds whole numbers up to {gamma.amax():g}, as counts do; for the counts of labels, use"
+                " AdaptiveFocalLoss.from_counts(label_counts, n_documents)",
+                stacklevel=3,
+            )
 
     def _warn_of_vanishing(self, logits: Tensor) -> None:
         """Warn of classes whose positives start with almost no gradient, so that they cannot train.

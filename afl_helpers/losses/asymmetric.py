@@ -68,8 +68,8 @@ def asymmetric_costs(
     """Return the cost of a positive and of a negative; :func:`asymmetric_loss` describes the parameters."""
     focus_positive = per_class("gamma_positive", gamma_positive, logits)
     focus_negative = per_class("gamma_negative", gamma_negative, logits)
-    share = per_class("alpha", alpha, logits, high=1.0)
-    of_positives, of_negatives = balanced(share, per_class("weight", weight, logits))
+    share = per_class("alpha", alpha, logits, high=1.0, optional=True)
+    of_positives, of_negatives = balanced(share, per_class("weight", weight, logits, optional=True))
     margin = check_number("margin", margin, 0.0, 1.0, open_high=True)
     detach_focus = check_flag("detach_focus", detach_focus)
     positive = FocalCost(-1.0, focus_positive, of_positives, detach=detach_focus)
@@ -116,7 +116,7 @@ class AsymmetricLoss(MultiLabelLoss):
         self.detach_focus = check_flag("detach_focus", detach_focus)
         self._set_per_class("gamma_positive", gamma_positive)
         self._set_per_class("gamma_negative", gamma_negative)
-        self._set_per_class("alpha", alpha, upper=1.0)
+        self._set_per_class("alpha", alpha, upper=1.0, optional=True)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return asymmetric_loss(

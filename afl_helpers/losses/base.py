@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from afl_helpers.arrays import refuse_masked
+from afl_helpers.arrays import as_numbers, is_number, refuse_masked
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.gamma import check_counts
 
@@ -36,6 +36,15 @@ ASYNCHRONOUS = frozenset({"cuda", "meta"})
 
 #: The types in which losses are computed.
 _EXACT = (torch.float32, torch.float64)
+_MOST_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+def refuse_others(others: Mapping[str, object]) -> None:
+    """Refuse what Trainer passes to a function of the loss, where the loss itself, or its method, was given to it."""
+    if others:
+        raise UsageError(
+            f"a loss takes no {', '.join(others)}; in a transformers Trainer, pass compute_loss_func=loss.for_trainer()"
+        )
 
 
 def reduce_loss(
@@ -215,8 +224,10 @@ class MultiLabelLoss(nn.Module):
         mask: ArrayLike | Tensor | None = None,
         reduction: str | None = None,
         weight: PerClassLike | None = None,
+        **others: object,
     ) -> Tensor:
-        """Return the reduced loss; ``reduction=None`` uses the loss's default."""
+        """Return the reduced loss; ``reduction=None`` uses the loss's default. Others are refused: see :meth:`for_trainer`."""
+        refuse_others(others)
         reduction = reduction or self.reduction
         check_reduction(reduction)
         check_logits(logits)
@@ -236,7 +247,9 @@ class MultiLabelLoss(nn.Module):
         elements = self.compute(logits, targets, mask, "none").reshape(shape)
         return reduce_loss(elements, reduction, None if mask is None else mask.reshape(shape), weight)
 
-    def for_trainer(self, ignore_index: int | None = -100, label_smoothing: float = 0.0) -> "TrainerHook":
+    def for_trainer(
+        self, ignore_index: int | None = -100, label_smoothing: float = 0.0, **others: object
+    ) -> "TrainerHook":
         """Return this loss as ``compute_loss_func`` of a transformers ``Trainer``.
 
         When given ``compute_loss_func``, Trainer no longer divides the loss by the number of accumulation steps, but
@@ -268,6 +281,7 @@ class MultiLabelLoss(nn.Module):
         """
         from afl_helpers.losses.trainer_hook import TrainerHook  # it imports this module
 
+        refuse_others(others)
         return TrainerHook(self, ignore_index, label_smoothing)
 
     @property
@@ -301,18 +315,22 @@ class MultiLabelLoss(nn.Module):
                 setattr(self, name, exact[name].to(moved.device))
         return self
 
-    def _set_per_class(self, name: str, value: PerClassLike | None, upper: float = math.inf) -> None:
+    def _set_per_class(
+        self, name: str, value: PerClassLike | None, upper: float = math.inf, optional: bool = False
+    ) -> None:
         """Register ``value``, a number or one number per label in [0, upper], as a float64 buffer on the CPU.
+
+        None is registered as it is if it is ``optional``, and refused otherwise.
 
         On the CPU also where another device is the default, such as the one without data on which transformers builds
         a model before it loads the weights.
         """
         tensor = None
-        if value is not None:
+        if value is not None or not optional:
             array = as_array(name, value)
             if array.ndim > 1:
                 raise UsageError(f"{name} has shape {array.shape}; pass one number or shape (n_labels,)")
-            if not np.isfinite(array).all() or (array < 0).any() or (array > upper).any():
+            if not np.isfinite(array).all() or (array < 0).any() or (array > min(upper, _MOST_FLOAT32)).any():
                 limit = "at least 0" if upper == math.inf else f"in [0, {upper:g}]"
                 raise UsageError(f"{name} is {array.tolist()}; every value must be finite and {limit}")
             if array.ndim:
@@ -520,16 +538,28 @@ def as_strided(name: str, value: ArrayLike | Tensor, logits: Tensor) -> Tensor:
         _check_layout(name, value)
         if value.device != logits.device:
             raise UsageError(f"{name} is on {value.device}, logits are on {logits.device}; move one of them with .to()")
-        return value
+        return _real(name, value)
     if hasattr(type(value), "toarray"):  # of the type: a data frame answers with a column of that name
         raise UsageError(f"{name} is a sparse {type(value).__name__}; pass {name}.toarray()")
     refuse_masked(name, value, "pass a plain array, and mask= for elements that do not count")
     try:
-        return torch.as_tensor(value, device=logits.device)
-    except (TypeError, ValueError, RuntimeError, KeyError):  # the last of a data frame whose columns are numbers
+        if not isinstance(
+            value, list | tuple
+        ):  # these may hold tensors; torch takes others by their index, or not at all
+            array = as_numbers(value, name)
+            dtype = np.float64 if array.dtype == np.longdouble else array.dtype.newbyteorder("=")
+            value = np.require(array, dtype, ("C", "W"))  # torch warns of memory that is read-only
+        return _real(name, torch.as_tensor(value, device=logits.device))
+    except (TypeError, ValueError, RuntimeError):
         raise UsageError(
             f"{name} is a {type(value).__name__} that is no array of numbers; pass a torch tensor"
         ) from None
+
+
+def _real(name: str, tensor: Tensor) -> Tensor:
+    if tensor.is_complex():
+        raise UsageError(f"{name} is complex; pass real numbers")
+    return tensor
 
 
 def _check_layout(name: str, tensor: Tensor) -> None:
@@ -537,8 +567,10 @@ def _check_layout(name: str, tensor: Tensor) -> None:
         raise UsageError(f"{name} has the layout {tensor.layout}; pass {name}.to_dense()")
 
 
-def as_array(name: str, value: PerClassLike) -> NDArray[np.float64]:
+def as_array(name: str, value: PerClassLike | None) -> NDArray[np.float64]:
     """Return a new float64 array with the numbers of a parameter."""
+    if hasattr(type(value), "toarray"):  # of the type: a data frame answers with a column of that name
+        raise UsageError(f"{name} is a sparse {type(value).__name__}; pass {name}.toarray()")
     if isinstance(value, Tensor):
         _check_layout(name, value)
         if value.is_meta:
@@ -546,9 +578,14 @@ def as_array(name: str, value: PerClassLike) -> NDArray[np.float64]:
         value = value.detach().cpu().double().numpy()
     refuse_masked(name, value)
     try:
-        return np.array(value, dtype=np.float64)
+        array = np.asarray(value)
+        if array.dtype.kind in "uif" or all(
+            is_number(one) and not isinstance(one, bool | np.bool) for one in array.flat
+        ):
+            return np.array(array, dtype=np.float64)
     except (TypeError, ValueError):
-        raise UsageError(f"{name} is {value!r}; pass one number, or one number per label") from None
+        pass
+    raise UsageError(f"{name} is {value!r}; pass one number, or one number per label")
 
 
 def as_rows(tensor: Tensor) -> Tensor:
@@ -585,6 +622,7 @@ class _Limits(TypedDict, total=False):
     low: float
     high: float
     open_low: bool
+    optional: bool
 
 
 @overload
@@ -599,21 +637,23 @@ def per_class(
     low: float = 0.0,
     high: float = math.inf,
     open_low: bool = False,
+    optional: bool = False,
 ) -> PerClass | None:
     """Return a parameter as a number or a tensor with one number per label of ``logits``.
 
     Args:
         name: the parameter's name, for the message.
-        value: number or (n_labels,); None stays None.
+        value: number or (n_labels,).
         logits: (..., n_labels).
         low, high: the smallest and the largest value that it may have. Not checked of a tensor on an asynchronous
             device, of one that is learnt, and in a trace.
         open_low: whether it must be above ``low``.
+        optional: whether it may be None, which stays None.
 
     Raises:
         UsageError: another shape, or a value out of the range or not finite.
     """
-    if value is None:
+    if value is None and optional:
         return None
     if not isinstance(value, Tensor):
         array = as_array(name, value)
@@ -791,5 +831,5 @@ def clip_counts(label_counts: ArrayLike, n_documents: int) -> NDArray[np.float64
         >>> clip_counts([100, 20, 0], n_documents=100).tolist()
         [99.0, 20.0, 1.0]
     """
-    counts = check_counts(label_counts, n_documents)
-    return np.clip(counts, min(1.0, n_documents / 2), max(n_documents - 1.0, n_documents / 2))
+    counts, whole = check_counts(label_counts, n_documents), float(n_documents)
+    return np.clip(counts, min(1.0, whole / 2), max(whole - 1.0, whole / 2))

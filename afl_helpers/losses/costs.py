@@ -30,6 +30,8 @@ LEAST_TO_LOG = 1e-16
 MOST_LOGIT = 60.0
 #: Up to it log sigmoid(x) is computed as x - log(1 + exp(x)), which cancels as x grows: off by 1e-6 here.
 MOST_TO_SUBTRACT = 16.0
+#: The largest gamma for which the error of log sigmoid(x), and that of sigmoid(x) near 1, stays small when it multiplies them.
+MOST_GAMMA = 20.0
 
 
 class Cost:
@@ -132,6 +134,12 @@ def as_number(value: PerClass | None) -> PerClass | None:
     return value.item() if isinstance(value, Tensor) and not value.ndim else value
 
 
+def _largest(gamma: PerClass | None) -> float:
+    if isinstance(gamma, Tensor):
+        return gamma.amax().item() if gamma.numel() else 0.0
+    return gamma or 0.0
+
+
 def has_products(gamma: PerClass) -> bool:
     """Return whether a power is a few products: for one gamma of 1, 2, 3 or 4."""
     return not isinstance(gamma, Tensor) and gamma in (1, 2, 3, 4)
@@ -225,6 +233,8 @@ class FocalCost(Cost):
             return None
         if not isinstance(scale, float) or not isinstance(gamma, float | None) or abs(math.frexp(scale)[0]) != 0.5:
             return None
+        if (gamma or 0.0) > MOST_GAMMA:
+            return None
         log_start = self.shift.to(widest(self.shift.device)) * scale
         if not log_start.numel() or log_start.abs().max() > MOST_SHIFT:
             return None
@@ -247,11 +257,16 @@ class FocalCost(Cost):
         """
         x, q, p, focus = scratch[:4]
         x = self._shifted(z, x)
+        low, high = (end.item() for end in torch.aminmax(x)) if x.numel() else (-math.inf, math.inf)
+        if (
+            self.flipped is not None and x.numel() and not -math.inf < low <= high < math.inf
+        ):  # 2 z leaves the range before z
+            shifted = z if self.shift is None else z + self.shift
+            torch.mul(torch.where(self.flipped.bool(), -shifted, shifted), self.scale, out=x)
         gamma = self.gamma(x) if callable(self.gamma) else self.gamma
         gamma = as_number(gamma)
         gamma = None if isinstance(gamma, float) and gamma == 0 else gamma
-        low, high = (end.item() for end in torch.aminmax(x)) if x.numel() else (-math.inf, math.inf)
-        by_odds = low > -MOST_LOGIT and high < MOST_LOGIT
+        by_odds = low > -MOST_LOGIT and high < MOST_LOGIT and (callable(self.gamma) or _largest(gamma) <= MOST_GAMMA)
         if by_odds:  # fewer steps
             odds = write_exp(x, q)
             ce = write_log1p(odds, loss)
@@ -289,7 +304,7 @@ class FocalCost(Cost):
             else:
                 torch.mul(q, factor if factors is None else factor * factors, out=out)
             if self.flipped is not None:
-                torch.addcmul(q, q, self.flipped, value=-2, out=gradient)
+                torch.addcmul(q, self.flipped, q, value=-2, out=gradient)
         if gamma is not None:
             loss.mul_(focus)
         elif self.weight is not None:
@@ -300,7 +315,7 @@ class FocalCost(Cost):
         if self.shift is not None:
             z = torch.add(z, self.shift, out=x)
         if self.flipped is not None:
-            z = torch.addcmul(z, z, self.flipped, value=-2, out=x)
+            z = torch.addcmul(z, self.flipped, z, value=-2, out=x)  # in this order 0 is never multiplied by infinity
         return z if isinstance(self.scale, float) and self.scale == 1 else torch.mul(z, self.scale, out=x)
 
 

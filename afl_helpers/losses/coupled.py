@@ -18,6 +18,7 @@ from afl_helpers.losses.base import (
     check_reduction,
     check_shape,
     in_trace,
+    refuse_others,
     valid_weight,
 )
 
@@ -102,8 +103,10 @@ class DocumentLoss(MultiLabelLoss):
         mask: ArrayLike | Tensor | None = None,
         reduction: str | None = None,
         weight: PerClassLike | None = None,
+        **others: object,
     ) -> Tensor:
         """Return the reduced loss; ``reduction=None`` uses the loss's default."""
+        refuse_others(others)
         reduction = reduction or self.reduction
         check_reduction(reduction)
         check_logits(logits)
@@ -141,8 +144,10 @@ class BatchLoss(MultiLabelLoss):
         mask: ArrayLike | Tensor | None = None,
         reduction: str | None = None,
         weight: PerClassLike | None = None,
+        **others: object,
     ) -> Tensor:
         """Return the loss of the batch."""
+        refuse_others(others)
         check_batch_reduction(reduction or self.reduction)
         check_logits(logits)
         targets = check_shape("targets", targets, logits)

@@ -48,7 +48,10 @@ def binary_cross_entropy(
         1.3863
     """
     logits, targets = check_inputs(logits, targets, mask, reduction)
-    of_positives, of_both = per_class("pos_weight", pos_weight, logits), per_class("weight", weight, logits)
+    of_positives, of_both = (
+        per_class(name, value, logits, optional=True)
+        for name, value in (("pos_weight", pos_weight), ("weight", weight))
+    )
     positive = of_both if of_positives is None else of_positives if of_both is None else of_positives * of_both
     return reduced_focal(logits, targets, (None, None, positive, of_both), mask, reduction)
 
@@ -102,7 +105,7 @@ class WeightedBinaryCrossEntropy(MultiLabelLoss):
             cap: largest weight, above 0; None sets no limit.
         """
         counts = clip_counts(label_counts, n_documents)
-        weight = (n_documents - counts) / counts
+        weight = (float(n_documents) - counts) / counts
         if cap is not None:
             weight = np.minimum(weight, check_number("cap", cap, 0.0, open_low=True))
         return cls(weight, reduction)

@@ -56,7 +56,9 @@ def focal_loss(
     logits, targets = check_inputs(logits, targets, mask, reduction)
     given = {"gamma": gamma, "gamma_negative": gamma_negative, "alpha": alpha, "alpha_negative": alpha_negative}
     same_alpha = alpha_negative is alpha
-    positive, negative, weight, weight_negative = (per_class(name, value, logits) for name, value in given.items())
+    positive, negative, weight, weight_negative = (
+        per_class(name, value, logits, optional=name != "gamma") for name, value in given.items()
+    )
     negative = positive if gamma_negative is None or gamma_negative is gamma else negative
     weight_negative = weight if same_alpha else weight_negative
     return reduced_focal(logits, targets, (positive, negative, weight, weight_negative), mask, reduction)
@@ -109,7 +111,7 @@ class FocalLoss(MultiLabelLoss):
     def __init__(self, gamma: ArrayLike = 2.0, alpha: ArrayLike | None = None, reduction: str = "mean"):
         super().__init__(reduction)
         self._set_per_class("gamma", gamma)
-        self._set_per_class("alpha", alpha, upper=1.0)
+        self._set_per_class("alpha", alpha, upper=1.0, optional=True)
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         negative = None if self.alpha is None else 1 - self.alpha

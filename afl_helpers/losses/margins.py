@@ -45,7 +45,7 @@ def ldam_loss(
     logits, targets = check_inputs(logits, targets, mask, reduction)
     distance = per_class("margin", margin, logits)
     scale = check_number("scale", scale, 0.0, open_low=True)
-    weight, weight_negative = balanced(per_class("alpha", alpha, logits, high=1.0))
+    weight, weight_negative = balanced(per_class("alpha", alpha, logits, high=1.0, optional=True))
     positive = FocalCost(-scale, weight=weight, shift=-distance)
     negative = FocalCost(scale, weight=weight_negative)
     return elementwise_loss(logits, targets, positive, negative, mask, reduction)
@@ -80,7 +80,7 @@ class LDAMLoss(MultiLabelLoss):
         super().__init__(reduction)
         self.scale = check_number("scale", scale, 0.0, open_low=True)
         self._set_per_class("margin", margin)
-        self._set_per_class("alpha", alpha, upper=1.0)
+        self._set_per_class("alpha", alpha, upper=1.0, optional=True)
 
     @classmethod
     def from_counts(

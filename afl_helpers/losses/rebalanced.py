@@ -103,7 +103,7 @@ def _costs(
     scale = check_number("negative_scale", negative_scale, 0.0, open_low=True)
     none = isinstance(shift, (int, float)) and shift == 0
     start = None if none else per_class("shift", shift, logits, low=-math.inf)
-    of_both = per_class("weight", weight, logits)
+    of_both = per_class("weight", weight, logits, optional=True)
     share: PerClass
     share_negative: PerClass
     alpha = None if alpha is None else check_number("alpha", alpha, 0.0, 1.0)
@@ -202,9 +202,11 @@ class DistributionBalancedLoss(MultiLabelLoss):
         counts = clip_counts(label_counts, n_documents)
         self.divide_negatives = check_flag("divide_negatives", divide_negatives)
         self._set_per_class("frequency", counts)
-        self.register_buffer("shift", torch.from_numpy(-self.prior_shift * np.log(n_documents / counts - 1)))
+        self.register_buffer("shift", torch.from_numpy(-self.prior_shift * np.log(float(n_documents) / counts - 1)))
         self._set_per_class(
-            "class_weight", None if beta is None else effective_number_weight(label_counts, n_documents, beta)
+            "class_weight",
+            None if beta is None else effective_number_weight(label_counts, n_documents, beta),
+            optional=True,
         )
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:

@@ -89,6 +89,8 @@ def build_loss(
     elif label_counts is None or n_documents is None:
         raise UsageError(f"loss {name!r} depends on class frequency; pass label_counts and n_documents")
     else:
+        if getattr(n_documents, "ndim", None) == 0:
+            n_documents = n_documents.item()  # type: ignore[attr-defined]  # of numpy or torch
         loss = info.build(label_counts, n_documents, **params)
     n_labels = None if label_counts is None else len(check_counts(label_counts))
     if loss.n_labels is not None and n_labels not in (None, loss.n_labels):
@@ -123,7 +125,7 @@ def check_loss(name: str, params: Mapping[str, Any]) -> None:
     if lengths and lengths[0]:
         counts, n_documents = np.arange(1.0, lengths[0] + 1), 2 * lengths[0]
     shared = params.get("cooccurrence")
-    if shared is not None and len(_shape(shared)) == 2 and all(_shape(shared)):
+    if shared is not None and not hasattr(shared, "toarray") and len(_shape(shared)) == 2 and all(_shape(shared)):
         counts = np.nan_to_num(np.asarray(shared, dtype=np.float64)).clip(min=1).max(1)
         n_documents = int(2 * counts.max())
     with warnings.catch_warnings():  # of gammas too large for these counts

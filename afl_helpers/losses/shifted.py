@@ -58,7 +58,7 @@ class ShiftedProbability:
         cut = math.log(margin / (1 - margin))
         coarse = _round_to_float32(cut)
         distance = (logits - coarse) - (cut - coarse)  # in two steps: the first is exact if the logit is near the cut
-        self.inside = distance > 1e-30
+        self.inside = ~(distance <= 1e-30)  # a NaN is inside, and stays one
         log_p_m = _log_one_minus_exp(torch.where(self.inside, distance, 1.0)) + logsigmoid(logits) + math.log1p(-margin)
         p_m, q_m = torch.exp(log_p_m), torch.sigmoid(-logits) + margin
         small = p_m < 0.5

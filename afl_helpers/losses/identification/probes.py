@@ -147,10 +147,10 @@ class Divisor:
 
 def find_divisor(probe: Probe) -> Divisor:
     """Return what a loss divides by, from batches of other sizes."""
-    one = probe.uniform(0.3, 1.0)
-    documents = near(probe.uniform(0.3, 1.0, rows=3), one)
+    one = probe.uniform(-3.0, 1.0)
+    documents = near(probe.uniform(-3.0, 1.0, rows=3), one)
     try:
-        return Divisor(documents, near(probe.uniform(0.3, 1.0, n_labels=probe.n_labels + 3), one))
+        return Divisor(documents, near(probe.uniform(-3.0, 1.0, n_labels=probe.n_labels + 3), one))
     except CannotCallError:  # it has parameters per label
         return Divisor(documents, labels=True, certain=False)
 
@@ -160,7 +160,7 @@ def divides_by_positives(probe: Probe) -> bool:
     z, y = torch.full((2, probe.n_labels), -EASY, dtype=torch.float64), torch.zeros(2, probe.n_labels).double()
     totals = [probe.total(z, y)]
     for row in (0, 1):
-        z[row, 0], y[row, 0] = 0.0, 1.0
+        z[row, 0], y[row, 0] = -3.0, 1.0
         totals.append(probe.total(z, y))
     return abs(totals[0]) < 1e-6 * abs(totals[1]) and near(totals[1], totals[2])
 
