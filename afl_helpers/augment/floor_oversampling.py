@@ -38,7 +38,7 @@ class FloorOversampling(Selection):
 
     def _choose(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> NDArray[np.int64]:
         counts = labels.sum(axis=0)
-        goal = math.ceil(self.floor * counts.max(initial=0))
+        goal = math.ceil(self.floor * counts.max(initial=0) - 1e-9)  # .07 of 100 is 7.000000000000001
         added = [data.positions]
         for label in np.argsort(counts, kind="stable"):
             documents = np.flatnonzero(labels[:, label])
@@ -57,7 +57,8 @@ class FloorEDA(FloorOversampling):
     """Raise each label to a floor as :class:`FloorOversampling` does, with texts that EDA makes instead of copies.
 
     As Ustnlp16 do, each of the four operations is applied to a copy with the probability one half, one after the other. A
-    copy may therefore stay as it is, apart from what :func:`~afl_helpers.augment.eda.clean` does to it.
+    copy may therefore stay as it is, apart from what :func:`~afl_helpers.augment.eda.clean` does to it. A text without any
+    of the letters that ``clean`` keeps is copied unchanged.
 
     Args:
         floor, max_copies: those of :class:`FloorOversampling`.
@@ -79,11 +80,12 @@ class FloorEDA(FloorOversampling):
         made = positions[len(labels) :]
         steps = operations(self.alpha, self.synonyms) if len(made) else []
         texts = []
-        for words in (clean(data.documents[i]) for i in made):
+        for text in (data.documents[i] for i in made):
+            words = clean(text)
             for step in steps:
                 if words and rng.random() < 0.5:
                     words = step(words, rng)
-            texts.append(" ".join(words))
+            texts.append(" ".join(words) or text)
         return Augmented([*data.documents, *texts], take(data.labels, positions), positions)
 
 

@@ -75,6 +75,8 @@ class HardExamples(Augmentation):
             raise UsageError(
                 f"scores has shape {scores.shape}, and Y {labels.shape}; pass one score per document and label"
             )
+        if scores is not None and not np.isfinite(scores).all():
+            raise UsageError("scores hold NaN or infinity; pass a finite score per document and label")
         vectors, seeds, made = data.documents, [], []
         for label in np.flatnonzero(minority_labels(labels.sum(axis=0))) if self.rate else ():
             bag, others = np.flatnonzero(labels[:, label]), np.flatnonzero(~labels[:, label])

@@ -21,6 +21,8 @@ def nearest_neighbours(
         int64 of shape (n_wanted, min(k, n - 1)); positions in ``vectors``.
     """
     points = vectors.astype(np.float64)
+    if len(points):
+        points -= points.mean(axis=0)  # a large offset of a column would cancel all digits of the distances
     wanted = np.arange(len(points)) if of is None else of
     k = min(k, len(points) - 1)
     found = np.empty((len(wanted), max(k, 0)), dtype=np.int64)

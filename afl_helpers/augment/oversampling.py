@@ -35,7 +35,7 @@ def resample(labels: ArrayLike, method: str = "none", rate: float = 0.25, seed: 
         int64 of shape (n_resampled,), in ascending order.
 
     Raises:
-        UsageError: the method is unknown, the rate is outside [0, 1), or the labels have another form.
+        UsageError: the method is unknown, the rate is outside [0, 1), or the labels have another form; "none" does not look at them.
 
     Example:
         >>> from afl_helpers.augment.oversampling import resample

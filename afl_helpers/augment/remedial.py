@@ -51,7 +51,9 @@ class REMEDIAL(Augmentation):
 
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
         scores, rare = scumble(labels), minority_labels(labels.sum(axis=0))
-        high = scores > self.level * scores.mean() if math.isfinite(self.level) else np.zeros(len(labels), dtype=bool)
+        high = np.zeros(len(labels), dtype=bool)
+        if math.isfinite(self.level) and len(labels):
+            high = scores - self.level * scores.mean() > 1e-12  # a mean of equal scores may round below them
         if not self.empty_copies:
             high &= labels[:, rare].any(axis=1) & labels[:, ~rare].any(axis=1)
         positions = np.concatenate([np.arange(len(labels)), np.flatnonzero(high)])

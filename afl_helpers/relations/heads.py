@@ -179,12 +179,16 @@ class Features:
             zeros = torch.zeros(X.shape[1], dtype=torch.float32)
             constants = zeros, zeros + 1
         else:
-            means = torch.from_numpy(np.array(X, dtype=np.float32))
+            wide = np.asarray(X).dtype == np.float64  # a large offset is subtracted before digits are lost
+            means = torch.from_numpy(np.array(X, dtype=np.float64 if wide else np.float32))
         if constants is None:
             scale = means.std(0, correction=0)
-            constants = means.mean(0), torch.where(scale > 1e-6, scale, 1.0)  # some dimensions of MiniLM are constant
+            varies = (
+                scale > 1e-6 * means.abs().amax(0) if len(means) else scale > 0
+            )  # some dimensions of MiniLM are constant
+            constants = means.mean(0), torch.where(varies, scale, 1.0)
         self.constants = constants
-        self._dense = (means - constants[0]) / constants[1]
+        self._dense = ((means - constants[0]) / constants[1]).float()
 
     def __getitem__(self, batch: Tensor) -> Batch:
         if is_sparse(self._X):

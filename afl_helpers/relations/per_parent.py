@@ -85,7 +85,7 @@ class PathModel(Model):
         if not is_sparse(X):
             dense = _dense(X)
             scale = dense.std(axis=0)
-            self._mean, self._scale = dense.mean(axis=0), np.where(scale > 1e-6, scale, 1.0)
+            self._mean, self._scale = dense.mean(axis=0), np.where(scale > 1e-6 * np.abs(dense).max(axis=0), scale, 1.0)
         self.weights = np.zeros((len(tree.names), width_of(X)))
         self.bias = np.full(len(tree.names), np.inf)
 

@@ -152,3 +152,9 @@ def test_wrong_parameters():
         EDA(n_new=-1)
     with pytest.raises(UsageError, match="max_copies is 0"):
         FloorOversampling(max_copies=0)
+
+
+def test_a_text_without_latin_letters_is_copied_as_it_is():
+    texts, labels = ["gut ja", "x y", "日本語 テキスト"], [[1, 0], [1, 0], [0, 1]]
+    made, _ = FloorEDA(synonyms=no_synonyms, floor=1.0).fit_resample(texts, labels, 0)
+    assert len(made) > 3 and made[-1] == texts[-1] and all(made)

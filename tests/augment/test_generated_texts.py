@@ -66,3 +66,12 @@ def test_without_a_model_the_error_says_what_to_pass():
     with pytest.raises(UsageError, match="GeneratedTexts needs a language model; pass model="):
         GeneratedTexts().fit_resample(TEXTS, Y)
     assert GeneratedTexts(rate=0).fit_resample(TEXTS, Y)[0] == TEXTS
+
+
+def test_a_short_text_that_is_there_already_is_no_new_text():
+    texts = ["a red duel", "a blue duel", *(f"story number {i} here" for i in range(9))]
+    labels = [[0, 1], [0, 1], *([[1, 0]] * 9)]
+    copying = GeneratedTexts(model=lambda texts, labels, rng: lambda label, rng: "A  red duel", rate=2)
+    assert len(copying.fit_resample(texts, labels, 0)[0]) == len(texts)
+    new = GeneratedTexts(model=lambda texts, labels, rng: lambda label, rng: "a green duel", rate=2)
+    assert len(new.fit_resample(texts, labels, 0)[0]) == len(texts) + 4

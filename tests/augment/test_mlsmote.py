@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from afl_helpers.augment import MLSMOTE
 from afl_helpers.augment.neighbours import nearest_neighbours
@@ -99,3 +100,12 @@ def test_wrong_parameters():
         MLSMOTE(rule="rankin")
     with pytest.raises(UsageError, match="k_neighbors is 0; pass an integer of at least 1"):
         MLSMOTE(k_neighbors=0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e7, 1.7e9])  # as of a column of times
+def test_neighbours_are_exact_beside_a_large_offset(offset):
+    points = np.random.default_rng(0).normal(size=(200, 3)) + [offset, 0, 0]
+    distances = cdist(points, points)
+    np.fill_diagonal(distances, np.inf)
+    expected = np.argsort(distances, axis=1)[:, :3]
+    assert (np.sort(nearest_neighbours(points, 3)) == np.sort(expected)).all()

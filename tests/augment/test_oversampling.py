@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from afl_helpers.augment import build_augmentation
+from afl_helpers.augment import FloorOversampling, build_augmentation
 from afl_helpers.augment.oversampling import RESAMPLING, resample
 from afl_helpers.data import load_corpus
 from afl_helpers.data.imbalance import imbalance_ratios
@@ -83,3 +83,10 @@ def test_objects_take_the_same_documents(method):
     positions = resample(labels, method, 0.3, seed=2)
     assert np.array_equal(step.sample_indices_, positions) and np.array_equal(x, positions)
     assert np.array_equal(y, labels[positions])
+
+
+def test_a_floor_is_not_rounded_up_by_a_rounding_error():
+    labels = np.zeros((105, 2), dtype=int)
+    labels[:100, 0], labels[100:, 1] = 1, 1
+    made = FloorOversampling(floor=0.07).fit_resample(np.arange(105), labels, 0)[1]
+    assert made[:, 1].sum() == 7

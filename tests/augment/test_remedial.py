@@ -70,3 +70,10 @@ def test_wrong_parameters():
         RemedialMLROS(rate=-1)
     with pytest.raises(UsageError, match="empty_copies is 0; pass True or False"):
         REMEDIAL(empty_copies=0)
+
+
+def test_equal_scumbles_copy_nothing():
+    # None is above the mean, which rounds to just below them for many numbers of documents.
+    for n in range(2, 60):
+        labels = np.array([[1, 1, 0], [1, 0, 1]] * n)
+        assert len(REMEDIAL().fit_resample(np.arange(2 * n), labels, 0)[0]) == 2 * n

@@ -1,5 +1,7 @@
 """Documents made after a feature dictionary, and near hard documents."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,10 @@ def test_wrong_parameters():
         FeatureDictionary(temperature=0)
     with pytest.raises(UsageError, match="share is 2; pass a number from 0 to 1"):
         HardExamples(share=2)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_hard_examples_take_finite_scores_alone(wrong):
+    X, Y = np.eye(4), np.array([[1, 0], [1, 0], [1, 1], [0, 1]])
+    with pytest.raises(UsageError, match="scores hold NaN or infinity"):
+        HardExamples(scores=np.full(Y.shape, wrong)).fit_resample(X, Y, 0)

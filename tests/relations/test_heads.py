@@ -4,7 +4,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from afl_helpers.errors import TrainingError
-from afl_helpers.relations import HiddenHead, LinearHead, token_states
+from afl_helpers.relations import HiddenHead, LinearHead, build_relation, token_states
 from afl_helpers.relations.heads import Features, pooled
 from afl_helpers.training import embed
 
@@ -67,3 +67,13 @@ def test_token_states_average_to_the_embedding(own_cache):
 def test_a_loss_that_is_not_finite_is_named():
     with pytest.raises(TrainingError, match=r"the loss is (nan|inf) at step \d+; pass a learning_rate below 1"):
         LinearHead(learning_rate=1, weight_decay=1e30, batch_size=8).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["linear_head", "hidden_head", "per_parent"])
+def test_the_unit_of_the_features_does_not_matter(name):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 6))
+    Y = (X[:, :3] + rng.normal(size=(80, 3)) > 0.5).astype(int)
+    expected = build_relation(name).fit(X, Y).scores(X)
+    for unit in (1e-8, 1e8):
+        np.testing.assert_allclose(build_relation(name).fit(X * unit, Y).scores(X * unit), expected, atol=2e-3)
