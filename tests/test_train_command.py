@@ -12,6 +12,7 @@ import pytest
 
 from afl_helpers.__main__ import build_parser, main
 from afl_helpers.advice import DEFAULT_LOSS
+from afl_helpers.data import load_corpus
 from afl_helpers.errors import StorageError, UsageError, unknown_name
 from afl_helpers.training import Head, ProbeConfig, check_save_folder, embed, fine_tune, load_predictor, probe
 
@@ -195,3 +196,27 @@ def test_a_stopped_run_says_how_to_go_on(options, words, capsys, monkeypatch):
     assert main(["train", "toy", *options]) == 130
     error = capsys.readouterr().err
     assert error.startswith("stopped; ") and words in error and error.count("\n") == 1
+
+
+def test_train_reads_as_much_of_a_text_as_the_doctor_says(table, capsys):
+    assert main(["train", table, "--config", "encoder=tiny", "--config", "epochs=1"]) == 0
+    out = capsys.readouterr().out
+    assert "\nfine_tune: tiny, 1 epochs, learning rate 0.0002\n" in out and "longer than" not in out
+    doctor = build_parser().parse_args(["doctor", table])
+    assert doctor.max_length == ProbeConfig().max_length
+
+    long = table.replace("mine", "long")
+    Path(long).write_text(Path(table).read_text().replace("number", "number " * 10))
+    for method in ("fine_tune", "probe"):
+        short = ["--config", "encoder=tiny", "--config", "max_length=8", "--config", "epochs=1"]
+        assert main(["train", long, "--method", method, *short]) == 0
+        assert (
+            " are longer than 8; what comes after is not read. If the labels depend on the end"
+            in capsys.readouterr().out
+        )
+
+
+def test_splits_that_cannot_be_trained_on_say_why():
+    train = load_corpus("toy").select_labels(top=2).select_documents(range(40))
+    with pytest.raises(UsageError, match="test is None; pass a Corpus"):
+        probe(train, train, None)

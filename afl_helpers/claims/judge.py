@@ -225,7 +225,8 @@ def _decide(claim: Claim, groups: Sequence[Group]) -> tuple[str, str, str, list[
     one = next((finding for finding in deciding if finding.outcome == outcome), deciding[0])
     row = decisive(one)
     where = f"{one.n} {one.group.unit}s of {one.group.corpus}{one.group.training}"
-    effect = f"{describe_row(row, detectable=verdict == 'undecided')}; {where}"
+    within = f", within {row['margin']:g}" if row["outcome"] == "within the margin" else ""
+    effect = f"{describe_row(row, detectable=verdict == 'undecided')}{within}; {where}"
     if verdict == "reproduced in direction":
         alternatives = [name for name, o in one.outcomes.items() if o == "holds"]
         if len(alternatives) < len(one.outcomes):

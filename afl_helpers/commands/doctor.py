@@ -18,6 +18,7 @@ from afl_helpers.commands.options import (
     reading_options,
     table_source,
 )
+from afl_helpers.errors import needs_extra
 
 if TYPE_CHECKING:
     from afl_helpers.doctor import Finding
@@ -67,8 +68,10 @@ def _doctor(args: argparse.Namespace) -> None:
         check_no_folder(args.html, "findings.html")
         check_not_read(args.html, args)
     corpus = read(args)
-    from afl_helpers.doctor import draft_study, examine, render_page, write_study
     from afl_helpers.files import write_text
+
+    with needs_extra("train", "the command doctor"):
+        from afl_helpers.doctor import draft_study, examine, render_page, write_study
 
     findings = examine(corpus, encoder=args.encoder, max_length=args.max_length, separator=args.separator)
     first, *how_read = corpus.describe().splitlines()

@@ -230,11 +230,10 @@ def _compare(args: argparse.Namespace) -> None:
             f"{row['estimate']:+.4f} [{low:+.4f}, {high:+.4f}], p {p_value:.3g}, {row['n_blocks']} {row['unit']}s, "
             f"{row['decided_by']}: {outcome}{'' if plain == outcome else f' (by the paired t: {plain})'}"
         )
-    first = table.iloc[0]
-    print(
-        f"Intervals: 95 % each. p: Holm within {first['family']!r}, {first['family_size']} rows. "
-        f"Margin: {first['margin']:g}."
-    )
+    families = list(table.groupby("family", sort=False)["family_size"].first().items())
+    within = "; ".join(f"{family!r}, {size} rows" for family, size in families[:1])
+    more = f", and so on in {len(families)} families" if len(families) > 1 else ""
+    print(f"Intervals: 95 % each. p: Holm within {within}{more}. Margin: {table['margin'].iloc[0]:g}.")
 
 
 def add_rescore(commands: Commands) -> None:

@@ -31,7 +31,10 @@ def add_train(commands: Commands) -> None:
         help="set a parameter of the loss; can be repeated",
     )
     command.add_argument(
-        "--profile", choices=("quick", "full"), default="quick", help="start from this profile's configuration"
+        "--profile",
+        choices=("quick", "full"),
+        default="quick",
+        help="of fine_tune: quick is MiniLM and 2 epochs, full the paper's configuration (default: quick)",
     )
     command.add_argument(
         "--config",
@@ -115,13 +118,20 @@ def _train(args: argparse.Namespace) -> None:
     print(_describe_untested(splits[2]), end="")
     options: dict[str, Any] = {"loss": args.loss, "seed": args.seed, "loss_params": loss_params}
     if args.method == "probe":
-        run = probe(*splits, config=ProbeConfig.from_dict(values), **options)
+        head = ProbeConfig.from_dict(values)
+        _print_reading(splits[0], head.encoder, head.max_length)
+        run = probe(*splits, config=head, **options)
     elif args.method == "tfidf":
         from afl_helpers.training.baselines import tfidf
 
         run = tfidf(*splits, config=TfidfConfig.from_dict(values), **options)
     else:
-        config = TrainingConfig.from_dict(PROFILES[args.profile].config.to_dict() | values)
+        base = PROFILES[args.profile].config.to_dict()
+        if args.profile == "quick":
+            base["max_length"] = ProbeConfig().max_length  # the profile's own is for the short texts of "toy"
+        config = TrainingConfig.from_dict(base | values)
+        print(f"fine_tune: {config.encoder}, {config.epochs} epochs, learning rate {config.learning_rate:g}")
+        _print_reading(splits[0], config.encoder, config.max_length)
         run = fine_tune(*splits, config=config, checkpoint_dir=args.checkpoints, **options)
     rules = run.metrics["test"]
     ranking = next(iter(rules.values()))  # the same for every rule
@@ -134,6 +144,15 @@ def _train(args: argparse.Namespace) -> None:
     print(_describe_convergence(run))
     if args.save:
         print(f"saved to {run.save(args.save)}{_describe_what_is_saved(run)}")
+
+
+def _print_reading(train: "Corpus", encoder: str, max_length: int) -> None:
+    """Say how much of the texts is read where many of them are cut off."""
+    from afl_helpers.doctor.lengths import check_lengths
+
+    for finding in check_lengths(train, encoder, max_length):
+        if finding.advice:
+            print(f"{finding.sentence} {finding.advice}")
 
 
 def _describe_convergence(run: "Run") -> str:

@@ -47,6 +47,8 @@ _WITH_SCORE = re.compile(
     r"[^\W\d].*(?:\(\s*[01]?[.,]\d+\s*\)|[:=]\s*[01]?[.,]\d+|\d\s*%\s*\)?)|[01]?[.,]\d+[\s:]+[^\W\d].*", re.DOTALL
 )
 _ENTITY = re.compile(r"&#?\w{2,31};")
+#: A whole number, perhaps with a decimal point and zeros.
+_WHOLE = re.compile(r"[0-9]{1,18}(\.0+)?")
 _DASHES = re.compile("[\\s_\u2010-\u2015\u2212-]+")
 
 
@@ -221,6 +223,18 @@ def joined_forms(counts: Counter[str]) -> dict[str, str]:
             name = min(group, key=lambda label: (-counts[label], label))
             names.update((label, name) for label in group if label != name)
     return names
+
+
+def without_point(labels: Iterable[str]) -> dict[str, str]:
+    """Return the whole number of each label that is written with a decimal point, such as 2.0.
+
+    A program that joins tables, or that holds missing values, writes the label 2 so. Nothing is returned unless all labels
+    are whole numbers.
+    """
+    every = list(labels)
+    if not all(_WHOLE.fullmatch(label) for label in every):
+        return {}
+    return {label: label.partition(".")[0] for label in every if "." in label}
 
 
 def similar_labels(labels: Iterable[str]) -> list[list[str]]:

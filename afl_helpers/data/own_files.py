@@ -37,6 +37,7 @@ from afl_helpers.data.label_cells import (
     similar_labels,
     suspected_separator,
     vector_length,
+    without_point,
 )
 from afl_helpers.data.reading import CorpusWarning, MalformedLines, OnError, build_corpus
 from afl_helpers.data.sources.download import read_file
@@ -189,7 +190,7 @@ def _read(options: TableOptions, source: object, name: str | None) -> tuple[Corp
         _alarm(reading, len(reading.rows) - len(kept), "row", "without a label left out, because unlabelled is 'drop'")
         reading.rows = kept
     _unique_ids(reading)
-    _suspect_long_form(reading)
+    _suspect_long_form(reading, found[0].text, found[0].labels)
     return _corpus(reading, names, source, name), [row.split for row in reading.rows]
 
 
@@ -541,6 +542,14 @@ def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
     `cells` has the labels as they stand in the table, with their line breaks.
     """
     counts = Counter(str(token) for row in reading.rows for token in row.tokens)
+    written = without_point(counts)
+    if written:
+        for row in reading.rows:
+            row.tokens = list(dict.fromkeys(written.get(str(token), str(token)) for token in row.tokens))
+        reading.alarms.append(
+            f"{_number(len(written), 'label')} with a decimal point read as whole numbers: {_some(sorted(written))}"
+        )
+        counts = Counter(str(token) for row in reading.rows for token in row.tokens)
     joined = joined_forms(counts)
     if joined:
         for row in reading.rows:
@@ -585,8 +594,14 @@ def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
         _suspect_separator(reading, cells)
 
 
-def _suspect_long_form(reading: _Reading) -> None:
-    """Say where each row seems to hold one label of a document that has several rows."""
+def _suspect_long_form(reading: _Reading, text: str, label: str | None) -> None:
+    """Say where each row seems to hold one label of a document that has several rows.
+
+    Args:
+        text, label: names of the columns; no label for a column per label.
+    """
+    if label is None:
+        return
     labels: dict[str, set[str]] = defaultdict(set)
     for row in reading.rows:
         if len(row.tokens) > 1:
@@ -596,7 +611,8 @@ def _suspect_long_form(reading: _Reading) -> None:
     if len(several) > 1 and 10 * len(several) >= len(labels):
         reading.alarms.append(
             f"{_number(len(several), 'text')} in several rows, each with another single label; if a document has a row per "
-            f"label, join its labels first, as with pandas: frame.groupby('text')['labels'].agg({SEPARATOR!r}.join)"
+            f"label, join its labels first, as with pandas: frame.groupby({text!r})[{label!r}].agg("
+            f"{SEPARATOR!r}.join)"
         )
 
 

@@ -26,9 +26,15 @@ OnEpoch = Callable[[int, NDArray[np.float64]], None]
 def check_splits(train: Corpus, validation: Corpus, test: Corpus) -> None:
     """Raise UsageError for a split without documents or with other labels, or a validation split without positives."""
     for name, split in (("train", train), ("validation", validation), ("test", test)):
+        if not isinstance(split, Corpus):
+            raise UsageError(f"{name} is {split!r}; pass a Corpus, such as those that corpus.split returns")
         if len(split) == 0:
             raise UsageError(f"{name} has no documents; split the corpus so that every split has some")
         if split.label_names != train.label_names:
+            if sorted(split.label_names) == sorted(train.label_names):
+                raise UsageError(
+                    f"{name} has the labels of train in another order; split one corpus, so that all parts share it"
+                )
             raise UsageError(f"{name} has other labels than train; select labels before splitting")
     if not validation.label_counts.any():
         raise UsageError("no document of validation carries a label; the best epoch cannot be chosen on it")

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -459,3 +460,36 @@ def test_a_key_that_stands_twice_is_named(tmp_path, name):
     table = write(tmp_path / name, *(rows if name == "a.jsonl" else [f"[{', '.join(rows)}]"]))
     with pytest.raises(DataError, match="(line|row) 1: the key 'labels' stands twice in one object"):
         load_corpus(table)
+
+
+@pytest.mark.parametrize(
+    ("cells", "counts"),
+    [
+        (["1", "2.0", "2", "1.0"] * 3, {"1": 6, "2": 6}),  # two tables, one of which had a missing value
+        (["1.0|2.0", "2", "", "1"] * 3, {"1": 6, "2": 6}),
+        (["0.0", "3.0", "3.00"] * 3, {"0": 3, "3": 6}),
+    ],
+)
+def test_whole_numbers_with_a_decimal_point_are_the_labels_without_it(tmp_path, cells, counts):
+    path = tmp_path / "own.csv"
+    path.write_text("text,labels\n" + "".join(f"text {i},{cell}\n" for i, cell in enumerate(cells)))
+    with pytest.warns(CorpusWarning, match="with a decimal point read as whole numbers: '"):
+        corpus = load_corpus(str(path))
+    assert dict(zip(corpus.label_names, corpus.label_counts.tolist())) == counts
+
+
+@pytest.mark.parametrize("cells", [["1.5", "2.0"], ["Web 2.0", "2.0"], ["1.0.0", "2.0"]])
+def test_a_decimal_point_in_other_labels_stays(tmp_path, cells):
+    path = tmp_path / "own.csv"
+    path.write_text("text,labels\n" + "".join(f"text {i},{cell}\n" for i, cell in enumerate(cells * 3)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert set(load_corpus(str(path)).label_names) == set(cells)
+
+
+def test_the_advice_on_a_row_per_label_names_the_columns(tmp_path):
+    path = tmp_path / "own.csv"
+    rows = [f"{i},text {i},{label}" for i in range(5) for label in ("sport", "news")]
+    path.write_text("id,text,label\n" + "\n".join(rows) + "\n")
+    with pytest.warns(CorpusWarning, match=r"frame.groupby\('text'\)\['label'\].agg\('\|'.join\)"):
+        load_corpus(str(path))
