@@ -266,12 +266,14 @@ class FocalCost(Cost):
         gamma = self.gamma(x) if callable(self.gamma) else self.gamma
         gamma = as_number(gamma)
         gamma = None if isinstance(gamma, float) and gamma == 0 else gamma
-        by_odds = low > -MOST_LOGIT and high < MOST_LOGIT and (callable(self.gamma) or _largest(gamma) <= MOST_GAMMA)
+        by_odds = low > -MOST_LOGIT and high < MOST_LOGIT
         if by_odds:  # fewer steps
             odds = write_exp(x, q)
             ce = write_log1p(odds, loss)
             torch.add(odds, 1, out=p).reciprocal_()
-            if gamma is not None and high < MOST_TO_SUBTRACT and not has_products(gamma):
+            if gamma is not None and not callable(self.gamma) and _largest(gamma) > MOST_GAMMA:
+                raise_to(write_log1p(torch.reciprocal(odds, out=focus), focus), -gamma)  # -log q = log(1 + 1 / odds)
+            elif gamma is not None and high < MOST_TO_SUBTRACT and not has_products(gamma):
                 raise_to(torch.sub(x, ce, out=focus), gamma)  # by log q
             elif gamma is not None:
                 raise_base(torch.mul(odds, p, out=scratch[4]), gamma, focus)
