@@ -315,3 +315,8 @@ def test_an_unknown_split_of_a_metric_is_named():
         UsageError, match="unknown split 'val' .did you mean 'validation'..; choose one of: test, valid"
     ):
         RECORD.metric("f1_macro", split="val")
+
+
+def test_what_is_no_result_is_refused():
+    with pytest.raises(UsageError, match="results hold a str; pass results of a study.*difference_interval"):
+        compare(["a run"], ["afl"], ["bce"], ["f1_macro@tuned_common"])

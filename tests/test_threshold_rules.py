@@ -291,3 +291,10 @@ def test_errors(arguments, words):
 def test_posteriors_need_probabilities_where_they_are_mapped():
     with pytest.raises(UsageError, match="a threshold on posteriors needs probabilities"):
         tune_thresholds([[1, 0]], [[2.0, 0.1]], "common_posterior", gamma=[1.0, 2.0])
+
+
+def test_a_rule_may_be_called_as_metrics_call_it():
+    targets, scores = [[1, 0], [1, 0], [0, 1], [0, 0]], [[0.9, 0.2], [0.6, 0.1], [0.4, 0.3], [0.1, 0.0]]
+    for name in ("common", "per_label", "smoothed"):
+        found = tune_thresholds(targets, scores, f"tuned_{name}")
+        np.testing.assert_array_equal(found, tune_thresholds(targets, scores, name))

@@ -260,8 +260,9 @@ def tune_thresholds(
         ([0.5, 0.25], [0.5, 0.25])
     """
     rules = {name.removeprefix("tuned_"): known for name, known in THRESHOLD_RULES.items() if known.tuned}
-    if not isinstance(rule, str) or rule not in rules:
+    if not isinstance(rule, str) or rule.removeprefix("tuned_") not in rules:
         raise unknown_name("rule", rule, rules)
+    rule = rule.removeprefix("tuned_")  # as metrics call it
     if metric not in ("f1_micro", "f1_macro"):
         raise unknown_name("metric", metric, ("f1_micro", "f1_macro"))
     checked = check_inputs(targets, scores, label_rates=label_rates, gamma=gamma)

@@ -135,6 +135,12 @@ def compare(
     numbers = all(isinstance(x, int | float | np.number) and not isinstance(x, bool) for x in (margin, level))
     if not (numbers and margin >= 0 and 0 < level < 1):
         raise UsageError(f"margin is {margin!r} and level {level!r}; pass a margin from 0 and a level between 0 and 1")
+    wrong = next((result for result in results if not isinstance(result, Result)), None)
+    if wrong is not None:
+        raise UsageError(
+            f"results hold a {type(wrong).__name__}; pass results of a study, as read_study returns them, and compare two runs "
+            "over documents with evaluation.difference_interval"
+        )
     tested, rivals, metrics = (
         [names] if isinstance(names, str) else list(names) for names in (setting, against, endpoints)
     )

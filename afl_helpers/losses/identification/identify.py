@@ -144,7 +144,7 @@ def _identify(
     if not usable:
         raise UsageError(
             f"the function fails on logits and targets of shape (3, {n_labels}): {errors[0]}; pass a function "
-            "of (logits, targets), and n_labels if it has parameters per label"
+            "of (logits, targets), n_labels if it has parameters per label, and a value for each parameter without a default"
         )
     _, _, probe = next((entry for entry in usable if entry[0]), usable[0])
     return _report(function, probe, Match(None), (), claimed)
