@@ -5,7 +5,7 @@
 Times: all losses in one process, in turns, on the same logits; the median of nine turns. A table shows the median of
 three such processes; ``ratios`` are those of each. The C library gives memory of this size back to the system and takes it
 anew at each step, in some processes and not in others, and that alone doubles the time of cross-entropy. So it is told to
-keep the memory; one table is measured without that, as the system comes. The large shape is measured
+keep the memory; two tables are measured without that, as the system comes. The large shape is measured
 with one and with two threads, while this is all that the machine is given to do and while every core has another program
 to run; the load that the machine had anyway is recorded beside it. One thread on an idle machine is measured in processor
 time, which other programs do not add to, and everything else in wall time. Memory: the peak of what torch allocates,
@@ -220,8 +220,9 @@ def main() -> None:
                 key = name(*LARGE, "eager", f"{threads} thread{'s' * (threads > 1)}, {'busy' if busy else 'idle'}")
                 found[key] = table(*LARGE, threads, busy, False, device)
         if device == "cpu":
-            key = name(*LARGE, "eager", "1 thread, idle, memory given back")
-            found[key] = table(*LARGE, 1, False, False, device, keeping=False)
+            for threads in (1, 2):
+                key = name(*LARGE, "eager", f"{threads} thread{'s' * (threads > 1)}, idle, memory given back")
+                found[key] = table(*LARGE, threads, False, False, device, keeping=False)
         if shutil.which("g++"):
             found[name(*LARGE, "compiled", "1 thread")] = table(*LARGE, 1, False, True, device)
         else:
