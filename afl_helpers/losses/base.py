@@ -577,6 +577,8 @@ def as_array(name: str, value: PerClassLike | None) -> NDArray[np.float64]:
             raise UsageError(f"{name} is a tensor on the meta device, which holds no values; pass a list or an array")
         value = value.detach().cpu().double().numpy()
     refuse_masked(name, value)
+    if torch.compiler.is_compiling():  # which traces the call, and no look at the array
+        return np.array(value, dtype=np.float64)
     try:
         array = np.asarray(value)
         if array.dtype.kind in "uif" or all(
