@@ -543,9 +543,8 @@ def as_strided(name: str, value: ArrayLike | Tensor, logits: Tensor) -> Tensor:
         raise UsageError(f"{name} is a sparse {type(value).__name__}; pass {name}.toarray()")
     refuse_masked(name, value, "pass a plain array, and mask= for elements that do not count")
     try:
-        if not isinstance(
-            value, list | tuple
-        ):  # these may hold tensors; torch takes others by their index, or not at all
+        if not isinstance(value, list | tuple):  # lists may hold tensors
+            # torch takes a series by its index, and some arrays not at all.
             array = as_numbers(value, name)
             dtype = np.float64 if array.dtype == np.longdouble else array.dtype.newbyteorder("=")
             value = np.require(array, dtype, ("C", "W"))  # torch warns of memory that is read-only

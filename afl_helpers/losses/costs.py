@@ -258,9 +258,8 @@ class FocalCost(Cost):
         x, q, p, focus = scratch[:4]
         x = self._shifted(z, x)
         low, high = (end.item() for end in torch.aminmax(x)) if x.numel() else (-math.inf, math.inf)
-        if (
-            self.flipped is not None and x.numel() and not -math.inf < low <= high < math.inf
-        ):  # 2 z leaves the range before z
+        if self.flipped is not None and x.numel() and not -math.inf < low <= high < math.inf:
+            # 2 z leaves the range of the type before z does.
             shifted = z if self.shift is None else z + self.shift
             torch.mul(torch.where(self.flipped.bool(), -shifted, shifted), self.scale, out=x)
         gamma = self.gamma(x) if callable(self.gamma) else self.gamma
