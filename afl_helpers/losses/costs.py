@@ -113,7 +113,7 @@ def write_log1p(values: Tensor, out: Tensor) -> Tensor:
 
 
 def write_exp(values: Tensor, out: Tensor) -> Tensor:
-    """Write ``exp(values)`` to ``out``, which may be ``values``, and return it."""
+    """Write ``exp(values)`` to ``out``, which may be ``values``, and return it; slow where it underflows."""
     return _write("exp", values, out)
 
 
@@ -126,7 +126,9 @@ def raise_to(logarithm: Tensor, gamma: PerClass) -> Tensor:
     """Return ``exp(gamma * logarithm)`` in the place of ``logarithm``."""
     if logarithm.dtype == torch.float64:
         return logarithm.mul_(gamma).exp_()
-    return _write("exp2", logarithm.mul_(gamma * LOG2_E), logarithm)  # half of the time of exp
+    return logarithm.mul_(
+        gamma * LOG2_E
+    ).exp2_()  # a third of the time of exp; numpy's takes 30 times as long where it underflows
 
 
 def as_number(value: PerClass | None) -> PerClass | None:
@@ -161,7 +163,7 @@ def write_power(base: Tensor, gamma: PerClass, out: Tensor) -> bool:
 def raise_base(base: Tensor, gamma: PerClass, out: Tensor) -> None:
     """Write ``base**gamma`` to ``out``, for a base above 0."""
     if not write_power(base, gamma, out):
-        _write("exp2", _write("log2", base, out).mul_(gamma), out)
+        _write("log2", base, out).mul_(gamma).exp2_()
 
 
 def write_softplus(x: Tensor, out: Tensor, spare: Tensor) -> Tensor:
@@ -344,7 +346,7 @@ class ShiftedFocalCost(Cost):
     def kernel(self, z: Tensor, loss: Tensor, gradient: Tensor | None, factor: float, scratch: list[Tensor]) -> None:
         """See :meth:`Cost.kernel`, and :meth:`FocalCost.kernel` for the names."""
         odds, q, p, focus = scratch[:4]
-        write_exp(torch.mul(z, self.scale, out=odds), odds).mul_(self.start).clamp_(max=MOST_ODDS)
+        torch.mul(z, self.scale, out=odds).exp_().mul_(self.start).clamp_(max=MOST_ODDS)
         torch.add(odds, 1, out=p).reciprocal_()
         torch.mul(odds, p, out=q)
         ce = write_log1p(odds, loss)
