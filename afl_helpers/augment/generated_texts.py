@@ -71,7 +71,7 @@ class GeneratedTexts(Augmentation):
                     "GeneratedTexts needs a language model; pass model=, a function that fits one to texts"
                 )
             writer = self.model(texts, labels, rng)
-            runs = {run for text in texts for run in [*_runs(text, self.longest_copy), _words(text)]}
+            runs = {run for text in texts for run in _runs(text, self.longest_copy)}
             for label in np.flatnonzero(minority_labels(labels.sum(axis=0))).tolist():
                 bag = np.flatnonzero(labels[:, label])
                 new = self._write(writer, label, [texts[i] for i in bag], runs, rng)
@@ -94,8 +94,7 @@ class GeneratedTexts(Augmentation):
             if len(kept) == wanted:
                 break
             text = writer(label, rng)
-            copied = runs.intersection([*_runs(text, self.longest_copy), _words(text)])
-            if copied or not shortest <= len(text.split()) <= longest:
+            if not shortest <= len(text.split()) <= longest or runs.intersection(_runs(text, self.longest_copy)):
                 continue
             if self.score is None or np.asarray(self.score([text], label))[0] >= lowest:
                 kept.append(text)
@@ -103,13 +102,9 @@ class GeneratedTexts(Augmentation):
 
 
 def _runs(text: str, n: int) -> list[tuple[str, ...]]:
-    """Return the runs of ``n`` words of a text, in lower case."""
-    words = _words(text)
-    return [words[i : i + n] for i in range(len(words) - n + 1)]
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.lower().split())
+    """Return the runs of ``n`` words of a text and, because it may be shorter, the whole text; in lower case."""
+    words = tuple(text.lower().split())
+    return [words, *(words[i : i + n] for i in range(len(words) - n + 1))]
 
 
 ENTRIES = {

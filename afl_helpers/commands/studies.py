@@ -230,10 +230,12 @@ def _compare(args: argparse.Namespace) -> None:
             f"{row['estimate']:+.4f} [{low:+.4f}, {high:+.4f}], p {p_value:.3g}, {row['n_blocks']} {row['unit']}s, "
             f"{row['decided_by']}: {outcome}{'' if plain == outcome else f' (by the paired t: {plain})'}"
         )
-    families = list(table.groupby("family", sort=False)["family_size"].first().items())
-    within = "; ".join(f"{family!r}, {size} rows" for family, size in families[:1])
-    more = f", and so on in {len(families)} families" if len(families) > 1 else ""
-    print(f"Intervals: 95 % each. p: Holm within {within}{more}. Margin: {table['margin'].iloc[0]:g}.")
+    first, n_families = table.iloc[0], table["family"].nunique()
+    more = f", and so on in {n_families} families" if n_families > 1 else ""
+    print(
+        f"Intervals: 95 % each. p: Holm within {first['family']!r}, {first['family_size']} rows{more}. "
+        f"Margin: {first['margin']:g}."
+    )
 
 
 def add_rescore(commands: Commands) -> None:

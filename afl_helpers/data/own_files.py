@@ -541,25 +541,21 @@ def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
 
     `cells` has the labels as they stand in the table, with their line breaks.
     """
-    counts = Counter(str(token) for row in reading.rows for token in row.tokens)
+    counts = _label_counts(reading)
     written = without_point(counts)
     if written:
-        for row in reading.rows:
-            row.tokens = list(dict.fromkeys(written.get(str(token), str(token)) for token in row.tokens))
+        counts = _rename_labels(reading, written)
         reading.alarms.append(
             f"{_number(len(written), 'label')} with a decimal point read as whole numbers: {_some(sorted(written))}"
         )
-        counts = Counter(str(token) for row in reading.rows for token in row.tokens)
     joined = joined_forms(counts)
     if joined:
-        for row in reading.rows:
-            row.tokens = list(dict.fromkeys(joined.get(str(token), str(token)) for token in row.tokens))
+        counts = _rename_labels(reading, joined)
         reading.counts["labels_joined"] = len(joined)
         reading.alarms.append(
             f"{_number(len(joined), 'label')} joined with one that differs in invisible characters or Unicode form: "
             f"{_some(sorted(set(joined.values())))}"
         )
-        counts = Counter(str(token) for row in reading.rows for token in row.tokens)
     similar = similar_labels(counts)
     if similar:
         shown_groups = [" and ".join(f"{shown(label)!r} ({counts[label]:,})" for label in group) for group in similar]
@@ -592,6 +588,17 @@ def _join_and_suspect(reading: _Reading, cells: Counter[str]) -> None:
         )
     if reading.options.separator != "":
         _suspect_separator(reading, cells)
+
+
+def _rename_labels(reading: _Reading, names: Mapping[str, str]) -> Counter[str]:
+    """Give labels other names, each once per row, and return how often each label occurs then."""
+    for row in reading.rows:
+        row.tokens = list(dict.fromkeys(names.get(str(token), str(token)) for token in row.tokens))
+    return _label_counts(reading)
+
+
+def _label_counts(reading: _Reading) -> Counter[str]:
+    return Counter(str(token) for row in reading.rows for token in row.tokens)
 
 
 def _suspect_long_form(reading: _Reading, text: str, label: str | None) -> None:

@@ -183,9 +183,8 @@ class Features:
             means = torch.from_numpy(np.array(X, dtype=np.float64 if wide else np.float32))
         if constants is None:
             scale = means.std(0, correction=0)
-            varies = (
-                scale > 1e-6 * means.abs().amax(0) if len(means) else scale > 0
-            )  # some dimensions of MiniLM are constant
+            # Some dimensions of MiniLM are constant.
+            varies = scale > 1e-6 * means.abs().amax(0) if len(means) else scale > 0
             constants = means.mean(0), torch.where(varies, scale, 1.0)
         self.constants = constants
         self._dense = ((means - constants[0]) / constants[1]).float()
