@@ -388,6 +388,24 @@ def test_an_entry_of_a_series_may_be_called_as_a_method():
     assert FocalLoss(gamma=pd.Series([1.0, 2.0, 3.0, 4.0], index=names)).gamma.tolist() == [1, 2, 3, 4]
 
 
+@every_loss
+def test_a_loss_shows_its_parameters(name):
+    values = {key: value for key, value in parameters(name).items() if key != "reduction"}
+    loss = build_loss(name, COUNTS, N, **values)
+    shown = repr(loss)
+    kept = [key for key in inspect.signature(type(loss)).parameters if hasattr(loss, key)]
+    assert all(f"{key}=" in shown for key in kept)
+    numbers = {key: values[key] for key in values if isinstance(values[key], int | float) and key in kept}
+    assert all(f"{key}={value:g}" in shown or f"{key}={value!r}" in shown for key, value in numbers.items())
+    assert len(repr(build_loss(name, range(1, 501), 500))) < 400  # also for hundreds of labels
+    repr(loss.to("meta"))  # as in a model that holds it before its weights are loaded
+
+
+def test_a_loss_shows_many_numbers_as_a_range():
+    assert repr(FocalLoss(gamma=[1.0, 2.5])) == "FocalLoss(gamma=[1, 2.5], alpha=None, reduction='mean')"
+    assert "gamma=<5 numbers from 1 to 5>" in repr(AdaptiveFocalLoss([1.0, 2.0, 3.0, 4.0, 5.0]))
+
+
 # --- options that are True or False ---------------------------------------------------------------------------------
 
 OPTIONS = {

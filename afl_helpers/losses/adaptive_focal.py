@@ -175,10 +175,6 @@ class AdaptiveFocalLoss(MultiLabelLoss):
                 stacklevel=2,
             )
 
-    def extra_repr(self) -> str:
-        low, high = self.gamma.min().item(), self.gamma.max().item()
-        return f"gamma in [{low:.4g}, {high:.4g}], n_labels={self.gamma.numel()}"
-
 
 def _alpha(label_counts: ArrayLike, n_documents: int, kind: str) -> NDArray[np.float64]:
     """Return alpha_c of Eq. 3, which the paper leaves undefined; the largest is 1.

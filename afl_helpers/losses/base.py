@@ -293,6 +293,11 @@ class MultiLabelLoss(nn.Module):
         """
         return None
 
+    def extra_repr(self) -> str:
+        """Return the parameters, for ``repr``."""
+        names = inspect.signature(type(self)).parameters
+        return ", ".join(f"{name}={_in_brief(getattr(self, name))}" for name in names if hasattr(self, name))
+
     def end_epoch(self) -> None:
         """Update the state of the loss after an epoch; the training loop calls it. Most losses have no state."""
 
@@ -342,6 +347,17 @@ class MultiLabelLoss(nn.Module):
                 self.n_labels = len(array)
             tensor = torch.from_numpy(array)
         self.register_buffer(name, tensor)
+
+
+def _in_brief(value: object) -> str:
+    """Write a parameter for ``repr``; many numbers as their number and range."""
+    if not isinstance(value, Tensor):
+        return repr(value)
+    if value.is_meta:  # in a model whose weights are not loaded yet
+        return "..."
+    if value.numel() > 4:
+        return f"<{value.numel()} numbers from {value.min().item():.4g} to {value.max().item():.4g}>"
+    return f"{value.item():.4g}" if not value.ndim else f"[{', '.join(f'{number:.4g}' for number in value.tolist())}]"
 
 
 #: How the values and gradients of a loss compare with those of a published form, over all elements.

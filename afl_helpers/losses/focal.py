@@ -122,9 +122,6 @@ class FocalLoss(MultiLabelLoss):
         equal_weights = self.alpha is None or bool((self.alpha == 0.5).all())
         return self.gamma if equal_weights else None
 
-    def extra_repr(self) -> str:
-        return f"gamma={self.gamma.tolist()}, alpha={None if self.alpha is None else self.alpha.tolist()}"
-
 
 ENTRIES = {
     "focal": LossInfo(
