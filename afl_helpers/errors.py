@@ -100,7 +100,7 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UsageError:
     """Return the error for a name that is not in a registry; it suggests the nearest valid name and lists all."""
     valid = sorted(valid)
     by_case = {known.casefold(): known for known in valid}
-    longer = sorted((known for known in valid if name and known.startswith(str(name))), key=len)
+    longer = sorted((known for known in valid if str(name) and known.startswith(str(name))), key=len)
     if longer and not all(known.startswith(longer[0]) for known in longer):
         longer = []  # the start of several names
     near = (
@@ -111,6 +111,13 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> UsageError:
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     choice = f"choose one of: {', '.join(valid)}" if valid else "there is none to choose"
     return UsageError(f"unknown {kind} {name!r}{hint}; {choice}")
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Raise UsageError unless a value is one of the names that an argument takes."""
+    choices = tuple(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise unknown_name(name, value, choices)
 
 
 def first_line(error: BaseException) -> str:

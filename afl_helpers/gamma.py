@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from afl_helpers.arrays import as_numbers, check_whole
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 
 Vector = NDArray[np.float64]
 
@@ -153,8 +153,7 @@ def class_gamma(
         >>> class_gamma(counts, n_documents=200, normalization="documents", bounds=None).tolist()  # 2 * 200 / n
         [4.0, 10.0, 40.0]
     """
-    if not isinstance(normalization, str) or normalization not in NORMALIZATIONS:
-        raise unknown_name("normalization", normalization, NORMALIZATIONS)
+    check_choice("normalization", normalization, NORMALIZATIONS)
     counts = check_counts(label_counts, n_documents)
     base = _number(base_gamma)
     if not 0 <= base < np.inf:
@@ -195,19 +194,19 @@ def assign_gamma(gamma: ArrayLike, assignment: str = "frequency", seed: int = 0)
         >>> sorted(assign_gamma(gamma, "shuffled", seed=1).tolist())  # the same values in another order
         [1.0, 2.0, 6.0]
     """
+    check_choice("assignment", assignment, ASSIGNMENTS)
+    seed = check_whole(seed, "seed", 0)
     values = as_numbers(gamma, "gamma").astype(np.float64)
     if values.ndim != 1 or not values.size:
         raise UsageError(f"gamma has shape {values.shape}; pass one gamma per label, shape (n_labels,)")
     if assignment == "frequency":
         return values
     if assignment == "shuffled":
-        return np.random.default_rng(check_whole(seed, "seed", 0)).permutation(values)
+        return np.random.default_rng(seed).permutation(values)
     if assignment == "reversed":
         reversed_values: Vector = values.max() + values.min() - values
         return reversed_values
-    if assignment == "mean":
-        return np.full_like(values, values.mean())
-    raise unknown_name("assignment", assignment, ASSIGNMENTS)
+    return np.full_like(values, values.mean())
 
 
 def positive_gradient(gamma: ArrayLike, logits: ArrayLike = 0.0) -> Vector:

@@ -389,6 +389,89 @@ def test_an_entry_of_a_series_may_be_called_as_a_method():
 
 
 @every_loss
+def test_a_mask_of_other_values_is_never_taken_for_true(name):
+    """... also where no value can be looked at: there it makes the loss NaN."""
+    loss = build_loss(name, COUNTS, N).eval()
+    z, y = (torch.stack([part, part]) for part in batch())
+    mask = torch.ones_like(z)
+    under_vmap = torch.func.vmap(lambda z, y, mask: loss(z, y, mask=mask))
+    torch.testing.assert_close(under_vmap(z, y, mask), loss(z[0], y[0]).expand(2))
+    for wrong in (0.25, 2.0, math.nan):
+        mask[1, 0, 0] = wrong
+        with pytest.raises(UsageError, match="mask holds"):
+            loss(z, y, mask=mask)
+        found = under_vmap(z, y, mask)
+        assert found[0].isfinite() and found[1].isnan()
+
+
+@pytest.mark.parametrize("name", ["bce", "plm", "zlpr", "sigmoid_f1"])  # one of each base class, and a stateful one
+def test_a_mask_of_other_values_in_a_compiled_loss(name):
+    loss = build_loss(name, COUNTS, N).eval()
+    z, y = batch()
+    torch._dynamo.reset()
+    compiled = torch.compile(loss, fullgraph=True, backend="eager")
+    assert compiled(z, y, mask=torch.full_like(z, 0.25)).isnan()
+    torch.testing.assert_close(compiled(z, y, mask=torch.ones_like(z)), loss(z, y))
+
+
+def test_a_reduction_takes_no_other_mask_either():
+    reduced = torch.func.vmap(lambda elements, mask: losses.reduce_loss(elements, "mean", mask))
+    assert reduced(torch.ones(2, 3), torch.tensor([[1.0, 1, 0], [1, 0.5, 0]])).isnan().tolist() == [False, True]
+
+
+def test_masking_at_random_says_that_transforms_cannot_train_with_it():
+    loss, (z, y) = build_loss("plm", COUNTS, N), batch()
+    for transformed in (torch.func.grad(loss), torch.func.vmap(torch.func.grad(loss))):
+        with pytest.raises(UsageError, match=r"call loss.eval\(\)"):
+            transformed(z, y)
+    assert torch.func.grad(loss.eval())(z, y).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: build_loss("afl", COUNTS, N, assignment_seed="x"), "seed is 'x'; pass a whole number"),
+        (lambda: build_loss("afl", COUNTS, N, assignment_seed=-1), "seed is -1; pass a whole number"),
+        (lambda: build_loss("afl", COUNTS, N, assignment=["mean"]), "unknown assignment"),
+        (lambda: build_loss("afl", COUNTS, N, normalization=np.array(["mean"])), "unknown normalization"),
+        (lambda: build_loss("flsd53", gammas=[[1, 2], [3]]), "pass a finite number"),
+        (lambda: build_loss("flsd53", limits=[[1, 2], [3]]), "pass a finite number"),
+        (lambda: build_loss("flsd53", gammas=5), "gammas is 5; pass two numbers"),
+        (lambda: build_loss("bce", reduction=np.array([0.1, 0.2])), "unknown reduction"),
+        (lambda: build_loss("plm", COUNTS, N, update=["distance"]), "unknown update"),
+        (lambda: build_loss("class_balanced", COUNTS, N, weight_by=None), "unknown weight_by"),
+        (lambda: build_loss("bce").for_trainer(ignore_index=0.5), "ignore_index is 0.5; pass a whole number"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_one_sentence(make, words):
+    with pytest.raises(UsageError, match=words):
+        make()
+
+
+def test_a_long_double_is_a_number():
+    assert build_loss("asl", margin=np.longdouble(0.25)).margin == 0.25
+
+
+def test_lists_have_all_digits():
+    z, y = batch()
+    y = y * 0.1 + 0.3
+    for default in (torch.float32, torch.float16):
+        torch.set_default_dtype(default)
+        try:
+            assert torch.equal(losses.BinaryCrossEntropy()(z, y.tolist()), losses.BinaryCrossEntropy()(z, y))
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
+def test_weights_per_element_of_the_distribution_balanced_core_may_be_arrays():
+    z, y = batch()
+    weight = torch.rand(z.shape, dtype=torch.float64)
+    wanted = losses.distribution_balanced_loss(z, y, weight=weight)
+    assert torch.equal(losses.distribution_balanced_loss(z, y, weight=weight.numpy()), wanted)
+    assert torch.equal(losses.distribution_balanced_loss(z, y, weight=weight.tolist()), wanted)
+
+
+@every_loss
 def test_a_loss_shows_its_parameters(name):
     values = {key: value for key, value in parameters(name).items() if key != "reduction"}
     loss = build_loss(name, COUNTS, N, **values)

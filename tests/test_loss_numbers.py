@@ -294,6 +294,14 @@ def test_logits_of_a_layer_under_autocast(name):
     assert layer.weight.grad.isfinite().all() and (layer.weight.grad != 0).any()
 
 
+def test_products_of_matrices_in_a_loss_keep_their_digits_under_autocast():
+    z, y = torch.randn(8, 3), torch.rand(8, 3)
+    loss = build_loss("wal", [60, 20, 3], 100, cooccurrence=[[60, 10, 2], [10, 20, 1], [2, 1, 3]])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = loss(z, y, reduction="none")
+    assert torch.equal(found, loss(z, y, reduction="none"))
+
+
 # --- the reference itself, by hand ----------------------------------------------------------------------------------
 
 LN3 = math.log(3)  # p = 3/4

@@ -252,7 +252,19 @@ def test_label_smoothing_factor_is_refused(problem_type, tmp_path):
 
     with pytest.raises(UsageError, match=r"label_smoothing_factor is 0.2.*for_trainer\(label_smoothing=0.2\)"):
         trained(build("bce"), tmp_path, model=model, label_smoothing_factor=0.2)
+    with pytest.raises(UsageError, match="label_smoothing_factor is 0.2"):
+        wrapped = in_a_function(in_a_function(build("bce").for_trainer()))
+        trained(None, tmp_path, model=model, hook=wrapped, label_smoothing_factor=0.2)
     trained(None, tmp_path, model=model, hook=build("bce").for_trainer(label_smoothing=0.2))
+
+
+def in_a_function(hook):
+    """A function around the hook, as people write to change the labels first."""
+
+    def compute_loss(outputs, labels, num_items_in_batch=None):
+        return hook(outputs, labels, num_items_in_batch)
+
+    return compute_loss
 
 
 def test_a_loss_that_learns_says_when_nothing_ends_its_epochs(tmp_path):
@@ -266,6 +278,8 @@ def test_a_loss_that_learns_says_when_nothing_ends_its_epochs(tmp_path):
     with pytest.warns(UserWarning, match=r"callbacks=\[loss.callback\(\)\]") as record:
         trained(loss, tmp_path, Known())
     assert len([warning for warning in record if "callback" in str(warning.message)]) == 1
+    with pytest.warns(UserWarning, match=r"callbacks=\[loss.callback\(\)\]"):
+        trained(None, tmp_path, Known(), hook=in_a_function(loss.for_trainer()))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         trained(loss, tmp_path, Known(), callbacks=[loss.callback()])

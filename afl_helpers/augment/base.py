@@ -228,12 +228,6 @@ def check_number(
         raise UsageError(f"{name} is {value!r}; pass {kind} {bounds}")
 
 
-def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
-    """Raise UsageError unless the value is one of the choices."""
-    if value not in choices:
-        raise unknown_name(name, value, choices)
-
-
 def passes(documents: NDArray[np.int64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return ``n`` of the documents, each as often as every other, up to one that chance decides."""
     whole, rest = divmod(n, max(len(documents), 1))

@@ -18,12 +18,12 @@ from afl_helpers.augment.base import (
     Augmented,
     Takes,
     appended,
-    check_choice,
     check_number,
     passes,
 )
 from afl_helpers.augment.neighbours import nearest_neighbours
 from afl_helpers.data.imbalance import minority_labels
+from afl_helpers.errors import check_choice
 
 RULES = ("ranking", "union", "intersection")
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 from afl_helpers.gamma import assign_gamma, check_counts, class_gamma, positive_gradient
 from afl_helpers.losses.base import (
     LossInfo,
@@ -134,7 +134,7 @@ class AdaptiveFocalLoss(MultiLabelLoss):
         loss = focal_loss(
             logits, targets, self.gamma, weight, self.gamma_negative, weight, mask=mask, reduction=reduction
         )
-        if not self._checked and logits.requires_grad and not in_trace():
+        if not self._checked and logits.requires_grad and not logits.is_meta and not in_trace():
             self._checked = True
             self._warn_of_vanishing(logits.detach())
         return loss
@@ -181,8 +181,7 @@ def _alpha(label_counts: ArrayLike, n_documents: int, kind: str) -> NDArray[np.f
 
     A label without documents counts as if it had one.
     """
-    if kind not in ALPHAS:
-        raise unknown_name("alpha", kind, ALPHAS)
+    check_choice("alpha", kind, ALPHAS)
     counts = np.maximum(check_counts(label_counts, n_documents), 1.0)
     weights = 1 / counts if kind == ALPHAS[0] else effective_number_weight(counts, n_documents, 0.999)
     scaled: NDArray[np.float64] = weights / weights.max()
@@ -192,7 +191,7 @@ def _alpha(label_counts: ArrayLike, n_documents: int, kind: str) -> NDArray[np.f
 def _check_steps(gammas: Sequence[float], limits: Sequence[float]) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return two gammas and two limits as numbers of Python, or raise an error if they are not two each, or out of range."""
     for name, pair in (("gammas", gammas), ("limits", limits)):
-        if np.shape(pair) != (2,):
+        if isinstance(pair, str) or not np.iterable(pair) or len(pair) != 2:
             raise UsageError(f"{name} is {pair!r}; pass two numbers")
     first, second = (check_number(f"gammas[{i}]", value, 0.0) for i, value in enumerate(gammas))
     low, high = (check_number(f"limits[{i}]", value) for i, value in enumerate(limits))

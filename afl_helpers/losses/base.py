@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from afl_helpers.arrays import as_numbers, is_number, refuse_masked
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 from afl_helpers.gamma import check_counts
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def reduce_loss(
         elements = elements.float()  # a sum in float16 would overflow, a weight would become a whole number
     if weight is not None:
         elements = elements * _element_weight(weight, elements, kept)
-    if kept is not None:
-        elements = torch.where(kept, elements, 0.0)
+    if mask is not None and kept is not None:
+        elements = torch.where(kept, spoil_by_mask(elements, mask), 0.0)
     if reduction == "none":
         return elements
     if kept is not None and reduction == "mean":
@@ -167,8 +167,9 @@ class MultiLabelLoss(nn.Module):
       shape, any dtype and values in [0, 1]; lists and arrays are taken too.
     - A soft target y costs y times a positive plus 1 - y times a negative. What a loss takes from the document's other
       labels (how often it is repeated, what they make likely) it then takes in proportion to their targets.
-    - ``mask``, ``weight`` and ``reduction`` are those of :func:`reduce_loss`. A masked element adds neither loss nor
-      gradient, whatever its logit and target.
+    - ``mask`` and ``reduction`` are those of :func:`reduce_loss`. A masked element adds neither loss nor gradient,
+      whatever its logit and target. A module takes the ``weight`` of :func:`reduce_loss`, too; where a function has a
+      ``weight``, it is one of its own, which its docstring describes.
     - The result is a scalar, or of the shape of the logits if the reduction is ``"none"``. It is float64 if the logits
       are, else float32: in float16 a sum over some thousand elements would overflow.
     - Loss and gradient are computed in log space without clamps, so they are finite and have the right sign for every
@@ -177,7 +178,7 @@ class MultiLabelLoss(nn.Module):
       parameter out of its range or of another shape, invalid counts, or a target outside [0, 1]. Values of a tensor on a
       CUDA device are checked by the device, which stops the program with the same sentence and never makes it wait.
       In a graph that was compiled (:func:`torch.compile`), exported or traced, and under vmap, a target outside [0, 1]
-      makes the loss NaN.
+      makes the loss NaN, and so does a mask that is neither 0 nor 1.
 
     Args:
         reduction: the default reduction.
@@ -212,6 +213,31 @@ class MultiLabelLoss(nn.Module):
         super().__init__()
         check_reduction(reduction)
         self.reduction = reduction
+        self._built_on_meta: dict[str, Tensor] = {}
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Register a buffer, as :class:`torch.nn.Module` does; its value is kept while the default device is meta."""
+        super().register_buffer(name, tensor, persistent)
+        if tensor is not None and torch.get_default_device().type == "meta":
+            self._built_on_meta[name] = tensor.clone()
+
+    @property
+    def _is_hf_initialized(self) -> bool:
+        """Whether all buffers have values: yes, because those that were not loaded get here what they were built with.
+
+        ``from_pretrained`` builds a model on the meta device, puts memory that nothing was written to in place of the buffers
+        that the checkpoint lacks, marks those that it loads, and then asks every module.
+        """
+        for name, built in self._built_on_meta.items():
+            buffer = self._buffers[name]
+            if buffer is not None and not buffer.is_meta and not getattr(buffer, "_is_hf_initialized", False):
+                with torch.no_grad():
+                    buffer.copy_(built)
+        return True
+
+    @_is_hf_initialized.setter
+    def _is_hf_initialized(self, value: bool) -> None:
+        """Take what transformers sets, which changes nothing."""
 
     def compute(self, logits: Tensor, targets: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         """Return the reduced loss."""
@@ -499,8 +525,7 @@ def in_trace() -> bool:
 
 def check_reduction(reduction: str) -> None:
     """Raise an error if the reduction is unknown."""
-    if reduction not in REDUCTIONS:
-        raise unknown_name("reduction", reduction, REDUCTIONS)
+    check_choice("reduction", reduction, REDUCTIONS)
 
 
 def require(tensor: Tensor, valid: Tensor, message: str) -> Tensor:
@@ -564,7 +589,14 @@ def as_strided(name: str, value: ArrayLike | Tensor, logits: Tensor) -> Tensor:
             array = as_numbers(value, name)
             dtype = np.float64 if array.dtype == np.longdouble else array.dtype.newbyteorder("=")
             value = np.require(array, dtype, ("C", "W"))  # torch warns of memory that is read-only
-        return _real(name, torch.as_tensor(value, device=logits.device))
+        tensor = torch.as_tensor(value, device="cpu")
+        if (
+            isinstance(value, list | tuple) and tensor.is_floating_point()
+        ):  # of the default type; .1 is another number there
+            tensor = torch.as_tensor(value, dtype=torch.float64, device="cpu")
+        if tensor.dtype == torch.float64:
+            tensor = tensor.to(widest(logits.device))
+        return _real(name, tensor.to(logits.device))
     except (TypeError, ValueError, RuntimeError):
         raise UsageError(
             f"{name} is a {type(value).__name__} that is no array of numbers; pass a torch tensor"
@@ -630,9 +662,20 @@ def check_mask(mask: ArrayLike | Tensor, logits: Tensor) -> Tensor:
     if mask.dtype == torch.bool:
         return mask
     if not in_trace():
-        valid = (mask == 0) | (mask == 1)
-        require(mask, valid, "mask holds {}; pass a mask of 0 and 1, and weights of elements as weight")
+        require(mask, _is_binary(mask), "mask holds {}; pass a mask of 0 and 1, and weights of elements as weight")
     return mask.bool()
+
+
+def _is_binary(mask: Tensor) -> Tensor:
+    """Return which values of a mask are 0 or 1."""
+    return (mask == 0) | (mask == 1)
+
+
+def spoil_by_mask(values: Tensor, mask: ArrayLike | Tensor) -> Tensor:
+    """Return ``values``; in a trace, where :func:`check_mask` cannot look, NaN where the mask is neither 0 nor 1."""
+    if not in_trace() or (isinstance(mask, Tensor) and mask.dtype == torch.bool):
+        return values
+    return require(values, _is_binary(as_strided("mask", mask, values)), "")
 
 
 class _Limits(TypedDict, total=False):
@@ -719,7 +762,7 @@ def check_number(
         return value
     number = value
     if type(value) not in (int, float) and getattr(value, "ndim", None) == 0:
-        number = value.item()  # type: ignore[attr-defined]  # of numpy or torch
+        number = float(value) if isinstance(value, np.longdouble) else value.item()  # type: ignore[attr-defined]
     fits = type(number) in (int, float) and math.isfinite(number)
     fits = fits and (low < number if open_low else low <= number) and (number < high if open_high else number <= high)
     if not fits or (whole and number != int(number)):
@@ -788,6 +831,7 @@ def check_inputs(
     if mask is None:
         return logits, targets
     kept = check_mask(mask, logits)
+    logits = spoil_by_mask(logits, mask)
     return torch.where(kept, logits, 0.0), torch.where(kept, targets, torch.zeros_like(targets))
 
 

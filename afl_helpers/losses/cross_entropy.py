@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from afl_helpers.errors import unknown_name
+from afl_helpers.errors import check_choice
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
@@ -146,8 +146,7 @@ class ClassBalancedLoss(MultiLabelLoss):
 
     def __init__(self, weight: ArrayLike, gamma: ArrayLike = 0.0, reduction: str = "mean", *, weight_by: str = "label"):
         super().__init__(reduction)
-        if weight_by not in ("label", "document"):
-            raise unknown_name("weight_by", weight_by, ("label", "document"))
+        check_choice("weight_by", weight_by, ("label", "document"))
         self.weight_by = weight_by
         self._set_per_class("weight", weight)
         self._set_per_class("gamma", gamma)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, distributed
 
-from afl_helpers.errors import unknown_name
+from afl_helpers.errors import UsageError, check_choice
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
@@ -103,8 +103,7 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         bound: float = 10.0,
     ):
         super().__init__(reduction)
-        if update not in UPDATES:
-            raise unknown_name("update", update, UPDATES)
+        check_choice("update", update, UPDATES)
         self.update = update
         self.rate = check_number("rate", rate, 0.0, math.inf if update == "standardized_kl" else 1.0)
         self.n_bins = int(check_number("n_bins", n_bins, 2, whole=True))
@@ -123,11 +122,17 @@ class PartialLabelMaskingLoss(MultiLabelLoss):
         per_class("ratio", self.ratio, logits)
         targets = check_hard_targets(targets, "partial label masking")
         kept = None
+        if self.training and not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+            raise UsageError(
+                "partial label masking draws masks and counts scores while it trains, which transforms of torch.func cannot"
+                " do; call loss.eval() before"
+            )
         if self.training and logits.requires_grad:
             dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
             kept = torch.rand_like(logits, dtype=dtype, requires_grad=False)
             for rows in _row_blocks(logits):
-                self._record(logits[rows].detach(), targets[rows], None if mask is None else mask[rows])
+                if not logits.is_meta:
+                    self._record(logits[rows].detach(), targets[rows], None if mask is None else mask[rows])
                 torch.lt(kept[rows], self._keep(targets[rows]), out=kept[rows])
         return elementwise_loss(logits, targets, FocalCost(-1.0), FocalCost(1.0), mask, reduction, kept=kept)
 

@@ -16,13 +16,11 @@ from afl_helpers.losses.base import (
     PublishedForm,
     check_flag,
     check_inputs,
-    check_mask,
     check_number,
     clip_counts,
     on_device,
     per_class,
     reduce_loss,
-    valid_weight,
 )
 from afl_helpers.losses.costs import FocalCost
 from afl_helpers.losses.cross_entropy import effective_number_weight
@@ -67,7 +65,7 @@ def distribution_balanced_loss(
         >>> round(distribution_balanced_loss(logits, targets, negative_scale=2.0, **bce).item(), 4)  # log(1 + e^-2) / 2
         0.0635
     """
-    if isinstance(weight, Tensor) and weight.ndim > 1 and weight.shape == logits.shape:
+    if (weight.ndim if isinstance(weight, Tensor) else np.asarray(weight).ndim) > 1:
         elements = distribution_balanced_loss(
             logits,
             targets,
@@ -80,9 +78,7 @@ def distribution_balanced_loss(
             mask=mask,
             reduction="none",
         )
-        kept = None if mask is None else check_mask(mask, logits)
-        each = valid_weight(weight.to(elements.dtype).to(elements.device), kept)
-        return reduce_loss(elements * each, reduction, mask)
+        return reduce_loss(elements, reduction, mask, weight)
     logits, targets = check_inputs(logits, targets, mask, reduction)
     costs = _costs(logits, shift, negative_scale, weight, gamma, alpha, divide_negatives)
     return elementwise_loss(logits, targets, *costs, mask, reduction, wide=costs[0].shift is not None)

@@ -21,6 +21,9 @@ from afl_helpers.losses.base import (
 #: The one label that Trainer leaves out when it counts the entries of a batch.
 _NOT_COUNTED = -100
 
+#: How many functions may stand between a Trainer and the hook.
+_MOST_WRAPPERS = 8
+
 _SPLIT = (
     "labels hold {} in a batch that Trainer splits over steps or processes, and Trainer's count does not tell how many of"
     " all parts; {}"
@@ -47,6 +50,19 @@ def _logits(outputs: Any) -> Tensor:
     check_logits(outputs)
     logits: Tensor = outputs
     return logits
+
+
+def _calling_trainer() -> object:
+    """Return the Trainer that calls the hook, also through functions of its user; None if none does."""
+    frame = sys._getframe(3)
+    for _ in range(_MOST_WRAPPERS):
+        caller = frame.f_locals.get("self")
+        if hasattr(caller, "compute_loss_func"):
+            return caller
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return None
 
 
 class TrainerHook:
@@ -77,7 +93,7 @@ class TrainerHook:
                 " leave it at 0, or use another loss"
             )
         self.loss = loss
-        self.ignore_index = None if ignore_index is None else check_number("ignore_index", ignore_index)
+        self.ignore_index = None if ignore_index is None else check_number("ignore_index", ignore_index, whole=True)
         self.label_smoothing = label_smoothing
         self._warned = False
 
@@ -157,11 +173,12 @@ class TrainerHook:
     def _look_at_trainer(self) -> None:
         """Refuse what the calling Trainer is set to do and does not do, and warn of what it lacks.
 
-        Trainer does not hand itself to the function. Its frame, which called the hook, is where its settings are seen.
+        Trainer does not hand itself to the function. Its frame, which called the hook or a function around it, is where
+        its settings are seen.
         """
-        trainer = sys._getframe(2).f_locals.get("self")
+        trainer = _calling_trainer()
         factor = getattr(getattr(trainer, "args", None), "label_smoothing_factor", 0.0)
-        if hasattr(trainer, "compute_loss_func") and factor:
+        if factor:
             raise UsageError(
                 f"label_smoothing_factor is {factor}, which Trainer does not apply to a compute_loss_func; leave it at 0,"
                 f" and pass loss.for_trainer(label_smoothing={factor})"

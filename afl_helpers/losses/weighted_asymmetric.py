@@ -1,5 +1,7 @@
 """Asymmetric loss with weights by label frequency and targets smoothed by co-occurrence."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -96,7 +98,9 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
         n_labels = targets.sum(-1, keepdim=True)
         share = self.smoothing / n_labels.clamp(min=1)
         if isinstance(conditional, Tensor):
-            return (1 - self.smoothing) * targets + share * (targets @ conditional)
+            # autocast would multiply the matrices in bfloat16.
+            with nullcontext() if targets.is_meta else torch.autocast(targets.device.type, enabled=False):
+                return (1 - self.smoothing) * targets + share * (targets @ conditional)
         # Products of two are several times as fast as one pass over three.
         shared = share * (n_labels - targets) * rate
         return shared + (1 - self.smoothing + share) * targets
