@@ -287,6 +287,81 @@ def test_what_is_not_known_is_not_named():
         assert found.name is None and str(found).startswith("no loss that is known here")
 
 
+def summed(z, y):
+    return bce(z, y, reduction="sum")
+
+
+def by_element(z, y):
+    return bce(z, y, reduction="none")
+
+
+#: Functions that share values with a known loss where one label is tried alone, and differ from it on whole batches.
+NEARLY = {
+    "one more positive": lambda z, y: summed(z, y) / (y.sum() + 1),
+    "documents by their labels": lambda z, y: (by_element(z, y).mean(1) * (1 + y.sum(1))).mean(),
+    "a mean of each kind": lambda z, y: (
+        (by_element(z, y) * y).sum() / y.sum() + (by_element(z, y) * (1 - y)).sum() / (1 - y).sum()
+    ),
+    "clamped logits": lambda z, y: bce(z.clamp(-4, 4), y),
+    "a class left out": lambda z, y: by_element(z, y)[:, 1:].mean(),
+}
+
+
+@pytest.mark.parametrize("name", NEARLY)
+def test_a_loss_that_only_resembles_one_is_neither_named_nor_accused(name):
+    found = identify_loss(NEARLY[name])
+    assert found.name is None and found.difference is None
+    assert not any(
+        word in fault for fault in found.faults for word in ("sigmoid", "probabilities", "focusing", "weight")
+    )
+
+
+def test_a_named_loss_has_the_values_of_whole_batches():
+    for function in (bce, usual_focal, smoothed, per_positive, summed, AuthorsASL()):
+        assert identify_loss(function).difference < 1e-3
+
+
+def test_clamped_logits_have_no_gradient_beyond():
+    notes = identify_loss(NEARLY["clamped logits"]).notes
+    assert "a positive with a logit of -12 has no gradient in float32" in notes
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_too_few_digits_are_no_fault(dtype):
+    for function in (lambda z, y: bce(z.to(dtype).float(), y.float()).to(dtype), lambda z, y: bce(z, y).to(dtype)):
+        found = identify_loss(function)
+        assert found.name is None and not found.faults and "few digits" in found.notes[0]
+
+
+def test_the_sign_turned():
+    assert identify_loss(lambda z, y: -bce(z, y)).faults[0].startswith("right predictions cost more than wrong ones")
+
+
+def test_values_per_label():
+    for function, how in (
+        (lambda z, y: by_element(z, y).mean(0), "mean"),
+        (lambda z, y: by_element(z, y).sum(0), "sum"),
+    ):
+        for n_labels in (3, 4):  # the batches that it is called with have three documents
+            found = identify_loss(function, n_labels)
+            assert (found.name, found.reduction) == ("bce", f"{how} over the documents, one value per label")
+    assert (
+        identify_loss(lambda z, y: by_element(z, y).mean(1), 3).reduction
+        == "mean over the labels, one value per document"
+    )
+
+
+def test_divided_by_the_positives_of_which_there_may_be_none():
+    found = identify_loss(lambda z, y: usual_focal(z, y, reduction="sum") / y.sum())
+    assert (found.name, found.params) == ("focal", {"gamma": 2.0, "alpha": 0.25})
+    assert found.faults == ("a batch without a positive costs inf",)
+
+
+def test_weights_that_could_be_a_reduction():
+    loss = build_loss("class_balanced", COUNTS, N, reduction="sum_over_classes")
+    assert any("cannot be told from a sum" in note for note in identify_loss(loss, 4).notes)
+
+
 # --- what is odd in how it is computed ------------------------------------------------------------------------------
 
 FORMS = {
@@ -312,7 +387,7 @@ def test_a_loss_that_computes_in_single_precision(name):
 def test_random_numbers():
     torch.manual_seed(0)
     found = identify_loss(lambda z, y: bce(F.dropout(z, 0.5), y))
-    assert any("random numbers" in fault for fault in found.faults)
+    assert found.faults == ("it draws random numbers: the same batch costs something else each time",)
 
 
 def test_a_batch_without_a_positive():

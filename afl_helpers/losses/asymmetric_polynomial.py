@@ -240,7 +240,7 @@ ENTRIES = {
     "ral": LossInfo(
         title="Robust asymmetric loss (RAL)",
         equation=r"-y (1 - p)^{\gamma_+} \left[\log p + \epsilon_1 (1 - p) + \tfrac{\epsilon_2}{2} (1 - p)^2\right]"
-        r" - (1 - y) \, p_m^{\gamma_-} \log(1 - p_m) \, (\lambda - p) \, p^2 (\lambda - 1 + p_m)",
+        r" - (1 - y) \, p_m^{\gamma_-} \left[\log(1 - p_m) + \epsilon_- (1 - p_m)\right] (\lambda - p) \, p^2 (\lambda - 1 + p_m)",
         reference="park2023ral",
         published=(PublishedForm("the authors' code (Park et al. 2023)", "equal"),),
         fidelity="without its clamps; the printed paper may differ",

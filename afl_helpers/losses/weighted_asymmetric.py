@@ -109,7 +109,7 @@ class WeightedAsymmetricLoss(AsymmetricLoss):
 ENTRIES = {
     "wal": LossInfo(
         title="Weighted asymmetric loss",
-        equation=r"w_c \left[-\tilde y \log p - (1 - \tilde y) \, p_m^{\gamma_-} \log(1 - p_m)\right],"
+        equation=r"w_c \left[-\tilde y \, (1 - p)^{\gamma_+} \log p - (1 - \tilde y) \, p_m^{\gamma_-} \log(1 - p_m)\right],"
         r" \quad w_c \propto n_c^{-1/2}, \quad"
         r" \tilde y_c = (1 - s) \, y_c + \tfrac{s}{|J|} \sum_{j \in J} P(c \mid j)",
         reference="yasuda2024wal",

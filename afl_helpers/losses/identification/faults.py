@@ -76,6 +76,8 @@ def far_out(probe: Probe, match: Match) -> Iterator[tuple[str, bool]]:
     gamma = match.params.get("gamma", match.params.get("gamma_positive"))
     low = isinstance(gamma, float) and 0 < gamma < 1
     for target, word in ((1.0, "positive"), (0.0, "negative")):
+        if not math.isfinite(probe.uniform(0.0, target)):  # it divides by the others, of which there are none
+            continue
         for side in (1.0, -1.0):
             found: dict[str, tuple[float, float]] = {}
             for size in _FAR:
@@ -96,6 +98,8 @@ def far_out(probe: Probe, match: Match) -> Iterator[tuple[str, bool]]:
                     found.setdefault("slope", (side * size, value))
                 elif hard and value < 0.98 * expected and (slope == 0).all():
                     found.setdefault("cap", (side * size, value))
+                elif hard and match.elements is None and (slope == 0).all():
+                    found.setdefault("flat", (side * size, value))
                 elif not hard and value == 0 and expected > 1e-30:
                     found.setdefault("lost", (side * size, value))
             if "value" in found:
@@ -111,5 +115,7 @@ def far_out(probe: Probe, match: Match) -> Iterator[tuple[str, bool]]:
                     f" it has no gradient from a logit of about {side * cap:.1f} on",
                     True,
                 )
+            if "flat" in found:
+                yield f"a {word} with a logit of {found['flat'][0]:g} has no gradient in float32", False
             if "lost" in found:
                 yield f"an easy {word} costs exactly 0 in float32 from a logit of {found['lost'][0]:g} on", False

@@ -24,8 +24,11 @@ from afl_helpers.losses.identification.probes import (
     near,
     random_batch,
 )
-from afl_helpers.losses.identification.recognition import Match, recognise
+from afl_helpers.losses.identification.recognition import SIGMOID_TWICE, Match, recognise
 from afl_helpers.losses.registry import LOSSES
+
+_RANDOM = "it draws random numbers: the same batch costs something else each time"
+_HALF = "it returns {}, whose few digits do not tell losses apart; let it compute in float32 or float64"
 
 
 @dataclass(frozen=True)
@@ -133,12 +136,15 @@ def _identify(
     for words, reading in _readings(function):
         probe = Probe(reading, n_labels)
         try:
+            result = probe(*random_batch(n_labels))
+            if result.dtype in (torch.float16, torch.bfloat16):
+                return Identification(None, notes=(_HALF.format(str(result.dtype).removeprefix("torch.")),))
             value = probe.total(*random_batch(n_labels))
             match = recognise(probe, counts) if math.isfinite(value) else None
         except CannotCallError as error:
             errors.append(str(error))
             continue
-        if match is not None:
+        if match is not None and not (words and SIGMOID_TWICE in match.faults):  # every function of logits would do
             return _report(function, probe, match, words, claimed)
         usable.append((math.isfinite(value), words, probe))
     if not usable:
@@ -179,20 +185,19 @@ def _report(
     if wrong:
         faults.append(f"an ordinary batch costs {wrong[0]}")
     else:
-        faults += _on_odd_batches(probe)
+        odd = list(_on_odd_batches(probe))
+        faults += odd
+        if _RANDOM in odd:  # and so no two values of it can be compared
+            return Identification(
+                match.name, match.params, match.reduction, tuple(faults), tuple(notes), match.difference
+            )
+        if match.name is None and not words and not match.faults:
+            faults += _against_the_targets(probe)
         for text, fault in (*gradient_faults(probe, match), *far_out(probe, match)):
             (faults if fault else notes).append(text)
-    difference = None
-    if match.elements and match.divisor:
-        values = []
-        for seed in (4, 5, 6):
-            batch = random_batch(probe.n_labels, seed)
-            expected = match.elements(*batch).sum().item() / match.divisor(3, probe.n_labels)
-            values.append(abs(probe.total(*batch) / expected - 1))
-        difference = max(values)
     for name in sorted(probe.written):
         faults.append(f"it writes to the {name} that it is given; copy them first")
-    return Identification(match.name, match.params, match.reduction, tuple(faults), tuple(notes), difference)
+    return Identification(match.name, match.params, match.reduction, tuple(faults), tuple(notes), match.difference)
 
 
 def _on_odd_batches(probe: Probe) -> Iterator[str]:
@@ -203,7 +208,15 @@ def _on_odd_batches(probe: Probe) -> Iterator[str]:
         if not math.isfinite(value):
             yield f"a batch without a {word} costs {value}"
     if probe.total(z, y) != probe.total(z, y):
-        yield "it draws random numbers: the same batch costs something else each time"
+        yield _RANDOM
+
+
+def _against_the_targets(probe: Probe) -> Iterator[str]:
+    """Yield that a loss rewards wrong predictions, if it does."""
+    _, y = random_batch(probe.n_labels, seed=8)
+    right, wrong = (probe.total(side * 3 * (2 * y - 1), y) for side in (1, -1))
+    if right > wrong:
+        yield "right predictions cost more than wrong ones: its sign is turned, so training goes away from the targets"
 
 
 def _checked_claims(claimed: Mapping[str, float]) -> dict[str, float]:

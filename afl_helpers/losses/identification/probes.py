@@ -162,7 +162,20 @@ def divides_by_positives(probe: Probe) -> bool:
     for row in (0, 1):
         z[row, 0], y[row, 0] = -3.0, 1.0
         totals.append(probe.total(z, y))
-    return abs(totals[0]) < 1e-6 * abs(totals[1]) and near(totals[1], totals[2])
+    nothing = not math.isfinite(totals[0]) or abs(totals[0]) < 1e-6 * abs(totals[1])  # 0 / 0 without a positive
+    return nothing and near(totals[1], totals[2])
+
+
+def undivided(probe: Probe) -> Probe:
+    """Return a probe of a loss that divides by the number of positives, times that number."""
+
+    def times_positives(z: Tensor, y: Tensor) -> Tensor:
+        if not y.any():  # one more document: a positive, and negatives, that cost nothing
+            z, y = torch.cat([z, torch.full_like(z[:1], -EASY)]), torch.cat([y, torch.zeros_like(y[:1])])
+            z[-1, 0], y[-1, 0] = EASY, 1.0
+        return probe.function(z, y) * y.sum()
+
+    return Probe(times_positives, probe.n_labels)
 
 
 def fit_focal(logits: Vector, costs: Vector) -> tuple[float, float] | None:

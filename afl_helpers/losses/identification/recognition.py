@@ -26,8 +26,13 @@ from afl_helpers.losses.identification.probes import (
     interactions,
     near,
     random_batch,
+    undivided,
 )
 from afl_helpers.losses.registry import LOSSES, build_loss
+
+SIGMOID_TWICE = "the sigmoid is applied twice: p stays between 0.5 and 0.73, so no negative can become easy"
+#: Largest relative difference on whole batches from a loss that a function is taken for.
+ALIKE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Match:
     divisor: Divisor | None = None
     form: Form | None = None
     reduction: str = "unknown"
+    difference: float | None = None
 
 
 def recognise(probe: Probe, counts: tuple[ArrayLike, int] | None) -> Match | None:
@@ -56,8 +62,7 @@ def recognise(probe: Probe, counts: tuple[ArrayLike, int] | None) -> Match | Non
         return _coupled(probe, shape)
     positives = divides_by_positives(probe)
     if positives:
-        given = probe.function
-        probe = Probe(lambda z, y: given(z, y) * y.sum().clamp(min=1), probe.n_labels)
+        probe = undivided(probe)
     divisor = Divisor(False, False) if len(shape) == 2 else find_divisor(probe)
     match = (
         (_from_registry(probe, divisor, counts) if counts else None)
@@ -66,11 +71,30 @@ def recognise(probe: Probe, counts: tuple[ArrayLike, int] | None) -> Match | Non
     )
     if match is None:
         return None
+    match = replace(match, difference=_largest_difference(probe, match))
+    if match.difference is not None and match.difference > ALIKE:
+        return None  # its formula has the right values where one label is tried, and not on whole batches
     if positives:
         note = "it divides by the number of positives, so the weight of a document depends on the rest of its batch"
         reduction = "sum divided by the number of positives"
         return replace(match, reduction=reduction, notes=(*match.notes, note), divisor=None)
+    if len(shape) == 1 and probe(*random_batch(probe.n_labels, rows=probe.n_labels + 1)).shape == (probe.n_labels,):
+        return replace(
+            match, reduction=f"{'mean' if divisor.documents else 'sum'} over the documents, one value per label"
+        )
     return replace(match, reduction=_reduction(match.divisor or divisor, shape))
+
+
+def _largest_difference(probe: Probe, match: Match) -> float | None:
+    """Return the largest relative difference of the function from the loss that it was taken for, on random batches."""
+    if not match.elements or not match.divisor:
+        return None
+    values = []
+    for seed, rows in ((4, 3), (5, 1), (6, 7)):
+        batch = random_batch(probe.n_labels, seed, rows)
+        expected = match.elements(*batch).sum().item() / match.divisor(rows, probe.n_labels)
+        values.append(abs(probe.total(*batch) / expected - 1))
+    return max(values) if all(map(math.isfinite, values)) else math.inf
 
 
 def _reduction(divisor: Divisor, shape: torch.Size) -> str:
@@ -113,8 +137,11 @@ def _formula(probe: Probe, divisor: Divisor) -> Match | None:
     squeezed = [fit(1 / (1 + np.exp(-GRID)), *curve) for curve in curves]
     if all(squeezed):
         match = _name_form(_all_labels([form for form in squeezed if form]), divisor, probe.n_labels)
-        fault = "the sigmoid is applied twice: p stays between 0.5 and 0.73, so no negative can become easy"
-        return replace(match, faults=(fault,), elements=None, form=None)
+        outer = match.form
+        within = replace(match, elements=lambda z, y: outer.elements(z.sigmoid(), y)) if outer else match
+        if (_largest_difference(probe, within) or 0.0) > ALIKE:
+            return None
+        return replace(match, faults=(SIGMOID_TWICE,), elements=None, form=None)
     return None
 
 
@@ -177,6 +204,11 @@ def _name_form(form: Form, divisor: Divisor, n_labels: int) -> Match:
         notes.append(f"positives and negatives alike are multiplied by {_number(a)}")
     else:
         params |= {"weight_positive": _number(a), "weight_negative": _number(b)}
+    if not divisor.certain and not balanced and not all(ones):
+        notes.append(
+            f"it takes {n_labels} labels alone, so a mean over them cannot be told from a sum with weights {n_labels} times"
+            " smaller"
+        )
     return Match(name, params, (), tuple(notes), form.elements, divisor, form)
 
 
@@ -221,17 +253,19 @@ def _coupled(probe: Probe, shape: torch.Size) -> Match | None:
             if near(ratios[0], ratios[1]) and near(ratios[0], ratios[2]):
                 reduction = "mean" if near(ratios[0], 1) else "sum" if near(ratios[0], 4) else "unknown"
                 return Match(name, params, reduction="none" if len(shape) == 1 else reduction)
-    if near(probe.total(z + torch.arange(4.0)[:, None], y), probe.total(z, y)):
+    shift = torch.arange(4.0)[:, None]
+    if all(near(probe.total(z + shift, y), probe.total(z, y)) for z, y in batches):
         fault = (
             "it applies a softmax over the labels instead of a sigmoid per label: the labels of a document compete, and"
             " a constant added to all its logits changes nothing"
         )
         return Match(None, {}, (fault,))
-    mean = build_loss("bce")(z, y).item()
-    if near(probe.total(z, y), probe.uniform(-math.log(math.expm1(mean)), 1.0)):
+    means = [build_loss("bce")(*batch).item() for batch in batches]
+    of_mean = [probe.uniform(-math.log(math.expm1(mean)), 1.0) for mean in means]
+    if all(near(probe.total(*batch), value) for batch, value in zip(batches, of_mean)):
         positive, negative = (np.array([probe.uniform(v, target) for v in GRID]) for target in (1.0, 0.0))
         form = fit(GRID, positive, negative)
-        if form:
+        if form and form.gamma[0].any():
             fault = "the focusing weight is computed from the mean cross-entropy of the batch, not element by element"
             match = _name_form(form, Divisor(True, True), probe.n_labels)
             return replace(match, reduction="mean", faults=(fault,), notes=(), elements=None)
