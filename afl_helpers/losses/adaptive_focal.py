@@ -109,6 +109,7 @@ class AdaptiveFocalLoss(MultiLabelLoss):
             gamma_negative: number or (n_labels,), gamma of the negatives alone; None uses the same for both.
         """
         base_gamma, rescale = check_number("base_gamma", base_gamma, 0.0), check_flag("rescale", rescale)
+        assignment_seed = int(check_number("assignment_seed", assignment_seed, 0, whole=True))
         if isinstance(bounds, Tensor | np.ndarray):
             bounds = tuple(bounds.tolist())
         if rescale and not base_gamma > 0:
@@ -191,6 +192,8 @@ def _alpha(label_counts: ArrayLike, n_documents: int, kind: str) -> NDArray[np.f
 def _check_steps(gammas: Sequence[float], limits: Sequence[float]) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return two gammas and two limits as numbers of Python, or raise an error if they are not two each, or out of range."""
     for name, pair in (("gammas", gammas), ("limits", limits)):
+        if torch.compiler.is_compiling():  # it was checked when the loss was built
+            continue
         if isinstance(pair, str) or not np.iterable(pair) or len(pair) != 2:
             raise UsageError(f"{name} is {pair!r}; pass two numbers")
     first, second = (check_number(f"gammas[{i}]", value, 0.0) for i, value in enumerate(gammas))
