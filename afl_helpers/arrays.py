@@ -113,6 +113,15 @@ def refuse_set(name: str, values: object) -> None:
         raise UsageError(f"{name} is a set, which has no order; pass a list")
 
 
+def check_flag(name: str, value: object) -> bool:
+    """Return True or False, which may come from numpy; refuse what is only true or false as a condition, such as "no"."""
+    if type(value) is bool:
+        return value
+    if not isinstance(value, np.bool_):
+        raise UsageError(f"{name} is {value!r}; pass True or False")
+    return bool(value)
+
+
 def is_whole(value: object) -> TypeGuard[int | np.integer[Any]]:
     """Return whether a value is a whole number of Python or numpy: no bool, and no float that happens to be whole."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)

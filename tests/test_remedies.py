@@ -144,7 +144,7 @@ def test_a_marker_in_validation_and_test_is_never_seen(plain):
         ({"remedy": "mlsmot"}, "unknown remedy 'mlsmot' .did you mean 'mlsmote'"),
         ({"value": 1.0}, "remedy is 'none', which has no value"),
         ({"remedy": "ml_ros", "control": True}, "ml_ros makes no further documents, so it has no control"),
-        ({"remedy": "jaccard_contrast", "control": True}, "jaccard_contrast has nothing to shuffle"),
+        ({"remedy": "hidden_head", "control": True}, "hidden_head has nothing to shuffle"),
         ({"remedy": "ml_ros", "value": -1.0}, "value is -1.0; pass a number at least 0"),
     ],
 )
@@ -212,3 +212,8 @@ def test_two_remedies_are_rehearsed_from_the_registered_file(tmp_path):
     assert made.config["learning_rate"] == 0.003 and made.config["value"] in [row["value"] for row in made.tuned]
     assert made.time.history["documents"][0] >= made.data.sizes["train"] and made.time.converged
     assert all(path.stat().st_size < 40_000 for path in paths)
+
+
+def test_the_control_of_the_contrastive_term_shuffles_its_labels():
+    assert RemedyConfig(remedy="jaccard_contrast", control=True).build().shuffled
+    assert not RemedyConfig(remedy="jaccard_contrast").build().shuffled

@@ -69,13 +69,14 @@ def test_each_advice_is_reached_where_the_tree_says(steps, counts, options):
 
 
 def test_another_metric_is_refused_by_name():
-    with pytest.raises(UsageError, match="metric must be 'macro F1' or 'micro F1', not 'accuracy'"):
+    with pytest.raises(UsageError, match="unknown metric 'accuracy'; choose one of: macro F1, micro F1"):
         decision.advice_for([11], 100, metric="accuracy")
+    assert decision.advice_for(np.array([240, 40], dtype=np.uint8), 1000) == [decision.STEPS["one"]]  # a factor of 6
 
 
 @pytest.mark.parametrize("counts", [[11], [-1, 3], [], [[1, 2]]])
 def test_counts_that_no_corpus_has_are_refused(counts):
-    with pytest.raises(UsageError, match="label_counts must be numbers from 0 to n_documents"):
+    with pytest.raises(UsageError, match="label_counts"):
         decision.advice_for(counts, 10)
 
 
@@ -317,3 +318,26 @@ def test_a_table_of_differences_keeps_order_and_shows_signs():
     assert [*found.index] == [("news", "MLTL"), ("news", "BCE"), ("films", "BCE")]
     assert found.loc[("news", "MLTL"), "AP"] == "+.000 [-.010, +.020]"
     assert found.loc[("films", "BCE"), "F1"] == "-.500 [-1.000, +1.000]"
+
+
+@pytest.mark.parametrize(
+    "counts, n, options, words",
+    [
+        ([np.nan, 100, 20], 1000, {}, "negative or non-finite count"),
+        ([0.5, 0.1], 1000, {}, "shares, not counts"),
+        (["100", "20"], 1000, {}, "label_counts hold '100'; pass numbers"),
+        ({"a": 100}, 1000, {}, "pass numbers"),
+        (np.ma.array([100, 20], mask=[0, 1]), 1000, {}, "label_counts"),
+        ([100, 20], None, {}, "n_documents is None"),
+        ([100, 20], np.nan, {}, "n_documents is nan"),
+        ([100, 20], 1000, {"miss_costs": -1}, "miss_costs is -1"),
+        ([100, 20], 1000, {"miss_costs": "five"}, "miss_costs is 'five'"),
+        ([100, 20], 1000, {"miss_costs": np.nan}, "miss_costs is nan"),
+        ([100, 20], 1000, {"validation_share": 10}, "validation_share is 10"),
+        ([100, 20], 1000, {"validation_share": np.nan}, "validation_share is nan"),
+        ([100, 20], 1000, {"all_annotated": "no"}, "all_annotated is 'no'; pass True or False"),
+    ],
+)
+def test_advice_is_given_only_on_counts(counts, n, options, words):
+    with pytest.raises(UsageError, match=words):
+        decision.advice_for(counts, n, **options)

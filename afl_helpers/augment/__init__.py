@@ -25,6 +25,7 @@ from afl_helpers.augment.plain_copies import PlainCopies
 from afl_helpers.augment.ratio_oversampling import RatioOversampling
 from afl_helpers.augment.registry import AUGMENTATIONS, build_augmentation
 from afl_helpers.augment.remedial import REMEDIAL, RemedialMLeNN, RemedialMLROS, RemedialMLSMOTE
+from afl_helpers.augment.trigram_model import TrigramModel
 
 __all__ = [
     "AUGMENTATIONS",
@@ -53,6 +54,7 @@ __all__ = [
     "RemedialMLROS",
     "RemedialMLSMOTE",
     "RemedialMLeNN",
+    "TrigramModel",
     "build_augmentation",
     "no_synonyms",
 ]

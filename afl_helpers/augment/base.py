@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,7 +83,8 @@ class Augmentation(Parametrized, ABC):
             rng: a seed, or a numpy Generator; the same seed gives the same result. With None, each call differs.
 
         Returns:
-            The documents, in the type of X, and their labels: a sparse array if Y is one of scipy, else a numpy array.
+            The documents, in the type of X (of scipy's sparse matrices always ``csr_array``), and their labels: a sparse
+            array if Y is one of scipy, else a numpy array.
             Vectors are a numpy array, texts a list, and so are sequences of a type that is not named above. Documents
             that a method makes stand at the end.
 
@@ -121,6 +123,11 @@ class Selection(Augmentation):
 
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
         positions = self._choose(data, labels, rng)
+        lost = int((labels.any(axis=0) & ~labels[positions].any(axis=0)).sum())
+        if lost:
+            what = "no document is left" if not len(positions) else f"{lost} labels lose all their documents"
+            what = what.replace("1 labels lose all their", "1 label loses all its") if lost == 1 else what
+            warnings.warn(f"{type(self).__name__}: {what}; leave out fewer", stacklevel=3)
         return Augmented(take(data.documents, positions), take(data.labels, positions), positions)
 
 
@@ -138,6 +145,8 @@ class AugmentationInfo:
         neutral: parameters with which the method returns its input unchanged.
         fixed: parameters that tell this entry from others of the same class.
         cited: the number of the work in the paper's list of references, if it has one.
+        differs: how the method here differs from that work, in a sentence without a full stop; "" if it does not, or if
+            the method is our construction as a whole.
 
     Example:
         >>> from afl_helpers.augment import AUGMENTATIONS
@@ -154,6 +163,7 @@ class AugmentationInfo:
     neutral: Mapping[str, Any]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     cited: str | None = None
+    differs: str = ""
 
     @property
     def takes(self) -> Takes:
@@ -167,8 +177,9 @@ class AugmentationInfo:
 
     @property
     def attribution(self) -> str:
-        """Where the method comes from, as it must be shown."""
-        return f"our construction after {self.source} ({self.grade})" if self.is_ours else self.source
+        """Where the method comes from and how it differs from its source, as it must be shown."""
+        text = f"our construction after {self.source} ({self.grade})" if self.is_ours else self.source
+        return f"{text}: {self.differs}" if self.differs else text
 
 
 def is_sparse(data: Any) -> bool:
@@ -272,10 +283,12 @@ def check_vectors(vectors: Any) -> NDArray[Any]:
     refuse_masked("vectors in X", vectors)
     try:
         dense = as_dense(vectors, "vectors in X")
-        dense = dense if dense.dtype.kind == "f" else dense.astype(np.float64)
+        dense = dense if dense.dtype.kind in "fc" else dense.astype(np.float64)
     except (TypeError, ValueError):
         raise UsageError("X has values that are not numbers; pass vectors of shape (n_documents, n_features)") from None
-    if dense.ndim != 2:
+    if dense.dtype.kind == "c":
+        raise UsageError("X has complex values; pass real numbers, such as their absolute values")
+    if dense.ndim != 2 or not dense.shape[1]:
         raise UsageError(f"X has shape {dense.shape}; pass vectors of shape (n_documents, n_features)")
     if not np.isfinite(dense).all():
         raise UsageError("X has values that are not finite; leave out or mend those documents")

@@ -170,6 +170,10 @@ class EDA(Augmentation):
 
 
 _SOURCE = "Wei and Zou, EMNLP 2019"
+_DIFFERS = (
+    "chance draws also the synonym that is inserted, two swapped words always differ in place, and the list of words that"
+    " stay is our own"
+)
 
 ENTRIES = {
     "eda": AugmentationInfo(
@@ -180,6 +184,7 @@ ENTRIES = {
         tuned="alpha",
         values=(0.05, 0.1, 0.2),
         neutral={"n_new": 0},
+        differs=_DIFFERS,
     ),
     "eda_without_synonyms": AugmentationInfo(
         title="EDA without synonyms: words swapped, deleted",
@@ -190,5 +195,6 @@ ENTRIES = {
         values=(0.05, 0.1, 0.2),
         neutral={"n_new": 0},
         fixed={"synonyms": no_synonyms},
+        differs="only the operations that swap and delete words",
     ),
 }

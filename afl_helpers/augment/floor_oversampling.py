@@ -101,6 +101,7 @@ ENTRIES = {
         values=(0.01, 0.02, 0.05, 0.1, 0.2),
         neutral={"floor": 0},
         cited="[22]",
+        differs="documents with several labels",
     ),
     "floor_eda": AugmentationInfo(
         title="EDA up to a floor, after Ustnlp16",
@@ -111,6 +112,7 @@ ENTRIES = {
         values=(0.01, 0.02, 0.05, 0.1, 0.2),
         neutral={"floor": 0},
         cited="[22]",
+        differs="documents with several labels, and a share of the largest label as the floor, where the source has a share of the data",
     ),
     "floor_eda_without_synonyms": AugmentationInfo(
         title="EDA without synonyms up to a floor, after Ustnlp16",
@@ -122,5 +124,6 @@ ENTRIES = {
         neutral={"floor": 0},
         fixed={"synonyms": no_synonyms},
         cited="[22]",
+        differs="as floor_eda, and only the operations that swap and delete words",
     ),
 }

@@ -4,9 +4,11 @@ After Shaikh, Daudpota, Imran and Kastrati, Applied Sciences 11(2) 869, 2021, of
 reachable. They fit GPT-2 and a word-level LSTM to each rare class of data with one label per document. The filter by a
 classifier is that of LAMBADA (Anaby-Tavor et al., arXiv 1911.03118). The rest is our construction.
 
-No language model comes with this package: the caller passes one.
+The caller passes the language model. One that needs no weights, of three-word sequences, comes with this package:
+:class:`~afl_helpers.augment.TrigramModel`.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from afl_helpers.arrays import as_numbers
 from afl_helpers.augment.base import Augmentation, AugmentationInfo, Augmented, Takes, appended, check_number
 from afl_helpers.data.imbalance import minority_labels
 from afl_helpers.errors import UsageError
@@ -28,7 +31,7 @@ Scorer = Callable[[list[str], int], ArrayLike]
 
 @dataclass(kw_only=True, eq=False)
 class GeneratedTexts(Augmentation):
-    """Add texts that a language model writes for minority labels. Our construction; it needs a language model.
+    """Add texts that a language model writes for minority labels. Our construction; pass ``TrigramModel()`` or your own model.
 
     The model is fitted to the texts that are passed. A text that it writes for a label is kept if its number of words is
     between the 10th and the 90th percentile of the label's documents, if it shares no run of ``longest_copy`` words with
@@ -62,22 +65,37 @@ class GeneratedTexts(Augmentation):
         check_number("rate", self.rate, 0)
         check_number("longest_copy", self.longest_copy, 1, integer=True)
         check_number("tries", self.tries, 1, integer=True)
+        for name, value in (("model", self.model), ("score", self.score)):
+            if value is not None and not callable(value):
+                raise UsageError(f"{name} is {value!r:.40}; pass a function, or None")
 
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
         texts, made, carried, seeds = data.documents, [], [], []
         if self.rate:
             if self.model is None:
                 raise UsageError(
-                    "GeneratedTexts needs a language model; pass model=, a function that fits one to texts"
+                    "GeneratedTexts needs a language model; pass model=TrigramModel(), or a function that fits one to texts"
                 )
             writer = self.model(texts, labels, rng)
+            if not callable(writer):
+                raise UsageError(
+                    f"model returns {writer!r:.40}; it must return a function of a label's position and a Generator"
+                )
+            wanted = 0
             runs = {run for text in texts for run in _runs(text, self.longest_copy)}
             for label in np.flatnonzero(minority_labels(labels.sum(axis=0))).tolist():
                 bag = np.flatnonzero(labels[:, label])
                 new = self._write(writer, label, [texts[i] for i in bag], runs, rng)
+                wanted += round(self.rate * len(bag))
                 made += new
                 carried += [label] * len(new)
                 seeds += rng.choice(bag, size=len(new)).tolist()
+            if wanted and not made:
+                warnings.warn(
+                    f"none of the texts that the model wrote passed the filters, and {wanted} are wanted; see longest_copy, score"
+                    " and tries",
+                    stacklevel=3,
+                )
         rows = np.arange(labels.shape[1]) == np.array(carried, dtype=np.int64)[:, None]
         self.known_: NDArray[np.bool] = np.concatenate([np.ones_like(labels), rows])
         return appended(data, made, rows, seeds)
@@ -88,17 +106,30 @@ class GeneratedTexts(Augmentation):
         """Return the texts for a label that pass the filters, at most as many as are wanted."""
         wanted = round(self.rate * len(real))
         shortest, longest = np.percentile([len(text.split()) for text in real], [10, 90])
-        lowest = None if self.score is None else np.median(np.asarray(self.score(real, label)))
+        lowest = None if self.score is None else np.median(self._scores(real, label))
         kept: list[str] = []
         for _ in range(self.tries * wanted):
             if len(kept) == wanted:
                 break
             text = writer(label, rng)
+            if not isinstance(text, str):
+                raise UsageError(f"the model's writer returns {text!r:.40}; it must return one text")
             if not shortest <= len(text.split()) <= longest or runs.intersection(_runs(text, self.longest_copy)):
                 continue
-            if self.score is None or np.asarray(self.score([text], label))[0] >= lowest:
+            if self.score is None or self._scores([text], label)[0] >= lowest:
                 kept.append(text)
         return kept
+
+    def _scores(self, texts: list[str], label: int) -> NDArray[np.float64]:
+        """Return one score per text, or raise an error if ``score`` returns something else."""
+        assert self.score is not None
+        scores = as_numbers(self.score(texts, label), "scores").astype(np.float64)
+        if scores.shape != (len(texts),) or not np.isfinite(scores).all():
+            raise UsageError(
+                f"score returns an array of shape {scores.shape} for {len(texts)} texts, or values that are not finite; it must"
+                " return one finite number per text"
+            )
+        return scores
 
 
 def _runs(text: str, n: int) -> list[tuple[str, ...]]:

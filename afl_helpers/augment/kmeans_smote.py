@@ -119,5 +119,6 @@ ENTRIES = {
         tuned="rate",
         values=(0.5, 1, 2),
         neutral={"rate": 0},
+        differs="a binary problem per label, and the threshold of the clusters is the label's share among all documents",
     ),
 }

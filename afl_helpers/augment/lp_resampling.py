@@ -82,6 +82,7 @@ def _drop_frequent_sets(labels: NDArray[np.bool], n: int, rng: np.random.Generat
 
 
 _SOURCE = "Charte et al., Neurocomputing 163, 2015"
+_SHARED_BY_CHANCE = "chance shares the {} in proportion to what the label sets {}; the code of the authors' group {} each the same number first"
 
 ENTRIES = {
     "lp_ros": AugmentationInfo(
@@ -92,6 +93,7 @@ ENTRIES = {
         tuned="rate",
         values=(0.1, 0.25, 0.5),
         neutral={"rate": 0},
+        differs=_SHARED_BY_CHANCE.format("copies", "lack", "gives"),
     ),
     "lp_rus": AugmentationInfo(
         title="LP-RUS: fewer documents with frequent label sets",
@@ -101,5 +103,6 @@ ENTRIES = {
         tuned="rate",
         values=(0.1, 0.25, 0.5),
         neutral={"rate": 0},
+        differs=_SHARED_BY_CHANCE.format("removals", "have too much", "takes from"),
     ),
 }

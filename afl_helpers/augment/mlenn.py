@@ -68,5 +68,6 @@ ENTRIES = {
         tuned="threshold",
         values=(0.5, 0.75),
         neutral={"threshold": 1},
+        differs="two slips of public code are not repeated",
     ),
 }

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from afl_helpers.arrays import check_flag
 from afl_helpers.augment.base import (
     Augmentation,
     AugmentationInfo,
@@ -57,6 +58,7 @@ class MLSMOTE(Augmentation):
         check_number("rate", self.rate, 0)
         check_number("k_neighbors", self.k_neighbors, 1, integer=True)
         check_choice("rule", self.rule, RULES)
+        check_flag("per_attribute", self.per_attribute)
 
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
         vectors, new_vectors, new_labels, seeds = data.documents, [], [], []
@@ -97,6 +99,7 @@ def _entry(title: str, rule: str) -> AugmentationInfo:
         values=(0.5, 1, 2),
         neutral={"rate": 0},
         fixed={"rule": rule},
+        differs="two slips of the code of the authors' group are not repeated",
     )
 
 

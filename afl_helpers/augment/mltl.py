@@ -11,10 +11,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from afl_helpers.arrays import check_flag
 from afl_helpers.augment.base import AugmentationInfo, Augmented, Selection, Takes, check_number
 from afl_helpers.augment.neighbours import nearest_neighbours
 from afl_helpers.data.imbalance import imbalance_ratios, mean_imbalance_ratio, scumble
-from afl_helpers.errors import UsageError
 
 
 @dataclass(kw_only=True, eq=False)
@@ -40,8 +40,7 @@ class MLTL(Selection):
     def _check(self) -> None:
         if self.threshold is not None:
             check_number("threshold", self.threshold, 0, 1)
-        if not isinstance(self.cleaning, bool):
-            raise UsageError(f"cleaning is {self.cleaning!r}; pass True or False")
+        check_flag("cleaning", self.cleaning)
 
     def _choose(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> NDArray[np.int64]:
         counts = labels.sum(axis=0)

@@ -20,7 +20,7 @@ from afl_helpers.augment import (
     remedial,
 )
 from afl_helpers.augment.base import Augmentation, AugmentationInfo
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 
 _MODULES = (
     lp_resampling,
@@ -63,8 +63,7 @@ def build_augmentation(name: str, **params: Any) -> Augmentation:
         >>> texts, step.sample_indices_.tolist()
         (['a', 'b', 'c', 'd', 'd'], [0, 1, 2, 3, 3])
     """
-    if name not in AUGMENTATIONS:
-        raise unknown_name("augmentation", name, AUGMENTATIONS)
+    check_choice("augmentation", name, AUGMENTATIONS)
     info = AUGMENTATIONS[name]
     if set(info.fixed) & set(params):
         fixed = " and ".join(sorted(set(info.fixed) & set(params)))

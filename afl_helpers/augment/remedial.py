@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from afl_helpers.arrays import check_flag
 from afl_helpers.augment.base import Augmentation, AugmentationInfo, Augmented, Takes, check_number, is_sparse, take
 from afl_helpers.augment.ml_resampling import MLROS
 from afl_helpers.augment.mlenn import MLeNN
 from afl_helpers.augment.mlsmote import MLSMOTE
 from afl_helpers.data.imbalance import minority_labels, scumble
-from afl_helpers.errors import UsageError
 
 
 @dataclass(kw_only=True, eq=False)
@@ -46,8 +46,7 @@ class REMEDIAL(Augmentation):
 
     def _check(self) -> None:
         check_number("level", self.level, 0, infinite=True)
-        if not isinstance(self.empty_copies, bool):
-            raise UsageError(f"empty_copies is {self.empty_copies!r}; pass True or False")
+        check_flag("empty_copies", self.empty_copies)
 
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
         scores, rare = scumble(labels), minority_labels(labels.sum(axis=0))

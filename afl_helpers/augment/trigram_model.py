@@ -30,7 +30,7 @@ class TrigramModel(Parametrized):
 
     Example:
         >>> import numpy as np
-        >>> from afl_helpers.augment.trigram_model import TrigramModel
+        >>> from afl_helpers.augment import TrigramModel
         >>> rng = np.random.default_rng(0)
         >>> writer = TrigramModel(discount=0)(["a duel at noon", "a kiss"], np.eye(2, dtype=bool), rng)
         >>> writer(0, rng), writer(1, rng)

@@ -106,8 +106,13 @@ def find_wordnet(folder: str | Path | None = None) -> Path:
             raise MissingFileError(f"{folder}: no files of WordNet there; pass the folder that holds index.noun")
         return Path(folder)
     places = []
-    if os.environ.get("WNSEARCHDIR"):
-        places.append(Path(os.environ["WNSEARCHDIR"]))
+    named = os.environ.get("WNSEARCHDIR")
+    if named:
+        if not _is_wordnet(Path(named)):
+            raise MissingFileError(
+                f"{named}, which WNSEARCHDIR names: no files of WordNet there; name the folder that holds index.noun"
+            )
+        return Path(named)
     if os.environ.get("WNHOME"):
         places.append(Path(os.environ["WNHOME"]) / "dict")
     places.append(Path("/usr/share/wordnet"))

@@ -2,11 +2,13 @@
 
 from typing import Literal, NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from afl_helpers.advice import DEFAULT_MIN_COUNT
-from afl_helpers.errors import UsageError
+from afl_helpers.arrays import check_flag, refuse_masked
+from afl_helpers.augment.base import check_number
+from afl_helpers.errors import UsageError, check_choice
+from afl_helpers.gamma import check_counts
 
 #: Labels whose counts differ by less than this factor count as about equally frequent. In the generated corpora of the
 #: chapter "beyond-films", one threshold does as well as the cut up to a strength of 0.6, where 30 labels differ by 7.7.
@@ -51,23 +53,28 @@ def advice_for(
         label_counts: the number of documents with each label, in all parts together.
         n_documents: the number of documents, with those without a label.
         all_annotated: whether every document was judged for every label.
-        miss_costs: how many false alarms one missed label costs, where that is known.
+        miss_costs: how many false alarms one missed label costs, at least 0, where that is known.
         metric: what the decisions are judged by.
-        validation_share: share of the documents that thresholds are tuned on.
+        validation_share: share of the documents that thresholds are tuned on, from 0 to 1.
 
     Raises:
-        UsageError: a count is negative or above the number of documents, or there is none; or the metric is another one.
+        UsageError: counts that are none, as :func:`~afl_helpers.gamma.check_counts` says, or another argument out of its
+            range.
 
     Example:
         >>> from afl_helpers.chapters.decision import advice_for
         >>> [step.advice for step in advice_for([500, 40, 12], 1000)]
         ['Use the proportional cut.']
     """
-    counts = np.asarray(label_counts)
-    if counts.ndim != 1 or not len(counts) or counts.min() < 0 or counts.max() > n_documents:
-        raise UsageError(f"label_counts must be numbers from 0 to n_documents, {n_documents}; pass one per label")
-    if metric not in ("macro F1", "micro F1"):
-        raise UsageError(f"metric must be 'macro F1' or 'micro F1', not {metric!r}")
+    refuse_masked("label_counts", label_counts)
+    if n_documents is None:
+        raise UsageError("n_documents is None; pass the number of documents")
+    counts = check_counts(label_counts, n_documents)
+    check_flag("all_annotated", all_annotated)
+    check_choice("metric", metric, ("macro F1", "micro F1"))
+    check_number("validation_share", validation_share, 0, 1)
+    if miss_costs is not None:
+        check_number("miss_costs", miss_costs, 0)
     steps = [] if all_annotated else [STEPS["mask"]]
     kept = counts[counts >= DEFAULT_MIN_COUNT]
     if len(kept) < len(counts):

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from afl_helpers.arrays import check_flag
 from afl_helpers.errors import UsageError, check_choice
 from afl_helpers.gamma import assign_gamma, check_counts, class_gamma, positive_gradient
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PublishedForm,
-    check_flag,
     check_inputs,
     check_number,
     in_trace,

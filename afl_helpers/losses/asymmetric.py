@@ -3,12 +3,12 @@
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from afl_helpers.arrays import check_flag
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClassLike,
     PublishedForm,
-    check_flag,
     check_inputs,
     check_number,
     per_class,

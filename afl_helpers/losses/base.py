@@ -771,15 +771,6 @@ def check_number(
     return int(number) if whole else number
 
 
-def check_flag(name: str, value: bool) -> bool:
-    """Return True or False, which may come from numpy; refuse what is only true or false as a condition, such as "no"."""
-    if type(value) is bool:
-        return value
-    if not isinstance(value, np.bool_):
-        raise UsageError(f"{name} is {value!r}; pass True or False")
-    return bool(value)
-
-
 def check_target_range(targets: Tensor) -> Tensor:
     """Return the targets, or raise an error if one is not a number in [0, 1]; NaN in its place in a trace."""
     if not targets.numel() or targets.dtype == torch.bool:

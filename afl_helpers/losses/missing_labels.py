@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from afl_helpers.arrays import check_flag
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PublishedForm,
-    check_flag,
     check_hard_targets,
     check_inputs,
     check_number,

@@ -8,13 +8,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from afl_helpers.arrays import check_flag
 from afl_helpers.losses.base import (
     LossInfo,
     MultiLabelLoss,
     PerClass,
     PerClassLike,
     PublishedForm,
-    check_flag,
     check_inputs,
     check_number,
     clip_counts,

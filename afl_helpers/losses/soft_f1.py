@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from afl_helpers.arrays import check_flag
 from afl_helpers.losses import coupled_kernel
 from afl_helpers.losses.base import (
     LossInfo,
     PerClassLike,
     PublishedForm,
     as_rows,
-    check_flag,
     check_inputs,
     check_mask,
     check_number,

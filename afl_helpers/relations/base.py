@@ -203,6 +203,8 @@ def check_input(takes: Takes, X: Any) -> Any:
         return _check_token_states(X)
     refuse_sparse_tensor(X)
     if is_sparse(X):
+        if X.dtype.kind not in "buif" or not X.shape[1]:
+            raise UsageError(f"X has shape {X.shape} and type {X.dtype}; pass real numbers, (n_documents, n_features)")
         matrix = sparse.csr_array(X).astype(np.float32)
         if not np.isfinite(matrix.data).all():
             raise UsageError("X has values that are not finite; leave out or mend those documents")

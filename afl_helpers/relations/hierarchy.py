@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from afl_helpers.arrays import is_whole
+from afl_helpers.arrays import is_whole, refuse_set
 from afl_helpers.augment.base import check_labels, check_number
 from afl_helpers.errors import UsageError, unknown_name
 from afl_helpers.evaluation.validation import check_label_order
@@ -77,9 +77,9 @@ class Hierarchy:
             source: where the hierarchy comes from, in words.
 
         Raises:
-            UsageError: parents has another form, a key is neither a label nor a parent, or a label stands above itself.
+            UsageError: label_names is a set or a string, parents has another form, a key is neither a label nor a parent, or a label stands above itself.
         """
-        labels = list(label_names)
+        labels = _names(label_names)
         given = _parents(parents)
         parent_of = {label: parent for label, parent in given.items() if parent is not None}
         names = [*labels, *(name for name in dict.fromkeys(parent_of.values()) if name not in set(labels))]
@@ -144,6 +144,14 @@ class Hierarchy:
         return type(self)(self.names, tuple(parents), self.n_labels, f"random, in the shape of: {self.source}")
 
 
+def _names(label_names: Iterable[str]) -> list[str]:
+    """Return the names of labels; refuse a set, which has no order, and a string."""
+    refuse_set("label_names", label_names)
+    if isinstance(label_names, str):
+        raise UsageError(f"label_names is {label_names!r}; pass a list with one name per label")
+    return list(label_names)
+
+
 def _parents(parents: Any) -> dict[str, str | None]:
     """Return label -> parent, None for what pandas and JSON have for no parent."""
     if hasattr(type(parents), "iloc") and getattr(parents, "ndim", 0) == 1:
@@ -194,7 +202,7 @@ def subsumption_hierarchy(
     """
     check_number("threshold", threshold, 0, 1)
     check_number("min_count", min_count, 1, integer=True)
-    names = list(label_names)
+    names = _names(label_names)
     check_label_order({"labels": labels, "label_names": names})
     carried = check_labels(labels).astype(np.int64)
     if carried.shape[1] != len(names):

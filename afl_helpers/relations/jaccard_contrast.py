@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from afl_helpers.arrays import check_flag
 from afl_helpers.augment.base import check_number
-from afl_helpers.errors import UsageError
 from afl_helpers.relations.base import RelationInfo
 from afl_helpers.relations.heads import Batch, HiddenHead, HiddenNetwork, Network, Streams, uniform_linear
 
@@ -49,8 +49,7 @@ class JaccardContrast(HiddenHead):
         check_number("share", self.share, 0, 1)
         check_number("temperature", self.temperature, 1e-3)
         check_number("batch_size", self.batch_size, 64, integer=True)
-        if not isinstance(self.shuffled, bool):
-            raise UsageError(f"shuffled is {self.shuffled!r}; pass True or False")
+        check_flag("shuffled", self.shuffled)
 
     def _network(self, width: int, labels: NDArray[np.bool], streams: Streams) -> Network:
         if self.share == 0:

@@ -118,9 +118,12 @@ class RemedyConfig(EpochConfig):
         if self.value is not None:
             params[info.tuned] = self.value
         if self.control:
-            if "shuffle_seed" not in names:
+            if "shuffled" in names:
+                params["shuffled"] = True
+            elif "shuffle_seed" in names:
+                params["shuffle_seed"] = seed
+            else:
                 raise UsageError(f"{self.remedy} has nothing to shuffle, so it has no control; leave control out")
-            params["shuffle_seed"] = seed
         return build_relation(self.remedy, **(params | dict(self.params)))
 
 

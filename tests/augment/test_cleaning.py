@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from afl_helpers.augment import MLTL, MLeNN
+from afl_helpers.augment import AUGMENTATIONS, MLSMOTE, MLTL, MLeNN, build_augmentation
 from afl_helpers.augment.mltl import automatic_threshold, jaccard_distance
 from afl_helpers.data.imbalance import minority_labels
 from afl_helpers.errors import UsageError
@@ -102,3 +102,29 @@ def test_wrong_parameters():
         MLeNN(threshold=1.5)
     with pytest.raises(UsageError, match="cleaning is 1; pass True or False"):
         MLTL(cleaning=1)
+
+
+def test_documents_that_all_leave_are_no_silent_result():
+    x, y = [[0, 0], [0.1, 0], [5, 5], [5.1, 5]], [[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 0]]
+    with pytest.warns(UserWarning, match="MLTL: no document is left; leave out fewer"):
+        assert len(MLTL().fit_resample(x, y)[0]) == 0
+
+
+def test_a_label_that_loses_all_its_documents_is_told():
+    with pytest.warns(UserWarning, match="MLTL: 1 label loses all its documents"):
+        MLTL(threshold=0.5).fit_resample([[0.0], [0.1], [9.0], [9.1]], [[1, 0, 1], [0, 1, 0], [1, 0, 0], [1, 0, 0]])
+
+
+@pytest.mark.parametrize("make", [lambda: MLTL(cleaning="no"), lambda: MLSMOTE(per_attribute="False")])
+def test_flags_are_true_or_false(make):
+    with pytest.raises(UsageError, match="pass True or False"):
+        make()
+
+
+@pytest.mark.parametrize("name", [name for name, info in AUGMENTATIONS.items() if info.takes == "vectors"])
+def test_vectors_are_real_and_have_features(name):
+    step = build_augmentation(name)
+    with pytest.raises(UsageError, match="X has complex values"):
+        step.fit_resample(X + 1j, Y)
+    with pytest.raises(UsageError, match=r"X has shape \(8, 0\)"):
+        step.fit_resample(X[:, :0], Y)

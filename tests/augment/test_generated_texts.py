@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from afl_helpers.augment import GeneratedTexts
+from afl_helpers.augment import GeneratedTexts, TrigramModel
 from afl_helpers.errors import UsageError
 
 # Label 0 in all documents, label 1 in three of 3, 4 and 5 words.
@@ -75,3 +75,27 @@ def test_a_short_text_that_is_there_already_is_no_new_text():
     assert len(copying.fit_resample(texts, labels, 0)[0]) == len(texts)
     new = GeneratedTexts(model=lambda texts, labels, rng: lambda label, rng: "a green duel", rate=2)
     assert len(new.fit_resample(texts, labels, 0)[0]) == len(texts) + 4
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"model": "gpt2"}, "model is 'gpt2'; pass a function"),
+        ({"model": 5}, "model is 5; pass a function"),
+        ({"model": TrigramModel(), "score": "x"}, "score is 'x'; pass a function"),
+        ({"model": lambda *given: None}, "model returns None; it must return a function"),
+        ({"model": lambda *given: lambda label, rng: None}, "writer returns None; it must return one text"),
+        ({"model": TrigramModel(), "score": lambda texts, label: 0.5}, "score returns an array of shape"),
+        ({"model": TrigramModel(), "score": lambda texts, label: [np.nan] * len(texts)}, "not finite"),
+        ({"model": TrigramModel(), "score": lambda texts, label: []}, r"shape \(0,\) for 3 texts"),
+    ],
+)
+def test_what_a_model_and_a_score_return_is_checked(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        GeneratedTexts(**arguments).fit_resample(TEXTS, Y)
+
+
+def test_it_warns_if_no_text_passes_the_filters():
+    copying = GeneratedTexts(model=lambda texts, labels, rng: lambda label, rng: texts[0])
+    with pytest.warns(UserWarning, match="none of the texts that the model wrote passed the filters"):
+        assert len(copying.fit_resample(TEXTS, Y)[0]) == len(TEXTS)

@@ -169,3 +169,13 @@ def test_the_tree_of_hoc():
     assert tree.n_labels == len(tree.names) == 37 and len(tree.children(-1)) == 10 and len(tree.edges) == 27
     labels = corpus.labels.astype(bool)
     assert np.array_equal(tree.under(labels), labels)  # a node implies all above it
+
+
+def test_names_of_labels_have_an_order():
+    for names in ({"grain", "wheat"}, frozenset({"grain"})):
+        with pytest.raises(UsageError, match="label_names is a set, which has no order"):
+            Hierarchy.from_parents(names, {})
+        with pytest.raises(UsageError, match="label_names is a set, which has no order"):
+            subsumption_hierarchy(np.ones((3, len(names)), dtype=bool), names)
+    with pytest.raises(UsageError, match="label_names is 'ab'; pass a list"):
+        Hierarchy.from_parents("ab", {})
