@@ -187,7 +187,7 @@ def outcomes(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
         ],
         columns=["corpus", "setting", "endpoint", "estimate", "outcome"],
     )
-    return made.assign(margin=0.02)
+    return made.assign(margin=0.02, detectable=np.linspace(0.01, 0.05, len(made)))
 
 
 def test_a_remedy_helps_only_if_it_is_higher_in_both_endpoints_on_two_corpora():
@@ -200,6 +200,9 @@ def test_a_remedy_helps_only_if_it_is_higher_in_both_endpoints_on_two_corpora():
         both[(both["corpus"] == "a") | (both["endpoint"] == "average_precision_macro_tail")],
     ):
         assert "none of" in remedies.describe_effects(other)
+    open_still = outcomes(("mixup", "a", "undecided", 0.0), ("mltl", "a", "undecided", 0.0), ("asl", "a", "lower", -0.1))
+    shown = "half could have shown a true difference of 0.02, the best 0.01 and the worst 0.03"
+    assert shown in remedies.describe_effects(open_still) and "half could" not in remedies.describe_effects(both)
     moved = both.assign(outcome="not converged")
     assert "has not converged" in remedies.describe_effects(moved)
 

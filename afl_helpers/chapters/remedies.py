@@ -257,10 +257,17 @@ def describe_effects(table: pd.DataFrame) -> str:
     converged = (
         " By its own rule, the study has not converged, and gives no verdict." if "not converged" in counts else ""
     )
+    seen = table.loc[table["outcome"] == "undecided", "detectable"]
+    detectable = (
+        " Of the undecided ones half could have shown a true difference of "
+        f"{seen.median():.2f}, the best {seen.min():.2f} and the worst {seen.max():.2f}, each in four of five such studies."
+        if len(seen)
+        else ""
+    )
     return (
         f"The registered rule asks for a gain on two of {corpora} corpora: {_listed(helps)} of {n} remedies is shown to have it. Shown to "
         f"harm in at least one comparison: {_listed(harms)}. Of {len(table)} differences {within} lie within {table['margin'].iloc[0]:g} and "
-        f"{undecided} are undecided; {higher} are higher and {lower} lower.{converged}"
+        f"{undecided} are undecided; {higher} are higher and {lower} lower.{detectable}{converged}"
     )
 
 
