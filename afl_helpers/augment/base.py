@@ -311,7 +311,8 @@ def refuse_sparse_tensor(X: Any) -> None:
 
 
 def _check_texts(texts: Any) -> list[str]:
-    texts = list(_check_documents(texts))
+    texts = _check_documents(texts)
+    texts = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)  # columns of pyarrow
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise UsageError(f"X[{i}] is {type(text).__name__}; pass a list of strings")

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from afl_helpers.augment.base import Augmentation, AugmentationInfo, Augmented, Takes, appended, check_number
 from afl_helpers.data.imbalance import minority_labels
@@ -70,7 +71,7 @@ class KMeansSMOTE(Augmentation):
                 self.skipped_.append(int(label))
                 continue
             bag = np.flatnonzero(labels[:, label])
-            between = ((made[:, None] - data.documents[bag][None]) ** 2).sum(axis=2)
+            between = cdist(made, data.documents[bag], "sqeuclidean")
             new_vectors.append(made)
             new_labels.append(np.tile(np.arange(labels.shape[1]) == label, (len(made), 1)))
             seeds.append(bag[between.argmin(axis=1)])

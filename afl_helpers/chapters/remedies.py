@@ -259,8 +259,8 @@ def describe_effects(table: pd.DataFrame) -> str:
     )
     seen = table.loc[table["outcome"] == "undecided", "detectable"]
     detectable = (
-        " Of the undecided ones half could have shown a true difference of "
-        f"{seen.median():.2f}, the best {seen.min():.2f} and the worst {seen.max():.2f}, each in four of five such studies."
+        f" In half of the undecided ones a true difference of {seen.median():.2f} would be seen in four of five such studies;"
+        f" over all of them that difference runs from {seen.min():.2f} to {seen.max():.2f}."
         if len(seen)
         else ""
     )

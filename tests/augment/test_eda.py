@@ -158,3 +158,9 @@ def test_a_text_without_latin_letters_is_copied_as_it_is():
     texts, labels = ["gut ja", "x y", "日本語 テキスト"], [[1, 0], [1, 0], [0, 1]]
     made, _ = FloorEDA(synonyms=no_synonyms, floor=1.0).fit_resample(texts, labels, 0)
     assert len(made) > 3 and made[-1] == texts[-1] and all(made)
+
+
+def test_texts_may_be_a_column_of_pyarrow():
+    column = pytest.importorskip("pyarrow").array(["a red duel at noon", "a blue kiss at night"])
+    made, labels = EDA(synonyms=no_synonyms, n_new=1).fit_resample(column, [[1], [0]])
+    assert made[:2] == column.to_pylist() and len(made) == len(labels) == 4
