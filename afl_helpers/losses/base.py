@@ -590,9 +590,8 @@ def as_strided(name: str, value: ArrayLike | Tensor, logits: Tensor) -> Tensor:
             dtype = np.float64 if array.dtype == np.longdouble else array.dtype.newbyteorder("=")
             value = np.require(array, dtype, ("C", "W"))  # torch warns of memory that is read-only
         tensor = torch.as_tensor(value, device="cpu")
-        if (
-            isinstance(value, list | tuple) and tensor.is_floating_point()
-        ):  # of the default type; .1 is another number there
+        # Numbers of a list are of the default type, in which 0.1 may be another one.
+        if isinstance(value, list | tuple) and tensor.is_floating_point():
             tensor = torch.as_tensor(value, dtype=torch.float64, device="cpu")
         if tensor.dtype == torch.float64:
             tensor = tensor.to(widest(logits.device))
