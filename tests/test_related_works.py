@@ -16,7 +16,7 @@ PAGE = (ROOT / "book" / "related-works.md").read_text(encoding="utf-8")
 GRADES = ("code read", "paper known", "summary read", "abstract only", "title only")
 ROWS = {
     int(cells[0].strip()[1:].partition("]")[0]): [cell.strip() for cell in cells]
-    for line in PAGE.splitlines()
+    for line in PAGE.partition("\n## ")[0].splitlines()
     if line.startswith("| [")
     for cells in [line.strip("| \n").split(" | ") if not line.endswith("| |") else [*line[2:-4].split(" | "), ""]]
 }
@@ -40,6 +40,13 @@ def test_every_cited_work_has_one_row_of_five_cells():
     assert list(ROWS) == list(range(1, 29))
     assert {len(row) for row in ROWS.values()} == {5}
     assert {row[2] for row in ROWS.values()} <= set(GRADES)
+
+
+def test_the_figures_of_authors_are_those_of_cited_works_and_stand_beside_entries():
+    rows = re.findall(r"^\| \[(\d+)\] \| (.+) \| (.+) \|$", PAGE.partition("\n## ")[2], re.MULTILINE)
+    assert rows and {int(number) for number, _, _ in rows} <= set(ROWS)
+    for number, _, beside in rows:
+        assert set(names(beside)) <= set(names(ROWS[int(number)][3])) if names(beside) else beside == "no run yet"
 
 
 @pytest.mark.parametrize("number", ROWS)
