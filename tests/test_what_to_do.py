@@ -74,9 +74,17 @@ def test_another_metric_is_refused_by_name():
     assert decision.advice_for(np.array([240, 40], dtype=np.uint8), 1000) == [decision.STEPS["one"]]  # a factor of 6
 
 
-@pytest.mark.parametrize("counts", [[11], [-1, 3], [], [[1, 2]]])
-def test_counts_that_no_corpus_has_are_refused(counts):
-    with pytest.raises(UsageError, match="label_counts"):
+@pytest.mark.parametrize(
+    "counts, words",
+    [
+        ([11], "label_counts has 11 at label 0, more than n_documents = 10"),
+        ([-1, 3], "label_counts holds a negative or non-finite count"),
+        ([], r"label_counts has shape \(0,\); pass one count per label"),
+        ([[1, 2]], r"label_counts has shape \(1, 2\); pass one count per label"),
+    ],
+)
+def test_counts_that_no_corpus_has_are_refused(counts, words):
+    with pytest.raises(UsageError, match=words):
         decision.advice_for(counts, 10)
 
 

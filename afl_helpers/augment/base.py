@@ -125,8 +125,8 @@ class Selection(Augmentation):
         positions = self._choose(data, labels, rng)
         lost = int((labels.any(axis=0) & ~labels[positions].any(axis=0)).sum())
         if lost:
-            what = "no document is left" if not len(positions) else f"{lost} labels lose all their documents"
-            what = what.replace("1 labels lose all their", "1 label loses all its") if lost == 1 else what
+            lose = "1 label loses all its documents" if lost == 1 else f"{lost} labels lose all their documents"
+            what = lose if len(positions) else "no document is left"
             warnings.warn(f"{type(self).__name__}: {what}; leave out fewer", stacklevel=3)
         return Augmented(take(data.documents, positions), take(data.labels, positions), positions)
 

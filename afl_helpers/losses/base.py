@@ -91,7 +91,7 @@ def reduce_loss(
         elements = elements.float()  # a sum in float16 would overflow, a weight would become a whole number
     if weight is not None:
         elements = elements * _element_weight(weight, elements, kept)
-    if mask is not None and kept is not None:
+    if kept is not None:
         elements = torch.where(kept, spoil_by_mask(elements, mask), 0.0)
     if reduction == "none":
         return elements
@@ -670,9 +670,9 @@ def _is_binary(mask: Tensor) -> Tensor:
     return (mask == 0) | (mask == 1)
 
 
-def spoil_by_mask(values: Tensor, mask: ArrayLike | Tensor) -> Tensor:
+def spoil_by_mask(values: Tensor, mask: ArrayLike | Tensor | None) -> Tensor:
     """Return ``values``; in a trace, where :func:`check_mask` cannot look, NaN where the mask is neither 0 nor 1."""
-    if not in_trace() or (isinstance(mask, Tensor) and mask.dtype == torch.bool):
+    if mask is None or not in_trace() or (isinstance(mask, Tensor) and mask.dtype == torch.bool):
         return values
     return require(values, _is_binary(as_strided("mask", mask, values)), "")
 

@@ -113,7 +113,7 @@ class DocumentLoss(MultiLabelLoss):
         check_logits(logits)
         targets = check_shape("targets", targets, logits)
         known = None if mask is None else check_mask(mask, logits)
-        logits = logits if mask is None else spoil_by_mask(logits, mask)
+        logits = spoil_by_mask(logits, mask)
         documents = spoil_wrong(self.compute(logits, targets, known, "none"), targets, known, self.soft_targets)
         return reduce_documents(documents, reduction, known, weight)
 
@@ -154,7 +154,7 @@ class BatchLoss(MultiLabelLoss):
         check_logits(logits)
         targets = check_shape("targets", targets, logits)
         known = None if mask is None else check_mask(mask, logits)
-        logits = logits if mask is None else spoil_by_mask(logits, mask)
+        logits = spoil_by_mask(logits, mask)
         each = None
         if weight is not None:
             like = logits.detach()[..., 0]

@@ -77,7 +77,8 @@ class Hierarchy:
             source: where the hierarchy comes from, in words.
 
         Raises:
-            UsageError: label_names is a set or a string, parents has another form, a key is neither a label nor a parent, or a label stands above itself.
+            UsageError: label_names is a set or a string, parents has another form, a key is neither a label nor a parent,
+                or a label stands above itself.
         """
         labels = _names(label_names)
         given = _parents(parents)
