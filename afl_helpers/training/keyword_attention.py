@@ -48,7 +48,7 @@ class KeywordDistillationConfig(TrainingConfig):
         n_keywords: keywords of each label.
         student_layers: layers of the encoder that the student starts from, evenly spaced: of six, three are 0, 2 and 4.
         distillation_weight, temperature: see :class:`~afl_helpers.training.distillation.DistillationHook`. With the
-            weight 0 the student learns from the labels alone.
+            weight 0 the student learns from the labels alone, and no teacher is trained.
     """
 
     keyword_weight: float = 1.0
@@ -119,7 +119,7 @@ def keyword_distillation(
 
     Keywords come from the training documents, and the best epochs of both models from validation. Other arguments and errors
     are those of :func:`~afl_helpers.training.fine_tune`. Each row of the history also has the best validation ``select_by`` of
-    the teacher. The run cannot be saved.
+    the teacher, where there is one. The run cannot be saved.
 
     Raises:
         UsageError: the encoder has fewer layers than the student, or no list of layers.
@@ -151,7 +151,7 @@ def keyword_distillation(
     module, description = resolve_loss(loss, loss_params, train)
 
     def tune(own: TrainingConfig, n_layers: int | None, teacher: Teacher | None = None) -> "Fitted":
-        own_module = copy.deepcopy(module) if teacher is None else module  # a loss with a state starts anew
+        own_module = module if n_layers else copy.deepcopy(module)  # a loss with a state starts anew for the student
         return fit(
             lambda: build(own_module, n_layers),
             tokenizer,
@@ -164,14 +164,17 @@ def keyword_distillation(
             progress=progress,
         )
 
-    large = tune(replace(config, logit_adjustment=0.0), None)  # the student is adjusted, once
-    logits = forward(large.model, tokenizer, train.texts, config.max_length).numpy()
-    student = tune(config, config.student_layers, Teacher(logits, config.distillation_weight, config.temperature))
-    of_teacher = {
-        f"teacher_{name}": value
-        for name, value in large.history[large.best_epoch - 1].items()
-        if name == config.select_by
-    }
+    teacher, of_teacher = None, {}
+    if config.distillation_weight > 0:
+        large = tune(replace(config, logit_adjustment=0.0), None)  # the student is adjusted, once
+        logits = forward(large.model, tokenizer, train.texts, config.max_length).numpy()
+        teacher = Teacher(logits, config.distillation_weight, config.temperature)
+        of_teacher = {
+            f"teacher_{name}": value
+            for name, value in large.history[large.best_epoch - 1].items()
+            if name == config.select_by
+        }
+    student = tune(config, config.student_layers, teacher)
 
     def scorer(texts: Sequence[str]) -> NDArray[np.float64]:
         return torch.sigmoid(forward(student.model, tokenizer, texts, config.max_length).double()).numpy()
