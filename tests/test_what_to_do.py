@@ -1,5 +1,6 @@
 """The chapter on remedies: only a complete comparison is shown, words follow the numbers, and methods do what their panel says."""
 
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -267,6 +268,24 @@ def test_every_method_is_drawn_or_needs_texts_or_joins_two_that_are_drawn():
 def test_what_the_page_and_its_alt_texts_say_of_the_five_documents():
     drawn = {axes.get_title().strip(): axes.get_xlabel() for axes in figures.five_documents().axes}
     assert drawn["ML-ROS"].startswith("D 4 → 5") and drawn["MLTL"].endswith("H 2 → 1")
+
+
+def test_related_documents_show_what_the_methods_do():
+    rerank, jaccard, parent, regularization = figures.related_documents().axes
+    assert {".31\n→.26", ".57\n→.57"} <= {text.get_text() for text in rerank.texts}  # as the alternative text says
+    pairs = [tuple(map(tuple, line.get_xydata())) for line in jaccard.lines]
+    drawn = {pair: line.get_linewidth() for pair, line in zip(pairs, jaccard.lines)}
+    sets = [{"D"}, {"D"}, {"D"}, {"D", "H"}, {"N"}]
+    for i, j in itertools.combinations(range(5), 2):
+        width = drawn.pop((tuple(FIVE_VECTORS[i]), tuple(FIVE_VECTORS[j])), 0)
+        assert width == pytest.approx(4 * len(sets[i] & sets[j]) / len(sets[i] | sets[j]))
+    assert not drawn
+    (crosses,) = parent.lines
+    assert np.array_equal(crosses.get_xydata(), FIVE_VECTORS[:3])
+    lines = [contour.get_paths()[0].vertices for contour in regularization.collections]
+    slopes = [np.arctan2(*(line[-1] - line[0])[::-1]) for line in lines]
+    angles = [abs((b - a + np.pi / 2) % np.pi - np.pi / 2) for a, b in (slopes[:2], slopes[2:])]
+    assert angles[0] > 1 and angles[1] < 0.2
 
 
 def test_labels_in_the_figures_are_readable():

@@ -97,12 +97,26 @@ def jaccard_contrastive_loss(vectors: Tensor, labels: Tensor, temperature: float
     z = F.normalize(vectors, dim=1)
     own = torch.eye(len(z), dtype=torch.bool)
     log_share = (z @ z.T / temperature).masked_fill(own, -torch.inf).log_softmax(dim=1).masked_fill(own, 0.0)
-    shared = labels @ labels.T
-    counts = labels.sum(1)
-    union = counts[:, None] + counts - shared
-    jaccard = (shared / union.clamp(min=1)).masked_fill(own, 0.0)
+    jaccard = jaccard_indices(labels).masked_fill(own, 0.0)
     weights = jaccard / jaccard.sum(1, keepdim=True).clamp(min=torch.finfo(jaccard.dtype).tiny)
     return -(weights * log_share).sum(1).mean()
+
+
+def jaccard_indices(labels: Tensor) -> Tensor:
+    """Return the share of labels that two documents have in common, of all that one of them has, (n, n).
+
+    Args:
+        labels: (n, n_labels), 0 or 1, in floating point. Documents without labels have nothing in common: 0.
+
+    Example:
+        >>> import torch
+        >>> from afl_helpers.relations.jaccard_contrast import jaccard_indices
+        >>> jaccard_indices(torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]))[0].tolist()
+        [1.0, 0.5, 0.0]
+    """
+    shared = labels @ labels.T
+    counts = labels.sum(1)
+    return shared / (counts[:, None] + counts - shared).clamp(min=1)
 
 
 ENTRIES = {

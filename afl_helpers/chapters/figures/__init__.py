@@ -49,7 +49,14 @@ _NAMES = {
         "settings_by_rule",
     ),
     "domains": ("effect_beside", "imbalance_dial", "tails"),
-    "remedies": ("FIVE_METHODS", "MORE_METHODS", "decision_tree", "five_documents", "remedy_effects"),
+    "remedies": (
+        "FIVE_METHODS",
+        "MORE_METHODS",
+        "decision_tree",
+        "five_documents",
+        "related_documents",
+        "remedy_effects",
+    ),
     "ranking": ("RANKED_BY", "ranks"),
     "paper": (
         "AUC_READINGS",

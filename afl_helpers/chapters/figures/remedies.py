@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from afl_helpers.augment import build_augmentation
 from afl_helpers.chapters.figures.style import legend_above, look_at, one_panel, panels, title_of
+from afl_helpers.relations import Hierarchy, build_relation
+from afl_helpers.relations.jaccard_contrast import jaccard_indices
 from afl_helpers.results import deciding_interval
 
 #: Five documents in two dimensions, and whether each carries D, a frequent label, and H, a rare one.
@@ -45,7 +48,13 @@ MORE_METHODS: dict[str, tuple[str, str, dict[str, float], int]] = {
     "hard_examples": ("hard examples", "changes H that D is near", {"n_neighbors": 2, "share": 1.0}, 2),
 }
 _NAMES = ("D", "H")
-_FILLS = {"D": "#cfe3f2", "H": "#fbd9c5", "D+H": "#e6dcf5", "–": "#ffffff"}
+_FILLS = {"D": "#cfe3f2", "H": "#fbd9c5", "D+H": "#e6dcf5", "N": "#d7ecdf", "–": "#ffffff"}
+
+#: The five documents for methods that relate labels: D, H and N, where H and N lie below C.
+RELATED_LABELS = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]])
+RELATED_TREE = Hierarchy.from_parents(["D", "H", "N"], {"H": "C", "N": "C"})
+#: The head that the panels start from, trained on the five documents.
+_HEAD = {"epochs": 60, "learning_rate": 0.05}
 
 
 def five_documents(further: bool = False, columns: int = 3) -> Figure:
@@ -68,6 +77,58 @@ def five_documents(further: bool = False, columns: int = 3) -> Figure:
     for axes in all_axes[n_panels:]:
         axes.set_visible(False)
     return figure
+
+
+def related_documents() -> Figure:
+    """Draw what four methods of ``RELATIONS`` make of relations between labels on five documents, by their own code."""
+    figure, all_axes = panels(2, 2, figsize=(7.4, 7.4))
+    rerank, contrast, parent, regularization = all_axes
+
+    scores = build_relation("linear_head", **_HEAD).fit(FIVE_VECTORS, RELATED_LABELS, rng=0).scores(FIVE_VECTORS)
+    reranker = build_relation("cooccurrence_reranking", beta=2, top_k=1, shrinkage=0).fit(None, RELATED_LABELS)
+    changes = [f"{_share(a)}\n→{_share(b)}" for a, b in zip(scores[:, 2], reranker.scores(scores)[:, 2])]
+    _related(rerank, "re-ranking", "lowers N where D is likely", "scores of N, before and after", changes)
+
+    weights = jaccard_indices(torch.from_numpy(RELATED_LABELS).float()).numpy()
+    for i, j in zip(*np.nonzero(np.triu(weights, 1))):
+        contrast.plot(*FIVE_VECTORS[[i, j]].T, color="#595959", linewidth=4 * weights[i, j], zorder=1)
+    _related(contrast, "Jaccard contrast", "draws together what shares labels", "thickness: shared labels")
+
+    unseen = ~RELATED_TREE.under(RELATED_LABELS.astype(bool))[:, RELATED_TREE.names.index("C")]
+    parent.plot(*FIVE_VECTORS[unseen].T, "x", color="black", markersize=22, markeredgewidth=1.5, zorder=4)
+    _related(parent, "one model per parent", "tells H and N apart within C", "crossed: not seen by that model")
+
+    for strength, style in ((0.0, ":"), (1.0, "-")):
+        step = build_relation("recursive_regularization", strength=strength, hierarchy=RELATED_TREE, **_HEAD)
+        model = step.fit(FIVE_VECTORS, RELATED_LABELS, rng=0)
+        for label, colour in ((1, "#b3470d"), (2, "#1b7340")):
+            _boundary(regularization, model, label, colour, style)
+    below = "score 1/2 of H, of N; dotted: without"
+    _related(regularization, "recursive regularization", "turns H and N the same way", below)
+    return figure
+
+
+def _related(axes: Axes, title: str, does: str, below: str, words: list[str] | None = None) -> None:
+    """Draw the five documents with their three labels, with words below each if there are any."""
+    for position, (vector, row) in enumerate(zip(FIVE_VECTORS, RELATED_LABELS)):
+        name = "+".join(label for label, value in zip(RELATED_TREE.names, row) if value)
+        box = {"boxstyle": "round,pad=0.28", "facecolor": _FILLS[name], "edgecolor": "black", "linewidth": 0.7}
+        x, y = vector
+        axes.text(x, y, name, ha="center", va="center", fontsize=12, color="black", zorder=3, bbox=box)
+        if words is not None:
+            axes.text(x, y - 0.07, words[position], ha="center", va="top", fontsize=10.5)
+    _finish(axes, title, does, below)
+
+
+def _boundary(axes: Axes, model: Any, label: int, colour: str, style: str) -> None:
+    """Draw where a label has the score 1/2."""
+    x, y = np.meshgrid(np.linspace(-0.08, 1.1, 60), np.linspace(0, 1.1, 60))
+    scores = model.scores(np.column_stack([x.ravel(), y.ravel()]))[:, label].reshape(x.shape)
+    axes.contour(x, y, scores, levels=[0.5], colors=[colour], linestyles=[style], linewidths=1.8, zorder=1)
+
+
+def _share(value: float) -> str:
+    return f"{value:.2f}".removeprefix("0")
 
 
 def _documents(
@@ -113,9 +174,13 @@ def _documents(
         f"{name} {_number(n)}" if labels is FIVE_LABELS else f"{name} {_number(before)} → {_number(n)}"
         for name, before, n in zip(_NAMES, FIVE_LABELS.sum(axis=0), labels.sum(axis=0))
     ]
+    _finish(axes, title, does, ", ".join(counts))
+
+
+def _finish(axes: Axes, title: str, does: str, below: str) -> None:
     axes.set_title(f"{title}\n", fontsize=12, fontweight="bold")
     axes.text(0.5, 1.03, does, transform=axes.transAxes, ha="center", fontsize=10.5)
-    axes.set(xlim=(-0.08, 1.1), ylim=(0, 1.1), xticks=[], yticks=[], xlabel=", ".join(counts))
+    axes.set(xlim=(-0.08, 1.1), ylim=(0, 1.1), xticks=[], yticks=[], xlabel=below)
     axes.spines[["top", "right"]].set_visible(True)
     axes.grid(False)
 
