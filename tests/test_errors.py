@@ -9,7 +9,13 @@ import pytest
 
 from afl_helpers import errors
 from afl_helpers.__main__ import main
-from afl_helpers.errors import MissingExtraError, UserError, first_line, require, unknown_name
+from afl_helpers.augment import build_augmentation
+from afl_helpers.augment.oversampling import resample
+from afl_helpers.errors import MissingExtraError, UsageError, UserError, first_line, require, unknown_name
+from afl_helpers.evaluation import paper_metrics, tune_thresholds, tune_top_k
+from afl_helpers.losses import build_loss
+from afl_helpers.relations import build_relation, official_hierarchy
+from afl_helpers.training.encoders import load_encoder
 
 OPTIONAL = ("datasets", "pandas", "pooch", "requests", "sklearn", "torch", "transformers")
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
@@ -106,3 +112,24 @@ def test_the_start_of_a_name_suggests_that_name(given, meant):
     valid = ["tuned_common", "tuned_proportional", "tuned_proportional_posterior", "tuned_top_k"]
     said = re.search(r"did you mean '(\w+)'", str(unknown_name("rule", given, valid)))
     assert said[1] == meant
+
+
+NAMED = {
+    "loss": lambda name: build_loss(name),
+    "relation": lambda name: build_relation(name),
+    "augmentation": lambda name: build_augmentation(name),
+    "corpus with an official hierarchy": lambda name: official_hierarchy(name, ["a"]),
+    "resampling": lambda name: resample([[1], [0]], name),
+    "encoder": lambda name: load_encoder(name),
+    "metric": lambda name: tune_top_k([[1], [0]], [[0.5], [0.1]], metric=name),
+    "average": lambda name: paper_metrics([[1], [0]], [[0.5], [0.1]], 0.5, average=name),
+    "rule": lambda name: tune_thresholds([[1], [0]], [[0.5], [0.1]], name),
+}
+
+
+@pytest.mark.parametrize("name", [["bce"], ("bce",), {}, None, 3], ids=repr)
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_name_that_is_no_string_is_one_sentence(kind, name):
+    with pytest.raises(UsageError, match=kind) as error:
+        NAMED[kind](name)
+    assert repr(name) in str(error.value)

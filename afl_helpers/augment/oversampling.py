@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from afl_helpers.augment.base import Selection, n_rows
 from afl_helpers.augment.lp_resampling import LPROS, LPRUS
 from afl_helpers.augment.ml_resampling import MLROS, MLRUS
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 
 _METHODS: dict[str, Callable[..., Selection]] = {"lp_ros": LPROS, "lp_rus": LPRUS, "ml_ros": MLROS, "ml_rus": MLRUS}
 
@@ -42,8 +42,7 @@ def resample(labels: ArrayLike, method: str = "none", rate: float = 0.25, seed: 
         >>> resample([[1, 0], [1, 0], [1, 0], [0, 1]], "lp_ros", rate=0.25).tolist()
         [0, 1, 2, 3, 3]
     """
-    if method not in RESAMPLING:
-        raise unknown_name("resampling", method, RESAMPLING)
+    check_choice("resampling", method, RESAMPLING)
     if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not 0 <= rate < 1:
         raise UsageError(f"rate is {rate!r}; pass a number from 0 to below 1")
     everything = np.arange(n_rows(labels) or 0)

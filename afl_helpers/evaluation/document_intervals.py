@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr, stdtrit, xlog1py, xlogy
 
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 from afl_helpers.evaluation.reductions import ratio
 from afl_helpers.evaluation.validation import (
     BoolArray,
@@ -161,8 +161,7 @@ def _checked(
 def _interval(
     targets: BoolArray, sides: list[BoolArray], label_counts: ArrayLike, metric: str, level: float, seed: int
 ) -> DocumentInterval:
-    if not isinstance(metric, str) or metric not in _METRICS:
-        raise unknown_name("metric", metric, _METRICS)
+    check_choice("metric", metric, _METRICS)
     level = check_level(level)
     if len(targets) < _PARTS:
         raise UsageError(f"there are {len(targets)} documents; pass at least {_PARTS}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from afl_helpers.errors import UsageError, require, unknown_name
+from afl_helpers.errors import UsageError, check_choice, require
 from afl_helpers.evaluation.calibration import brier_scores, expected_calibration_errors
 from afl_helpers.evaluation.decisions import Counts, decision_metrics
 from afl_helpers.evaluation.groups import Cutoffs, frequency_groups
@@ -281,8 +281,7 @@ def paper_metrics(
         >>> metrics["roc_auc_of_scores"], metrics["roc_auc_of_decisions"]
         (1.0, 0.875)
     """
-    if average not in ("micro", "macro"):
-        raise unknown_name("average", average, ("micro", "macro"))
+    check_choice("average", average, ("micro", "macro"))
     metrics = evaluate(targets, scores, thresholds)
     return {
         "accuracy": metrics["subset_accuracy"],

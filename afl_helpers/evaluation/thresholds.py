@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice, unknown_name
 from afl_helpers.evaluation.infrequent import fbr_thresholds, smoothed_thresholds
 from afl_helpers.evaluation.top_k import TopK
 from afl_helpers.evaluation.tuning import (
@@ -263,8 +263,7 @@ def tune_thresholds(
     if not isinstance(rule, str) or rule.removeprefix("tuned_") not in rules:
         raise unknown_name("rule", rule, rules)
     rule = rule.removeprefix("tuned_")  # as metrics call it
-    if metric not in ("f1_micro", "f1_macro"):
-        raise unknown_name("metric", metric, ("f1_micro", "f1_macro"))
+    check_choice("metric", metric, ("f1_micro", "f1_macro"))
     checked = check_inputs(targets, scores, label_rates=label_rates, gamma=gamma)
     return rules[rule].choose(TuningData(*checked, label_rates, gamma, metric, shrinkage))
 
@@ -298,6 +297,5 @@ def fit_thresholds(
     """
     names = list(THRESHOLD_RULES if rules is None else rules)
     for name in names:
-        if not isinstance(name, str) or name not in THRESHOLD_RULES:
-            raise unknown_name("rule", name, THRESHOLD_RULES)
+        check_choice("rule", name, THRESHOLD_RULES)
     return {name: THRESHOLD_RULES[name].fit(targets, scores, label_rates, gamma) for name in names}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from afl_helpers.arrays import is_whole
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 from afl_helpers.evaluation.reductions import ratio
 from afl_helpers.evaluation.validation import MatrixLike, check_inputs
 
@@ -50,8 +50,7 @@ def tune_top_k(targets: MatrixLike, scores: MatrixLike, metric: str = "f1_micro"
         >>> tune_top_k([[1, 0], [0, 1]], [[0.4, 0.1], [0.2, 0.3]])
         TopK(k=1)
     """
-    if metric not in ("f1_micro", "f1_macro"):
-        raise unknown_name("metric", metric, ("f1_micro", "f1_macro"))
+    check_choice("metric", metric, ("f1_micro", "f1_macro"))
     targets, scores = check_inputs(targets, scores)
     order = np.argsort(-scores, axis=1, kind="stable")
     n_labels = scores.shape[1]

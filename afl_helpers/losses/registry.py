@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 from afl_helpers.gamma import check_counts
 from afl_helpers.losses import (
     adaptive_focal,
@@ -78,12 +78,10 @@ def build_loss(
             ...
         afl_helpers.errors.UsageError: unknown parameter of loss 'focal': 'gama' (did you mean 'gamma'?); ...
     """
-    if name not in LOSSES:
-        raise unknown_name("loss", name, LOSSES)
+    check_choice("loss", name, LOSSES)
     info = LOSSES[name]
     for parameter in params:
-        if parameter not in info.parameters:
-            raise unknown_name(f"parameter of loss {name!r}:", parameter, info.parameters)
+        check_choice(f"parameter of loss {name!r}:", parameter, info.parameters)
     if not info.needs_counts:
         loss = info.build(**params)
     elif label_counts is None or n_documents is None:

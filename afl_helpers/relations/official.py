@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 
 from afl_helpers.data.sources.hoc import label_tree
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 from afl_helpers.relations.hierarchy import Hierarchy
 
 #: The corpora that have an official hierarchy, with what it is.
@@ -78,8 +78,7 @@ def official_hierarchy(corpus: str, label_names: Iterable[str]) -> Hierarchy:
         Hierarchy(3 labels, 2 groups, 3 edges)
     """
     names = list(label_names)
-    if corpus not in OFFICIAL:
-        raise unknown_name("corpus with an official hierarchy", corpus, OFFICIAL)
+    check_choice("corpus with an official hierarchy", corpus, OFFICIAL)
     if corpus == "hoc-nodes":
         for name in names:
             if name not in HOC_NODES:

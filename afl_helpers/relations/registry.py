@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 from afl_helpers.relations import (
     cooccurrence,
     heads,
@@ -48,8 +48,7 @@ def build_relation(name: str, **params: Any) -> Relation:
         >>> model.scores([[0.8, 0.5]]).round(3).tolist()  # the logit of label 1 rises by .8 * (1/2 - 1/4)
         [[0.8, 0.55]]
     """
-    if name not in RELATIONS:
-        raise unknown_name("relation", name, RELATIONS)
+    check_choice("relation", name, RELATIONS)
     info = RELATIONS[name]
     try:
         return info.build(**{**info.fixed, **params})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from afl_helpers.errors import unknown_name
+from afl_helpers.errors import check_choice
 from afl_helpers.evaluation import THRESHOLD_RULES, binarize, evaluate
 from afl_helpers.losses import build_loss
 from afl_helpers.results import Result, read_study, write_result
@@ -35,8 +35,7 @@ def rescore(study: Study, rule: str) -> Iterator[Result]:
         UsageError: the rule is unknown.
         DataError: a score file is broken, or the data are no longer those of a run.
     """
-    if rule not in THRESHOLD_RULES:
-        raise unknown_name("rule", rule, THRESHOLD_RULES)
+    check_choice("rule", rule, THRESHOLD_RULES)
     planned = {run.name for run in study.runs()}
     for result in read_study(study.name, study.folder.parent):
         path = study.folder / "runs" / f"{result.run}.json"

@@ -147,6 +147,8 @@ def has_network(host: str = "huggingface.co", port: int = 443, timeout: float = 
 
 def _known(name: str) -> Encoder | None:
     """Return the entry of an encoder by its name here, or by its name on the hub, at any revision."""
+    if not isinstance(name, str):
+        raise UsageError(f"encoder is {name!r}; pass its name or folder as a string")
     on_hub = {entry.repository: entry for entry in ENCODERS.values() if entry.repository}
     return ENCODERS.get(name) or on_hub.get(name.partition("@")[0])
 
@@ -162,11 +164,11 @@ def find_encoder(name: str) -> tuple[str, str | None]:
         MissingFileError: the weights are not on this machine and cannot be downloaded.
         DataError: the weights are a pickle, or the model needs code of its own.
     """
+    known = _known(name)
     if name in ("minilm", "tiny"):
         return str(packaged.minilm_folder()), None
     if name == "all-mpnet-base-v2":
         return str(packaged.mpnet_folder()), None
-    known = _known(name)
     if "@" in name:
         repository, revision = name.split("@", 1)
     elif known is not None and known.repository is not None and known.revision is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from afl_helpers.data import Corpus, CorpusWarning
 from afl_helpers.data.table_files import SURROGATE
-from afl_helpers.errors import UsageError, require, unknown_name
+from afl_helpers.errors import UsageError, check_choice, require, unknown_name
 from afl_helpers.evaluation import DEFAULT_RULE, THRESHOLD_RULES, TopK, binarize, fit_thresholds
 from afl_helpers.files import write_json
 from afl_helpers.training.explanation import Explanation
@@ -228,14 +228,13 @@ class LabelPredictor:
         return replace(self, thresholds=thresholds, details=details, seen=seen)
 
     def _of_rule(self, rule: str) -> float | NDArray[np.float64] | TopK:
-        if rule in self.thresholds:
-            return self.thresholds[rule]
-        if rule in THRESHOLD_RULES:
+        if isinstance(rule, str) and rule in THRESHOLD_RULES and rule not in self.thresholds:
             raise UsageError(
                 f"this model was saved without thresholds of rule {rule!r}; choose one of "
                 f"{', '.join(sorted(self.thresholds))}, or train it again"
             )
-        raise unknown_name("rule", rule, self.thresholds)
+        check_choice("rule", rule, self.thresholds)
+        return self.thresholds[rule]
 
     def choose_thresholds(
         self, rule: str = DEFAULT_RULE, thresholds: OwnThresholds | None = None

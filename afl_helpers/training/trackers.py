@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainingArguments
 from transformers.integrations import INTEGRATION_TO_CALLBACK
 
-from afl_helpers.errors import MissingExtraError, UsageError, first_line, unknown_name
+from afl_helpers.errors import MissingExtraError, UsageError, check_choice, first_line
 
 
 def check_trackers(report_to: str | Sequence[str] | None, checkpoint_dir: str | os.PathLike[str] | None) -> list[str]:
@@ -26,8 +26,7 @@ def check_trackers(report_to: str | Sequence[str] | None, checkpoint_dir: str | 
     names = [report_to] if isinstance(report_to, str) else list(report_to or ())
     names = [] if names == ["none"] else names
     for name in names:
-        if name not in INTEGRATION_TO_CALLBACK:
-            raise unknown_name("tracker in report_to:", name, INTEGRATION_TO_CALLBACK)
+        check_choice("tracker in report_to:", name, INTEGRATION_TO_CALLBACK)
         try:
             INTEGRATION_TO_CALLBACK[name]()
         except (RuntimeError, ImportError) as error:

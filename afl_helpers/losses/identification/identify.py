@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from afl_helpers.arrays import check_whole
-from afl_helpers.errors import UsageError, unknown_name
+from afl_helpers.errors import UsageError, check_choice
 from afl_helpers.losses.base import check_number
 from afl_helpers.losses.identification.faults import far_out, gradient_faults
 from afl_helpers.losses.identification.probes import (
@@ -224,8 +224,7 @@ def _checked_claims(claimed: Mapping[str, float]) -> dict[str, float]:
     if not isinstance(claimed, Mapping):
         raise UsageError(f"claimed is {claimed!r}; pass a dict such as {{'gamma': 2.0}}")
     for name in claimed:
-        if name not in ("alpha", "gamma"):
-            raise unknown_name("claim", name, ("alpha", "gamma"))
+        check_choice("claim", name, ("alpha", "gamma"))
     return {
         name: check_number(f"claimed[{name!r}]", value, 0.0) for name, value in claimed.items() if value is not None
     }
