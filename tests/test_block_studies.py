@@ -243,14 +243,16 @@ class TestTuning:
             assert ("annealed" in result.time.reason) == inside
             assert result.time.reason.startswith("tuned at an edge of what was tried: learning_rate") != inside
 
-    def test_an_edge_that_stays_is_not_converged(self, tmp_path):
+    def test_an_edge_that_stays_is_not_converged(self, tmp_path, capsys):
         study = write(
             tmp_path,
             PROBES.replace("[0.001, 0.01]", "[1.0e-5, 1.0e-4]").replace("tune_extensions: 2", "tune_extensions: 1"),
         )
-        list(run_study(study, progress=False))
+        assert main(["study", "small", "--results", str(tmp_path), "--setting", "bce"]) == 0
+        # Said once, after the pilot run and before the blocks.
+        assert capsys.readouterr().out.count("its runs will not count as converged: give `tune` other values") == 1
         results = [run for run in read_study("small", tmp_path, pilots=True) if run.setting == "bce"]
-        assert len(results) == 3
+        assert len(results) == 3 and study.tune_extensions == 1
         for result in results:
             assert len(result.tuned) == 3 and result.time.converged is False
             assert result.time.reason.startswith("tuned at an edge of what was tried: learning_rate ")
@@ -376,6 +378,9 @@ class TestScores:
         assert command in printed and "toy--afl--block2" in printed
         assert main(command.split()[3:]) == 0 and lost.is_file()
         list(rescore(study, "tuned_common"))
+        written = [path.read_bytes() for path in sorted((study.folder / "runs").glob("*.json"))]
+        list(rescore(study, "at_0.5"))  # the runs have it, from exact scores; it stays
+        assert [path.read_bytes() for path in sorted((study.folder / "runs").glob("*.json"))] == written
         verify_checksums(study.folder)
         for result in read_study("small", tmp_path):
             old = before[result.run]

@@ -15,7 +15,7 @@ from afl_helpers.__main__ import main
 from afl_helpers.errors import DataError, UsageError
 from afl_helpers.evaluation import detectable_difference, holm, t_test
 from afl_helpers.results import compare, read_result, write_checksums
-from afl_helpers.studies import compare_study, load_study
+from afl_helpers.studies import compare_study, complete_blocks, describe_convergence, load_study
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 RECORD = read_result(RESULTS / "provenance" / "runs" / "toy--bce--seed0.json")
@@ -85,27 +85,64 @@ def test_families_are_those_that_are_named():
         for one in study({"afl": OURS, "bce": THEIRS, "focal": [0.5, 0.5, 0.51, 0.52]}, corpus)
     ]
     call = results, "afl", ["bce", "focal"], ["f1_macro@at_0.5", "ap"]
-    default = compare(*call)
-    assert set(default["family"]) == {"all rows of the call"} and set(default["family_size"]) == {8}
-    assert default["p_adjusted"].tolist() == pytest.approx(holm(default["p"]).tolist())
+    with pytest.raises(UsageError, match="8 comparisons have no family; pass the columns"):
+        compare(*call)
     named = compare(*call, family="question 1")
-    assert set(named["family"]) == {"question 1"} and named["p_adjusted"].equals(default["p_adjusted"])
+    assert set(named["family"]) == {"question 1"} and set(named["family_size"]) == {8}
+    assert named["p_adjusted"].tolist() == pytest.approx(holm(named["p"]).tolist())
     split = compare(*call, family=("corpus", "endpoint"))
     assert split["family"].unique().tolist()[0] == "corpus c, endpoint f1_macro@at_0.5"
     assert set(split["family_size"]) == {2}
     assert split["p_adjusted"][:2].tolist() == pytest.approx(holm(split["p"][:2]).tolist())
-    assert (default["detectable"] > split["detectable"]).all()  # the strictest level of a larger family is stricter
-    one = compare(results, "afl", "bce", "ap")  # a single name is no list of letters
-    assert one.equals(compare(results, ["afl"], ["bce"], ["ap"]))
+    assert (named["detectable"] > split["detectable"]).all()  # the strictest level of a larger family is stricter
+    one = compare(results, "afl", "bce", "ap", family="corpora")  # a single name is no list of letters
+    assert one.equals(compare(iter(results), ["afl"], ("bce",), ["ap"], family="corpora"))
     alone = compare(*call, correction="none")
-    assert alone["p_adjusted"].equals(alone["p"]) and (alone["outcome"] != default["outcome"]).any()
+    assert alone["p_adjusted"].equals(alone["p"]) and (alone["outcome"] != named["outcome"]).any()
+    assert set(alone["family"]) == {"none"}
     with pytest.raises(UsageError, match="did you mean 'corpus'"):
         compare(*call, family=("corpu",))
 
 
+def test_settings_with_controls_of_their_own_are_one_family():
+    results = study({"afl": OURS, "afl-mean": THEIRS, "log": [0.5, 0.5, 0.51, 0.52], "log-mean": [0.4, 0.5, 0.5, 0.5]})
+    own = {"afl": "afl-mean", "log": ["log-mean"]}
+    found = compare(results, ["afl", "log"], own, "ap", family="controls")
+    assert list(zip(found["setting"], found["rival"])) == [("afl", "afl-mean"), ("log", "log-mean")]
+    assert set(found["family_size"]) == {2} and found["p_adjusted"].tolist() == holm(found["p"]).tolist()
+    with pytest.raises(UsageError, match="unknown setting in against 'log'"):
+        compare(results, ["afl", "log"], {"afl": "afl-mean"}, "ap")
+
+
+def test_a_study_that_samples_documents_in_each_block_is_compared():
+    """Each block has documents of its own, and both sides of it the same ones."""
+    change = {"options": {"n_documents": 400}}
+    results = [
+        replace(one, data=replace(one.data, **change, fingerprint=f"of block {one.block}"))
+        for one in study({"afl": OURS, "bce": THEIRS})
+    ]
+    assert compare(results, "afl", "bce", "ap")["estimate"][0] == pytest.approx(0.01125)
+    other = replace(results[-1], data=replace(results[-1].data, fingerprint="of block 0"))
+    with pytest.raises(DataError, match="different documents or labels"):
+        compare([*results[:-1], other], "afl", "bce", "ap")
+
+
+@pytest.mark.parametrize("argument", ["results", "setting", "against", "endpoints", "family"])
+@pytest.mark.parametrize("wrong", [5, None, [1]], ids=repr)
+def test_arguments_of_another_kind_are_one_sentence(argument, wrong):
+    call = {
+        "results": study({"afl": OURS, "bce": THEIRS}),
+        "setting": "afl",
+        "against": "bce",
+        "endpoints": ["ap", "f1_macro"],
+    }
+    with pytest.raises(UsageError):
+        compare(**(call | {"family": "one"} | {argument: wrong}))
+
+
 def test_a_rival_can_have_a_threshold_rule_of_its_own():
     results = study({"afl": OURS, "bce": THEIRS})
-    found = compare(results, "afl", ["bce", "bce@tuned_common"], ["f1_macro@at_0.5", "ap"])
+    found = compare(results, "afl", ["bce", "bce@tuned_common"], ["f1_macro@at_0.5", "ap"], family="rules")
     assert found["rival"].tolist() == ["bce", "bce@tuned_common", "bce"]  # a rule changes no metric of scores
     assert found["estimate"].tolist() == pytest.approx([0.0225, 0.0225 - 0.1, 0.01125])
 
@@ -233,7 +270,9 @@ def test_a_study_is_compared_once_its_primary_runs_are_there(tmp_path, capsys):
     assert main(["compare", "small", "--results", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[0].startswith("toy, f1_macro@at_0.5: afl minus bce ") and "Holm" in lines[2]
-    assert lines[0].endswith(f"3 seeds, paired t: {found['outcome'][0]}")
+    outcome = found["outcome"][0]
+    detectable = f", detectable {found['detectable'][0]:.4f}" if outcome == "undecided" else ""
+    assert lines[0].endswith(f"3 seeds, paired t: {outcome}{detectable}")
 
     (runs / "toy--bce--seed2.json").unlink()
     with pytest.raises(DataError, match="running: 5 of 6 runs"):
@@ -294,9 +333,10 @@ def test_a_study_names_the_family_of_its_comparisons(tmp_path):
 def test_a_comparison_that_stands_twice_is_made_once():
     """A repeat would count twice in Holm's correction, and so would the same pair from its other side."""
     results = study({"afl": OURS, "bce": THEIRS, "focal": [0.5, 0.5, 0.51, 0.52]})
-    once = compare(results, "afl", ["bce", "focal"], ["f1_macro@at_0.5", "ap"])
-    assert compare(results, ["afl", "afl"], ["bce", "focal", "bce"], ["f1_macro@at_0.5", "ap", "ap"]).equals(once)
-    both = compare(results, ["afl", "bce"], ["bce", "afl", "focal"], "ap")
+    once = compare(results, "afl", ["bce", "focal"], ["f1_macro@at_0.5", "ap"], family="all")
+    twice = compare(results, ["afl", "afl"], ["bce", "focal", "bce"], ["f1_macro@at_0.5", "ap", "ap"], family="all")
+    assert twice.equals(once)
+    both = compare(results, ["afl", "bce"], ["bce", "afl", "focal"], "ap", family="all")
     pairs = list(zip(both["setting"], both["rival"]))
     assert pairs == [("afl", "bce"), ("afl", "focal"), ("bce", "focal")] and set(both["family_size"]) == {3}
 
@@ -320,3 +360,48 @@ def test_an_unknown_split_of_a_metric_is_named():
 def test_what_is_no_result_is_refused():
     with pytest.raises(UsageError, match="results hold a str; pass results of a study.*difference_interval"):
         compare(["a run"], ["afl"], ["bce"], ["f1_macro@tuned_common"])
+
+
+def test_where_much_more_is_tested_than_trained_on_the_corrected_test_is_too_careful():
+    """As ``compare`` says. Differences of blocks that are far less alike than the correction assumes (.83 at 16 and 76 %)."""
+    rng = np.random.default_rng(0)
+    shared, own = rng.normal(size=(20_000, 1)), rng.normal(size=(20_000, 6))
+    correlation = 0.47  # of a simulation with ridge classifiers, 16 % for training and 76 % for testing
+    differences = np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
+    mean, deviation = differences.mean(1), differences.std(1, ddof=1)
+    rejected = {
+        overlap: (2 * stats.t.sf(np.abs(mean) / deviation / np.sqrt(1 / 6 + overlap), 5) < 0.05).mean()
+        for overlap in (0.0, 0.76 / 0.16)
+    }
+    assert t_test(differences[0], overlap=0.76 / 0.16).p_value == pytest.approx(
+        2 * stats.t.sf(abs(mean[0]) / deviation[0] / np.sqrt(1 / 6 + 0.76 / 0.16), 5)
+    )
+    assert rejected[0.76 / 0.16] < 0.02 and rejected[0.0] > 0.25
+
+
+def test_runs_that_count_as_not_converged_are_counted(capsys):
+    assert describe_convergence("frozen-encoder", RESULTS) == ""
+    found = describe_convergence("word-vectors", RESULTS)
+    assert found == "3 of 20 runs do not count as converged: the best epoch lies within the patience of the cap."
+    assert main(["compare", "word-vectors", "--results", str(RESULTS)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == found and all("undecided, detectable 0." in line for line in lines[:4])
+
+
+def test_blocks_of_a_study_that_is_running_are_not_handed_out(tmp_path):
+    runs = small_runs(tmp_path)
+    (tmp_path / "small" / "study.yaml").write_text(PLAN)
+    write_checksums(tmp_path / "small")
+    assert len(complete_blocks("small", tmp_path)) == 6
+    (runs / "toy--bce--seed2.json").unlink()
+    write_checksums(tmp_path / "small")
+    with pytest.raises(DataError, match="small is running: 5 of 6 runs; its runs follow"):
+        complete_blocks("small", tmp_path)
+    assert {run.seed for run in complete_blocks("small", tmp_path, while_running=True)} == {0, 1}
+
+
+def test_a_comparison_over_documents_is_refused_before_anything_is_trained(tmp_path):
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "study.yaml").write_text(PLAN.replace("margin: 0.01}", "margin: 0.01, unit: document}"))
+    with pytest.raises(DataError, match="result files keep no decisions.*difference_interval"):
+        load_study("small", tmp_path)

@@ -135,3 +135,22 @@ def test_what_gives_no_interval_is_refused():
     sparse = np.random.default_rng(0).random((1000, 100)) < 0.0003
     with pytest.raises(UsageError, match="rare labels have .* positives on test; use more test documents"):
         metric_interval(sparse, sparse, np.full(100, 3))
+
+
+def test_labels_that_training_lacks_keep_their_own_f1():
+    """A label with 300 positives on test is no rare label, whatever the training counts say."""
+    rng = np.random.default_rng(0)
+    targets = np.column_stack([rng.random(2000) < 0.15, rng.random((2000, 3)) < 0.1])
+    decisions = targets & (rng.random(targets.shape) < 0.9)
+    found = metric_interval(targets, decisions, [0, 800, 800, 800])
+    assert found.low < found.observed < found.high and found.estimate == pytest.approx(found.observed, abs=0.01)
+    with pytest.raises(UsageError, match="label_counts are all 0; pass the counts of the training documents"):
+        metric_interval(targets, decisions, np.zeros(4))
+
+
+def test_decisions_that_are_scores_are_named_as_what_they_are():
+    targets = np.zeros((30, 2), dtype=int)
+    with pytest.raises(UsageError, match="^decisions hold 0.5 at row 3, label 1"):
+        scores = targets.astype(float)
+        scores[3, 1] = 0.5
+        metric_interval(targets, scores, [3, 3])

@@ -92,7 +92,7 @@ def drawn_by_the_chapter() -> list[str]:
         "read_study": lambda name: [],
     }
     titles = []
-    for source in (cell for cell in cells.values() if "\npaper_comparison(" in cell):
+    for source in (cell for cell in cells.values() if "paper_comparison(results_table" in cell):
         *lines, last = ast.parse(source).body
         exec(compile(ast.Module(lines, []), "cell", "exec"), names)
         figure = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
@@ -114,11 +114,11 @@ def test_the_whole_way_from_the_download_to_the_figures(published, tmp_path, mon
     assert main(["study", "paper-cmu", "--calibrate", "0.1"]) == 0
     assert published.is_file() and "the first complete comparison, 5 runs: " in capsys.readouterr().out
 
-    assert complete_blocks("paper-cmu") == []
+    assert complete_blocks("paper-cmu", while_running=True) == []
     done = [path.stem for path in islice(run_study(study, progress=False), 7)]  # as if time were over then
     assert done == [f"cmu--{name}--block1" for name in PAPER] + ["cmu--bce--block2", "cmu--focal-1.5--block2"]
-    assert {run.run for run in complete_blocks("paper-cmu")} == set(done[:5])
-    assert drawn_by_the_chapter() == ["paper-cmu; cmu; tiny; block 1"]
+    assert {run.run for run in complete_blocks("paper-cmu", while_running=True)} == set(done[:5])
+    assert drawn_by_the_chapter() == ["paper-cmu; cmu; tiny; block 1"] * 2  # Fig. 4 and Fig. 3
     assert main(["compare", "paper-cmu"]) == 0
     assert capsys.readouterr().out == "paper-cmu: running: 7 of 10 runs\n"
 
@@ -130,11 +130,12 @@ def test_the_whole_way_from_the_download_to_the_figures(published, tmp_path, mon
         assert (run.encoder, run.method, run.config["learning_rate"]) == ("tiny", "fine_tune", 2e-5)
         assert run.data.source.startswith("CMU Movie Summary Corpus") and sum(run.data.sizes.values()) <= N_DOCUMENTS
 
-    assert drawn_by_the_chapter() == ["paper-cmu; cmu; tiny; blocks 1, 2"]
+    assert drawn_by_the_chapter() == ["paper-cmu; cmu; tiny; blocks 1, 2"] * 2
     capsys.readouterr()
     assert main(["compare", "paper-cmu"]) == 0
     compared = capsys.readouterr().out.splitlines()
-    assert len(compared) == 8 + 1 and all("2 blocks" in line for line in compared[:8])
+    assert len(compared) == 8 + 2 and all("2 blocks" in line for line in compared[:8])
+    assert "do not count as converged: the best epoch lies within the patience" in compared[-1]
     assert compared[0].startswith("cmu, f1_micro@at_0.5: afl minus bce ")
     assert main(["claims", "--results", str(folder)]) == 0
     assert "C12 " in capsys.readouterr().out

@@ -183,6 +183,8 @@ def test_predict_takes_thresholds_of_ones_own(run, parts):
         (1.5, r"thresholds hold 1.5; pass numbers in \[0, 1\]"),
         ([0.1, 0.2], r"thresholds have shape \(2,\); pass one number, 4 numbers, or a dict of label and number"),
         ("high", "thresholds are 'high'; pass numbers"),
+        (True, "thresholds are True; pass numbers"),
+        ("0.3", "thresholds are '0.3'; pass numbers"),
         ([0.1, 0.2, np.nan, 0.4], "thresholds hold nan"),
         ({names[0]: -0.1}, f"the threshold of '{names[0]}' is -0.1; pass numbers"),
         ({"Dramma": 0.5}, "unknown label 'Dramma'"),

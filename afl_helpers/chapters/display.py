@@ -11,7 +11,7 @@ from IPython.display import HTML, Math, display
 from afl_helpers.chapters.figures import title_of
 from afl_helpers.losses import LOSSES
 from afl_helpers.results import find_results
-from afl_helpers.studies import compare_study, describe_progress, load_study
+from afl_helpers.studies import compare_study, describe_convergence, describe_progress, load_study
 
 
 def we_find(text: str) -> HTML:
@@ -38,12 +38,34 @@ def describe_outcomes(table: pd.DataFrame) -> str:
             "undecided": "are undecided",
         }.items()
     )
+    if set(counts.index) == {"not converged"}:
+        found = "none has a verdict, because longer training still changed the numbers"
     rivals = " and ".join(dict.fromkeys(table["rival"].map(title_of)))
     return (
         f"Adaptive focal loss minus {rivals}, {table['n_blocks'].min()} {table['unit'].iloc[0]}s each "
         f"({table['setting'].nunique()} readings of Eq. 2, {table['corpus'].nunique()} corpora, "
         f"{table['endpoint'].nunique()} endpoints): of {len(table)} differences {found}."
     )
+
+
+def describe_detectable(table: pd.DataFrame | None) -> str:
+    """Say which differences the undecided comparisons of a table would have found; empty if none is undecided.
+
+    Args:
+        table: rows of :func:`afl_helpers.results.compare`, or None.
+
+    Example:
+        >>> import pandas as pd
+        >>> from afl_helpers.chapters.display import describe_detectable
+        >>> table = pd.DataFrame({"outcome": ["undecided", "higher", "undecided"], "detectable": [0.014, 0.02, 0.031]})
+        >>> describe_detectable(table)
+        'Where the result is undecided, four of five such studies would find a difference of 0.014 to 0.031.'
+    """
+    if table is None or not len(table) or "undecided" not in set(table["outcome"]):
+        return ""
+    seen = [f"{value:.3f}" for value in sorted(table.loc[table["outcome"] == "undecided", "detectable"])]
+    sizes = seen[0] if seen[0] == seen[-1] else f"{seen[0]} to {seen[-1]}"
+    return f"Where the result is undecided, four of five such studies would find a difference of {sizes}."
 
 
 def registered(name: str) -> tuple[str, pd.DataFrame | None]:
@@ -56,7 +78,7 @@ def registered(name: str) -> tuple[str, pd.DataFrame | None]:
     progress = describe_progress(study)
     if progress:
         return f"The study {name} is {progress}. Nothing of it is shown before these are there.", None
-    return f"The study {name} is complete.", compare_study(study)
+    return f"The study {name} is complete. {describe_convergence(study)}".strip(), compare_study(study)
 
 
 def folded(table: pd.DataFrame, title: str) -> HTML:

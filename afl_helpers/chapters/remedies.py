@@ -11,7 +11,7 @@ from afl_helpers.augment import AUGMENTATIONS
 from afl_helpers.chapters.figures import RULE_TITLES, title_of
 from afl_helpers.data.imbalance import mean_imbalance_ratio
 from afl_helpers.results import Result, compare, deciding_interval, find_results, read_study
-from afl_helpers.studies import Study, compare_study, describe_progress, load_study
+from afl_helpers.studies import Study, compare_study, describe_convergence, describe_progress, load_study
 
 #: What tuning maximises on validation.
 _TUNED_BY = "average_precision_weighted"
@@ -47,7 +47,8 @@ def read_evidence(name: str = "remedies", folder: str | Path | None = None) -> E
         )
     blocks = len({run.block for run in study.runs() if run.block is not None})
     where = f"{blocks} blocks of {len(study.corpora)} corpora"
-    return Evidence(study, read_study(name, folder), f"The registered comparison of {name} is complete: {where}.")
+    state = f"The registered comparison of {name} is complete: {where}. {describe_convergence(study)}".strip()
+    return Evidence(study, read_study(name, folder), state)
 
 
 def effects(evidence: Evidence) -> pd.DataFrame:
@@ -224,7 +225,8 @@ def rate_effects(evidence: Evidence, same_rate: str = "bce-at-0.003") -> pd.Data
         sharing = {
             run.setting for run in own if run.config.get("remedy", "none") != "none" and not run.config["control"]
         }
-        found = compare(own, [*sorted(sharing & {*primary.setting}), same_rate], "bce", primary.endpoints)
+        settings = [*sorted(sharing & {*primary.setting}), same_rate]
+        found = compare(own, settings, "bce", primary.endpoints, correction="none")  # the differences alone are used
         for endpoint, part in found.groupby("endpoint"):
             is_same = part["setting"] == same_rate
             rows.append(

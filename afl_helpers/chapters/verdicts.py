@@ -43,9 +43,9 @@ def tuned_differences(endpoints: Sequence[str], margin: float = 0.02) -> pd.Data
     found = []
     for study, size in TUNED_STUDIES.items():
         runs = [run for run in read_study(study) if run.data.corpus == "cmu-leads"]
-        for setting, rival in (("afl", "bce"), ("afl", "afl-mean"), ("afl-mean", "bce")):
-            table = compare(runs, setting, [rival], list(endpoints), margin=margin, family=("corpus", "endpoint"))
-            found.append(table.assign(study=study, corpus=size))
+        rivals = {"afl": ["bce", "afl-mean"], "afl-mean": ["bce"]}
+        table = compare(runs, [*rivals], rivals, list(endpoints), margin=margin, family=("corpus", "endpoint"))
+        found.append(table.assign(study=study, corpus=size))
     return pd.concat(found, ignore_index=True)
 
 

@@ -86,8 +86,9 @@ class Spread:
 
     def __str__(self) -> str:
         which = "some" if self.large else "no"
-        where = " or ".join(endpoint_title(endpoint) for endpoint in self.endpoints)
-        return f"{which} two of {', '.join(self.settings)} differ by more than {MARGIN} in {where}"
+        first, *others = (endpoint_title(endpoint) for endpoint in self.endpoints)
+        rest = "".join(f", or {which} two in {other}" for other in others)
+        return f"{which} two of {', '.join(self.settings)} differ by more than {MARGIN} in {first}{rest}"
 
 
 @dataclass(frozen=True)

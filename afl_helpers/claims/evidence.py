@@ -224,7 +224,13 @@ def _compare_all(
         tested = settings if setting == "afl" else [setting]
         rivals = dict.fromkeys(r for rival in against for r in (settings if rival == "afl" else [rival]))
         tables[key] = compare(
-            list(runs.values()), list(tested), list(rivals), list(dict.fromkeys(names)), unit=group.unit, margin=margin
+            list(runs.values()),
+            list(tested),
+            list(rivals),
+            list(dict.fromkeys(names)),
+            unit=group.unit,
+            margin=margin,
+            family="all readings, rivals, metrics and thresholds of one comparison of the claim",
         )
     return tables
 
@@ -265,7 +271,8 @@ def _controls(rule: Order, group: Group, own: str) -> pd.DataFrame:
         return pd.DataFrame()
     flat = [run for of_setting in runs.values() for run in of_setting.values()]
     try:
-        return compare(flat, own, controls, list(endpoints), unit=group.unit, margin=MARGIN)
+        family = "all controls and endpoints of one reading"
+        return compare(flat, own, controls, list(endpoints), unit=group.unit, margin=MARGIN, family=family)
     except DataError:
         return pd.DataFrame()
 

@@ -226,7 +226,13 @@ def _decide(claim: Claim, groups: Sequence[Group]) -> tuple[str, str, str, list[
     row = decisive(one)
     where = f"{one.n} {one.group.unit}s of {one.group.corpus}{one.group.training}"
     within = f", within {row['margin']:g}" if row["outcome"] == "within the margin" else ""
-    effect = f"{describe_row(row, detectable=verdict == 'undecided')}{within}; {where}"
+    if outcome == one.outcome:
+        effect = f"{describe_row(row)}{within}; {where}"
+    else:  # it holds on some texts and fails on others
+        effect = "; ".join(
+            f"{finding.outcome} on {finding.group.corpus} ({describe_row(decisive(finding))}; {finding.n} {finding.group.unit}s)"
+            for finding in deciding
+        )
     if verdict == "reproduced in direction":
         alternatives = [name for name, o in one.outcomes.items() if o == "holds"]
         if len(alternatives) < len(one.outcomes):

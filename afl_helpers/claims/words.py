@@ -18,11 +18,14 @@ def decisive(finding: Finding, alternative: str | None = None) -> pd.Series:
     return rows.loc[size.sort_values().index[0]]
 
 
-def describe_row(row: pd.Series, detectable: bool = False) -> str:
-    """Return one comparison in words: what, by how much, with the interval of the test that decided."""
+def describe_row(row: pd.Series) -> str:
+    """Return one comparison in words: what, by how much, with the interval of the test that decided.
+
+    Of an undecided one it also says which difference could have been detected.
+    """
     low, high, _ = deciding_interval(row.to_dict())
     text = f"{endpoint_title(row['endpoint'])}, {row['setting']} - {row['rival']}: {row['estimate']:+.3f} [{low:+.3f}, {high:+.3f}]"
-    if detectable:
+    if row["outcome"] == "undecided":
         text += f", detectable {row['detectable']:.3f}"
     return text
 
@@ -30,7 +33,7 @@ def describe_row(row: pd.Series, detectable: bool = False) -> str:
 def describe_finding(finding: Finding) -> str:
     """Return what a study says about a claim: per alternative, the outcome and the comparison that decides."""
     parts = [
-        f"{alternative} {_OUTCOMES[outcome]} ({describe_row(decisive(finding, alternative), outcome == 'undecided')})"
+        f"{alternative} {_OUTCOMES[outcome]} ({describe_row(decisive(finding, alternative))})"
         for alternative, outcome in finding.outcomes.items()
     ]
     reading = f", gamma as {finding.reading}" if finding.reading else ""

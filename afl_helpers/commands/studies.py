@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afl_helpers.commands.options import Commands
-from afl_helpers.errors import MissingFileError, UsageError
+from afl_helpers.errors import MissingFileError, UsageError, check_choice
 
 if TYPE_CHECKING:
     from afl_helpers.studies import PlannedRun, Study
@@ -138,6 +138,11 @@ def _study(args: argparse.Namespace) -> None:
         left_pilots = sum(run.is_pilot for run in left)
         done = _kinds(n_runs - (len(left) - left_pilots), n_pilots - left_pilots)
         print(f"{path}\n  {done} done, {len(left)} left{time}", flush=True)
+        if results[-1].block == study.pilot and results[-1].time.converged is False:
+            print(
+                f"  {results[-1].time.reason}; its runs will not count as converged: give `tune` other values",
+                flush=True,
+            )
     left = study.to_do(args.corpus)
     if left:
         print(f"{len(left)} runs are in progress in another process")
@@ -183,10 +188,11 @@ def _checksums(results: Path, name: str | None) -> None:
 def _repeat(path: Path) -> None:
     """Repeat a recorded run, keep its scores, and print how far the two results are apart."""
     from afl_helpers.results import read_result
-    from afl_helpers.studies import difference, repeat
+    from afl_helpers.studies import describe_seconds, difference, repeat
     from afl_helpers.studies.scores import scores_path
 
     recorded = read_result(path)
+    print(f"training {path.stem} again; its recorded run took {describe_seconds(recorded.time.seconds)}", flush=True)
     found = difference(recorded, repeat(recorded, scores_path(path)))
     environment = "the same processor and versions" if found.same_environment else "another processor or versions"
     print(f"{path.stem}, repeated with {environment}")
@@ -213,7 +219,7 @@ def add_compare(commands: Commands) -> None:
 
 def _compare(args: argparse.Namespace) -> None:
     from afl_helpers.results import deciding_interval
-    from afl_helpers.studies import compare_study, describe_progress, load_study
+    from afl_helpers.studies import compare_study, describe_convergence, describe_progress, load_study
 
     _find_study(args)
     study = load_study(args.name, args.results)
@@ -225,17 +231,20 @@ def _compare(args: argparse.Namespace) -> None:
     for row in table.to_dict("records"):
         low, high, p_value = deciding_interval(row)
         outcome, plain = row["outcome"], row["outcome_plain"]
+        detectable = f", detectable {row['detectable']:.4f}" if outcome == "undecided" else ""
         print(
             f"{row['corpus']}, {row['endpoint']}: {row['setting']} minus {row['rival']} "
             f"{row['estimate']:+.4f} [{low:+.4f}, {high:+.4f}], p {p_value:.3g}, {row['n_blocks']} {row['unit']}s, "
-            f"{row['decided_by']}: {outcome}{'' if plain == outcome else f' (by the paired t: {plain})'}"
+            f"{row['decided_by']}: {outcome}{detectable}{'' if plain == outcome else f' (by the paired t: {plain})'}"
         )
     first, n_families = table.iloc[0], table["family"].nunique()
     more = f", and so on in {n_families} families" if n_families > 1 else ""
     print(
         f"Intervals: 95 % each. p: Holm within {first['family']!r}, {first['family_size']} rows{more}. "
-        f"Margin: {first['margin']:g}."
+        f"Margin: {first['margin']:g}. Detectable: the difference that four of five such studies would find."
     )
+    if late := describe_convergence(study):
+        print(late)
 
 
 def add_rescore(commands: Commands) -> None:
@@ -250,12 +259,14 @@ def add_rescore(commands: Commands) -> None:
 
 
 def _rescore(args: argparse.Namespace) -> None:
+    from afl_helpers.evaluation import THRESHOLD_RULES
     from afl_helpers.studies import load_study, missing_scores, rescore
     from afl_helpers.studies.scores import command_for
 
     _find_study(args)
     study = load_study(args.name, args.results)
     names = ("f1_micro", "f1_macro", "f1_macro_head", "f1_macro_medium", "f1_macro_tail")
+    check_choice("rule", args.rule, THRESHOLD_RULES)
     print(f"{'test metrics under ' + args.rule:50}" + "".join(f"{name.removeprefix('f1_'):>14}" for name in names))
     for result in rescore(study, args.rule):
         print(f"{result.run:50}" + "".join(f"{result.metric(name, args.rule):14.4f}" for name in names))

@@ -13,6 +13,9 @@ from afl_helpers.evaluation.validation import FloatArray, as_numbers, check_leve
 def interval(replicates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     """Return the percentile interval of bootstrap replicates.
 
+    It is right for micro metrics. For macro F1 with rare labels it hardly ever holds the population value, because bootstrap
+    samples lose labels; :func:`~afl_helpers.evaluation.metric_interval` is for that.
+
     Args:
         replicates: (n_replicates,); NaN is left out.
         level: share of the replicates within the interval; half of the rest lies on either side.
@@ -41,6 +44,9 @@ def interval(replicates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
 
 def paired_difference(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> dict[str, float]:
     """Return first - second with its interval, from replicates of the same bootstrap samples.
+
+    As with :func:`interval`, for micro metrics. Two models in macro F1 are compared by
+    :func:`~afl_helpers.evaluation.difference_interval`.
 
     Args:
         first, second: (n_replicates,) of two runs on one test set; a pair with a NaN is left out.

@@ -37,12 +37,12 @@ def check_zero_division(value: float) -> float:
     return value
 
 
-def check_targets(targets: MatrixLike) -> BoolArray:
+def check_targets(targets: MatrixLike, name: str = "targets") -> BoolArray:
     """Return targets as bool, (n_documents, n_labels); refuse an empty matrix and values other than 0 and 1."""
-    values = dense(targets, "targets")
+    values = dense(targets, name)
     if values.ndim != 2 or 0 in values.shape:
         raise UsageError(
-            f"targets have shape {values.shape}; pass (n_documents, n_labels), at least one document and one label"
+            f"{name} have shape {values.shape}; pass (n_documents, n_labels), at least one document and one label"
         )
     if values.dtype == bool:
         return values
@@ -54,7 +54,7 @@ def check_targets(targets: MatrixLike) -> BoolArray:
         row, label = np.argwhere(wrong)[0]
         found = values[row, label]
         raise UsageError(
-            f"targets hold {found.item() if isinstance(found, np.generic) else found!r} at row {row}, label {label}: a "
+            f"{name} hold {found.item() if isinstance(found, np.generic) else found!r} at row {row}, label {label}: a "
             "value other than 0 and 1; pass 1 if the document has the label, else 0"
         )
     return values.astype(bool)

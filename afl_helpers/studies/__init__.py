@@ -18,6 +18,7 @@ with needs_extra("train", "afl_helpers.studies"):
         complete_blocks,
         complete_results,
         convergence_shifts,
+        describe_convergence,
         describe_progress,
     )
     from afl_helpers.studies.rerun import Deviation, difference, repeat
@@ -41,6 +42,7 @@ __all__ = [
     "complete_results",
     "convergence_shifts",
     "corpus_splits",
+    "describe_convergence",
     "describe_progress",
     "describe_seconds",
     "device_at_hand",

@@ -138,7 +138,7 @@ class Primary:
         endpoints: test metrics. A metric of decisions must name its threshold rule (``"f1_macro@tuned_common"``); a
             metric of scores must not need one (``"average_precision_macro_tail"``).
         margin: the smallest difference that matters, from 0 to 1.
-        unit: what is resampled or varied to get an interval: "block", "document" or "seed".
+        unit: what is varied to get an interval: "block" or "seed".
         family: the family of comparisons within which p values are corrected, in words.
         correct_within: the same as columns of the comparison: rows that have the same values in them are one family. None
             makes all rows one family.
@@ -220,7 +220,7 @@ class Study:
     primary: Primary | None = None
     blocks: list[int] = field(default_factory=list)
     pilot: int | None = None
-    tune_extensions: int = 3
+    tune_extensions: int = 10
     record_epochs: list[int] = field(default_factory=list)
     selected: frozenset[str] | None = None
 

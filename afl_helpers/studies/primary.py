@@ -1,6 +1,8 @@
 """The primary comparison of a study: whether all of its runs are there, and what they say."""
 
 import itertools
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -28,7 +30,7 @@ def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.Da
 
     Raises:
         MissingFileError: there is no such study.
-        UsageError: the study declares no primary comparison, or one over documents, which result files do not keep.
+        UsageError: the study declares no primary comparison.
         DataError: planned runs of the primary settings are missing, or the runs cannot be compared.
     """
     if isinstance(study, str):
@@ -37,9 +39,7 @@ def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.Da
         raise UsageError(f"study {study.name!r} declares no primary comparison; pass its runs to results.compare")
     progress = describe_progress(study)
     if progress:
-        raise DataError(
-            f"{progress}; the comparison follows when all are there: python -m afl_helpers study {study.name}"
-        )
+        raise DataError(f"{study.name} is {progress}; the comparison follows when all are there: {_command(study)}")
     planned = {run.name for run in primary_runs(study)}
     results = [run for run in read_study(study.name, study.folder.parent) if run.run in planned]
     primary = study.primary
@@ -180,34 +180,63 @@ def complete_results(
     return [run for run in found if corpus in (None, run.data.corpus)], running
 
 
-def complete_blocks(study: Study | str, folder: str | Path | None = None) -> list[Result]:
+def complete_blocks(
+    study: Study | str, folder: str | Path | None = None, *, while_running: bool = False
+) -> list[Result]:
     """Return the runs of a study's primary settings, from the blocks (or seeds) that have all of them.
-
-    A figure of a study that is still running draws these, so that every setting has the same blocks. They are no answer to
-    the study's question: :func:`compare_study` waits for all blocks.
 
     Args:
         study, folder: as in :func:`compare_study`.
+        while_running: return the blocks that are complete while others are not, to draw what a first block looks like.
+            They answer no question of the study.
 
     Raises:
         MissingFileError: there is no such study.
-        DataError: a result file is broken or was changed.
+        DataError: the study is not complete, unless ``while_running``; or a result file is broken or was changed.
     """
     if isinstance(study, str):
         study = load_study(study, find_results() if folder is None else folder)
+    progress = describe_progress(study)
+    if progress and not while_running:
+        raise DataError(f"{study.name} is {progress}; its runs follow when all are there: {_command(study)}")
     planned = primary_runs(study)
     lacking = {(run.block, run.seed) for run in planned if not study.path(run).is_file()}
     complete = {run.name for run in planned if (run.block, run.seed) not in lacking}
     return [result for result in read_study(study.name, study.folder.parent) if result.run in complete]
 
 
+def describe_convergence(study: Study | str, folder: str | Path | None = None) -> str:
+    """Say how many runs of a study's primary comparison do not count as converged, and why; empty if all do.
+
+    Args:
+        study, folder: as in :func:`compare_study`.
+
+    Example:
+        >>> from afl_helpers.studies import describe_convergence
+        >>> describe_convergence("word-vectors")
+        '3 of 20 runs do not count as converged: the best epoch lies within the patience of the cap.'
+    """
+    if isinstance(study, str):
+        study = load_study(study, find_results() if folder is None else folder)
+    planned = {run.name for run in primary_runs(study)}
+    runs = [run for run in read_study(study.name, study.folder.parent) if run.run in planned]
+    late = [run for run in runs if run.time.converged is False]
+    if not late:
+        return ""
+    # "tuned at an edge of what was tried: strength 8", "the best epoch, 29, lies within the patience of the cap of 30"
+    reasons = Counter(
+        re.sub(r", \d+,| of \d+$", "", str(run.time.reason or "it says no more").partition(":")[0]) for run in late
+    )
+    why = "; ".join(f"{reason} ({count})" if len(reasons) > 1 else reason for reason, count in reasons.most_common())
+    return f"{len(late)} of {len(runs)} runs do not count as converged: {why}."
+
+
+def _command(study: Study) -> str:
+    return f"python -m afl_helpers study {study.name}"
+
+
 def _unit(study: Study, results: Sequence[Result]) -> Literal["block", "seed"]:
     unit = study.primary.unit if study.primary else None
-    if unit == "document":
-        raise UsageError(
-            f"study {study.name!r} compares over documents, and result files keep no decisions; "
-            "pass them to evaluation.difference_interval"
-        )
     if unit is None:
         return "seed" if all(run.block is None for run in results) else "block"
     return "block" if unit == "block" else "seed"

@@ -20,7 +20,7 @@ from afl_helpers.results import FAMILY_COLUMNS
 from afl_helpers.studies.plan import METHODS, Primary, Setting, Study, StudyCorpus
 from afl_helpers.training import THRESHOLDS
 
-UNITS = ("block", "document", "seed")
+UNITS = ("block", "seed")
 
 _FIELDS = (
     *("extends", "question", "primary", "note"),
@@ -169,7 +169,7 @@ def _read_study(name: str, folder: Path, reader: _Reader) -> Study:
         primary=_read_primary(reader.get("primary"), settings) if "primary" in reader else None,
         blocks=_read_blocks(reader) if "blocks" in reader else [],
         pilot=reader.integer("pilot", 0) if "pilot" in reader else None,
-        tune_extensions=reader.integer("tune_extensions", 0) if "tune_extensions" in reader else 3,
+        tune_extensions=reader.integer("tune_extensions", 0) if "tune_extensions" in reader else 10,
         record_epochs=reader.integers("record_epochs", 0) if "record_epochs" in reader else [],
     )
     for name in ("seeds", "split_seed"):
@@ -279,6 +279,11 @@ def _read_primary(content: object, settings: list[Setting]) -> Primary:
     if len(tested) + len(against) > len({(name, "") for name in tested} | set(against)):
         raise reader.wrong("against", "each setting once, and not one that is itself tested")
     unit = reader.text("unit") if "unit" in reader else None
+    if unit == "document":
+        raise UsageError(
+            "unit in primary is 'document', but result files keep no decisions to draw documents from; compare over blocks, and "
+            "two models on one test set with evaluation.difference_interval"
+        )
     if unit not in (None, *UNITS):
         raise unknown_name("unit in primary", unit, UNITS)
     columns = reader.texts("correct_within") if "correct_within" in reader else None

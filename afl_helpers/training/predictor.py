@@ -295,9 +295,12 @@ def check_texts(texts: Iterable[str]) -> list[str]:
 
 def _numbers(values: object) -> NDArray[np.float64]:
     try:
-        return np.asarray(values, dtype=np.float64)
+        given = np.asarray(values)
+        if given.dtype.kind not in "bSU":  # True is no threshold, and "0.5" is a text
+            return given.astype(np.float64)
     except (TypeError, ValueError):
-        raise UsageError(f"thresholds are {values!r}; pass numbers in [0, 1]") from None
+        pass
+    raise UsageError(f"thresholds are {values!r}; pass numbers in [0, 1]")
 
 
 def _check_in_range(values: NDArray[np.float64], start: str) -> None:
