@@ -103,7 +103,7 @@ def compare(
     paired t finds a difference in about 15 % of such studies of ten blocks, the corrected one in 4 % (simulated in
     ``tests/test_comparison.py``). The correction is meant for small test parts. Where the test part is several times as
     large as the training part it is too careful: with 16 % for training and 76 % for testing it finds a difference
-    between equal classifiers in about 1 % of studies, not in 5 %, and real differences are undecided more often.
+    between equal classifiers in fewer than 1 % of studies, not in 5 %, and real differences are undecided more often (simulated there, too).
 
     Args:
         results: the runs of a study. They are taken as they are: whether planned runs are missing is known to
