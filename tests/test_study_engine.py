@@ -238,7 +238,10 @@ def test_the_time_of_every_committed_study_can_be_estimated(name):
     # Fine-tuning, networks and word counts as if they had been recorded on a CPU.
     tuned = read_result(RESULTS / "paper-minilm/runs/cmu-leads--bce--block1.json")
     others = [replace(results[2], method=method, encoder=None) for method in ("cnn", "bilstm", "tfidf", "priors")]
-    results += [replace(tuned, environment=results[0].environment), *others]
+    others += [
+        replace(tuned, environment=results[0].environment, method=m) for m in ("fine_tune", "keyword_distillation")
+    ]
+    results += others
     seconds, unknown = estimate_seconds(study, study.runs(), results, "CPU")
     assert seconds >= 0
     # No run on these corpora or with this encoder is recorded.
