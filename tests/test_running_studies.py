@@ -58,7 +58,7 @@ def test_a_page_stops_where_a_study_is_running(page, study, tmp_path, monkeypatc
 def test_detectable_differences_are_those_of_the_undecided():
     table = compare_study("frozen-encoder", ROOT / "results")
     own = table.loc[table["outcome"] == "undecided", "detectable"]
-    assert describe_detectable(table).endswith(f"a difference of {own.min():.3f} to {own.max():.3f}.")
+    assert describe_detectable(table).endswith(f"a true difference of {own.min():.3f} to {own.max():.3f}.")
     assert describe_detectable(None) == describe_detectable(pd.DataFrame()) == ""
     assert describe_detectable(table[table["outcome"] != "undecided"]) == ""
 

@@ -59,13 +59,13 @@ def describe_detectable(table: pd.DataFrame | None) -> str:
         >>> from afl_helpers.chapters.display import describe_detectable
         >>> table = pd.DataFrame({"outcome": ["undecided", "higher", "undecided"], "detectable": [0.014, 0.02, 0.031]})
         >>> describe_detectable(table)
-        'Where the result is undecided, four of five such studies would find a difference of 0.014 to 0.031.'
+        'Where the result is undecided, four of five such studies would find a true difference of 0.014 to 0.031.'
     """
     if table is None or not len(table) or "undecided" not in set(table["outcome"]):
         return ""
     seen = [f"{value:.3f}" for value in sorted(table.loc[table["outcome"] == "undecided", "detectable"])]
     sizes = seen[0] if seen[0] == seen[-1] else f"{seen[0]} to {seen[-1]}"
-    return f"Where the result is undecided, four of five such studies would find a difference of {sizes}."
+    return f"Where the result is undecided, four of five such studies would find a true difference of {sizes}."
 
 
 def registered(name: str) -> tuple[str, pd.DataFrame | None]:
