@@ -390,7 +390,7 @@ def test_blocks_of_a_study_that_is_running_are_not_handed_out(tmp_path):
     assert len(complete_blocks("small", tmp_path)) == 6
     (runs / "toy--bce--seed2.json").unlink()
     write_checksums(tmp_path / "small")
-    with pytest.raises(DataError, match="small is running: 5 of 6 runs; its runs follow"):
+    with pytest.raises(DataError, match="small is running: 5 of 6 runs; nothing of it is shown"):
         complete_blocks("small", tmp_path)
     assert {run.seed for run in complete_blocks("small", tmp_path, while_running=True)} == {0, 1}
 

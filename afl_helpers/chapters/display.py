@@ -59,13 +59,14 @@ def describe_detectable(table: pd.DataFrame | None) -> str:
         >>> from afl_helpers.chapters.display import describe_detectable
         >>> table = pd.DataFrame({"outcome": ["undecided", "higher", "undecided"], "detectable": [0.014, 0.02, 0.031]})
         >>> describe_detectable(table)
-        'Where the result is undecided, four of five such studies would find a true difference of 0.014 to 0.031.'
+        'Some are undecided. The smallest true difference that four of five such studies would find is 0.014 to 0.031, depending on the row.'
     """
     if table is None or not len(table) or "undecided" not in set(table["outcome"]):
         return ""
     seen = [f"{value:.3f}" for value in sorted(table.loc[table["outcome"] == "undecided", "detectable"])]
-    sizes = seen[0] if seen[0] == seen[-1] else f"{seen[0]} to {seen[-1]}"
-    return f"Where the result is undecided, four of five such studies would find a true difference of {sizes}."
+    sizes = seen[0] if seen[0] == seen[-1] else f"{seen[0]} to {seen[-1]}, depending on the row"
+    which = "One is" if len(seen) == 1 else "Some are"
+    return f"{which} undecided. The smallest true difference that four of five such studies would find is {sizes}."
 
 
 def registered(name: str) -> tuple[str, pd.DataFrame | None]:

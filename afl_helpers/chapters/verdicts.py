@@ -10,6 +10,7 @@ from IPython.display import HTML
 
 from afl_helpers.claims import CLAIMS
 from afl_helpers.results import Result, compare, read_study
+from afl_helpers.studies import check_complete
 
 #: The studies that tune the whole encoder to the end of its schedule -> how much they train on.
 TUNED_STUDIES = {
@@ -31,7 +32,7 @@ _CLASSES = {
 def tuned_differences(endpoints: Sequence[str], margin: float = 0.02) -> pd.DataFrame:
     """Compare AFL, one gamma of its mean and cross-entropy, two by two, in the studies that tune the whole encoder.
 
-    Each difference is a family of its own: none is corrected for the others.
+    The three differences in an endpoint of a study are one family.
 
     Args:
         endpoints: as in :func:`afl_helpers.results.compare`.
@@ -40,6 +41,7 @@ def tuned_differences(endpoints: Sequence[str], margin: float = 0.02) -> pd.Data
     Returns:
         Rows of :func:`afl_helpers.results.compare`, with ``study``, and ``corpus`` saying how much is trained on.
     """
+    check_complete(*TUNED_STUDIES)
     found = []
     for study, size in TUNED_STUDIES.items():
         runs = [run for run in read_study(study) if run.data.corpus == "cmu-leads"]
@@ -90,6 +92,7 @@ def tail_by_epochs(endpoint: str = "average_precision_macro_tail") -> pd.DataFra
         One row per run on the blocks of TUNED_STUDIES on which both AFL and cross-entropy were trained for longer:
         ``size`` (how much is trained on), ``setting``, ``block``, ``epochs``, ``value``.
     """
+    check_complete(*TUNED_STUDIES)
     longer = {"tuned-to-the-end": read_study("tuned-for-longer")}
     table = pd.DataFrame(
         {

@@ -287,18 +287,19 @@ def _spread(rule: Spread, group: Group) -> Iterable[Finding | str]:
         return
     flat = [run for of_setting in runs.values() for run in of_setting.values()]
     pairs = list(itertools.combinations(rule.settings, 2))
-    level = 1 - 0.05 / (len(pairs) * len(rule.endpoints))  # several calls: Bonferroni's correction, not Holm's
+    level = 1 - 0.05 / (
+        len(pairs) * len(rule.endpoints)
+    )  # Bonferroni's correction, so that the interval says the same as the outcome
     try:
-        tables = [
-            compare(
-                flat, first, [second], rule.endpoints, unit=group.unit, margin=MARGIN, correction="none", level=level
-            )
-            for first, second in pairs
-        ]
+        rivals: dict[str, list[str]] = {}
+        for first, second in pairs:
+            rivals.setdefault(first, []).append(second)
+        table = compare(
+            flat, [*rivals], rivals, rule.endpoints, unit=group.unit, margin=MARGIN, correction="none", level=level
+        )
     except DataError as error:
         yield str(error)
         return
-    table = pd.concat(tables, ignore_index=True)
     table["alternative"] = [endpoint_title(endpoint) for endpoint in table["endpoint"]]
     apart = table["outcome"].isin(["higher", "lower"]) & (table["estimate"].abs() > MARGIN)
     table["holds"] = ["holds" if far == rule.large else "fails" for far in apart]

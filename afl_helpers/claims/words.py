@@ -21,10 +21,14 @@ def decisive(finding: Finding, alternative: str | None = None) -> pd.Series:
 def describe_row(row: pd.Series) -> str:
     """Return one comparison in words: what, by how much, with the interval of the test that decided.
 
-    Of an undecided one it also says which difference could have been detected.
+    Of an undecided one it also says which difference could have been detected, and of an interval that is not one of 95 %,
+    its level.
     """
     low, high, _ = deciding_interval(row.to_dict())
     text = f"{endpoint_title(row['endpoint'])}, {row['setting']} - {row['rival']}: {row['estimate']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    level = row["interval"].rpartition(", ")[2].removesuffix(" % each")
+    if level != "95":
+        text += f" ({float(level):.3g} %)"
     if row["outcome"] == "undecided":
         text += f", detectable {row['detectable']:.3f}"
     return text

@@ -138,11 +138,9 @@ def _study(args: argparse.Namespace) -> None:
         left_pilots = sum(run.is_pilot for run in left)
         done = _kinds(n_runs - (len(left) - left_pilots), n_pilots - left_pilots)
         print(f"{path}\n  {done} done, {len(left)} left{time}", flush=True)
-        if results[-1].block == study.pilot and results[-1].time.converged is False:
-            print(
-                f"  {results[-1].time.reason}; its runs will not count as converged: give `tune` other values",
-                flush=True,
-            )
+        reason = results[-1].time.reason
+        if study.pilot is not None and results[-1].block == study.pilot and reason.startswith("tuned at an edge"):
+            print(f"  {reason}; its runs will not count as converged: give `tune` other values", flush=True)
     left = study.to_do(args.corpus)
     if left:
         print(f"{len(left)} runs are in progress in another process")
@@ -219,7 +217,7 @@ def add_compare(commands: Commands) -> None:
 
 def _compare(args: argparse.Namespace) -> None:
     from afl_helpers.results import deciding_interval
-    from afl_helpers.studies import compare_study, describe_convergence, describe_progress, load_study
+    from afl_helpers.studies import compare_study, describe_convergence, describe_progress, describe_shifts, load_study
 
     _find_study(args)
     study = load_study(args.name, args.results)
@@ -241,8 +239,12 @@ def _compare(args: argparse.Namespace) -> None:
     more = f", and so on in {n_families} families" if n_families > 1 else ""
     print(
         f"Intervals: 95 % each. p: Holm within {first['family']!r}, {first['family_size']} rows{more}. "
-        f"Margin: {first['margin']:g}. Detectable: the difference that four of five such studies would find."
+        f"Margin: {first['margin']:g}."
     )
+    if "undecided" in set(table["outcome"]):
+        print("Detectable: the smallest true difference that four of five such studies would find.")
+    if shifts := describe_shifts(study):
+        print(f"Not converged: {shifts}.")
     if late := describe_convergence(study):
         print(late)
 

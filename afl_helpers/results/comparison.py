@@ -144,6 +144,8 @@ def compare(
     if isinstance(against, Mapping):
         for name in tested:
             check_choice("setting in against", name, against)
+        for name in against:
+            check_choice("setting in against", name, tested)
         rivals = {name: _as_names("against", against[name]) for name in tested}
     else:
         rivals = dict.fromkeys(tested, _as_names("against", against))
@@ -327,9 +329,11 @@ def _families(keys: Sequence[tuple[str, str, str, str]], family: str | Sequence[
                 "'endpoint'), any other text for one family of all, or correction='none'"
             )
         return ["one comparison"]
-    if isinstance(family, str) and family not in FAMILY_COLUMNS:
+    if isinstance(family, str) and family and family not in FAMILY_COLUMNS:
         return [family] * len(keys)
     names = _as_names("family", family)
+    if not names or "" in names:
+        raise UsageError(f"family is {family!r}; pass columns, or a text that names one family of all")
     for name in names:
         check_choice("column of a family", name, FAMILY_COLUMNS)
     return [", ".join(f"{name} {key[FAMILY_COLUMNS.index(name)]}" for name in names) for key in keys]

@@ -14,12 +14,14 @@ with needs_extra("train", "afl_helpers.studies"):
     from afl_helpers.studies.estimate import describe_seconds, device_at_hand, estimate_seconds
     from afl_helpers.studies.plan import METHODS, PlannedRun, Primary, Setting, Study, StudyCorpus
     from afl_helpers.studies.primary import (
+        check_complete,
         compare_study,
         complete_blocks,
         complete_results,
         convergence_shifts,
         describe_convergence,
         describe_progress,
+        describe_shifts,
     )
     from afl_helpers.studies.rerun import Deviation, difference, repeat
     from afl_helpers.studies.rescoring import missing_scores, rescore
@@ -37,6 +39,7 @@ __all__ = [
     "Study",
     "StudyCorpus",
     "calibrate",
+    "check_complete",
     "compare_study",
     "complete_blocks",
     "complete_results",
@@ -45,6 +48,7 @@ __all__ = [
     "describe_convergence",
     "describe_progress",
     "describe_seconds",
+    "describe_shifts",
     "device_at_hand",
     "difference",
     "estimate_seconds",

@@ -37,9 +37,7 @@ def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.Da
         study = load_study(study, find_results() if folder is None else folder)
     if study.primary is None:
         raise UsageError(f"study {study.name!r} declares no primary comparison; pass its runs to results.compare")
-    progress = describe_progress(study)
-    if progress:
-        raise DataError(f"{study.name} is {progress}; the comparison follows when all are there: {_command(study)}")
+    check_complete(study)
     planned = {run.name for run in primary_runs(study)}
     results = [run for run in read_study(study.name, study.folder.parent) if run.run in planned]
     primary = study.primary
@@ -135,6 +133,25 @@ def describe_progress(study: Study) -> str | None:
     return None if done == len(planned) else f"{state}: {done} of {len(planned)} runs"
 
 
+def check_complete(*studies: Study | str, folder: str | Path | None = None) -> None:
+    """Refuse studies of which primary runs are missing, so that nobody looks at their test figures early.
+
+    Args:
+        studies, folder: as in :func:`compare_study`.
+
+    Raises:
+        MissingFileError: there is no such study.
+        DataError: a study is running, or has not begun.
+    """
+    for study in studies:
+        if isinstance(study, str):
+            study = load_study(study, find_results() if folder is None else folder)
+        progress = describe_progress(study)
+        if progress:
+            command = f"python -m afl_helpers study {study.name}"
+            raise DataError(f"{study.name} is {progress}; nothing of it is shown before all are there: {command}")
+
+
 def complete_results(
     folder: str | Path | None = None, *, study: str | None = None, corpus: str | None = None
 ) -> tuple[list[Result], list[str]]:
@@ -196,9 +213,8 @@ def complete_blocks(
     """
     if isinstance(study, str):
         study = load_study(study, find_results() if folder is None else folder)
-    progress = describe_progress(study)
-    if progress and not while_running:
-        raise DataError(f"{study.name} is {progress}; its runs follow when all are there: {_command(study)}")
+    if not while_running:
+        check_complete(study)
     planned = primary_runs(study)
     lacking = {(run.block, run.seed) for run in planned if not study.path(run).is_file()}
     complete = {run.name for run in planned if (run.block, run.seed) not in lacking}
@@ -231,8 +247,15 @@ def describe_convergence(study: Study | str, folder: str | Path | None = None) -
     return f"{len(late)} of {len(runs)} runs do not count as converged: {why}."
 
 
-def _command(study: Study) -> str:
-    return f"python -m afl_helpers study {study.name}"
+def describe_shifts(study: Study | str, folder: str | Path | None = None) -> str:
+    """Say by how much longer training moves the endpoints of a study, if by its margin or more; else empty.
+
+    Args:
+        study, folder: as in :func:`compare_study`.
+    """
+    if isinstance(study, str):
+        study = load_study(study, find_results() if folder is None else folder)
+    return _moved(study, read_study(study.name, study.folder.parent))
 
 
 def _unit(study: Study, results: Sequence[Result]) -> Literal["block", "seed"]:

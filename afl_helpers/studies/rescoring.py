@@ -25,8 +25,8 @@ def missing_scores(study: Study) -> list[Path]:
 def rescore(study: Study, rule: str) -> Iterator[Result]:
     """Judge a rule on the kept scores of each finished run, and yield the result with it.
 
-    A rule that the result file lacks is written into it. One that it has stays as the run itself computed it, from exact
-    scores. Runs whose scores are not here are left out; :func:`missing_scores` lists them. Metrics that no threshold changes stay
+    A rule that the result file lacks is written into it. One that it has is as the run itself computed it, from exact
+    scores, and stays so. Runs whose scores are not here are left out; :func:`missing_scores` lists them. Metrics that no threshold changes stay
     as they were computed from the exact scores; the others come from scores of about three digits.
 
     Args:
@@ -41,10 +41,10 @@ def rescore(study: Study, rule: str) -> Iterator[Result]:
     for result in read_study(study.name, study.folder.parent):
         path = study.folder / "runs" / f"{result.run}.json"
         if result.run in planned and scores_path(path).is_file():
-            judged = _judge(result, rule, scores_path(path))
             if rule not in result.metrics["test"]:
-                write_result(path, judged)
-            yield judged
+                result = _judge(result, rule, scores_path(path))
+                write_result(path, result)
+            yield result
 
 
 def _judge(result: Result, rule: str, path: Path) -> Result:

@@ -103,7 +103,9 @@ def related_documents() -> Figure:
         model = step.fit(FIVE_VECTORS, RELATED_LABELS, rng=0)
         for label, colour in ((1, "#b3470d"), (2, "#1b7340")):
             _boundary(regularization, model, label, colour, style)
-    below = "score 1/2 of H, of N; dotted: without"
+    for name, x, y, colour in (("H", 0.2, 0.9, "#b3470d"), ("N", 0.42, 0.06, "#1b7340")):
+        regularization.text(x, y, name, ha="right", va="center", fontsize=12, fontweight="bold", color=colour)
+    below = "where scores are 1/2; dotted: without"
     _related(regularization, "recursive regularization", "turns H and N the same way", below)
     return figure
 
