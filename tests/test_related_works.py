@@ -32,7 +32,8 @@ def entries_of(study: str) -> set[str]:
     content = load_study(study, ROOT / "results")
     used = {getattr(content.config, "encoder", "")}
     for setting in content.settings:
-        used |= {setting.loss, str(setting.config.get("remedy", "")), content.method_of(setting)}
+        changes = {str(setting.config.get(field, "")) for field in ("remedy", "resampling", "mixup")}
+        used |= {setting.loss, content.method_of(setting)} | changes
     return used
 
 
