@@ -12,9 +12,10 @@ from afl_helpers.__main__ import main
 from afl_helpers.augment import build_augmentation
 from afl_helpers.augment.oversampling import resample
 from afl_helpers.errors import MissingExtraError, UsageError, UserError, first_line, require, unknown_name
-from afl_helpers.evaluation import paper_metrics, tune_thresholds, tune_top_k
+from afl_helpers.evaluation import fit_thresholds, paper_metrics, tune_thresholds, tune_top_k
 from afl_helpers.losses import build_loss
 from afl_helpers.relations import build_relation, official_hierarchy
+from afl_helpers.studies import compare_study
 from afl_helpers.training.encoders import load_encoder
 
 OPTIONAL = ("datasets", "pandas", "pooch", "requests", "sklearn", "torch", "transformers")
@@ -115,6 +116,7 @@ def test_the_start_of_a_name_suggests_that_name(given, meant):
 
 
 NAMED = {
+    "study": lambda name: compare_study(name),
     "loss": lambda name: build_loss(name),
     "relation": lambda name: build_relation(name),
     "augmentation": lambda name: build_augmentation(name),
@@ -125,6 +127,12 @@ NAMED = {
     "average": lambda name: paper_metrics([[1], [0]], [[0.5], [0.1]], 0.5, average=name),
     "rule": lambda name: tune_thresholds([[1], [0]], [[0.5], [0.1]], name),
 }
+
+
+@pytest.mark.parametrize("rules", ["tuned_common", 5, [["tuned_common"]]], ids=repr)
+def test_rules_are_a_list_of_names(rules):
+    with pytest.raises(UsageError, match="rules? "):
+        fit_thresholds([[1], [0]], [[0.5], [0.1]], [0.5], rules=rules)
 
 
 @pytest.mark.parametrize("name", [["bce"], ("bce",), {}, None, 3], ids=repr)

@@ -295,6 +295,8 @@ def fit_thresholds(
         >>> fit_thresholds(targets, scores, label_rates=[0.5, 0.5], rules=["at_0.5", "tuned_common"])
         {'at_0.5': 0.5, 'tuned_common': 0.25}
     """
+    if isinstance(rules, str) or not isinstance(rules, Iterable | None):
+        raise UsageError(f"rules is {rules!r}; pass a list of names")
     names = list(THRESHOLD_RULES if rules is None else rules)
     for name in names:
         check_choice("rule", name, THRESHOLD_RULES)

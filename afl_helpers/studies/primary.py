@@ -33,7 +33,7 @@ def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.Da
         UsageError: the study declares no primary comparison.
         DataError: planned runs of the primary settings are missing, or the runs cannot be compared.
     """
-    if isinstance(study, str):
+    if not isinstance(study, Study):
         study = load_study(study, find_results() if folder is None else folder)
     if study.primary is None:
         raise UsageError(f"study {study.name!r} declares no primary comparison; pass its runs to results.compare")

@@ -36,9 +36,12 @@ def load_study(name: str, folder: str | Path = "results") -> Study:
     other's. One with blocks takes over no seeds, and one with seeds no blocks.
 
     Raises:
+        UsageError: the name is no string.
         MissingFileError: there is no such study.
         DataError: a field is missing, unknown or wrong; the message names the file and the field.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"study is {name!r}; pass its name")
     folder = Path(folder) / name
     path = folder / "study.yaml"
     if not path.is_file():
