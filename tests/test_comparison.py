@@ -112,6 +112,12 @@ def test_settings_with_controls_of_their_own_are_one_family():
     assert set(found["family_size"]) == {2} and found["p_adjusted"].tolist() == holm(found["p"]).tolist()
     with pytest.raises(UsageError, match="unknown setting in against 'log'"):
         compare(results, ["afl", "log"], {"afl": "afl-mean"}, "ap")
+    with pytest.raises(UsageError, match="unknown setting in against 'logs'"):
+        compare(results, ["afl", "log"], own | {"logs": "log-mean"}, "ap")
+    with pytest.raises(UsageError, match="pass a rival for each setting"):
+        compare(results, ["afl", "log"], own | {"log": []}, "ap")
+    with pytest.raises(UsageError, match="family is .*; pass columns"):
+        compare(results, ["afl", "log"], own, "ap", family=())
 
 
 def test_a_study_that_samples_documents_in_each_block_is_compared():

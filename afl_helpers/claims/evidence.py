@@ -287,9 +287,8 @@ def _spread(rule: Spread, group: Group) -> Iterable[Finding | str]:
         return
     flat = [run for of_setting in runs.values() for run in of_setting.values()]
     pairs = list(itertools.combinations(rule.settings, 2))
-    level = 1 - 0.05 / (
-        len(pairs) * len(rule.endpoints)
-    )  # Bonferroni's correction, so that the interval says the same as the outcome
+    # Bonferroni's correction, so that the interval says the same as the outcome.
+    level = 1 - 0.05 / (len(pairs) * len(rule.endpoints))
     try:
         rivals: dict[str, list[str]] = {}
         for first, second in pairs:

@@ -103,7 +103,8 @@ def compare(
     paired t finds a difference in about 15 % of such studies of ten blocks, the corrected one in 4 % (simulated in
     ``tests/test_comparison.py``). The correction is meant for small test parts. Where the test part is several times as
     large as the training part it is too careful: with 16 % for training and 76 % for testing it finds a difference
-    between equal classifiers in fewer than 1 % of studies, not in 5 %, and real differences are undecided more often (simulated there, too).
+    between equal classifiers in fewer than 1 % of studies, not in 5 %, and real differences are undecided more often
+    (simulated there, too).
 
     Args:
         results: the runs of a study. They are taken as they are: whether planned runs are missing is known to
@@ -147,6 +148,8 @@ def compare(
         for name in against:
             check_choice("setting in against", name, tested)
         rivals = {name: _as_names("against", against[name]) for name in tested}
+        if not all(rivals.values()):
+            raise UsageError(f"against is {against!r}; pass a rival for each setting")
     else:
         rivals = dict.fromkeys(tested, _as_names("against", against))
     rows_once: dict[tuple[str, str, str, str], None] = {}  # a repeat would count twice in the correction
