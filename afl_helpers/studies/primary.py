@@ -33,8 +33,7 @@ def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.Da
         UsageError: the study declares no primary comparison.
         DataError: planned runs of the primary settings are missing, or the runs cannot be compared.
     """
-    if not isinstance(study, Study):
-        study = load_study(study, find_results() if folder is None else folder)
+    study = _loaded(study, folder)
     if study.primary is None:
         raise UsageError(f"study {study.name!r} declares no primary comparison; pass its runs to results.compare")
     check_complete(study)
@@ -68,8 +67,7 @@ def convergence_shifts(study: Study | str, folder: str | Path | None = None) -> 
     Raises:
         MissingFileError, UsageError, DataError: as :func:`compare_study` does.
     """
-    if isinstance(study, str):
-        study = load_study(study, find_results() if folder is None else folder)
+    study = _loaded(study, folder)
     compare_study(study)  # refuses a study that is not complete
     results, primary = read_study(study.name, study.folder.parent), study.primary
     assert primary is not None
@@ -144,12 +142,11 @@ def check_complete(*studies: Study | str, folder: str | Path | None = None) -> N
         DataError: a study is running, or has not begun.
     """
     for study in studies:
-        if isinstance(study, str):
-            study = load_study(study, find_results() if folder is None else folder)
-        progress = describe_progress(study)
+        planned = _loaded(study, folder)
+        progress = describe_progress(planned)
         if progress:
-            command = f"python -m afl_helpers study {study.name}"
-            raise DataError(f"{study.name} is {progress}; nothing of it is shown before all are there: {command}")
+            command = f"python -m afl_helpers study {planned.name}"
+            raise DataError(f"{planned.name} is {progress}; nothing of it is shown before all are there: {command}")
 
 
 def complete_results(
@@ -211,8 +208,7 @@ def complete_blocks(
         MissingFileError: there is no such study.
         DataError: the study is not complete, unless ``while_running``; or a result file is broken or was changed.
     """
-    if isinstance(study, str):
-        study = load_study(study, find_results() if folder is None else folder)
+    study = _loaded(study, folder)
     if not while_running:
         check_complete(study)
     planned = primary_runs(study)
@@ -232,8 +228,7 @@ def describe_convergence(study: Study | str, folder: str | Path | None = None) -
         >>> describe_convergence("word-vectors")
         '3 of 20 runs do not count as converged: the best epoch lies within the patience of the cap.'
     """
-    if isinstance(study, str):
-        study = load_study(study, find_results() if folder is None else folder)
+    study = _loaded(study, folder)
     planned = {run.name for run in primary_runs(study)}
     runs = [run for run in read_study(study.name, study.folder.parent) if run.run in planned]
     late = [run for run in runs if run.time.converged is False]
@@ -253,9 +248,12 @@ def describe_shifts(study: Study | str, folder: str | Path | None = None) -> str
     Args:
         study, folder: as in :func:`compare_study`.
     """
-    if isinstance(study, str):
-        study = load_study(study, find_results() if folder is None else folder)
+    study = _loaded(study, folder)
     return _moved(study, read_study(study.name, study.folder.parent))
+
+
+def _loaded(study: Study | str, folder: str | Path | None) -> Study:
+    return study if isinstance(study, Study) else load_study(study, find_results() if folder is None else folder)
 
 
 def _unit(study: Study, results: Sequence[Result]) -> Literal["block", "seed"]:
