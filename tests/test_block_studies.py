@@ -32,6 +32,7 @@ from afl_helpers.studies import (
     describe_progress,
     difference,
     estimate_seconds,
+    kept_decisions,
     load_study,
     missing_scores,
     repeat,
@@ -355,6 +356,49 @@ class TestScores:
             read_scores(tmp_path / "scores" / "run.npz", validation, test)
         with pytest.raises(MissingFileError, match="--repeat other"):
             read_scores(tmp_path / "scores" / "other.npz", validation, test)
+
+    def test_two_models_of_a_block_are_compared_over_its_documents(self, done, tmp_path, capsys):
+        folder = tmp_path / "small"
+        shutil.copytree(done.folder, folder)
+        main(["study", "small", "--results", str(tmp_path), "--checksums"])
+        compare_it = ["compare", "small", "--results", str(tmp_path), "--block", "2"]
+        capsys.readouterr()
+        assert main(compare_it) == 1
+        assert "study 'small' has no endpoint that is F1" in capsys.readouterr().err
+        declared = "endpoints: [f1_macro@tuned_common, f1_micro@tuned_proportional, average_precision_macro_tail]"
+        text = (folder / "study.yaml").read_text()
+        (folder / "study.yaml").write_text(text.replace("endpoints: [average_precision_macro_tail]", declared))
+        main(["study", "small", "--results", str(tmp_path), "--checksums"])
+        capsys.readouterr()
+        assert main(compare_it) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.partition(":")[0] for line in lines[:2]] == [
+            "toy, f1_macro@tuned_common",
+            "toy, f1_micro@tuned_proportional",
+        ]
+        assert all("120 documents of block 2, t over documents" in line for line in lines[:2])
+        assert "Left out, because only F1 is compared over documents: average_precision_macro_tail." in lines
+        # The decisions are those of the runs, but for scores that three digits move over a threshold.
+        study = load_study("small", tmp_path)
+        for result in read_study("small", tmp_path):
+            for rule in ("tuned_common", "at_0.5", "tuned_per_label"):
+                kept = kept_decisions(result, rule, tmp_path)
+                assert np.array_equal(kept.targets.sum(0), result.labels.support)
+                assert np.array_equal(kept.label_counts, result.labels.training_count)
+                different = np.abs(kept.decisions.sum(0) - result.labels.predicted[rule]).sum()
+                assert different <= 0.05 * kept.targets.size  # scores of three epochs lie close together
+        with pytest.raises(UsageError, match="did you mean 'tuned_common'"):
+            kept_decisions(result, "tuned_comon", tmp_path)
+        lost = [scores_path(study.path(run)) for run in study.runs() if run.name.endswith("e--block2")]
+        lost[0].unlink()
+        assert main(compare_it) == 1
+        command = f"python -m afl_helpers study small --results {tmp_path} --repeat toy--bce--block2"
+        assert f"the scores of 1 of 2 runs are not here; make them with:\n  {command}" in capsys.readouterr().err
+        with pytest.raises(MissingFileError, match="--repeat toy--bce--block2"):
+            kept_decisions(
+                next(run for run in read_study("small", tmp_path) if run.run == lost[0].stem), "at_0.5", tmp_path
+            )
+        assert main(command.split()[3:]) == 0 and main(compare_it) == 0
 
     def test_a_rule_is_judged_again_without_training(self, done, tmp_path, monkeypatch, capsys):
         shutil.copytree(done.folder, tmp_path / "small")

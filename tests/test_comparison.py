@@ -1,5 +1,6 @@
 """Comparisons of settings over blocks: by hand, what is refused, false positives, and a study's own comparison."""
 
+import functools
 import itertools
 import json
 import math
@@ -13,8 +14,8 @@ from scipy import stats
 
 from afl_helpers.__main__ import main
 from afl_helpers.errors import DataError, UsageError
-from afl_helpers.evaluation import detectable_difference, holm, t_test
-from afl_helpers.results import compare, read_result, write_checksums
+from afl_helpers.evaluation import detectable_difference, difference_interval, holm, t_test
+from afl_helpers.results import DocumentDecisions, compare, deciding_interval, read_result, write_checksums
 from afl_helpers.studies import compare_study, complete_blocks, describe_convergence, load_study
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -164,6 +165,121 @@ def test_with_an_official_test_set_the_paired_t_decides():
     assert np.isnan(row[columns].astype(float)).all() and row["outcome"] == row["outcome_plain"] == "higher"
 
 
+def drawn(seed, n_documents=400, n_labels=60):
+    """Targets as rare as those of a long tail; decisions by setting and rule; the counts of the training documents."""
+    rng = np.random.default_rng(seed)
+    rates = 0.3 / np.arange(1, n_labels + 1)
+    targets = rng.random((n_documents, n_labels)) < rates
+    decisions = {
+        (name, rule): (targets & (rng.random(targets.shape) < found)) | (rng.random(targets.shape) < 0.3 * rates)
+        for name, found in (("afl", 0.8), ("bce", 0.5), ("focal", 0.5))
+        for rule in ("at_0.5", "tuned_common")
+    }
+    return targets, decisions, (rates * 4 * n_documents).astype(int)
+
+
+class TestOverDocuments:
+    RESULTS = study({"afl": OURS, "bce": THEIRS, "focal": OURS})
+
+    @staticmethod
+    def decided(result, rule):
+        targets, decisions, counts = drawn(result.block)
+        return DocumentDecisions(targets, decisions[result.setting, rule], counts)
+
+    def test_a_row_is_the_interval_of_that_pair(self):
+        found = compare(
+            *(self.RESULTS, "afl", ["bce@at_0.5", "focal"], ["f1_macro@tuned_common", "f1_micro"]),
+            **dict(unit="document", block=2, decisions=self.decided, family="two models", margin=0.01, level=0.9),
+        )
+        targets, decisions, counts = drawn(2)
+        rules = {("f1_macro@tuned_common", "bce@at_0.5"): ("tuned_common", "at_0.5")}
+        rules |= {("f1_macro@tuned_common", "focal"): ("tuned_common",) * 2, ("f1_micro", "focal"): ("at_0.5",) * 2}
+        assert list(zip(found["endpoint"], found["rival"])) == list(
+            rules
+        )  # a rule of a rival needs one in the endpoint
+        p_values = []
+        for row in found.to_dict("records"):
+            own, other = rules[row["endpoint"], row["rival"]]
+            pair = decisions["afl", own], decisions[row["rival"].partition("@")[0], other]
+            metric = row["endpoint"].partition("@")[0]
+            by_hand = difference_interval(targets, *pair, counts, metric, level=0.9)
+            assert (row["estimate"], row["low"], row["high"], row["p"]) == pytest.approx(by_hand[1:])
+            error = (by_hand.high - by_hand.low) / 2 / stats.t.ppf(0.95, 19)
+            level = 0.1 / 3 / 2  # of three rows, two-sided
+            power = stats.nct.sf(stats.t.ppf(1 - level, 19), 19, row["detectable"] / error)
+            assert power == pytest.approx(0.8, abs=1e-6)
+            p_values.append(by_hand.p_value)
+        assert found["p_adjusted"].tolist() == pytest.approx(holm(p_values).tolist())
+        assert set(found["family_size"]) == {3} and set(found["outcome"]) == {"higher"}
+        row = found.iloc[0]
+        assert (row["sample"], row["decided_by"]) == ("400 documents of block 2", "t over documents")
+        assert row["interval"] == "t over documents, 90 % each" and row["n_blocks"] == 1
+        assert "training does not" in row["not_corrected_because"] and math.isnan(row["low_corrected"])
+        assert deciding_interval(row) == (row["low"], row["high"], row["p_adjusted"])
+
+    def test_equal_models_are_within_a_wide_margin(self):
+        def same(result, rule):
+            return self.decided(replace(result, setting="bce"), rule)
+
+        call = functools.partial(compare, self.RESULTS, "afl", "bce", "f1_micro", unit="document", block=1)
+        assert call(decisions=same, margin=0.01)["outcome"][0] == "within the margin"
+        assert call(decisions=same)["outcome"][0] == "undecided"
+
+    def test_what_is_no_comparison_of_documents_is_one_sentence(self):
+        call = functools.partial(compare, self.RESULTS, "afl", "bce", unit="document", decisions=self.decided)
+        for missing in (dict(block=None), dict(block=1, decisions=None)):
+            with pytest.raises(UsageError, match="pass a block, and decisions=kept_decisions of afl_helpers.studies"):
+                call("f1_macro", **missing)
+        with pytest.raises(UsageError, match="are for unit='document', and unit is 'block'; leave them out"):
+            call("f1_macro", unit="block", block=1)
+        with pytest.raises(UsageError, match="'ap'; over documents, only f1_macro and f1_micro can be compared"):
+            call("ap", block=1)
+        with pytest.raises(DataError, match="setting 'afl' has 0 runs of block 9; pass the runs of one study"):
+            call("f1_macro", block=9)
+
+        def other_test_set(result, rule):
+            return self.decided(replace(result, block=len(result.setting)), rule)
+
+        with pytest.raises(DataError, match="'afl' and 'focal' have other test documents"):
+            compare(self.RESULTS, "afl", "focal", "f1_macro", unit="document", block=1, decisions=other_test_set)
+        with pytest.raises(UsageError, match=r"unknown unit 'documents' \(did you mean 'document'"):
+            call("f1_macro", block=1, unit="documents")
+
+    @pytest.mark.parametrize("kind", ["equal", "one never predicts the rarer half"])
+    def test_the_true_difference_lies_within(self, kind):
+        """At fixed decision rates the true F1 of each label is known: 2 found / (found + predicted + actual)."""
+        rates, n_documents, recall, excess = 0.3 / np.arange(1, 101), 1000, 0.6, 0.4
+        both = np.full(100, 2 * recall / (1 + recall + excess * (1 - rates)))
+        rarer = np.arange(100) >= 50
+        true = 0.0 if kind == "equal" else both[rarer].sum() / 100
+        counts, rng, covered, found_different = (rates * 4000).astype(int), np.random.default_rng(0), 0, 0
+        repetitions = 200
+        pair = study({"afl": OURS[:1], "bce": THEIRS[:1]})
+        for _ in range(repetitions):
+            targets = rng.random((n_documents, 100)) < rates
+            sides = {
+                name: (targets & (rng.random(targets.shape) < recall))
+                | (~targets & (rng.random(targets.shape) < excess * rates))
+                for name in ("afl", "bce")
+            }
+            if kind != "equal":
+                sides["bce"] = sides["afl"] & ~rarer
+            row = compare(
+                *(pair, "afl", "bce", "f1_macro"),
+                unit="document",
+                block=0,
+                decisions=lambda run, rule, targets=targets, sides=sides: DocumentDecisions(
+                    targets, sides[run.setting], counts
+                ),
+            ).iloc[0]
+            covered += row["low"] <= true <= row["high"]
+            found_different += row["outcome"] != "undecided"
+        error = 2 * math.sqrt(0.95 * 0.05 / repetitions)  # twice the Monte Carlo error
+        assert 0.93 - error < covered / repetitions < 0.97 + error
+        if kind == "equal":
+            assert found_different == repetitions - covered
+
+
 def test_seeds_are_compared_only_where_there_are_no_blocks():
     blocks = study({"afl": OURS, "bce": THEIRS})
     seeds = [replace(one, block=None, data=replace(one.data, split_seed=0)) for one in blocks]
@@ -173,8 +289,6 @@ def test_seeds_are_compared_only_where_there_are_no_blocks():
         compare(seeds, "afl", ["bce"], ["ap"])
     with pytest.raises(DataError, match="has a block; compare over blocks"):
         compare(blocks, "afl", ["bce"], ["ap"], unit="seed")
-    with pytest.raises(UsageError, match="difference_interval"):
-        compare(blocks, "afl", ["bce"], ["ap"], unit="document")
     with pytest.raises(DataError, match="different splits; give the study blocks"):
         compare([replace(one, block=None) for one in blocks], "afl", ["bce"], ["ap"], unit="seed")
 
@@ -405,5 +519,5 @@ def test_blocks_of_a_study_that_is_running_are_not_handed_out(tmp_path):
 def test_a_comparison_over_documents_is_refused_before_anything_is_trained(tmp_path):
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "study.yaml").write_text(PLAN.replace("margin: 0.01}", "margin: 0.01, unit: document}"))
-    with pytest.raises(DataError, match="result files keep no decisions.*difference_interval"):
+    with pytest.raises(DataError, match="a study's question is about settings.*compare STUDY --block N"):
         load_study("small", tmp_path)

@@ -210,6 +210,12 @@ def add_compare(commands: Commands) -> None:
     )
     command.add_argument("name", metavar="STUDY", help="name of the study, or the path of its folder")
     command.add_argument(
+        "--block",
+        type=int,
+        metavar="N",
+        help="compare the trained models of this block (or seed) over its test documents, in F1, from the scores kept here",
+    )
+    command.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the studies (default: results)"
     )
     command.set_defaults(function=_compare)
@@ -225,14 +231,14 @@ def _compare(args: argparse.Namespace) -> None:
     if study.primary and progress:
         print(f"{study.name}: {progress}")
         return
-    table = compare_study(study)
+    table = compare_study(study, block=args.block)
     for row in table.to_dict("records"):
         low, high, p_value = deciding_interval(row)
         outcome, plain = row["outcome"], row["outcome_plain"]
         detectable = f", detectable {row['detectable']:.4f}" if outcome == "undecided" else ""
         print(
             f"{row['corpus']}, {row['endpoint']}: {row['setting']} minus {row['rival']} "
-            f"{row['estimate']:+.4f} [{low:+.4f}, {high:+.4f}], p {p_value:.3g}, {row['n_blocks']} {row['unit']}s, "
+            f"{row['estimate']:+.4f} [{low:+.4f}, {high:+.4f}], p {p_value:.3g}, {row['sample']}, "
             f"{row['decided_by']}: {outcome}{detectable}{'' if plain == outcome else f' (by the paired t: {plain})'}"
         )
     first, n_families = table.iloc[0], table["family"].nunique()
@@ -241,8 +247,11 @@ def _compare(args: argparse.Namespace) -> None:
         f"Intervals: 95 % each. p: Holm within {first['family']!r}, {first['family_size']} rows{more}. "
         f"Margin: {first['margin']:g}."
     )
+    endpoints = study.primary.endpoints if study.primary else ()
+    if left_out := [name for name in endpoints if name not in set(table["endpoint"])]:
+        print(f"Left out, because only F1 is compared over documents: {', '.join(left_out)}.")
     if "undecided" in set(table["outcome"]):
-        print("Detectable: the smallest true difference that four of five such studies would find.")
+        print("Detectable: the smallest true difference that four of five such comparisons would find.")
     if shifts := describe_shifts(study):
         print(f"Not converged: {shifts}.")
     if late := describe_convergence(study):

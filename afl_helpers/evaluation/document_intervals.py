@@ -26,14 +26,15 @@ labels, and with one positive per label on test (200 labels at .1 %) .93 for a m
 side never predicts the rarer half.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtr, stdtrit, xlog1py, xlogy
+from scipy.special import xlog1py, xlogy
 
 from afl_helpers.errors import UsageError, check_choice
+from afl_helpers.evaluation.intervals import TestOfMean, t_test_of
 from afl_helpers.evaluation.reductions import ratio
 from afl_helpers.evaluation.validation import (
     BoolArray,
@@ -51,6 +52,8 @@ from afl_helpers.evaluation.validation import (
 FREQUENT = 10
 _GROUP = 25
 _PARTS = 20
+#: Of the standard error of an interval.
+DEGREES_OF_FREEDOM = _PARTS - 1
 _STEPS = 60
 _RECALL = np.linspace(0, 1, 13)
 #: Below this many positives per rare label the groups hold too little to learn from.
@@ -107,8 +110,8 @@ def metric_interval(
         >>> found.low < 0.5 < found.high
         True
     """
-    sides = {"decisions": decisions}
-    return _interval(*_checked(targets, sides, label_counts), label_counts, metric, level, seed)
+    level = check_level(level)
+    return estimate_population(targets, {"decisions": decisions}, label_counts, metric, seed).interval(level)
 
 
 def difference_interval(
@@ -142,56 +145,71 @@ def difference_interval(
         >>> found.low < 2 / 3 < found.high, found.p_value < 0.001
         (True, True)
     """
-    sides = {"decisions": decisions, "rival_decisions": rival_decisions}
-    return _interval(*_checked(targets, sides, label_counts), label_counts, metric, level, seed)
+    level, sides = check_level(level), {"decisions": decisions, "rival_decisions": rival_decisions}
+    return estimate_population(targets, sides, label_counts, metric, seed).interval(level)
 
 
-def _checked(
-    targets: MatrixLike, sides: dict[str, MatrixLike], label_counts: ArrayLike
-) -> tuple[BoolArray, list[BoolArray]]:
-    """Return the targets and the decisions of each side as bool; refuse other documents or labels."""
+class DocumentEstimate(NamedTuple):
+    """A metric, or a difference of two: on this test set, its population value as estimated, and the standard error."""
+
+    observed: float
+    estimate: float
+    error: float
+
+    def t_test(self, level: float, margin: float = 0.0) -> TestOfMean:
+        """Test the estimate by Student's t."""
+        return t_test_of(self.estimate, self.error, DEGREES_OF_FREEDOM, level, margin)
+
+    def interval(self, level: float) -> DocumentInterval:
+        """Return the interval at this level."""
+        return DocumentInterval(self.observed, *self.t_test(level)[:4])
+
+
+def estimate_population(
+    targets: MatrixLike, sides: Mapping[str, MatrixLike], label_counts: ArrayLike, metric: str, seed: int = 0
+) -> DocumentEstimate:
+    """Estimate a metric of the first side, minus that of the second if there are two.
+
+    Args:
+        targets: (n_documents, n_labels) of 0 and 1.
+        sides: name -> decisions, of the same shape.
+        label_counts, metric, seed: as in :func:`metric_interval`.
+    """
     for name, values in sides.items():
         check_frames(targets, values, name)
     check_label_order({"targets": targets, **sides, "label_counts": label_counts})
-    checked, decisions = check_targets(targets), [check_targets(values, name) for name, values in sides.items()]
+    actual_labels, decisions = check_targets(targets), [check_targets(values, name) for name, values in sides.items()]
     for values in decisions:
-        if values.shape != checked.shape:
-            raise UsageError(f"targets have shape {checked.shape}, decisions {values.shape}; pass the same documents")
-    return checked, decisions
-
-
-def _interval(
-    targets: BoolArray, sides: list[BoolArray], label_counts: ArrayLike, metric: str, level: float, seed: int
-) -> DocumentInterval:
-    check_choice("metric", metric, _METRICS)
-    level = check_level(level)
-    if len(targets) < _PARTS:
-        raise UsageError(f"there are {len(targets)} documents; pass at least {_PARTS}")
-    counts = check_label_counts(label_counts, targets.shape[1]).astype(float)
+        if values.shape != actual_labels.shape:
+            raise UsageError(
+                f"targets have shape {actual_labels.shape}, decisions {values.shape}; pass the same documents"
+            )
+    check_choice("metric", metric, POPULATION_METRICS)
+    if len(actual_labels) < _PARTS:
+        raise UsageError(f"there are {len(actual_labels)} documents; pass at least {_PARTS}")
+    counts = check_label_counts(label_counts, actual_labels.shape[1]).astype(float)
     if not counts.any():
         raise UsageError("label_counts are all 0; pass the counts of the training documents")
-    order = np.random.default_rng(check_whole(seed, "seed", 0)).permutation(len(targets))
-    starts = np.linspace(0, len(targets), _PARTS, endpoint=False).astype(int)
+    order = np.random.default_rng(check_whole(seed, "seed", 0)).permutation(len(actual_labels))
+    starts = np.linspace(0, len(actual_labels), _PARTS, endpoint=False).astype(int)
     # Row 0 has all documents; then each part is left out, then each is doubled.
     weights = np.vstack([np.ones(_PARTS), 1 - np.eye(_PARTS), 1 + np.eye(_PARTS)])
 
     def counted(values: BoolArray) -> FloatArray:
         return np.asarray(weights @ np.add.reduceat(values[order].astype(float), starts, axis=0), dtype=np.float64)
 
-    actual = counted(targets)
+    actual = counted(actual_labels)
     total, observed = np.zeros(len(weights)), 0.0
-    for sign, decisions in zip((1, -1), sides):
-        found, wrong = counted(targets & decisions), counted(decisions & ~targets)
-        plain, estimated = _METRICS[metric](found, wrong, actual, counts)
+    for sign, predicted in zip((1, -1), decisions):
+        found, wrong = counted(actual_labels & predicted), counted(predicted & ~actual_labels)
+        plain, estimated = POPULATION_METRICS[metric](found, wrong, actual, counts)
         total += sign * estimated
         observed += sign * plain
     without, doubled = total[1 : _PARTS + 1], total[_PARTS + 1 :]
     left_out = (_PARTS - 1) ** 2 / _PARTS * without.var(ddof=1)
     both_ways = _PARTS * ((doubled - without) / 2).var(ddof=1)
-    estimate, error = float(total[0]), float(np.sqrt((2 * left_out + both_ways) / 3))
-    half = float(stdtrit(_PARTS - 1, (1 + level) / 2)) * error
-    p_value = 2 * float(stdtr(_PARTS - 1, -abs(estimate) / error)) if error else float(estimate == 0)
-    return DocumentInterval(observed, estimate, estimate - half, estimate + half, p_value)
+    error = float(np.sqrt((2 * left_out + both_ways) / 3))
+    return DocumentEstimate(observed, float(total[0]), error)
 
 
 def _micro(found: FloatArray, wrong: FloatArray, actual: FloatArray, counts: FloatArray) -> tuple[float, FloatArray]:
@@ -241,7 +259,8 @@ def _shared(found: FloatArray, wrong: FloatArray, actual: FloatArray, expected: 
     return np.asarray((posterior @ (2 * recall / (1 + recall + excess))) / posterior.sum(2))
 
 
-_METRICS: dict[str, Callable[[FloatArray, FloatArray, FloatArray, FloatArray], tuple[float, FloatArray]]] = {
+#: The metrics whose population value can be estimated.
+POPULATION_METRICS: dict[str, Callable[[FloatArray, FloatArray, FloatArray, FloatArray], tuple[float, FloatArray]]] = {
     "f1_macro": _macro,
     "f1_micro": _micro,
 }

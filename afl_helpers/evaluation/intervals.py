@@ -166,12 +166,16 @@ def t_test(differences: ArrayLike, level: float = 0.95, overlap: float = 0.0, ma
     values = _differences(differences)
     _check_at_least_0(overlap, "overlap", "n_test / n_train")
     _check_at_least_0(margin, "margin", "the smallest difference that matters")
-    center, df = float(values.mean()), len(values) - 1
     error = float(np.sqrt((1 / len(values) + overlap) * values.var(ddof=1)))
+    return t_test_of(float(values.mean()), error, len(values) - 1, level, margin)
+
+
+def t_test_of(center: float, error: float, df: int, level: float, margin: float = 0.0) -> TestOfMean:
+    """Test an estimate with this standard error by Student's t with ``df`` degrees of freedom."""
     half = float(stdtrit(df, (1 + level) / 2)) * error
 
     def above(distance: float) -> float:
-        """Return the probability of a mean that lies further above the true one than this."""
+        """Return the probability of an estimate that lies further above the true value than this."""
         if error == 0:
             return 0.5 if distance == 0 else float(distance < 0)
         return float(stdtr(df, -distance / error))
@@ -214,9 +218,13 @@ def detectable_difference(
     power = check_level(power, "power", 0.8)
     values = _differences(differences)
     _check_at_least_0(overlap, "overlap", "n_test / n_train")
-    df = len(values) - 1
-    noncentrality = nctdtrinc(df, 1 - power, stdtrit(df, (1 + level) / 2))
-    return float(noncentrality * np.sqrt((1 / len(values) + overlap) * values.var(ddof=1)))
+    error = float(np.sqrt((1 / len(values) + overlap) * values.var(ddof=1)))
+    return detectable_at(error, len(values) - 1, level, power)
+
+
+def detectable_at(error: float, df: int, level: float, power: float = 0.8) -> float:
+    """Return the true value that a two-sided t test with this standard error finds with this probability."""
+    return float(nctdtrinc(df, 1 - power, stdtrit(df, (1 + level) / 2))) * error
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

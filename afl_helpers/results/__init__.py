@@ -9,7 +9,7 @@ from afl_helpers.errors import needs_extra
 
 with needs_extra("data", "afl_helpers.results"):
     from afl_helpers.results.checksums import CHECKSUMS, read_checksums, verify_checksums, write_checksums
-    from afl_helpers.results.comparison import FAMILY_COLUMNS, compare, deciding_interval
+    from afl_helpers.results.comparison import FAMILY_COLUMNS, DocumentDecisions, compare, deciding_interval
     from afl_helpers.results.encoding import KEYS, SCHEMA
     from afl_helpers.results.files import find_results, read_all_studies, read_result, read_study, write_result
     from afl_helpers.results.record import build_result, describe_data
@@ -37,6 +37,7 @@ __all__ = [
     "KEYS",
     "SCHEMA",
     "DataRecord",
+    "DocumentDecisions",
     "LabelRecord",
     "LossRecord",
     "Result",

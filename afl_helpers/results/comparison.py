@@ -1,29 +1,43 @@
-"""Compare settings over blocks: the one place that says by how much one is better than another, and how sure that is.
-
-Over the documents of one block, :func:`afl_helpers.evaluation.difference_interval` does the same from decisions.
-"""
+"""Compare settings over blocks, seeds or documents: the one place that says by how much one is better, and how sure that is."""
 
 import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from afl_helpers.errors import DataError, UsageError, check_choice
 from afl_helpers.evaluation import detectable_difference, holm, t_test
-from afl_helpers.evaluation.intervals import TestOfMean
-from afl_helpers.evaluation.validation import FloatArray
+from afl_helpers.evaluation.document_intervals import DEGREES_OF_FREEDOM, POPULATION_METRICS, estimate_population
+from afl_helpers.evaluation.intervals import TestOfMean, detectable_at
+from afl_helpers.evaluation.validation import BoolArray
 from afl_helpers.results.schema import Result
 
-Unit = Literal["block", "seed"]
+Unit = Literal["block", "seed", "document"]
+UNITS: tuple[Unit, ...] = ("block", "seed", "document")
 CORRECTIONS = ("holm", "none")
 #: Columns that can define a family.
 FAMILY_COLUMNS = ("corpus", "endpoint", "setting", "rival")
 
 _ONE_TEST_SET = "one official test set: blocks vary only seed, validation and permutation"
 _ONE_SPLIT = "one split: seeds vary only the order of training"
+_ONE_BLOCK = "one block: documents vary, training does not"
+
+
+class DocumentDecisions(NamedTuple):
+    """What a run decided on its test documents.
+
+    Attributes:
+        targets, decisions: (n_documents, n_labels).
+        label_counts: (n_labels,) counts of the training documents.
+    """
+
+    targets: BoolArray
+    decisions: BoolArray
+    label_counts: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -32,23 +46,25 @@ class Comparison:
 
     Attributes:
         corpus, endpoint, setting, rival: what is compared.
-        estimate: mean of the paired differences, setting minus rival.
+        estimate: mean of the paired differences, setting minus rival; over documents, the estimated difference in the
+            population that they come from.
         low, high: paired Student's t interval of this row alone, at ``level``.
         p: two-sided p value of this row alone.
         p_adjusted: the same, corrected within the family.
         low_corrected, high_corrected, p_corrected, p_corrected_adjusted: the same four by the corrected resampled t of
             Nadeau and Bengio; see :func:`~afl_helpers.evaluation.t_test`. NaN where it does not apply.
         not_corrected_because: why the corrected t does not apply; empty where it does.
-        n_blocks: number of paired differences; ``n_lower`` of them are below 0.
-        unit: what they are paired over, "block" or "seed".
+        n_blocks: number of paired differences; ``n_lower`` of them are below 0. Over documents, one.
+        unit: what they are paired over, "block", "seed" or "document".
+        sample: how many of them there are, in words: "10 blocks", "1,900 documents of block 1".
         interval: the kind of ``low, high``, in words; ``decided_by`` says whose interval decides.
-        deviation: standard deviation of the paired differences.
+        deviation: standard deviation of the paired differences; NaN over documents.
         detectable: the true difference that the deciding test finds with 80 % power at this number of blocks, this
             standard deviation, and the strictest level that the correction can ask for.
         family: the family in which p values are corrected; ``family_size`` is its number of rows.
         correction: "holm" or "none".
         margin: the smallest difference that matters.
-        decided_by: the test that decides the outcome: "corrected t" where it applies, else "paired t".
+        decided_by: the test that decides the outcome: "corrected t" where it applies, else "paired t"; "t over documents".
         outcome: "within the margin" if both one-sided tests show that the difference is smaller than the margin; else
             "higher" or "lower" if the difference is not 0; else "undecided". All tests are corrected within the family.
         outcome_plain: the outcome by the paired t.
@@ -71,6 +87,7 @@ class Comparison:
     n_blocks: int
     n_lower: int
     unit: str
+    sample: str
     interval: str
     deviation: float
     detectable: float
@@ -94,8 +111,13 @@ def compare(
     family: str | Sequence[str] | None = None,
     correction: str = "holm",
     level: float = 0.95,
+    block: int | None = None,
+    decisions: Callable[[Result, str], DocumentDecisions] | None = None,
 ) -> pd.DataFrame:
-    """Compare settings with rivals over blocks, one row per corpus, endpoint, setting and rival.
+    """Compare settings with rivals, one row per corpus, endpoint, setting and rival.
+
+    Over blocks the question is which setting is better, whatever the split and seed. Over the documents of one block it is
+    which of two trained models is better, on endlessly many documents of the same kind: one split, one seed.
 
     What is named twice is compared once, and so is a pair that is named from both sides, as it was first.
 
@@ -104,7 +126,8 @@ def compare(
     ``tests/test_comparison.py``). The correction is meant for small test parts. Where the test part is several times as
     large as the training part it is too careful: with 16 % for training and 76 % for testing it finds a difference
     between equal classifiers in fewer than 1 % of studies, not in 5 %, and real differences are undecided more often
-    (simulated there, too).
+    (simulated there, too). Over documents, the interval is that of
+    :func:`~afl_helpers.evaluation.difference_interval`, which also holds where labels are rare.
 
     Args:
         results: the runs of a study. They are taken as they are: whether planned runs are missing is known to
@@ -116,13 +139,17 @@ def compare(
             compared with controls of their own in one family.
         endpoints: one metric on test or several, such as ``"f1_macro@tuned_common"`` or ``"average_precision_macro"``. A
             metric of decisions without a rule is the one at 0.5.
-        unit: "block"; "seed" for a study without blocks, all of whose runs share one split.
+        unit: "block"; "seed" for a study without blocks, all of whose runs share one split; "document" for the test
+            documents of one block.
         margin: the smallest difference that matters. With 0, no outcome is "within the margin".
         family: the rows within which p values are corrected. Names of columns, such as ``("corpus",)``, take the rows that
             have the same values in them. Any other text takes all rows, and names the family in the table. It must be
             named, unless there is one row or nothing is corrected.
         correction: "holm" or "none".
         level: of the intervals; 1 - level is the error of the tests.
+        block: with ``unit="document"``, the block whose documents are compared, or the seed in a study without blocks.
+        decisions: with ``unit="document"``, (run, threshold rule) -> its decisions, as
+            :func:`afl_helpers.studies.kept_decisions` takes them from the scores that the run kept.
 
     Returns:
         One row per comparison; the columns are the attributes of ``Comparison``.
@@ -130,12 +157,16 @@ def compare(
     Raises:
         DataError: runs are missing on one side or stand twice, there are fewer than two blocks, a metric is undefined, or
             the runs of one row differ in data or encoder.
-        UsageError: an argument is wrong, or nothing is left to compare.
+        UsageError: an argument is wrong, or nothing is left to compare. Over documents, only F1 is known.
     """
-    if unit not in ("block", "seed"):
+    check_choice("unit", unit, UNITS)
+    if unit == "document" and (decisions is None or block is None):
         raise UsageError(
-            f"unit is {unit!r}; pass 'block' or 'seed', and compare over documents with evaluation.difference_interval"
+            "over documents, block and decisions are needed; pass a block, and decisions=kept_decisions of "
+            "afl_helpers.studies"
         )
+    if unit != "document" and (decisions is not None or block is not None):
+        raise UsageError(f"block and decisions are for unit='document', and unit is {unit!r}; leave them out")
     check_choice("correction", correction, CORRECTIONS)
     numbers = all(isinstance(x, int | float | np.number) and not isinstance(x, bool) for x in (margin, level))
     if not (numbers and margin >= 0 and 0 < level < 1):
@@ -162,52 +193,50 @@ def compare(
     if not keys:
         raise UsageError("there is nothing to compare; pass results, and rivals that differ from the setting")
     families = _families(keys, family if correction == "holm" else family or "none")
-    pairs = [_pair(results, *key, unit) for key in keys]
+    tests: list[_Tests]
+    if decisions is None or block is None:
+        tests = [_over_blocks(results, key, unit, level, margin) for key in keys]
+    else:
+        tests = [_over_documents(results, key, block, decisions, level, margin) for key in keys]
     sizes = [families.count(name) for name in families]
-    plain = [t_test(pair.differences, level, margin=margin) for pair in pairs]
-    resampled = [
-        TestOfMean(*[np.nan] * 5) if pair.overlap is None else t_test(pair.differences, level, pair.overlap, margin)
-        for pair in pairs
-    ]
-    decisive = [one if pair.overlap is None else other for pair, one, other in zip(pairs, plain, resampled)]
     p_plain, same_plain, p_decisive, same_decisive = (
-        _adjust([getattr(test, name) for test in tests], families, correction)
-        for tests in (plain, decisive)
+        _adjust([getattr(test, name) for test in of_a_kind], families, correction)
+        for of_a_kind in ([one.plain for one in tests], [one.corrected or one.plain for one in tests])
         for name in ("p_value", "p_equivalence")
     )
-    rows = [
-        Comparison(
-            *key,
-            estimate=plain[i].mean,
-            low=plain[i].low,
-            high=plain[i].high,
-            p=plain[i].p_value,
-            p_adjusted=p_plain[i],
-            low_corrected=resampled[i].low,
-            high_corrected=resampled[i].high,
-            p_corrected=resampled[i].p_value,
-            p_corrected_adjusted=np.nan if pair.overlap is None else p_decisive[i],
-            not_corrected_because=pair.not_corrected_because,
-            n_blocks=len(pair.differences),
-            n_lower=int((pair.differences < 0).sum()),
-            unit=unit,
-            interval=f"paired t over {unit}s, {100 * level:g} % each",
-            deviation=float(pair.differences.std(ddof=1)),
-            detectable=detectable_difference(
-                pair.differences,
-                1 - (1 - level) / (sizes[i] if correction == "holm" else 1),
-                overlap=pair.overlap or 0.0,
-            ),
-            family=families[i],
-            family_size=sizes[i],
-            correction=correction,
-            margin=margin,
-            decided_by="paired t" if pair.overlap is None else "corrected t",
-            outcome=_outcome(plain[i].mean, p_decisive[i], same_decisive[i], 1 - level),
-            outcome_plain=_outcome(plain[i].mean, p_plain[i], same_plain[i], 1 - level),
+    not_applicable = TestOfMean(*[np.nan] * 5)
+    rows = []
+    for i, (key, found) in enumerate(zip(keys, tests)):
+        plain, corrected = found.plain, found.corrected or not_applicable
+        rows.append(
+            Comparison(
+                *key,
+                estimate=plain.mean,
+                low=plain.low,
+                high=plain.high,
+                p=plain.p_value,
+                p_adjusted=p_plain[i],
+                low_corrected=corrected.low,
+                high_corrected=corrected.high,
+                p_corrected=corrected.p_value,
+                p_corrected_adjusted=p_decisive[i] if found.corrected else np.nan,
+                not_corrected_because=found.not_corrected_because,
+                n_blocks=found.n_blocks,
+                n_lower=found.n_lower,
+                unit=unit,
+                sample=found.sample,
+                interval=f"{found.kind} over {unit}s, {100 * level:g} % each",
+                deviation=found.deviation,
+                detectable=found.detectable(1 - (1 - level) / (sizes[i] if correction == "holm" else 1)),
+                family=families[i],
+                family_size=sizes[i],
+                correction=correction,
+                margin=margin,
+                decided_by="corrected t" if found.corrected else found.decided_by,
+                outcome=_outcome(plain.mean, p_decisive[i], same_decisive[i], 1 - level),
+                outcome_plain=_outcome(plain.mean, p_plain[i], same_plain[i], 1 - level),
+            )
         )
-        for i, (key, pair) in enumerate(zip(keys, pairs))
-    ]
     return pd.DataFrame([asdict(row) for row in rows])
 
 
@@ -244,16 +273,27 @@ def _as_names(argument: str, names: Any) -> list[str]:
     return listed
 
 
-class _Pair(NamedTuple):
-    """Paired differences (n_blocks,); n_test / n_train, or None and why the corrected t does not apply."""
+class _Tests(NamedTuple):
+    """The tests of one row; ``corrected`` is None where the corrected t does not apply, and why."""
 
-    differences: FloatArray
-    overlap: float | None
+    plain: TestOfMean
+    corrected: TestOfMean | None
     not_corrected_because: str
+    n_blocks: int
+    n_lower: int
+    sample: str
+    kind: str
+    decided_by: str
+    deviation: float
+    #: level -> the difference that the deciding test finds
+    detectable: Callable[[float], float]
 
 
-def _pair(results: Sequence[Result], corpus: str, endpoint: str, own: str, rival: str, unit: Unit) -> _Pair:
-    """Pair the runs of two settings on one corpus by block."""
+def _over_blocks(
+    results: Sequence[Result], key: tuple[str, str, str, str], unit: Unit, level: float, margin: float
+) -> _Tests:
+    """Test the differences of two settings on one corpus, paired by block."""
+    corpus, endpoint, own, rival = key
     ours, theirs = (_by_unit(results, corpus, name.partition("@")[0], unit) for name in (own, rival))
     if set(ours) != set(theirs):
         raise DataError(
@@ -263,21 +303,91 @@ def _pair(results: Sequence[Result], corpus: str, endpoint: str, own: str, rival
         raise DataError(f"on corpus {corpus!r}, {own!r} has one {unit}; a comparison needs at least two, run more")
     runs = [run for block in sorted(ours) for run in (ours[block], theirs[block])]
     _check_alike(runs, unit, f"{own!r} and {rival!r} on corpus {corpus!r}")
-    metric, _, rule = endpoint.partition("@")
 
     def value(run: Result, name: str) -> float:
-        other_rule = name.partition("@")[2] or rule
-        found = run.metric(f"{metric}@{other_rule}" if other_rule else metric)
+        metric, rule = _metric_and_rule(endpoint, name)
+        found = run.metric(metric, rule or "at_0.5")
         if np.isnan(found):
             raise DataError(f"{endpoint} of run {run.run!r} is undefined; compare in an endpoint that every run has")
         return found
 
     differences = np.array([value(ours[block], own) - value(theirs[block], rival) for block in sorted(ours)])
+    overlap, reason = None, ""
     if unit == "seed":
-        return _Pair(differences, None, _ONE_SPLIT)
-    if any("official_split" in run.data.options for run in runs):
-        return _Pair(differences, None, _ONE_TEST_SET)
-    return _Pair(differences, float(np.mean([run.data.sizes["test"] / run.data.sizes["train"] for run in runs])), "")
+        reason = _ONE_SPLIT
+    elif any("official_split" in run.data.options for run in runs):
+        reason = _ONE_TEST_SET
+    else:
+        overlap = float(np.mean([run.data.sizes["test"] / run.data.sizes["train"] for run in runs]))
+    return _Tests(
+        plain=t_test(differences, level, margin=margin),
+        corrected=None if overlap is None else t_test(differences, level, overlap, margin),
+        not_corrected_because=reason,
+        n_blocks=len(differences),
+        n_lower=int((differences < 0).sum()),
+        sample=f"{len(differences)} {unit}s",
+        kind="paired t",
+        decided_by="paired t",
+        deviation=float(differences.std(ddof=1)),
+        detectable=lambda at: detectable_difference(differences, at, overlap=overlap or 0.0),
+    )
+
+
+def _over_documents(
+    results: Sequence[Result],
+    key: tuple[str, str, str, str],
+    block: int,
+    decisions: Callable[[Result, str], DocumentDecisions],
+    level: float,
+    margin: float,
+) -> _Tests:
+    """Test the difference of two trained models, those of one block, over its test documents."""
+    corpus, endpoint, own, rival = key
+    metric, _ = _metric_and_rule(endpoint, own)
+    if metric not in POPULATION_METRICS:
+        raise UsageError(
+            f"endpoint is {endpoint!r}; over documents, only {' and '.join(POPULATION_METRICS)} can be compared"
+        )
+    runs: list[Result] = []
+    for name in (own, rival):
+        setting = name.partition("@")[0]
+        found = [run for run in results if (run.data.corpus, run.setting, _replicate(run)) == (corpus, setting, block)]
+        if len(found) != 1:
+            raise DataError(
+                f"on corpus {corpus!r}, setting {setting!r} has {len(found)} runs of block {block}; pass the runs of one "
+                "study, and a block that both settings have"
+            )
+        runs += found
+    _check_alike(runs, "document", f"{own!r} and {rival!r} on corpus {corpus!r}")
+    ours, theirs = (
+        decisions(run, _metric_and_rule(endpoint, name)[1] or "at_0.5") for run, name in zip(runs, (own, rival))
+    )
+    if not np.array_equal(ours.targets, theirs.targets):
+        raise DataError(f"{own!r} and {rival!r} have other test documents; compare decisions on the same ones")
+    sides = {own: ours.decisions, rival: theirs.decisions}
+    difference = estimate_population(ours.targets, sides, ours.label_counts, metric)
+    return _Tests(
+        plain=difference.t_test(level, margin),
+        corrected=None,
+        not_corrected_because=_ONE_BLOCK,
+        n_blocks=1,
+        n_lower=int(difference.estimate < 0),
+        sample=f"{len(ours.targets):,} documents of {'seed' if runs[0].block is None else 'block'} {block}",
+        kind="t",
+        decided_by="t over documents",
+        deviation=np.nan,
+        detectable=lambda at: detectable_at(difference.error, DEGREES_OF_FREEDOM, at),
+    )
+
+
+def _metric_and_rule(endpoint: str, name: str) -> tuple[str, str]:
+    """Return the metric, and the rule of a setting: its own, or the endpoint's."""
+    metric, _, rule = endpoint.partition("@")
+    return metric, name.partition("@")[2] or rule
+
+
+def _replicate(run: Result) -> int:
+    return run.seed if run.block is None else run.block
 
 
 def _by_unit(results: Sequence[Result], corpus: str, setting: str, unit: Unit) -> dict[int, Result]:
@@ -290,7 +400,7 @@ def _by_unit(results: Sequence[Result], corpus: str, setting: str, unit: Unit) -
             raise DataError(f"run {run.run!r} of study {run.study!r} has no block; compare over its seeds, unit='seed'")
         if unit == "seed" and run.block is not None:
             raise DataError(f"run {run.run!r} of study {run.study!r} has a block; compare over blocks, unit='block'")
-        replicate = run.seed if run.block is None else run.block
+        replicate = _replicate(run)
         if replicate in runs:
             raise DataError(
                 f"setting {setting!r} on corpus {corpus!r} has two runs of {unit} {replicate}, {runs[replicate].run!r} of "

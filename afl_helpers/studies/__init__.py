@@ -24,7 +24,7 @@ with needs_extra("train", "afl_helpers.studies"):
         describe_shifts,
     )
     from afl_helpers.studies.rerun import Deviation, difference, repeat
-    from afl_helpers.studies.rescoring import missing_scores, rescore
+    from afl_helpers.studies.rescoring import kept_decisions, missing_scores, rescore
     from afl_helpers.studies.run import corpus_splits, execute
     from afl_helpers.studies.study_file import load_study
     from afl_helpers.studies.workers import run_study
@@ -53,6 +53,7 @@ __all__ = [
     "difference",
     "estimate_seconds",
     "execute",
+    "kept_decisions",
     "load_study",
     "missing_scores",
     "repeat",

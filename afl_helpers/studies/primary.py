@@ -4,19 +4,23 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
 from afl_helpers.errors import DataError, MissingFileError, UsageError
+from afl_helpers.evaluation.document_intervals import POPULATION_METRICS
 from afl_helpers.results import Result, compare, find_results, read_all_studies, read_study
 from afl_helpers.results.titles import endpoint_title
 from afl_helpers.studies.plan import PlannedRun, Study
+from afl_helpers.studies.rescoring import kept_decisions
+from afl_helpers.studies.scores import command_for, scores_path
 from afl_helpers.studies.study_file import load_study
 
 
-def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.DataFrame:
+def compare_study(study: Study | str, folder: str | Path | None = None, *, block: int | None = None) -> pd.DataFrame:
     """Make the comparison that a study's file declares as ``primary``.
 
     The unit is the one that the file names. Without one it is the block, or the seed where the runs have no blocks.
@@ -24,13 +28,15 @@ def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.Da
     Args:
         study: a study, or its name.
         folder: the folder of the studies; :func:`~afl_helpers.results.find_results` finds it unless given.
+        block: compare over the test documents of this block (or seed) instead, from the scores that its runs kept, in the
+            endpoints that are F1. That says how sure these trained models differ, not whether another split would agree.
 
     Returns:
         One row per comparison, as :func:`~afl_helpers.results.compare` returns it.
 
     Raises:
-        MissingFileError: there is no such study.
-        UsageError: the study declares no primary comparison.
+        MissingFileError: there is no such study, or scores of the block are not here.
+        UsageError: the study declares no primary comparison, or none in F1 over documents.
         DataError: planned runs of the primary settings are missing, or the runs cannot be compared.
     """
     study = _loaded(study, folder)
@@ -39,19 +45,41 @@ def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.Da
     check_complete(study)
     planned = {run.name for run in primary_runs(study)}
     results = [run for run in read_study(study.name, study.folder.parent) if run.run in planned]
-    primary = study.primary
+    primary, endpoints, read = study.primary, study.primary.endpoints, None
+    if block is not None:
+        endpoints = tuple(name for name in endpoints if name.partition("@")[0] in POPULATION_METRICS)
+        if not endpoints:
+            raise UsageError(
+                f"study {study.name!r} has no endpoint that is F1, and over documents nothing else is compared; leave block "
+                "out, or pass its runs to results.compare with an endpoint of F1"
+            )
+        _check_scores(study, [run for run in results if block in (run.block, run.seed if run.block is None else None)])
+        read = partial(kept_decisions, folder=study.folder.parent)
     table = compare(
         results,
         setting=primary.setting,
         against=primary.against,
-        endpoints=primary.endpoints,
-        unit=_unit(study, results),
+        endpoints=endpoints,
+        unit=_unit(study, results) if block is None else "document",
         margin=primary.margin,
         family=primary.correct_within or primary.family or f"primary question of {study.name}",
+        block=block,
+        decisions=read,
     )
     if _moved(study, results):
         table[["outcome", "outcome_plain"]] = "not converged"
     return table
+
+
+def _check_scores(study: Study, results: Sequence[Result]) -> None:
+    """Refuse runs whose scores are not kept here, all of them in one message."""
+    paths = [scores_path(study.folder / "runs" / f"{run.run}.json") for run in results]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        commands = "".join(f"\n  {command_for(path)}" for path in missing)
+        raise MissingFileError(
+            f"the scores of {len(missing)} of {len(paths)} runs are not here; make them with:{commands}"
+        )
 
 
 def convergence_shifts(study: Study | str, folder: str | Path | None = None) -> pd.DataFrame:

@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from afl_helpers.data import Corpus
 from afl_helpers.errors import check_choice
 from afl_helpers.evaluation import THRESHOLD_RULES, binarize, evaluate
+from afl_helpers.evaluation.tuning import Thresholds
 from afl_helpers.losses import build_loss
-from afl_helpers.results import Result, read_study, write_result
+from afl_helpers.results import DocumentDecisions, Result, find_results, read_study, write_result
 from afl_helpers.studies.plan import Study
 from afl_helpers.studies.rerun import recorded_splits
-from afl_helpers.studies.scores import read_scores, scores_path
+from afl_helpers.studies.scores import as_kept, check_kept, read_scores, scores_path
 from afl_helpers.studies.study_file import metrics_changed_by_thresholds
 
 
@@ -47,15 +51,56 @@ def rescore(study: Study, rule: str) -> Iterator[Result]:
             yield result
 
 
-def _judge(result: Result, rule: str, path: Path) -> Result:
+def kept_decisions(result: Result, rule: str, folder: str | Path | None = None) -> DocumentDecisions:
+    """Return what a run decided on its test documents, from the scores that it kept.
+
+    For :func:`afl_helpers.results.compare` over documents. A threshold that the result holds is used as it is; thresholds
+    per label are fitted again. Kept scores have three digits, so a decision close to a threshold can be another one: fewer than 4 in 1,000 on
+    ``cmu-leads``.
+
+    Args:
+        result: a run of a study.
+        rule: a name in :data:`~afl_helpers.evaluation.THRESHOLD_RULES`.
+        folder: the folder of the studies; :func:`~afl_helpers.results.find_results` finds it unless given.
+
+    Raises:
+        UsageError: the rule is unknown.
+        MissingFileError: the scores are not here; the sentence has the command that makes them again.
+        DataError: the score file is broken, or the data are no longer those of the run.
+    """
+    check_choice("rule", rule, THRESHOLD_RULES)
+    folder = find_results() if folder is None else Path(folder)
+    kept = _judged(result, rule, scores_path(folder / result.study / "runs" / f"{result.run}.json"))
+    targets = kept.test.dense_labels.astype(bool)
+    return DocumentDecisions(targets, binarize(kept.scores["test"], kept.thresholds), kept.train.label_counts)
+
+
+class _Judged(NamedTuple):
+    train: Corpus
+    validation: Corpus
+    test: Corpus
+    scores: dict[str, NDArray[np.float64]]
+    thresholds: Thresholds
+
+
+def _judged(result: Result, rule: str, path: Path) -> _Judged:
+    """Return the documents of a run, their kept scores, and the thresholds of a rule."""
+    check_kept(path)  # before the documents are read
     train, validation, test = recorded_splits(result)
     scores = read_scores(path, validation, test)
+    if rule in result.labels.threshold:
+        return _Judged(train, validation, test, scores, as_kept(result.labels.threshold[rule]))
     loss = build_loss(result.loss.name, train.label_counts, len(train), **result.loss.params)
     gamma = None if result.config.get("logit_adjustment") else loss.posterior_gamma
     rates = train.label_counts / len(train)
     threshold = THRESHOLD_RULES[rule].fit(
         validation.dense_labels, scores["validation"], rates, None if gamma is None else np.asarray(gamma)
     )
+    return _Judged(train, validation, test, scores, threshold)
+
+
+def _judge(result: Result, rule: str, path: Path) -> Result:
+    train, validation, test, scores, threshold = _judged(result, rule, path)
     changed = metrics_changed_by_thresholds()
     metrics = {}
     for split, corpus in (("validation", validation), ("test", test)):

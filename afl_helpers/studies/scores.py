@@ -48,8 +48,7 @@ def read_scores(path: Path, validation: Corpus, test: Corpus) -> dict[str, NDArr
         MissingFileError: there is no such file.
         DataError: the file is broken, or holds the scores of other documents.
     """
-    if not path.is_file():
-        raise MissingFileError(f"{path} does not exist; make it with: {command_for(path)}")
+    check_kept(path)
     try:
         with np.load(path, allow_pickle=False) as content:
             documents, packed = str(content["documents"]), {split: content[split] for split in ("validation", "test")}
@@ -61,10 +60,25 @@ def read_scores(path: Path, validation: Corpus, test: Corpus) -> dict[str, NDArr
     return {split: _unpack(own) for split, own in packed.items()}
 
 
+def check_kept(path: Path) -> None:
+    """Refuse a file of scores that is not there.
+
+    Raises:
+        MissingFileError: there is no such file.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path} does not exist; make it with: {command_for(path)}")
+
+
 def command_for(path: Path) -> str:
     """Return the command that makes the scores of a run again."""
     folder = path.parent.parent
     return f"python -m afl_helpers study {folder.name} --results {folder.parent} --repeat {path.stem}"
+
+
+def as_kept(value: float) -> float:
+    """Round a number in [0, 1] as kept scores are, so that a score that equals a threshold still does."""
+    return float(_unpack(_pack(np.array(value))))
 
 
 def _pack(scores: NDArray[np.float64]) -> NDArray[np.float16]:

@@ -284,8 +284,8 @@ def _read_primary(content: object, settings: list[Setting]) -> Primary:
     unit = reader.text("unit") if "unit" in reader else None
     if unit == "document":
         raise UsageError(
-            "unit in primary is 'document', but result files keep no decisions to draw documents from; compare over blocks, and "
-            "two models on one test set with evaluation.difference_interval"
+            "unit in primary is 'document', but a study's question is about settings, not about two trained models; compare "
+            "over blocks here, and over the documents of one with: python -m afl_helpers compare STUDY --block N"
         )
     if unit not in (None, *UNITS):
         raise unknown_name("unit in primary", unit, UNITS)
