@@ -365,30 +365,38 @@ class TestScores:
         capsys.readouterr()
         assert main(compare_it) == 1
         assert "study 'small' has no endpoint that is F1" in capsys.readouterr().err
-        declared = "endpoints: [f1_macro@tuned_common, f1_micro@tuned_proportional, average_precision_macro_tail]"
+        declared = "endpoints: [f1_macro@at_0.5, f1_micro@at_0.5, average_precision_macro_tail]"
         text = (folder / "study.yaml").read_text()
         (folder / "study.yaml").write_text(text.replace("endpoints: [average_precision_macro_tail]", declared))
         main(["study", "small", "--results", str(tmp_path), "--checksums"])
         capsys.readouterr()
         assert main(compare_it) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert [line.partition(":")[0] for line in lines[:2]] == [
-            "toy, f1_macro@tuned_common",
-            "toy, f1_micro@tuned_proportional",
-        ]
+        assert [line.partition(":")[0] for line in lines[:2]] == ["toy, f1_macro@at_0.5", "toy, f1_micro@at_0.5"]
         assert all("120 documents of block 2, t over documents" in line for line in lines[:2])
         assert "Left out, because only F1 is compared over documents: average_precision_macro_tail." in lines
-        # The decisions are those of the runs, but for scores that three digits move over a threshold.
         study = load_study("small", tmp_path)
         for result in read_study("small", tmp_path):
-            for rule in ("tuned_common", "at_0.5", "tuned_per_label"):
-                kept = kept_decisions(result, rule, tmp_path)
-                assert np.array_equal(kept.targets.sum(0), result.labels.support)
-                assert np.array_equal(kept.label_counts, result.labels.training_count)
-                different = np.abs(kept.decisions.sum(0) - result.labels.predicted[rule]).sum()
-                assert different <= 0.05 * kept.targets.size  # scores of three epochs lie close together
+            kept = kept_decisions(result, "at_0.5", tmp_path)
+            assert np.array_equal(kept.targets.sum(0), result.labels.support)
+            assert np.array_equal(kept.label_counts, result.labels.training_count)
+            assert np.abs(kept.decisions.sum(0) - result.labels.predicted["at_0.5"]).sum() <= 1
+            assert np.abs((kept.decisions & kept.targets).sum(0) - result.labels.true_positives["at_0.5"]).sum() <= 1
         with pytest.raises(UsageError, match="did you mean 'tuned_common'"):
             kept_decisions(result, "tuned_comon", tmp_path)
+        # Scores that float16 cannot tell apart: all are 0 there.
+        path = scores_path(study.path(study.runs()[0]))
+        result = read_result(study.path(study.runs()[0]))
+        _, (_, validation, test) = corpus_splits(study.corpora[0], result.block)
+        rng = np.random.default_rng(0)
+        tiny = {name: 1e-12 * rng.random((len(own), 6)) for name, own in (("validation", validation), ("test", test))}
+        before = path.read_bytes()
+        write_scores(path, tiny, validation, test)
+        low = replace(result, labels=replace(result.labels, threshold={"tuned_common": 5e-13}))
+        low.labels.predicted["tuned_common"] = (tiny["test"] >= 5e-13).sum(0)
+        with pytest.raises(DataError, match=r"predicted 3\d\d labels under 'tuned_common', .* three digits, give 720"):
+            kept_decisions(low, "tuned_common", tmp_path)
+        path.write_bytes(before)
         lost = [scores_path(study.path(run)) for run in study.runs() if run.name.endswith("e--block2")]
         lost[0].unlink()
         assert main(compare_it) == 1
