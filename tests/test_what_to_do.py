@@ -13,7 +13,15 @@ from contrast import contrast
 
 from afl_helpers.augment import AUGMENTATIONS, build_augmentation
 from afl_helpers.chapters import decision, display, figures, remedies
-from afl_helpers.chapters.figures.remedies import _FILLS, FIVE_LABELS, FIVE_METHODS, FIVE_VECTORS, MORE_METHODS
+from afl_helpers.chapters.figures.remedies import (
+    _FILLS,
+    FIVE_LABELS,
+    FIVE_METHODS,
+    FIVE_TEXTS,
+    FIVE_VECTORS,
+    MORE_METHODS,
+    RELATED_TREE,
+)
 from afl_helpers.data.imbalance import minority_labels
 from afl_helpers.errors import UsageError
 from afl_helpers.results import compare, read_study
@@ -286,6 +294,30 @@ def test_related_documents_show_what_the_methods_do():
     slopes = [np.arctan2(*(line[-1] - line[0])[::-1]) for line in lines]
     angles = [abs((b - a + np.pi / 2) % np.pi - np.pi / 2) for a, b in (slopes[:2], slopes[2:])]
     assert angles[0] > 1 and angles[1] < 0.2
+
+
+def test_read_documents_show_what_the_caption_says():
+    graph, texts, attention, view = figures.read_documents().axes
+    assert {".17\n→.02", ".87\n→.98"} <= {text.get_text() for text in graph.texts}
+    words = [text.split() for text in FIVE_TEXTS]
+    names = [RELATED_TREE.names[:3][i] for i in range(3)]
+    for axes in (attention, view):
+        rows = {round(text.get_position()[1], 2): [] for text in axes.texts if text.get_text() in sum(words, [])}
+        assert len(rows) == 5
+        for text in axes.texts:
+            y = round(text.get_position()[1], 2)
+            if y in rows and text.get_text() not in ("D", "H", "N", "D+H"):
+                rows[y].append((text.get_text(), text.get_fontweight() == "bold"))
+        lines = [rows[y] for y in sorted(rows, reverse=True)]
+        assert [[word for word, _ in line] for line in lines] == words
+        bold = [[word for word, strong in line if strong] for line in lines]
+        if axes is attention:
+            assert "and" in bold[1] and all(1 <= len(line) <= 2 for line in bold)
+        else:
+            assert [bool(line) for line in bold] == [True, True, False, True, True]
+    looking = [t.get_text().split("+") for t in attention.texts if t.get_fontsize() == 10.5][:-1]
+    assert sum(map(len, looking)) == 2 * 5 and {name for row in looking for name in row} <= set(names)
+    assert not any(text.get_fontweight() == "bold" for text in texts.texts)
 
 
 def test_labels_in_the_figures_are_readable():

@@ -157,9 +157,13 @@ class TrainedModel(Model):
         super().__init__(takes, n_labels, features.width)
         self.network, self._constants = network, features.constants
 
+    def features(self, X: Any) -> "Features":
+        """Return features as the network takes them."""
+        return Features(X, self._constants)
+
     @torch.no_grad()
     def _scores(self, X: Any) -> NDArray[np.float64]:
-        features = Features(X, self._constants)
+        features = self.features(X)
         scores = np.zeros((n_documents(X), self.n_labels))
         for batch in torch.arange(len(scores)).split(_SCORED_TOGETHER):
             logits = self.network(features[batch])[:, : self.n_labels]

@@ -115,10 +115,14 @@ class TwoStages(Network):
         """Return the logits of both stages."""
         assert isinstance(x, Tokens)
         first = self.first(x)
-        queries = self.labels[self.chosen(first.detach())] + self.places
-        match = queries @ self.keys(x.states).transpose(1, 2) / queries.shape[2] ** 0.5
-        attention = match.masked_fill(~x.present[:, None], -torch.inf).softmax(dim=2)
+        attention = self.attention(x, self.chosen(first.detach()))
         return first, self.second((attention @ self.values(x.states)).flatten(1))
+
+    def attention(self, x: Tokens, chosen: Tensor) -> Tensor:
+        """Return how much each chosen label looks at each token, (n, n_queries, n_tokens); its sum over tokens is 1."""
+        queries = self.labels[chosen] + self.places
+        match = queries @ self.keys(x.states).transpose(1, 2) / queries.shape[2] ** 0.5
+        return match.masked_fill(~x.present[:, None], -torch.inf).softmax(dim=2)
 
     def forward(self, x: Batch) -> Tensor:
         """Return the logits of the second stage."""

@@ -90,7 +90,7 @@ class GraphNetwork(Network):
         self._pairs = SampledPairs(tree) if contrast else None
         own = torch.arange(n)
         #: sender and receiver of each message, by direction: self, down, up
-        self._messages = ((own, own), (self.edges[:, 0], self.edges[:, 1]), (self.edges[:, 1], self.edges[:, 0]))
+        self.messages = ((own, own), (self.edges[:, 0], self.edges[:, 1]), (self.edges[:, 1], self.edges[:, 0]))
         self.nodes = uniform_linear(n_features, n * width, streams.weights)
         self.gates = uniform_linear(width, 3, streams.weights)
         self.gates.bias.requires_grad_(False)  # the biases of the gates are those of the nodes
@@ -109,7 +109,7 @@ class GraphNetwork(Network):
         unit = F.normalize(v, dim=2)
         gates = self.gates(v)
         total = torch.zeros_like(v)
-        for direction, (sender, receiver) in enumerate(self._messages):
+        for direction, (sender, receiver) in enumerate(self.messages):
             similarity = (unit[:, sender] * unit[:, receiver]).sum(2, keepdim=True).abs()
             message = similarity * v[:, sender] + self.message_bias[receiver]
             gate = torch.sigmoid(gates[:, sender, direction] + self.gate_bias[receiver])

@@ -54,6 +54,7 @@ _NAMES = {
         "MORE_METHODS",
         "decision_tree",
         "five_documents",
+        "read_documents",
         "related_documents",
         "remedy_effects",
     ),

@@ -1,6 +1,6 @@
 """Figures of remedies for rare labels: a decision tree, effects side by side, and what methods do to five documents."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,8 @@ _FILLS = {"D": "#cfe3f2", "H": "#fbd9c5", "D+H": "#e6dcf5", "N": "#d7ecdf", "–
 #: The five documents for methods that relate labels: D, H and N, where H and N lie below C.
 RELATED_LABELS = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]])
 RELATED_TREE = Hierarchy.from_parents(["D", "H", "N"], {"H": "C", "N": "C"})
+#: Texts for the methods that read words; each word has a state of its own.
+FIVE_TEXTS = ("mother leaves home", "mother and son", "home at war", "son fears ghosts", "spy leaves town")
 #: The head that the panels start from, trained on the five documents.
 _HEAD = {"epochs": 60, "learning_rate": 0.05}
 
@@ -108,6 +110,73 @@ def related_documents() -> Figure:
     below = "where scores are 1/2; dotted: without"
     _related(regularization, "recursive regularization", "turns H and N the same way", below)
     return figure
+
+
+def read_documents() -> Figure:
+    """Draw what three networks of ``RELATIONS`` do with five documents, by their own code."""
+    figure, (graph, texts, attention, view) = panels(2, 2, figsize=(7.4, 7.4))
+    model: Any = build_relation("label_graph", width=4, hierarchy=RELATED_TREE, **_HEAD)
+    model = model.fit(FIVE_VECTORS, RELATED_LABELS, rng=0)
+    after = model.scores(FIVE_VECTORS)[:, 2]
+    model.network.messages = model.network.messages[:1]  # what each node tells itself
+    changes = [f"{_share(a)}\n→{_share(b)}" for a, b in zip(model.scores(FIVE_VECTORS)[:, 2], after)]
+    _related(graph, "label graph", "labels tell each other, along a tree", "scores of N, before and after", changes)
+
+    words = [text.split() for text in FIVE_TEXTS]
+    known = sorted({word for text in words for word in text})
+    states = [np.eye(len(known))[[known.index(word) for word in text]] for text in words]
+    every = [[True] * len(text) for text in words]
+    _words(texts, "five texts", "and their labels", "for the panels below", every)
+
+    model = build_relation("label_attention", top_k=1, n_queries=2, width=8, **_HEAD)
+    model = model.fit(states, RELATED_LABELS, rng=0)
+    batch = model.features(states)[torch.arange(len(states))]
+    with torch.no_grad():
+        chosen = model.network.chosen(model.network.first(batch))
+        looks = model.network.attention(batch, chosen).argmax(2)
+    names = [
+        {
+            position: "+".join(RELATED_TREE.names[label] for label, at in zip(row, own) if at == position)
+            for position in own.tolist()
+        }
+        for row, own in zip(chosen.tolist(), looks)
+    ]
+    seen = [[position in own for position in range(len(text))] for own, text in zip(names, words)]
+    below = "below a word: the label that looks at it"
+    _words(attention, "label attention", "two labels look at words", below, seen, names)
+
+    model = build_relation("positive_view", threshold=0.5, width=8, hidden=8, hierarchy=RELATED_TREE, **_HEAD)
+    model = model.fit(states, RELATED_LABELS, rng=1)
+    with torch.no_grad():
+        kept = model.network.kept(batch, torch.from_numpy(RELATED_LABELS).float()) > 0
+    _words(view, "positive view", "learns from some words once more", "bold: words that its labels keep", kept.tolist())
+    return figure
+
+
+def _words(
+    axes: Axes,
+    title: str,
+    does: str,
+    below: str,
+    bold: Sequence[Sequence[bool]],
+    notes: Sequence[Mapping[int, str]] | None = None,
+) -> None:
+    """Draw the five texts under each other, some words bold, with a note below a word if it has one."""
+    for line, (text, row) in enumerate(zip(FIVE_TEXTS, RELATED_LABELS)):
+        y = 1.0 - 0.21 * line
+        name = "+".join(label for label, value in zip(RELATED_TREE.names, row) if value)
+        box = {"boxstyle": "round,pad=0.28", "facecolor": _FILLS[name], "edgecolor": "black", "linewidth": 0.7}
+        axes.text(0.06, y, name, ha="center", va="center", fontsize=12, color="black", bbox=box)
+        for position, word in enumerate(text.split()):
+            x, strong = 0.34 + 0.3 * position, bold[line][position]
+            style: dict[str, Any] = {"fontweight": "bold"} if strong and title != "five texts" else {}
+            axes.text(
+                x, y, word, ha="center", va="center", fontsize=11, color="black" if strong else "#767676", **style
+            )
+            note = notes[line].get(position) if notes else None
+            if note:
+                axes.text(x, y - 0.065, note, ha="center", va="top", fontsize=10.5, color="#0b5394")
+    _finish(axes, title, does, below)
 
 
 def _related(axes: Axes, title: str, does: str, below: str, words: list[str] | None = None) -> None:
