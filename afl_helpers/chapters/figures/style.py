@@ -136,6 +136,8 @@ TABLE_TITLES = {
     "glove-cnn-focal": "CNN on GloVe, focal 2.0",
     "cnn": "CNN on random vectors, BCE",
     "glove-cnn-frozen": "CNN on fixed GloVe, BCE",
+    "keywords": "more weight on keywords",
+    "no-teacher": "without a teacher",
     "glove-bilstm": "LSTM on GloVe, BCE",
     "glove-bilstm-frozen": "LSTM on fixed GloVe, BCE",
     "glove-logistic-regression": "mean of GloVe, logistic regr.",
