@@ -1,5 +1,6 @@
 """Studies of blocks: what is planned, pilot runs, order, kept scores, and the whole way on a tiny copy."""
 
+import io
 import json
 import re
 import shutil
@@ -352,7 +353,7 @@ class TestScores:
         np.testing.assert_allclose(found["test"], exact["test"], rtol=5e-4, atol=3e-8)
         np.testing.assert_allclose(1 - found["test"], 1 - exact["test"], rtol=5e-4, atol=3e-8)
         (tmp_path / "scores" / "run.npz").write_bytes(b"no")
-        with pytest.raises(DataError, match="run.npz cannot be read"):
+        with pytest.raises(DataError, match="run.npz is broken; make it again with"):
             read_scores(tmp_path / "scores" / "run.npz", validation, test)
         with pytest.raises(MissingFileError, match="--repeat other"):
             read_scores(tmp_path / "scores" / "other.npz", validation, test)
@@ -364,7 +365,8 @@ class TestScores:
         compare_it = ["compare", "small", "--results", str(tmp_path), "--block", "2"]
         capsys.readouterr()
         assert main(compare_it) == 1
-        assert "study 'small' has no endpoint that is F1" in capsys.readouterr().err
+        words = "asks about average_precision_macro_tail; over documents only f1_macro and f1_micro can be compared"
+        assert words in capsys.readouterr().err
         declared = "endpoints: [f1_macro@at_0.5, f1_micro@at_0.5, average_precision_macro_tail]"
         text = (folder / "study.yaml").read_text()
         (folder / "study.yaml").write_text(text.replace("endpoints: [average_precision_macro_tail]", declared))
@@ -374,7 +376,25 @@ class TestScores:
         lines = capsys.readouterr().out.splitlines()
         assert [line.partition(":")[0] for line in lines[:2]] == ["toy, f1_macro@at_0.5", "toy, f1_micro@at_0.5"]
         assert all("120 documents of block 2, t over documents" in line for line in lines[:2])
-        assert "Left out, because only F1 is compared over documents: average_precision_macro_tail." in lines
+        assert "Only macro and micro F1 are compared over documents; left out: average_precision_macro_tail." in lines
+        assert any("another split or seed gives others" in line for line in lines)
+        assert any(
+            "Holm within 'primary question of small, over documents of block 2', 2 rows" in line for line in lines
+        )
+        # Longer runs are no part of it, nor are other corpora.
+        longer = [path for path in (folder / "scores").glob("*.npz") if "long" in path.name or "shuffled" in path.name]
+        for path in longer:
+            path.rename(path.with_suffix(".away"))
+        assert longer and main([*compare_it, "--corpus", "toy"]) == 0
+        for path in longer:
+            path.with_suffix(".away").rename(path)
+        for more, words in (
+            (["--corpus", "toys"], "unknown corpus 'toys' (did you mean 'toy'?)"),
+            (["--block", "9"], "study 'small' has no block 9; it has 1, 2"),
+        ):
+            assert main([*compare_it, *more]) == 1 and words in capsys.readouterr().err
+        assert main(["compare", "small", "--results", str(tmp_path), "--corpus", "toy"]) == 1
+        assert "--corpus needs --block" in capsys.readouterr().err
         study = load_study("small", tmp_path)
         for result in read_study("small", tmp_path):
             kept = kept_decisions(result, "at_0.5", tmp_path)
@@ -394,8 +414,27 @@ class TestScores:
         write_scores(path, tiny, validation, test)
         low = replace(result, labels=replace(result.labels, threshold={"tuned_common": 5e-13}))
         low.labels.predicted["tuned_common"] = (tiny["test"] >= 5e-13).sum(0)
-        with pytest.raises(DataError, match=r"predicted 3\d\d labels under 'tuned_common', .* three digits, give 720"):
+        with pytest.raises(DataError, match=r"\d\d\d of the 3\d\d labels .* make them again with: .*three digits"):
             kept_decisions(low, "tuned_common", tmp_path)
+        with pytest.raises(UsageError, match="result is a str; pass a result of a study"):
+            kept_decisions("bce", "at_0.5", tmp_path)
+        # Scores of another run of the same block, and files that broke.
+        other = next(run for run in study.runs() if run.block == result.block and run.setting.loss == "afl")
+        path.write_bytes(scores_path(study.path(other)).read_bytes())
+        with pytest.raises(DataError, match=f"do not follow from the scores kept here; .*--repeat {result.run}"):
+            kept_decisions(result, "at_0.5", tmp_path)
+        flipped = bytearray(before)
+        flipped[len(before) // 2] ^= 255
+        with io.BytesIO() as file:
+            np.save(file, np.zeros((2, 2)))
+            array = file.getvalue()
+        for broken in (b"", before[: len(before) // 2], bytes(flipped), array):
+            path.write_bytes(broken)
+            with pytest.raises(DataError, match="npz (is broken; make it again|holds scores that are no numbers)"):
+                kept_decisions(result, "at_0.5", tmp_path)
+        write_scores(path, {name: values + np.nan for name, values in tiny.items()}, validation, test)
+        with pytest.raises(DataError, match="holds scores that are no numbers; make it again with: python"):
+            kept_decisions(result, "at_0.5", tmp_path)
         path.write_bytes(before)
         lost = [scores_path(study.path(run)) for run in study.runs() if run.name.endswith("e--block2")]
         lost[0].unlink()

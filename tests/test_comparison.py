@@ -214,8 +214,19 @@ class TestOverDocuments:
         row = found.iloc[0]
         assert (row["sample"], row["decided_by"]) == ("400 documents of block 2", "t over documents")
         assert row["interval"] == "t over documents, 90 % each" and row["n_blocks"] == 1
+        assert row["n_lower"] == 0
         assert "training does not" in row["not_corrected_because"] and math.isnan(row["low_corrected"])
         assert deciding_interval(row) == (row["low"], row["high"], row["p_adjusted"])
+
+    def test_a_seed_of_a_study_without_blocks_is_one_too(self):
+        seeds = [replace(run, block=None, data=replace(run.data, split_seed=0)) for run in self.RESULTS]
+        row = compare(
+            *(seeds, "bce", "afl", "f1_macro"),
+            unit="document",
+            block=3,
+            decisions=lambda run, rule: self.decided(replace(run, block=run.seed), rule),
+        ).iloc[0]
+        assert row["sample"] == "400 documents of seed 3" and (row["outcome"], row["n_lower"]) == ("lower", 1)
 
     def test_equal_models_are_within_a_wide_margin(self):
         def same(result, rule):
@@ -234,50 +245,79 @@ class TestOverDocuments:
             call("f1_macro", unit="block", block=1)
         with pytest.raises(UsageError, match="'ap'; over documents, only f1_macro and f1_micro can be compared"):
             call("ap", block=1)
-        with pytest.raises(DataError, match="setting 'afl' has 0 runs of block 9; pass the runs of one study"):
+        with pytest.raises(DataError, match="on corpus 'c', setting 'afl' has no run of block 9; pass another block"):
             call("f1_macro", block=9)
+        with pytest.raises(
+            DataError, match="'afl' has two runs of block 1, 'c--afl--1' and 'c--afl--1'; pass the runs of one"
+        ):
+            compare(2 * self.RESULTS, "afl", "bce", "f1_macro", unit="document", block=1, decisions=self.decided)
+        for wrong in (True, 1.5, "1", -1):
+            with pytest.raises(UsageError, match=f"block is {wrong!r}; pass a whole number from 0"):
+                call("f1_macro", block=wrong)
+        with pytest.raises(UsageError, match="decisions is a dict; pass a function"):
+            call("f1_macro", block=1, decisions={"afl": 1})
+        with pytest.raises(UsageError, match="decisions returned a tuple; return results.DocumentDecisions"):
+            call("f1_macro", block=1, decisions=lambda run, rule: tuple(drawn(1)))
+        moved = [replace(run, seed=99) if run.setting == "bce" else run for run in self.RESULTS]
+        with pytest.raises(DataError, match="'afl' and 'bce' on corpus 'c' differ within a block in split or seed"):
+            compare(moved, "afl", "bce", "f1_macro", unit="document", block=1, decisions=self.decided)
 
         def other_test_set(result, rule):
             return self.decided(replace(result, block=len(result.setting)), rule)
 
-        with pytest.raises(DataError, match="'afl' and 'focal' have other test documents"):
-            compare(self.RESULTS, "afl", "focal", "f1_macro", unit="document", block=1, decisions=other_test_set)
+        def other_counts(result, rule):
+            found = self.decided(result, rule)
+            return found._replace(label_counts=found.label_counts + len(result.setting))
+
+        for other in (other_test_set, other_counts):
+            with pytest.raises(DataError, match="'afl' and 'focal' have other test documents or other counts"):
+                compare(self.RESULTS, "afl", "focal", "f1_macro", unit="document", block=1, decisions=other)
         with pytest.raises(UsageError, match=r"unknown unit 'documents' \(did you mean 'document'"):
             call("f1_macro", block=1, unit="documents")
 
-    @pytest.mark.parametrize("kind", ["equal", "one never predicts the rarer half"])
-    def test_the_true_difference_lies_within(self, kind):
+    @pytest.mark.parametrize("kind", ["equal", "one never predicts the rarer half", "equal and mostly the same"])
+    def test_the_true_difference_lies_within_and_the_width_is_right(self, kind):
         """At fixed decision rates the true F1 of each label is known: 2 found / (found + predicted + actual)."""
         rates, n_documents, recall, excess = 0.3 / np.arange(1, 101), 1000, 0.6, 0.4
         both = np.full(100, 2 * recall / (1 + recall + excess * (1 - rates)))
         rarer = np.arange(100) >= 50
-        true = 0.0 if kind == "equal" else both[rarer].sum() / 100
-        counts, rng, covered, found_different = (rates * 4000).astype(int), np.random.default_rng(0), 0, 0
-        repetitions = 200
+        true = both[rarer].sum() / 100 if kind.startswith("one") else 0.0
+        counts, rng, repetitions = (rates * 4000).astype(int), np.random.default_rng(0), 200
         pair = study({"afl": OURS[:1], "bce": THEIRS[:1]})
+
+        def decide(targets):
+            found, wrong = rng.random(targets.shape) < recall, rng.random(targets.shape) < excess * rates
+            return np.where(targets, found, wrong)
+
+        rows = []
         for _ in range(repetitions):
             targets = rng.random((n_documents, 100)) < rates
-            sides = {
-                name: (targets & (rng.random(targets.shape) < recall))
-                | (~targets & (rng.random(targets.shape) < excess * rates))
-                for name in ("afl", "bce")
-            }
-            if kind != "equal":
-                sides["bce"] = sides["afl"] & ~rarer
-            row = compare(
-                *(pair, "afl", "bce", "f1_macro"),
-                unit="document",
-                block=0,
-                decisions=lambda run, rule, targets=targets, sides=sides: DocumentDecisions(
-                    targets, sides[run.setting], counts
-                ),
-            ).iloc[0]
-            covered += row["low"] <= true <= row["high"]
-            found_different += row["outcome"] != "undecided"
-        error = 2 * math.sqrt(0.95 * 0.05 / repetitions)  # twice the Monte Carlo error
-        assert 0.93 - error < covered / repetitions < 0.97 + error
-        if kind == "equal":
-            assert found_different == repetitions - covered
+            ours = decide(targets)
+            theirs = ours & ~rarer if kind.startswith("one") else decide(targets)
+            if kind.endswith("the same"):
+                theirs = np.where(rng.random(targets.shape) < 0.2, theirs, ours)
+            sides = {"afl": ours, "bce": theirs}
+            rows.append(
+                compare(
+                    *(pair, "afl", "bce", "f1_macro"),
+                    unit="document",
+                    block=0,
+                    decisions=lambda run, rule, targets=targets, sides=sides: DocumentDecisions(
+                        targets, sides[run.setting], counts
+                    ),
+                ).iloc[0]
+            )
+        low, high, estimate = (np.array([row[name] for row in rows]) for name in ("low", "high", "estimate"))
+        covered = ((low <= true) & (true <= high)).mean()
+        monte_carlo = 2 * math.sqrt(0.95 * 0.05 / repetitions)
+        assert 0.93 - monte_carlo < covered
+        # Coverage near 1 would also pass, so the width is compared with the spread of the estimates.
+        error = (high - low).mean() / 2 / stats.t.ppf(0.975, 19)
+        ratio = error / estimate.std(ddof=1)
+        assert 0.88 < ratio < (1.35 if kind.endswith("the same") else 1.2)
+        assert abs(estimate.mean() - true) < 0.005
+        if true == 0:
+            assert [row["outcome"] == "undecided" for row in rows] == ((low <= 0) & (high >= 0)).tolist()
 
 
 def test_seeds_are_compared_only_where_there_are_no_blocks():

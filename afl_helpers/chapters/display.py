@@ -42,7 +42,7 @@ def describe_outcomes(table: pd.DataFrame) -> str:
         found = "none has a verdict, because longer training still changed the numbers"
     rivals = " and ".join(dict.fromkeys(table["rival"].map(title_of)))
     return (
-        f"Adaptive focal loss minus {rivals}, {table['n_blocks'].min()} {table['unit'].iloc[0]}s each "
+        f"Adaptive focal loss minus {rivals}, {table.sort_values('n_blocks')['sample'].iloc[0]} each "
         f"({table['setting'].nunique()} readings of Eq. 2, {table['corpus'].nunique()} corpora, "
         f"{table['endpoint'].nunique()} endpoints): of {len(table)} differences {found}."
     )

@@ -205,16 +205,18 @@ def add_compare(commands: Commands) -> None:
         "compare",
         help="answer a study's primary question, once all of its runs are there",
         description="Print the comparisons that a study declares as its primary question: one line per corpus, endpoint "
-        "and rival, with the mean difference, its 95 % interval, the p value (Holm) and the outcome in words. For a study "
-        "that lacks runs, print only how many there are.",
+        "and rival, with the difference, its 95 % interval, the p value (Holm) and the outcome in words. For a study that "
+        "lacks runs, print only how many there are.",
     )
     command.add_argument("name", metavar="STUDY", help="name of the study, or the path of its folder")
     command.add_argument(
         "--block",
         type=int,
         metavar="N",
-        help="compare the trained models of this block (or seed) over its test documents, in F1, from the scores kept here",
+        help="compare the trained models of this block (or seed) over its test documents, in macro and micro F1. That "
+        "needs their scores in STUDY/scores; `study STUDY --repeat RUN` makes them again",
     )
+    command.add_argument("--corpus", help="with --block: compare on this corpus alone")
     command.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the studies (default: results)"
     )
@@ -223,15 +225,24 @@ def add_compare(commands: Commands) -> None:
 
 def _compare(args: argparse.Namespace) -> None:
     from afl_helpers.results import deciding_interval
-    from afl_helpers.studies import compare_study, describe_convergence, describe_progress, describe_shifts, load_study
+    from afl_helpers.studies import (
+        compare_documents,
+        compare_study,
+        describe_convergence,
+        describe_progress,
+        describe_shifts,
+        load_study,
+    )
 
+    if args.corpus is not None and args.block is None:
+        raise UsageError("--corpus needs --block; a study's own comparison is over all of its corpora")
     _find_study(args)
     study = load_study(args.name, args.results)
     progress = describe_progress(study)
     if study.primary and progress:
         print(f"{study.name}: {progress}")
         return
-    table = compare_study(study, block=args.block)
+    table = compare_study(study) if args.block is None else compare_documents(study, args.block, corpus=args.corpus)
     for row in table.to_dict("records"):
         low, high, p_value = deciding_interval(row)
         outcome, plain = row["outcome"], row["outcome_plain"]
@@ -247,9 +258,14 @@ def _compare(args: argparse.Namespace) -> None:
         f"Intervals: 95 % each. p: Holm within {first['family']!r}, {first['family_size']} rows{more}. "
         f"Margin: {first['margin']:g}."
     )
-    endpoints = study.primary.endpoints if study.primary else ()
-    if left_out := [name for name in endpoints if name not in set(table["endpoint"])]:
-        print(f"Left out, because only F1 is compared over documents: {', '.join(left_out)}.")
+    if args.block is not None:
+        print(
+            "Differences are estimates for endlessly many documents of the same kind. They speak of these trained models; "
+            "another split or seed gives others."
+        )
+        endpoints = study.primary.endpoints if study.primary else ()
+        if left_out := [name for name in endpoints if name not in set(table["endpoint"])]:
+            print(f"Only macro and micro F1 are compared over documents; left out: {', '.join(left_out)}.")
     if "undecided" in set(table["outcome"]):
         print("Detectable: the smallest true difference that four of five such comparisons would find.")
     if shifts := describe_shifts(study):

@@ -15,6 +15,7 @@ with needs_extra("train", "afl_helpers.studies"):
     from afl_helpers.studies.plan import METHODS, PlannedRun, Primary, Setting, Study, StudyCorpus
     from afl_helpers.studies.primary import (
         check_complete,
+        compare_documents,
         compare_study,
         complete_blocks,
         complete_results,
@@ -40,6 +41,7 @@ __all__ = [
     "StudyCorpus",
     "calibrate",
     "check_complete",
+    "compare_documents",
     "compare_study",
     "complete_blocks",
     "complete_results",

@@ -10,17 +10,19 @@ from typing import Literal
 
 import pandas as pd
 
-from afl_helpers.errors import DataError, MissingFileError, UsageError
+from afl_helpers.arrays import check_whole
+from afl_helpers.errors import DataError, MissingFileError, UsageError, check_choice
 from afl_helpers.evaluation.document_intervals import POPULATION_METRICS
 from afl_helpers.results import Result, compare, find_results, read_all_studies, read_study
+from afl_helpers.results.comparison import replicate
 from afl_helpers.results.titles import endpoint_title
-from afl_helpers.studies.plan import PlannedRun, Study
+from afl_helpers.studies.plan import PlannedRun, Primary, Study
 from afl_helpers.studies.rescoring import kept_decisions
 from afl_helpers.studies.scores import command_for, scores_path
 from afl_helpers.studies.study_file import load_study
 
 
-def compare_study(study: Study | str, folder: str | Path | None = None, *, block: int | None = None) -> pd.DataFrame:
+def compare_study(study: Study | str, folder: str | Path | None = None) -> pd.DataFrame:
     """Make the comparison that a study's file declares as ``primary``.
 
     The unit is the one that the file names. Without one it is the block, or the seed where the runs have no blocks.
@@ -28,47 +30,95 @@ def compare_study(study: Study | str, folder: str | Path | None = None, *, block
     Args:
         study: a study, or its name.
         folder: the folder of the studies; :func:`~afl_helpers.results.find_results` finds it unless given.
-        block: compare over the test documents of this block (or seed) instead, from the scores that its runs kept, in the
-            endpoints that are F1. That says how sure these trained models differ, not whether another split would agree.
 
     Returns:
         One row per comparison, as :func:`~afl_helpers.results.compare` returns it.
 
     Raises:
-        MissingFileError: there is no such study, or scores of the block are not here.
-        UsageError: the study declares no primary comparison, or none in F1 over documents.
+        MissingFileError: there is no such study.
+        UsageError: the study declares no primary comparison.
         DataError: planned runs of the primary settings are missing, or the runs cannot be compared.
     """
+    study, primary, results = _primary_results(study, folder)
+    table = compare(
+        results,
+        setting=primary.setting,
+        against=primary.against,
+        endpoints=primary.endpoints,
+        unit=_unit(study, results),
+        margin=primary.margin,
+        family=primary.correct_within or primary.family or f"primary question of {study.name}",
+    )
+    if _moved(study, results):
+        table[["outcome", "outcome_plain"]] = "not converged"
+    return table
+
+
+def compare_documents(
+    study: Study | str, block: int, folder: str | Path | None = None, *, corpus: str | None = None
+) -> pd.DataFrame:
+    """Compare the trained models of one block over its test documents, as a study's file declares in ``primary``.
+
+    This says how sure it is that these models differ, on endlessly many documents of the same kind. Whether models from
+    another split or seed would differ is said by :func:`compare_study`, and so is whether the settings have converged.
+    Only macro and micro F1 can be compared; other endpoints are left out.
+
+    Args:
+        study, folder: as in :func:`compare_study`.
+        block: the block, or the seed in a study without blocks.
+        corpus: compare on this corpus alone.
+
+    Returns:
+        One row per comparison, as :func:`~afl_helpers.results.compare` returns it.
+
+    Raises:
+        MissingFileError: there is no such study, or scores of the block's runs are not kept here; the message has the
+            commands that make them again.
+        UsageError: the study declares no primary comparison in macro or micro F1, or has no such block or corpus.
+        DataError: planned runs of the primary settings are missing, or the runs cannot be compared.
+    """
+    study, primary, results = _primary_results(study, folder)
+    block = check_whole(block, "block", 0)
+    endpoints = [name for name in primary.endpoints if name.partition("@")[0] in POPULATION_METRICS]
+    if not endpoints:
+        raise UsageError(
+            f"study {study.name!r} asks about {', '.join(primary.endpoints)}; over documents only "
+            f"{' and '.join(POPULATION_METRICS)} can be compared"
+        )
+    if corpus is not None:
+        check_choice("corpus", corpus, [own.name for own in study.corpora])
+    tested = [primary.setting] if isinstance(primary.setting, str) else primary.setting
+    named = {name.partition("@")[0] for name in (*tested, *primary.against)}
+    results = [run for run in results if run.setting in named and corpus in (None, run.data.corpus)]
+    replicates = sorted({replicate(run) for run in results})
+    if block not in replicates:
+        kind = "seed" if results[0].block is None else "block"
+        raise UsageError(f"study {study.name!r} has no {kind} {block}; it has {', '.join(map(str, replicates))}")
+    own = [run for run in results if replicate(run) == block]
+    _check_scores(study, own)
+    family = f"{primary.family or f'primary question of {study.name}'}, over documents of block {block}"
+    return compare(
+        own,
+        setting=primary.setting,
+        against=primary.against,
+        endpoints=endpoints,
+        unit="document",
+        margin=primary.margin,
+        family=primary.correct_within or family,
+        block=block,
+        decisions=partial(kept_decisions, folder=study.folder.parent),
+    )
+
+
+def _primary_results(study: Study | str, folder: str | Path | None) -> tuple[Study, Primary, list[Result]]:
+    """Return a study that is complete, its primary comparison and the runs of it."""
     study = _loaded(study, folder)
     if study.primary is None:
         raise UsageError(f"study {study.name!r} declares no primary comparison; pass its runs to results.compare")
     check_complete(study)
     planned = {run.name for run in primary_runs(study)}
     results = [run for run in read_study(study.name, study.folder.parent) if run.run in planned]
-    primary, endpoints, read = study.primary, study.primary.endpoints, None
-    if block is not None:
-        endpoints = tuple(name for name in endpoints if name.partition("@")[0] in POPULATION_METRICS)
-        if not endpoints:
-            raise UsageError(
-                f"study {study.name!r} has no endpoint that is F1, and over documents nothing else is compared; leave block "
-                "out, or pass its runs to results.compare with an endpoint of F1"
-            )
-        _check_scores(study, [run for run in results if block in (run.block, run.seed if run.block is None else None)])
-        read = partial(kept_decisions, folder=study.folder.parent)
-    table = compare(
-        results,
-        setting=primary.setting,
-        against=primary.against,
-        endpoints=endpoints,
-        unit=_unit(study, results) if block is None else "document",
-        margin=primary.margin,
-        family=primary.correct_within or primary.family or f"primary question of {study.name}",
-        block=block,
-        decisions=read,
-    )
-    if _moved(study, results):
-        table[["outcome", "outcome_plain"]] = "not converged"
-    return table
+    return study, study.primary, results
 
 
 def _check_scores(study: Study, results: Sequence[Result]) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afl_helpers.data import Corpus
-from afl_helpers.errors import DataError, check_choice
+from afl_helpers.errors import DataError, UsageError, check_choice
 from afl_helpers.evaluation import THRESHOLD_RULES, binarize, evaluate
 from afl_helpers.evaluation.tuning import Thresholds
 from afl_helpers.losses import build_loss
 from afl_helpers.results import DocumentDecisions, Result, find_results, read_study, write_result
 from afl_helpers.studies.plan import Study
 from afl_helpers.studies.rerun import recorded_splits
-from afl_helpers.studies.scores import as_kept, check_kept, read_scores, scores_path
+from afl_helpers.studies.scores import as_kept, check_kept, command_for, read_scores, scores_path
 from afl_helpers.studies.study_file import metrics_changed_by_thresholds
 
 
@@ -30,8 +30,8 @@ def rescore(study: Study, rule: str) -> Iterator[Result]:
     """Judge a rule on the kept scores of each finished run, and yield the result with it.
 
     A rule that the result file lacks is written into it. One that it has is as the run itself computed it, from exact
-    scores, and stays so. Runs whose scores are not here are left out; :func:`missing_scores` lists them. Metrics that no threshold changes stay
-    as they were computed from the exact scores; the others come from scores of about three digits.
+    scores, and stays so. Runs whose scores are not here are left out; :func:`missing_scores` lists them. Metrics that no
+    threshold changes stay as they were computed from the exact scores; the others come from scores of about three digits.
 
     Args:
         rule: a name in :data:`~afl_helpers.evaluation.THRESHOLD_RULES`.
@@ -54,9 +54,10 @@ def rescore(study: Study, rule: str) -> Iterator[Result]:
 def kept_decisions(result: Result, rule: str, folder: str | Path | None = None) -> DocumentDecisions:
     """Return what a run decided on its test documents, from the scores that it kept.
 
-    For :func:`afl_helpers.results.compare` over documents. A threshold that the result holds is used as it is; thresholds
-    per label are fitted again. Kept scores have three digits, so a decision close to a threshold can be another one: fewer than 4 in 1,000 on
-    ``cmu-leads``. Where 2 % of them differ from the counts that the run recorded, they are refused.
+    For :func:`afl_helpers.results.compare` over documents. A threshold that the result holds is rounded as the scores
+    are; thresholds per label, and the k of ``tuned_top_k``, are fitted again. Kept scores have three digits, so a decision
+    close to a threshold can be another one: on ``cmu-leads``, numbers of predicted labels changed by less than 1 %. Where
+    they differ by 2 % from what the run recorded, the scores are refused.
 
     Args:
         result: a run of a study.
@@ -66,19 +67,25 @@ def kept_decisions(result: Result, rule: str, folder: str | Path | None = None) 
     Raises:
         UsageError: the rule is unknown.
         MissingFileError: the scores are not here; the sentence has the command that makes them again.
-        DataError: the score file is broken, the data are no longer those of the run, or its scores lie too close together
-            for three digits.
+        DataError: the score file is broken or from another training, the data are no longer those of the run, or its
+            scores lie too close together for three digits.
     """
+    if not isinstance(result, Result):
+        raise UsageError(f"result is a {type(result).__name__}; pass a result of a study, as read_study returns them")
     check_choice("rule", rule, THRESHOLD_RULES)
     folder = find_results() if folder is None else Path(folder)
-    kept = _judged(result, rule, scores_path(folder / result.study / "runs" / f"{result.run}.json"))
+    path = scores_path(folder / result.study / "runs" / f"{result.run}.json")
+    kept = _judged(result, rule, path)
     decisions = binarize(kept.scores["test"], kept.thresholds)
     recorded = result.labels.predicted.get(rule)
-    if recorded is not None and np.abs(decisions.sum(0) - recorded).sum() > 0.02 * max(recorded.sum(), 50):
-        raise DataError(
-            f"run {result.run!r} predicted {recorded.sum():,} labels under {rule!r}, but its kept scores, of three digits, "
-            f"give {decisions.sum():,}; compare under another rule"
-        )
+    if recorded is not None:
+        n_other = int(np.abs(decisions.sum(0) - recorded).sum())
+        if n_other > 0.02 * max(recorded.sum(), 50):
+            raise DataError(
+                f"under {rule!r}, {n_other:,} of the {recorded.sum():,} labels that run {result.run!r} predicted do not follow "
+                f"from the scores kept here; make them again with: {command_for(path)}. If that changes nothing, they lie too "
+                "close together for three digits, and another rule is needed"
+            )
     return DocumentDecisions(kept.test.dense_labels.astype(bool), decisions, kept.train.label_counts)
 
 
@@ -95,15 +102,17 @@ def _judged(result: Result, rule: str, path: Path) -> _Judged:
     check_kept(path)  # before the documents are read
     train, validation, test = recorded_splits(result)
     scores = read_scores(path, validation, test)
-    if rule in result.labels.threshold:
-        return _Judged(train, validation, test, scores, as_kept(result.labels.threshold[rule]))
     loss = build_loss(result.loss.name, train.label_counts, len(train), **result.loss.params)
     gamma = None if result.config.get("logit_adjustment") else loss.posterior_gamma
-    rates = train.label_counts / len(train)
-    threshold = THRESHOLD_RULES[rule].fit(
-        validation.dense_labels, scores["validation"], rates, None if gamma is None else np.asarray(gamma)
-    )
-    return _Judged(train, validation, test, scores, threshold)
+    thresholds: Thresholds
+    if rule in result.labels.threshold:
+        thresholds = as_kept(result.labels.threshold[rule])
+    else:
+        rates = train.label_counts / len(train)
+        thresholds = THRESHOLD_RULES[rule].fit(
+            validation.dense_labels, scores["validation"], rates, None if gamma is None else np.asarray(gamma)
+        )
+    return _Judged(train, validation, test, scores, thresholds)
 
 
 def _judge(result: Result, rule: str, path: Path) -> Result:

@@ -4,6 +4,8 @@ They lie in ``results/<study>/scores/<run>.npz``, which git ignores.
 """
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,12 +54,15 @@ def read_scores(path: Path, validation: Corpus, test: Corpus) -> dict[str, NDArr
     try:
         with np.load(path, allow_pickle=False) as content:
             documents, packed = str(content["documents"]), {split: content[split] for split in ("validation", "test")}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise DataError(f"{path} cannot be read ({error}); make it again with: {command_for(path)}") from None
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
+        raise DataError(f"{path} is broken; make it again with: {command_for(path)}") from None
     shapes = {split: (len(corpus), corpus.n_labels) for split, corpus in (("validation", validation), ("test", test))}
     if documents != _hash_of(validation, test) or {split: own.shape for split, own in packed.items()} != shapes:
         raise DataError(f"{path} holds the scores of other documents; make it again with: {command_for(path)}")
-    return {split: _unpack(own) for split, own in packed.items()}
+    scores = {split: _unpack(own) for split, own in packed.items()}
+    if not all(np.isfinite(own).all() for own in scores.values()):
+        raise DataError(f"{path} holds scores that are no numbers; make it again with: {command_for(path)}")
+    return scores
 
 
 def check_kept(path: Path) -> None:
