@@ -87,13 +87,32 @@ def test_the_lstm_by_hand_and_padding_does_not_count():
         network.head.bias.zero_()
         found = network(torch.tensor([[2, 3, 4, 0, 0], [3, 0, 0, 0, 0], [2, 2, 3, 4, 3], [0, 0, 0, 0, 0]])).numpy()
     for row, text in zip(found, ([1, 2, -3], [2], [1, 1, 2, -3, 2], [5])):
-        for end, order in (("l0", 1), ("l0_reverse", -1)):
+        for lstm, order in zip(network.lstms, (1, -1)):
             w, u, b1, b2 = (
-                getattr(network.lstm, f"{kind}_{end}").detach().numpy().astype(float).ravel()
+                getattr(lstm, f"{kind}_l0").detach().numpy().astype(float).ravel()
                 for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
             expected = max(lstm_by_hand(text[::order], w, u, b1 + b2))
             assert row[0 if order == 1 else 1] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_lstm_is_that_of_packed_sequences():
+    words = nn.Embedding(30, 5, padding_idx=0)
+    network = Bilstm(words, BilstmConfig(hidden=4), n_labels=3).eval()
+    packed = nn.LSTM(5, 4, batch_first=True, bidirectional=True)
+    for own, theirs in zip([*network.lstms[0].parameters(), *network.lstms[1].parameters()], packed.parameters()):
+        theirs.data = own.data
+    lengths = torch.tensor([7, 1, 4, 11, 3])
+    ids = torch.randint(1, 30, (5, 13)) * (torch.arange(13) < lengths[:, None])
+    sequence = nn.utils.rnn.pack_padded_sequence(words(ids), lengths, batch_first=True, enforce_sorted=False)
+    states, _ = nn.utils.rnn.pad_packed_sequence(packed(sequence)[0], batch_first=True, padding_value=-torch.inf)
+    expected = network.head(states.amax(1))
+    torch.testing.assert_close(network(ids), expected)
+    slopes = [
+        torch.autograd.grad((value**2).sum(), [*weights, words.weight])
+        for value, weights in ((network(ids), network.lstms.parameters()), (expected, packed.parameters()))
+    ]
+    torch.testing.assert_close(*slopes)
 
 
 @pytest.mark.parametrize("freeze", [True, False])
