@@ -267,7 +267,7 @@ class TestOverDocuments:
 
         def other_counts(result, rule):
             found = self.decided(result, rule)
-            return found._replace(label_counts=found.label_counts + len(result.setting))
+            return replace(found, label_counts=found.label_counts + len(result.setting))
 
         for other in (other_test_set, other_counts):
             with pytest.raises(DataError, match="'afl' and 'focal' have other test documents or other counts"):

@@ -28,7 +28,8 @@ _ONE_SPLIT = "one split: seeds vary only the order of training"
 _ONE_BLOCK = "one block: documents vary, training does not"
 
 
-class DocumentDecisions(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class DocumentDecisions:
     """What a run decided on its test documents.
 
     Attributes:
