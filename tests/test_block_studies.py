@@ -43,7 +43,7 @@ from afl_helpers.studies import (
 )
 from afl_helpers.studies import run as run_module
 from afl_helpers.studies.plan import METHODS
-from afl_helpers.studies.scores import read_scores, scores_path, write_scores
+from afl_helpers.studies.scores import as_kept, read_scores, scores_path, write_scores
 from afl_helpers.studies.study_file import read_study_file
 from afl_helpers.studies.tuning import at_edge, beyond_edge
 from afl_helpers.training.config import ProbeConfig, TrainingConfig
@@ -352,6 +352,12 @@ class TestScores:
         np.testing.assert_allclose(found["validation"], exact["validation"], rtol=5e-4)
         np.testing.assert_allclose(found["test"], exact["test"], rtol=5e-4, atol=3e-8)
         np.testing.assert_allclose(1 - found["test"], 1 - exact["test"], rtol=5e-4, atol=3e-8)
+        for threshold in (0.0, 0.25, 0.5, 1.0, np.nextafter(1, 2), 1.5, np.inf):
+            assert as_kept(threshold) == threshold
+        assert (as_kept(exact["test"][7, 1]), as_kept(exact["test"][8, 2])) == (
+            found["test"][7, 1],
+            found["test"][8, 2],
+        )
         (tmp_path / "scores" / "run.npz").write_bytes(b"no")
         with pytest.raises(DataError, match="run.npz is broken; make it again with"):
             read_scores(tmp_path / "scores" / "run.npz", validation, test)

@@ -18,12 +18,13 @@ value nearly always. Hence three steps:
 
 Assumptions: documents are independent, and rare labels with similar training counts are alike on average.
 
-Simulated coverage at nominal 95 % (``tests/test_document_intervals.py``) is .94 to .97 on 227 labels from 50 % to .05 %
-with 1,900 documents, on 100 labels from 20 % to .2 % with 1,000 documents, on 50 labels with five positives each, and for
-differences where one side never predicts the rarer half of the labels. Equal classifiers are told apart in .03 to .06 of
-test sets, and in .01 to .04 where the two share most of their decisions: there the error is up to a fifth too large. It is lower where little is known: .92 for differences where one side never predicts every second of the rare
-labels, and with one positive per label on test (200 labels at .1 %) .93 for a metric and .88 for a difference where one
-side never predicts the rarer half.
+Simulated coverage at nominal 95 % (``tests/test_document_intervals.py``) is .94 to .97 on 227 labels from 50 % to .05
+% with 1,900 documents, on 100 labels from 20 % to .2 % with 1,000 documents, on 50 labels with five positives each,
+and for differences where one side never predicts the rarer half of the labels. Equal classifiers are told apart in .03
+to .06 of test sets, and in .01 to .04 where the two share most of their decisions: there the error is up to a fifth
+too large. Coverage is lower where little is known: .92 for differences where one side never predicts every second of the
+rare labels, and with one positive per label on test (200 labels at .1 %) .93 for a metric and .88 for a difference
+where one side never predicts the rarer half.
 """
 
 from collections.abc import Callable, Mapping

@@ -85,11 +85,12 @@ def compare_documents(
             f"study {study.name!r} asks about {', '.join(primary.endpoints)}; over documents only "
             f"{' and '.join(POPULATION_METRICS)} can be compared"
         )
-    if corpus is not None:
-        check_choice("corpus", corpus, [own.name for own in study.corpora])
     tested = [primary.setting] if isinstance(primary.setting, str) else primary.setting
     named = {name.partition("@")[0] for name in (*tested, *primary.against)}
-    results = [run for run in results if run.setting in named and corpus in (None, run.data.corpus)]
+    results = [run for run in results if run.setting in named]
+    if corpus is not None:
+        check_choice("corpus", corpus, dict.fromkeys(run.data.corpus for run in results))
+        results = [run for run in results if run.data.corpus == corpus]
     replicates = sorted({replicate(run) for run in results})
     if block not in replicates:
         kind = "seed" if results[0].block is None else "block"

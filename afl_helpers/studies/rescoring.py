@@ -102,15 +102,17 @@ def _judged(result: Result, rule: str, path: Path) -> _Judged:
     check_kept(path)  # before the documents are read
     train, validation, test = recorded_splits(result)
     scores = read_scores(path, validation, test)
-    loss = build_loss(result.loss.name, train.label_counts, len(train), **result.loss.params)
-    gamma = None if result.config.get("logit_adjustment") else loss.posterior_gamma
     thresholds: Thresholds
     if rule in result.labels.threshold:
         thresholds = as_kept(result.labels.threshold[rule])
     else:
-        rates = train.label_counts / len(train)
+        loss = build_loss(result.loss.name, train.label_counts, len(train), **result.loss.params)
+        gamma = None if result.config.get("logit_adjustment") else loss.posterior_gamma
         thresholds = THRESHOLD_RULES[rule].fit(
-            validation.dense_labels, scores["validation"], rates, None if gamma is None else np.asarray(gamma)
+            validation.dense_labels,
+            scores["validation"],
+            train.label_counts / len(train),
+            None if gamma is None else np.asarray(gamma),
         )
     return _Judged(train, validation, test, scores, thresholds)
 

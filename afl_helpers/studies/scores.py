@@ -82,8 +82,8 @@ def command_for(path: Path) -> str:
 
 
 def as_kept(value: float) -> float:
-    """Round a number in [0, 1] as kept scores are, so that a score that equals a threshold still does."""
-    return float(_unpack(_pack(np.array(value))))
+    """Round a threshold as kept scores are, so that a score that equals it still does; one above 1 stays above all."""
+    return value if value > 1 else float(_unpack(_pack(np.array(value))))
 
 
 def _pack(scores: NDArray[np.float64]) -> NDArray[np.float16]:
