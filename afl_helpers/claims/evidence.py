@@ -17,6 +17,7 @@ from afl_helpers.claims.definitions import (
 )
 from afl_helpers.errors import DataError
 from afl_helpers.results import Result, compare
+from afl_helpers.results.comparison import replicate
 from afl_helpers.results.titles import endpoint_title
 
 #: Where runs were made, nearest to the paper first.
@@ -104,7 +105,7 @@ class Group(NamedTuple):
         runs: dict[str, dict[int, Result]] = {name: {} for name in settings}
         for run in self.runs:
             if run.setting in runs:
-                runs[run.setting][run.seed if run.block is None else run.block] = run
+                runs[run.setting][replicate(run)] = run
         if not all(runs.values()):
             return None
         shared = sorted(

@@ -312,7 +312,7 @@ def _over_blocks(
 
     def value(run: Result, name: str) -> float:
         metric, rule = _metric_and_rule(endpoint, name)
-        found = run.metric(metric, rule or "at_0.5")
+        found = run.metric(metric, rule)
         if np.isnan(found):
             raise DataError(f"{endpoint} of run {run.run!r} is undefined; compare in an endpoint that every run has")
         return found
@@ -367,9 +367,7 @@ def _over_documents(
             raise DataError(f"setting {setting!r} has two runs of block {block}, {names}; pass the runs of one study")
         runs += found
     _check_alike(runs, "block", f"{own!r} and {rival!r} on corpus {corpus!r}")
-    ours, theirs = (
-        decisions(run, _metric_and_rule(endpoint, name)[1] or "at_0.5") for run, name in zip(runs, (own, rival))
-    )
+    ours, theirs = (decisions(run, _metric_and_rule(endpoint, name)[1]) for run, name in zip(runs, (own, rival)))
     for side in (ours, theirs):
         if not isinstance(side, DocumentDecisions):
             raise UsageError(f"decisions returned a {type(side).__name__}; return results.DocumentDecisions")
@@ -396,9 +394,9 @@ def _over_documents(
 
 
 def _metric_and_rule(endpoint: str, name: str) -> tuple[str, str]:
-    """Return the metric, and the rule of a setting: its own, or the endpoint's."""
+    """Return the metric, and the rule of a setting: its own, or the endpoint's, or the one at 0.5."""
     metric, _, rule = endpoint.partition("@")
-    return metric, name.partition("@")[2] or rule
+    return metric, name.partition("@")[2] or rule or "at_0.5"
 
 
 def replicate(run: Result) -> int:

@@ -85,9 +85,7 @@ def compare_documents(
             f"study {study.name!r} asks about {', '.join(primary.endpoints)}; over documents only "
             f"{' and '.join(POPULATION_METRICS)} can be compared"
         )
-    tested = [primary.setting] if isinstance(primary.setting, str) else primary.setting
-    named = {name.partition("@")[0] for name in (*tested, *primary.against)}
-    results = [run for run in results if run.setting in named]
+    results = [run for run in results if run.setting in primary.settings]
     if corpus is not None:
         check_choice("corpus", corpus, dict.fromkeys(run.data.corpus for run in results))
         results = [run for run in results if run.data.corpus == corpus]

@@ -125,8 +125,7 @@ def read_documents() -> Figure:
     words = [text.split() for text in FIVE_TEXTS]
     known = sorted({word for text in words for word in text})
     states = [np.eye(len(known))[[known.index(word) for word in text]] for text in words]
-    every = [[True] * len(text) for text in words]
-    _words(texts, "five texts", "and their labels", "for the panels below", every)
+    _words(texts, "five texts", "and their labels", "for the panels below")
 
     model = build_relation("label_attention", top_k=1, n_queries=2, width=8, **_HEAD)
     model = model.fit(states, RELATED_LABELS, rng=0)
@@ -158,21 +157,21 @@ def _words(
     title: str,
     does: str,
     below: str,
-    bold: Sequence[Sequence[bool]],
+    bold: Sequence[Sequence[bool]] | None = None,
     notes: Sequence[Mapping[int, str]] | None = None,
 ) -> None:
-    """Draw the five texts under each other, some words bold, with a note below a word if it has one."""
+    """Draw the five texts under each other, some words bold and the others grey, with a note below a word if it has one."""
     for line, (text, row) in enumerate(zip(FIVE_TEXTS, RELATED_LABELS)):
         y = 1.0 - 0.21 * line
         name = "+".join(label for label, value in zip(RELATED_TREE.names, row) if value)
         box = {"boxstyle": "round,pad=0.28", "facecolor": _FILLS[name], "edgecolor": "black", "linewidth": 0.7}
         axes.text(0.06, y, name, ha="center", va="center", fontsize=12, color="black", bbox=box)
         for position, word in enumerate(text.split()):
-            x, strong = 0.34 + 0.3 * position, bold[line][position]
-            style: dict[str, Any] = {"fontweight": "bold"} if strong and title != "five texts" else {}
-            axes.text(
-                x, y, word, ha="center", va="center", fontsize=11, color="black" if strong else "#767676", **style
-            )
+            x = 0.34 + 0.3 * position
+            style: dict[str, Any] = {"color": "black"}
+            if bold is not None:
+                style = {"color": "black", "fontweight": "bold"} if bold[line][position] else {"color": "#767676"}
+            axes.text(x, y, word, ha="center", va="center", fontsize=11, **style)
             note = notes[line].get(position) if notes else None
             if note:
                 axes.text(x, y - 0.065, note, ha="center", va="top", fontsize=10.5, color="#0b5394")
