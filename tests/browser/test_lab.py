@@ -26,10 +26,10 @@ WATCH = """() => {
     new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true});
 }"""
 
-# Whether boxes are drawn, and no cell still shows the marks of one.
-RENDERED = """() => {
-    const notebook = document.querySelector(".jp-Notebook");
-    return notebook.querySelector(".myst-admonition") && !notebook.innerText.includes(":::");
+# Whether all cells are there, and each Markdown cell is drawn.
+RENDERED = """number => {
+    const all = selector => document.querySelectorAll(`.jp-Notebook ${selector}`).length;
+    return all(".jp-Cell") === number && all(".jp-MarkdownCell:has(.myst)") === all(".jp-MarkdownCell");
 }"""
 
 
@@ -90,6 +90,7 @@ class Notebook:
 
     def __init__(self, page, address: str, path: Path):
         self.page, self.path = page, path
+        self.number_of_cells = len(json.loads(path.read_text(encoding="utf-8"))["cells"])
         page.goto(f"{address}/lab/tree/{path.name}?reset", timeout=PATIENCE)
         page.wait_for_selector(".jp-Notebook .myst h1", timeout=PATIENCE)
         self.wait_idle()
@@ -133,11 +134,12 @@ def test_a_chapter_reads_well_and_runs_from_top_to_bottom(chromium, lab, chapter
     address, folder = lab
     page = chromium.new_page(viewport={"width": 1300, "height": 900})
     notebook = Notebook(page, address, folder / f"{chapter}.ipynb")
-    # The lab renders one Markdown cell after another: wait for the last of them.
-    page.wait_for_function(RENDERED, timeout=PATIENCE)
-    text = page.locator(".jp-Notebook").inner_text()
+    # The lab adds one cell after another, and hides the text of those out of view from `inner_text`.
+    page.wait_for_function(RENDERED, arg=notebook.number_of_cells, timeout=PATIENCE)
+    text = "\n".join(page.locator(".jp-MarkdownCell .myst").all_text_contents())
     assert "In this chapter" in text
     assert ":::" not in text
+    assert page.locator(".jp-Notebook .myst-admonition").count()
 
     number = len(notebook.code_cells())
     if chapter == SLIDES:
