@@ -1,5 +1,6 @@
 """The page of related works names every cited work once, and only entries and settings that exist."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -43,12 +44,21 @@ def test_every_cited_work_has_one_row_of_five_cells():
     assert {row[2] for row in ROWS.values()} <= set(GRADES)
 
 
-def test_the_figures_of_authors_are_those_of_cited_works_and_stand_beside_entries():
-    rows = re.findall(r"^\| \[(\d+)\] \| (.+) \| (.+) \|$", PAGE.partition("\n## ")[2], re.MULTILINE)
-    assert rows and {int(number) for number, _, _ in rows} <= set(ROWS)
-    for number, _, beside in rows:
+def test_the_figures_of_authors_are_those_of_all_works_that_were_run_and_stand_beside_entries():
+    rows = [line.strip("| ").split(" | ") for line in PAGE.partition("\n## ")[2].splitlines() if line.startswith("| [")]
+    numbers = [[int(number) for number in re.findall(r"\[(\d+)\]", works)] for works, _, _ in rows]
+    assert sorted(itertools.chain(*numbers)) == [number for number, row in ROWS.items() if row[4]]
+    for works, (_, _, beside) in zip(numbers, rows):
         found = names(re.sub("{doc}`[^`]+`", "", beside))
-        assert set(found) <= set(names(ROWS[int(number)][3])) and bool(found) == (beside != "no run yet")
+        assert set(found) <= {name for number in works for name in names(ROWS[number][3])}
+
+
+def test_what_is_ours_is_marked_and_nothing_else():
+    ours = {name for registry in (AUGMENTATIONS, RELATIONS) for name, info in registry.items() if info.is_ours}
+    ours |= {name for name, info in LOSSES.items() if info.fidelity.startswith("our construction")}
+    for row in ROWS.values():
+        entries = {name for name in names(row[3]) if name in {*AUGMENTATIONS, *RELATIONS, *LOSSES}}
+        assert entries & ours == {name for name in entries if f"`{name}` (ours)" in row[3]}
 
 
 @pytest.mark.parametrize("number", ROWS)

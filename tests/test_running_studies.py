@@ -43,6 +43,7 @@ def results_without(study: str, which: int, folder: Path) -> None:
         ("more-results", "tuned-to-the-end"),
         ("more-results", "start-and-stop"),
         ("what-to-do", "remedies"),
+        ("more-remedies", "remedies"),
         ("beyond-films", "frozen-unfair-tos"),
         ("beyond-films", "frozen-mpnet"),
         ("more-metrics", "frozen-encoder"),

@@ -190,9 +190,20 @@ def test_the_least_of_a_remedy_is_the_value_nearest_to_its_neutral_one(evidence)
         tuned = [{"value": v, "average_precision_weighted": float(v == best)} for v in (0.3, 0.5, 0.75)]
         found = remedies.mildest(evidence._replace(runs=[replace(run, tuned=tuned)]))
         assert found["least"].tolist() == [least]
-    assert remedies.describe_mildest(found) == (
-        f"Of the remedies that change documents, tuning chose the lowest strength that it tried for 1 of 1 on {run.data.corpus}."
+    assert remedies.describe_mildest(found, {run.data.corpus: "films"}) == (
+        "Of the remedies that change documents, tuning chose the lowest strength that it tried for 1 of 1 on films."
     )
+
+
+def test_strengths_are_those_of_the_classes_and_of_the_runs(evidence):
+    titles = {corpus.name: corpus.name.upper() for corpus in evidence.study.corpora}
+    found = remedies.strengths(evidence, titles)
+    assert list(found.columns) == ["parameter", "default", *titles.values()]
+    assert found.loc["MLSMOTE", ["parameter", "default"]].tolist() == ["rate", "1"]
+    assert found.loc["REMEDIAL", ["parameter", "default"]].tolist() == ["level", "1"]
+    (chosen,) = {run.config["value"] for run in evidence.runs if run.run.startswith("reuters--remedial--")}
+    assert found.loc["REMEDIAL", "REUTERS"] == f"{chosen:g}" and found.loc["K-means SMOTE", "HOC-NODES"] == ""
+    assert "ML-ROS, default" not in found.index and "ASL" not in found.index
 
 
 def outcomes(*rows: tuple[str, str, str, float]) -> pd.DataFrame:

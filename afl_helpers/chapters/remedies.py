@@ -197,13 +197,15 @@ def describe_controls(table: pd.DataFrame) -> str:
         return "No control has two blocks beside its remedy yet, so we cannot yet say whether the synthetic documents make the difference."
     counts = table["outcome"].value_counts()
     n_lower, n_higher = counts.get("lower", 0), counts.get("higher", 0)
-    ahead = sorted({title_of(name) for name in table.loc[table["outcome"] == "higher", "setting"]})
+    lower, higher = (
+        {title_of(name) for name in table.loc[table["outcome"] == o, "setting"]} for o in ("lower", "higher")
+    )
     return (
         f"Remedy minus control, {table['setting'].nunique()} remedies on {table['corpus'].nunique()} corpora, "
         f"{table['n_blocks'].min()} blocks or more: of {len(table)} differences {counts.get('within the margin', 0)} lie "
         f"within {table['margin'].iloc[0]:g}, {n_lower} {'is' if n_lower == 1 else 'are'} lower, "
-        f"{counts.get('undecided', 0)} undecided and {n_higher} higher. The latter, without a correction for their number: "
-        f"{_listed(ahead)}."
+        f"{counts.get('undecided', 0)} undecided and {n_higher} higher, without a correction for their number. "
+        f"Lower: {_listed(sorted(lower))}. Higher: {_listed(sorted(higher))}."
     )
 
 
@@ -345,9 +347,44 @@ def mildest(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["corpus", "setting", "least"])
 
 
-def describe_mildest(table: pd.DataFrame) -> str:
-    """Return in words how often tuning chose the least of a remedy; rows as :func:`mildest` returns them."""
-    counts = ", ".join(f"{own['least'].sum()} of {len(own)} on {corpus}" for corpus, own in table.groupby("corpus"))
+def strengths(evidence: Evidence, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Return how strong each remedy that changes documents is by default, and how strong tuning made it.
+
+    Args:
+        evidence: of a study of remedies.
+        titles: what to call each corpus, in the order of the columns.
+
+    Returns:
+        One row per setting with a tuned parameter, in the order of the study, index its title: ``parameter``,
+        ``default``, that of the class, and a column per corpus. Numbers are in words, empty where nothing was tuned.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    for run in evidence.runs:
+        info = AUGMENTATIONS.get(str(run.config.get("remedy")))
+        if info is None or not run.tuned or run.config.get("control"):
+            continue
+        default = getattr(info.build(**info.fixed), info.tuned)
+        row = rows.setdefault(
+            run.setting, {"parameter": info.tuned, "default": "by a rule" if default is None else f"{default:g}"}
+        )
+        row[titles[run.data.corpus]] = f"{run.config['value']:g}"
+    table = pd.DataFrame({name: rows[name] for name in (own.name for own in evidence.study.settings) if name in rows})
+    return table.T.fillna("").rename(index=title_of)[["parameter", "default", *titles.values()]]
+
+
+def describe_mildest(table: pd.DataFrame, titles: Mapping[str, str]) -> str:
+    """Return in words how often tuning chose the least of a remedy.
+
+    Args:
+        table: rows as :func:`mildest` returns them.
+        titles: what to call each corpus.
+    """
+    by_corpus = dict([*table.groupby("corpus")["least"]])
+    counts = "; ".join(
+        f"{by_corpus[corpus].sum()} of {len(by_corpus[corpus])} on {title}"
+        for corpus, title in titles.items()
+        if corpus in by_corpus
+    )
     return (
         f"Of the remedies that change documents, tuning chose the lowest strength that it tried for {counts}."
         if counts

@@ -31,7 +31,7 @@ from afl_helpers.relations.heads import (
 
 @dataclass(kw_only=True, eq=False)
 class LabelAttention(Trained):
-    """Train a linear head, and a second stage in which some labels look at the tokens.
+    """Train a linear head, and a second stage in which some labels look at the tokens. Our construction.
 
     The first stage is a linear head on the mean of the token states. Of its labels, the ``top_k`` with the highest
     scores are chosen, and as many more as make ``n_queries``: those with the largest sum of P(c | j) over the chosen j,
@@ -146,6 +146,7 @@ ENTRIES = {
         values=(0.5, 0.8),
         neutral={"share": 0},
         baseline="linear_head",
+        is_ours=True,
         cited="[13]",
     ),
 }

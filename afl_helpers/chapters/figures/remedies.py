@@ -35,16 +35,16 @@ FIVE_METHODS: dict[str, tuple[str, str, dict[str, float], int]] = {
 #: The same for further methods that need no text.
 MORE_METHODS: dict[str, tuple[str, str, dict[str, float], int]] = {
     "lp_rus": ("LP-RUS", "drops frequent label sets", {"rate": 0.4}, 0),
-    "ratio_oversampling": ("by imbalance ratio", "copies, the rarer the more", {"rate": 0.4}, 0),
-    "floor_oversampling": ("up to a floor", "copies up to a number", {"floor": 0.6}, 1),
-    "over_under_aligned": ("over and under", "copies some, drops others", {}, 0),
+    "ratio_oversampling": ("copies by imbalance ratio", "the rarer, the more", {"rate": 0.4}, 0),
+    "floor_oversampling": ("copies up to a floor", "up to a number", {"floor": 0.6}, 1),
+    "over_under_aligned": ("over- and under-sampling", "copies some, drops others", {}, 0),
     "remedial_ml_ros": ("REMEDIAL, ML-ROS", "splits D+H, copies H", {"rate": 0.4}, 1),
     "remedial_mlsmote": ("REMEDIAL, MLSMOTE", "splits D+H, makes H", {}, 31),
     "mlsmote_union": ("MLSMOTE, union", "new ones get all labels", {}, 31),
-    "mlsmote_intersection": ("MLSMOTE, inters.", "new ones get shared labels", {}, 31),
+    "mlsmote_intersection": ("MLSMOTE, intersection", "new ones get shared labels", {}, 31),
     "kmeans_smote": ("K-means SMOTE", "makes H within a cluster", {"n_clusters": 1, "k_neighbors": 1}, 179),
     "balanced_mixup": ("balanced mixup", "partner drawn by label", {"alpha": 1.0}, 133),
-    "feature_dictionary": ("feature dictionary", "changes learnt parts of H", {"n_atoms": 3, "strength": 0.8}, 1),
+    "feature_dictionary": ("feature dictionary", "moves H towards typical vectors", {"n_atoms": 3, "strength": 0.8}, 1),
     "hard_examples": ("hard examples", "changes H that D is near", {"n_neighbors": 2, "share": 1.0}, 2),
 }
 _NAMES = ("D", "H")
@@ -89,7 +89,9 @@ def related_documents() -> Figure:
     scores = build_relation("linear_head", **_HEAD).fit(FIVE_VECTORS, RELATED_LABELS, rng=0).scores(FIVE_VECTORS)
     reranker = build_relation("cooccurrence_reranking", beta=2, top_k=1, shrinkage=0).fit(None, RELATED_LABELS)
     changes = [f"{_share(a)}\n→{_share(b)}" for a, b in zip(scores[:, 2], reranker.scores(scores)[:, 2])]
-    _related(rerank, "re-ranking", "lowers N where D is likely", "scores of N, before and after", changes)
+    _related(
+        rerank, "re-ranking by co-occurrence", "lowers N where D is likely", "scores of N, before and after", changes
+    )
 
     weights = jaccard_indices(torch.from_numpy(RELATED_LABELS).float()).numpy()
     for i, j in zip(*np.nonzero(np.triu(weights, 1))):
@@ -318,9 +320,9 @@ def decision_tree() -> Figure:
     steps = [
         ("Was every document judged\nfor every label?", "no", "1  Mask what nobody has\nlooked at, then go on"),
         ("Has a label fewer than\n10 documents?", "yes", "2  Leave it out or collect\nmore, then go on"),
-        ("Do you know how many false\nalarms a miss costs?", "yes", "3  Threshold 1/(1+c) on\ncalibrated scores"),
+        ("Do you know how many false\nalarms, c, a miss costs?", "yes", "3  Threshold 1/(1+c) on\ncalibrated scores"),
         (
-            "Is micro F1 your metric, or do\ncounts differ less than 8 times?",
+            "Is micro F1 your metric, or do\ncounts differ by a factor below 8?",
             "yes",
             "4  One threshold,\ntuned on validation",
         ),
@@ -330,7 +332,7 @@ def decision_tree() -> Figure:
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 12, "color": "black"}
     box: dict[str, Any] = {"boxstyle": "round,pad=0.45", "linewidth": 1.2, "edgecolor": "black"}
     heights = np.arange(len(steps) + 2)[::-1].astype(float)
-    start = "First: words with a linear SVM,\nand cross-entropy as it is."
+    start = "First train two baselines: a linear\nSVM on words, and cross-entropy."
     axes.text(0.27, heights[0], start, bbox=box | {"facecolor": "#f0f0f0"}, **style)
     for height, (question, answer, leaf) in zip(heights[1:], steps):
         axes.text(0.26, height, question, bbox=box | {"facecolor": "white"}, **style)
