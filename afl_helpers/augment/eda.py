@@ -6,10 +6,11 @@ swapped always differ in place; and the list of words that are not replaced is o
 """
 
 import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,13 @@ from afl_helpers.augment.wordnet import WordNet
 from afl_helpers.errors import UsageError
 
 #: word -> its synonyms, in lower case.
-Synonyms = Callable[[str], Sequence[str]]
+Synonyms = Callable[[str], Iterable[str]]
+LookUp = Callable[[str], Sequence[str]]
 Operation = Callable[[list[str], np.random.Generator], list[str]]
+
+#: The share of letters other than a to z above which a warning says that EDA loses them. The corpora here, all English, have less
+#: than .001.
+FOREIGN = 0.005
 
 #: Words that are not replaced: they hold sentences together.
 FUNCTION_WORDS = frozenset(
@@ -37,7 +43,7 @@ FUNCTION_WORDS = frozenset(
 
 
 @lru_cache(maxsize=4)
-def wordnet_synonyms(folder: str | None = None) -> Synonyms:
+def wordnet_synonyms(folder: str | None = None) -> LookUp:
     """Return the function that looks up WordNet's synonyms; :mod:`~afl_helpers.augment.wordnet` says where it looks.
 
     Raises:
@@ -57,7 +63,21 @@ def clean(text: str) -> list[str]:
     return re.sub("[^a-z]+", " ", re.sub("['\u2019]", "", text.lower())).split()
 
 
-def replace_words(words: list[str], n: int, synonyms: Synonyms, rng: np.random.Generator) -> list[str]:
+def warn_of_lost_letters(method: str, texts: Iterable[str]) -> None:
+    """Warn if :func:`clean` loses more than a small share of the letters of texts; ``_augment`` of ``method`` calls this."""
+    n, n_kept = 0, 0
+    for text in texts:
+        n += len(re.sub(r"[\W\d_]", "", text))
+        n_kept += len(re.sub("[^a-z]", "", text.lower()))
+    if n - n_kept > FOREIGN * n:
+        warnings.warn(
+            f"{method} is for English: it keeps the letters a to z alone, and {1 - n_kept / n:.0%} of the letters of these"
+            " texts are lost; use a method that changes no words, such as MLROS or FloorOversampling",
+            stacklevel=4,
+        )
+
+
+def replace_words(words: list[str], n: int, synonyms: LookUp, rng: np.random.Generator) -> list[str]:
     """Replace ``n`` different words by a synonym each, in all places; fewer if so many have none (EDA's SR)."""
     replaced: dict[str, str] = {}
     for word in rng.permutation(sorted({word for word in words if word not in FUNCTION_WORDS})).tolist():
@@ -68,7 +88,7 @@ def replace_words(words: list[str], n: int, synonyms: Synonyms, rng: np.random.G
     return " ".join(replaced.get(word, word) for word in words).split()
 
 
-def insert_words(words: list[str], n: int, synonyms: Synonyms, rng: np.random.Generator) -> list[str]:
+def insert_words(words: list[str], n: int, synonyms: LookUp, rng: np.random.Generator) -> list[str]:
     """Insert ``n`` times a synonym of a random word at a random place, if ten tries find a word that has one (RI)."""
     words = words.copy()
     for _ in range(n):
@@ -107,6 +127,22 @@ def check_synonyms(synonyms: Synonyms | None) -> None:
         )
 
 
+def checked(synonyms: Synonyms) -> LookUp:
+    """Return a function of synonyms that raises UsageError where the given one returns something else."""
+
+    def look_up(word: str) -> Sequence[str]:
+        found: Any = synonyms(word)
+        if isinstance(found, Iterable) and not isinstance(found, str | bytes | set | frozenset):
+            words = tuple(found)
+            if all(isinstance(name, str) and name.strip() for name in words):
+                return words
+        raise UsageError(
+            f"synonyms returns {found!r:.40} for {word!r}; it must return a list of words, empty for a word without synonyms"
+        )
+
+    return look_up
+
+
 def operations(alpha: float, synonyms: Synonyms | None) -> list[Operation]:
     """Return EDA's operations in its order, SR, RI, RS and RD; with :func:`no_synonyms` the last two alone.
 
@@ -122,7 +158,7 @@ def operations(alpha: float, synonyms: Synonyms | None) -> list[Operation]:
     ]
     if synonyms is no_synonyms:
         return without
-    look_up = wordnet_synonyms() if synonyms is None else synonyms
+    look_up = wordnet_synonyms() if synonyms is None else checked(synonyms)
     return [
         lambda words, rng: replace_words(words, number(words), look_up, rng),
         lambda words, rng: insert_words(words, number(words), look_up, rng),
@@ -132,15 +168,16 @@ def operations(alpha: float, synonyms: Synonyms | None) -> list[Operation]:
 
 @dataclass(kw_only=True, eq=False)
 class EDA(Augmentation):
-    """Make new texts of each document, each by one of EDA's four operations on its words.
+    """Make new texts of each document, each by one of EDA's four operations on its words. English only.
 
-    The operations take turns: each makes n_new // 4 + 1 texts, of which chance keeps n_new. The words are those of
-    :func:`clean`; the text itself stays as it is. A text without words gets no new one.
+    The operations take turns: each makes n_new // 4 + 1 texts, of which chance keeps n_new; with :func:`no_synonyms` there
+    are two, and each makes n_new // 2 + 1. The words are those of :func:`clean`, which loses letters other than a to z;
+    the text itself stays as it is. A text without words gets no new one.
 
     Args:
         alpha: the share of words that an operation changes, at least one word.
         n_new: new documents per document; 0 makes none. The authors make 4 (for large data) to 16 (for small).
-        synonyms: a function from a word to its synonyms. None looks them up in WordNet, as the authors do;
+        synonyms: a function from a word to a list of its synonyms. None looks them up in WordNet, as the authors do;
             :func:`no_synonyms` leaves swapping and deleting, and is then called "EDA without synonyms".
     """
 
@@ -158,6 +195,7 @@ class EDA(Augmentation):
     def _augment(self, data: Augmented, labels: NDArray[np.bool], rng: np.random.Generator) -> Augmented:
         if self.n_new == 0:
             return data
+        warn_of_lost_letters(type(self).__name__, data.documents)
         steps = operations(self.alpha, self.synonyms)
         texts: list[str] = []
         seeds: list[int] = []

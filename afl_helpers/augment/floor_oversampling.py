@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afl_helpers.augment.base import AugmentationInfo, Augmented, Selection, Takes, check_number, take
-from afl_helpers.augment.eda import Synonyms, check_synonyms, clean, no_synonyms, operations
+from afl_helpers.augment.eda import Synonyms, check_synonyms, clean, no_synonyms, operations, warn_of_lost_letters
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,7 +54,7 @@ class FloorOversampling(Selection):
 
 @dataclass(kw_only=True, eq=False)
 class FloorEDA(FloorOversampling):
-    """Raise each label to a floor as :class:`FloorOversampling` does, with texts that EDA makes instead of copies.
+    """Raise each label to a floor as :class:`FloorOversampling` does, with texts that EDA makes instead of copies. English only.
 
     As Ustnlp16 do, each of the four operations is applied to a copy with the probability one half, one after the other. A
     copy may therefore stay as it is, apart from what :func:`~afl_helpers.augment.eda.clean` does to it. A text without any
@@ -79,8 +79,10 @@ class FloorEDA(FloorOversampling):
         positions = self._choose(data, labels, rng)
         made = positions[len(labels) :]
         steps = operations(self.alpha, self.synonyms) if len(made) else []
+        changed = [data.documents[i] for i in made]
+        warn_of_lost_letters(type(self).__name__, changed)
         texts = []
-        for text in (data.documents[i] for i in made):
+        for text in changed:
             words = clean(text)
             for step in steps:
                 if words and rng.random() < 0.5:

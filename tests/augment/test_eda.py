@@ -1,3 +1,4 @@
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -154,9 +155,66 @@ def test_wrong_parameters():
         FloorOversampling(max_copies=0)
 
 
+@pytest.mark.parametrize("found", ["xyz", None, 3, [1, 2], ["a", None], {"a", "b"}, [""], [["a"]], b"ab"])
+@pytest.mark.parametrize("step", [EDA, FloorEDA])
+def test_what_a_function_of_synonyms_returns_is_checked(step, found):
+    method = step(synonyms=lambda word: found if word == "hero" else (), **({"floor": 1.0} if step is FloorEDA else {}))
+    with pytest.raises(UsageError) as error:
+        method.fit_resample(
+            ["hero dragon castle", "hero", "hero"] + ["hero dragon"] * 9, [[1, 0]] * 3 + [[0, 1]] * 9, 0
+        )
+    assert str(error.value) == (
+        f"synonyms returns {found!r} for 'hero'; it must return a list of words, empty for a word without synonyms"
+    )
+
+
+def test_synonyms_may_be_any_sequence_or_an_iterator():
+    same = [("film", "moving picture"), ["film", "moving picture"], np.array(["film", "moving picture"])]
+    made = [EDA(synonyms=lambda word: found).fit_resample(["hero dragon castle"], [[1]], 0)[0] for found in same]  # noqa: B023
+    made.append(EDA(synonyms=lambda word: iter(same[0])).fit_resample(["hero dragon castle"], [[1]], 0)[0])
+    assert all(texts == made[0] for texts in made) and "film" in " ".join(made[0])
+
+
+@pytest.mark.parametrize("step", [EDA(synonyms=no_synonyms), FloorEDA(synonyms=no_synonyms, floor=1.0)])
+def test_letters_that_are_lost_are_warned_of_once(step):
+    labels = [[1, 0], [1, 0], [1, 0], [0, 1]]
+    with pytest.warns(UserWarning) as caught:
+        step.fit_resample(["Größe, schöne Übung"] * 4, labels, 0)
+    (warning,) = caught
+    assert str(warning.message) == (
+        f"{type(step).__name__} is for English: it keeps the letters a to z alone, and 25% of the letters of these texts are "
+        "lost; use a method that changes no words, such as MLROS or FloorOversampling"
+    )
+    assert warning.filename == __file__
+
+
+def test_a_rare_foreign_letter_is_no_reason_to_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        EDA(synonyms=no_synonyms).fit_resample(["a tale of two heroes " * 20 + "in a café", "12 !", ""], [[1]] * 3, 0)
+
+
+def test_every_operation_makes_its_share_of_the_texts(monkeypatch):
+    made = Counter()
+
+    def counting(name):
+        def step(words, rng):
+            made[name] += 1
+            return words
+
+        return step
+
+    for names, n_new, each in (("abcd", 4, 2), ("abcd", 7, 2), ("ab", 4, 3), ("ab", 7, 4)):
+        made.clear()
+        monkeypatch.setattr(module, "operations", lambda *_, names=names: [*map(counting, names)])
+        EDA(n_new=n_new).fit_resample(["a text"], [[1]], 0)
+        assert made == dict.fromkeys(names, each)
+
+
 def test_a_text_without_latin_letters_is_copied_as_it_is():
     texts, labels = ["gut ja", "x y", "日本語 テキスト"], [[1, 0], [1, 0], [0, 1]]
-    made, _ = FloorEDA(synonyms=no_synonyms, floor=1.0).fit_resample(texts, labels, 0)
+    with pytest.warns(UserWarning, match="100% of the letters"):
+        made, _ = FloorEDA(synonyms=no_synonyms, floor=1.0).fit_resample(texts, labels, 0)
     assert len(made) > 3 and made[-1] == texts[-1] and all(made)
 
 
