@@ -80,7 +80,7 @@ class Hierarchy:
             UsageError: label_names is a set or a string, parents has another form, a key is neither a label nor a parent,
                 or a label stands above itself.
         """
-        labels = _names(label_names)
+        labels = names_of_labels(label_names)
         given = _parents(parents)
         parent_of = {label: parent for label, parent in given.items() if parent is not None}
         names = [*labels, *(name for name in dict.fromkeys(parent_of.values()) if name not in set(labels))]
@@ -145,7 +145,7 @@ class Hierarchy:
         return type(self)(self.names, tuple(parents), self.n_labels, f"random, in the shape of: {self.source}")
 
 
-def _names(label_names: Iterable[str]) -> list[str]:
+def names_of_labels(label_names: Iterable[str]) -> list[str]:
     """Return the names of labels; refuse a set, which has no order, and a string."""
     refuse_set("label_names", label_names)
     if isinstance(label_names, str):
@@ -203,7 +203,7 @@ def subsumption_hierarchy(
     """
     check_number("threshold", threshold, 0, 1)
     check_number("min_count", min_count, 1, integer=True)
-    names = _names(label_names)
+    names = names_of_labels(label_names)
     check_label_order({"labels": labels, "label_names": names})
     carried = check_labels(labels).astype(np.int64)
     if carried.shape[1] != len(names):

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from importlib.resources import files
 
-from afl_helpers.data.sources.hoc import label_tree
+from afl_helpers.data.sources.hoc import PATH_SIGN, label_tree
 from afl_helpers.errors import UsageError, check_choice
-from afl_helpers.relations.hierarchy import Hierarchy
+from afl_helpers.relations.hierarchy import Hierarchy, names_of_labels
 
 #: The corpora that have an official hierarchy, with what it is.
 OFFICIAL = {
@@ -70,18 +70,23 @@ def official_hierarchy(corpus: str, label_names: Iterable[str]) -> Hierarchy:
         label_names: the labels of the corpus, or some of them.
 
     Raises:
-        UsageError: the corpus has no official hierarchy, or a label is not in it.
+        UsageError: the corpus has no official hierarchy, label_names is a set or a string, or a label is not in it.
 
     Example:
         >>> from afl_helpers.relations import official_hierarchy
         >>> official_hierarchy("reuters", ["wheat", "corn", "crude"])
         Hierarchy(3 labels, 2 groups, 3 edges)
     """
-    names = list(label_names)
     check_choice("corpus with an official hierarchy", corpus, OFFICIAL)
+    names = names_of_labels(label_names)
     if corpus == "hoc-nodes":
         for name in names:
             if name not in HOC_NODES:
+                full = [node for node in HOC_NODES if node.endswith(f"{PATH_SIGN}{name}")]
+                if full:
+                    raise UsageError(
+                        f"{name!r} is the end of a node's name; pass the full name, {' or '.join(map(repr, full))}"
+                    )
                 raise UsageError(f"{name!r} is no node of the hallmarks; pass the labels of the corpus hoc-nodes")
         parents = label_tree(names)
     else:

@@ -104,9 +104,34 @@ def test_the_tree_of_hoc_has_37_nodes():
     assert any(sorted(names) == sorted(HOC_NODES) for key, names in recorded.items() if key.startswith("labels.name"))
     some = official_hierarchy("hoc-nodes", ["Resisting cell death--Apoptosis", "Resisting cell death"])
     assert some.parents == (1, -1)
-    for wrong in ("nothing", "Apoptosis", 1):
+    for wrong in ("nothing", 1, "", "death--Apoptosis"):
         with pytest.raises(UsageError, match=f"{wrong!r} is no node of the hallmarks; pass the labels of the corpus"):
             official_hierarchy("hoc-nodes", [wrong])
+
+
+@pytest.mark.parametrize(
+    "name, full",
+    [
+        ("Apoptosis", "'Resisting cell death--Apoptosis'"),
+        ("DNA damage--Adducts", "'Genomic instability and mutation--DNA damage--Adducts'"),
+        (
+            "Immune response",
+            "'Avoiding immune destruction--Immune response' or 'Tumor promoting inflammation--Immune response'",
+        ),
+    ],
+)
+def test_the_end_of_a_node_s_name_is_answered_with_the_full_one(name, full):
+    with pytest.raises(UsageError) as error:
+        official_hierarchy("hoc-nodes", [name])
+    assert str(error.value) == f"{name!r} is the end of a node's name; pass the full name, {full}"
+
+
+@pytest.mark.parametrize("corpus", ["reuters", "hoc-nodes"])
+def test_a_string_and_a_set_are_no_label_names(corpus):
+    with pytest.raises(UsageError, match="label_names is 'wheat'; pass a list with one name per label"):
+        official_hierarchy(corpus, "wheat")
+    with pytest.raises(UsageError, match="label_names is a set, which has no order; pass a list"):
+        official_hierarchy(corpus, {"wheat", "corn"})
 
 
 def test_subsumption_by_hand():
