@@ -3,7 +3,8 @@
 Charte, Rivera, del Jesus and Herrera, "MLSMOTE: Approaching imbalanced multilabel learning through synthetic instance
 generation", Knowledge-Based Systems 89, 2015. The code of the authors' group that was read is the R package
 mldr.resampling 0.2.3. Two slips of it are not repeated: there the nearest neighbour is lost, and so is the first
-synthetic document.
+synthetic document. IRLbl and the bags are those of the input, as in that code. The loop in the article computes the IRLbl of
+each label again on the data grown so far; we say so from memory, as the article itself was not at hand.
 """
 
 from dataclasses import dataclass
@@ -99,7 +100,8 @@ def _entry(title: str, rule: str) -> AugmentationInfo:
         values=(0.5, 1, 2),
         neutral={"rate": 0},
         fixed={"rule": rule},
-        differs="two slips of the code of the authors' group are not repeated",
+        differs="two slips of the code of the authors' group are not repeated; as in that code, imbalance is measured once, while"
+        " the article (from memory) measures it again for each label, on the data grown so far",
     )
 
 

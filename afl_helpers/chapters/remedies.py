@@ -210,7 +210,9 @@ def describe_controls(table: pd.DataFrame) -> str:
 
 
 def rate_effects(evidence: Evidence, same_rate: str = "bce-at-0.003") -> pd.DataFrame:
-    """Compare the remedies, which share one learning rate, with cross-entropy at that rate and at its own.
+    """Compare the remedies that share one learning rate with cross-entropy at that rate and at its own.
+
+    A remedy that tuned a rate of its own, such as a head with a hidden layer, is left out.
 
     Args:
         evidence: of a study of remedies.
@@ -224,10 +226,12 @@ def rate_effects(evidence: Evidence, same_rate: str = "bce-at-0.003") -> pd.Data
     assert primary is not None
     for corpus in sorted({run.data.corpus for run in evidence.runs if run.setting == same_rate}):
         own = [run for run in evidence.runs if run.data.corpus == corpus]
-        sharing = {
+        remedies = {
             run.setting for run in own if run.config.get("remedy", "none") != "none" and not run.config["control"]
         }
-        settings = [*sorted(sharing & {*primary.setting}), same_rate]
+        rates = {run.config["learning_rate"] for run in own if run.setting == same_rate}
+        other_rate = {run.setting for run in own if run.config.get("learning_rate") not in rates}
+        settings = [*sorted((remedies - other_rate) & {*primary.setting}), same_rate]
         found = compare(own, settings, "bce", primary.endpoints, correction="none")  # the differences alone are used
         for endpoint, part in found.groupby("endpoint"):
             is_same = part["setting"] == same_rate
