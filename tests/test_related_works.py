@@ -82,5 +82,5 @@ def test_every_entry_that_comes_from_a_cited_work_stands_in_its_row(registry):
     for name, info in registry.items():
         if info.cited and name not in ("floor_eda",):  # needs WordNet, which the study does not
             row = ROWS[int(info.cited[1:-1])]
-            assert name in names(row[3]), name
+            assert name in names(row[3]), f"{name} cites {info.cited}; name it in that row of book/related-works.md"
             assert GRADES.index(row[2]) >= GRADES.index(info.grade), f"{name}: the page knows the work better"
