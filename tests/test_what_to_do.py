@@ -24,6 +24,7 @@ from afl_helpers.chapters.figures.remedies import (
 )
 from afl_helpers.data.imbalance import minority_labels
 from afl_helpers.errors import UsageError
+from afl_helpers.relations import RELATIONS
 from afl_helpers.results import compare, read_study
 from afl_helpers.studies import load_study
 
@@ -120,9 +121,9 @@ def test_nothing_is_shown_until_the_comparison_is_complete(tmp_path, monkeypatch
     assert found.runs == [] and "is running" in found.state and "when it is complete" in found.state
     for empty in (remedies.effects, remedies.control_effects, remedies.costs, remedies.mildest):
         assert empty(found).empty
-    assert remedies.rule_effects(found, ["at_0.5"]).empty
+    assert remedies.rule_effects(found, ["at_0.5"]).empty and remedies.strengths(found, {}).empty
     assert remedies.extremes(pd.DataFrame()) == ""
-    assert remedies.describe_effects(pd.DataFrame()) == remedies.describe_mildest(remedies.mildest(found)) == ""
+    assert remedies.describe_effects(pd.DataFrame()) == remedies.describe_mildest(remedies.mildest(found), {}) == ""
     monkeypatch.setattr(remedies, "describe_progress", lambda study: None)
     found = remedies.read_evidence("remedies", tmp_path)
     assert {run.setting for run in found.runs} == {"bce"} and "complete: 5 blocks of 4 corpora" in found.state
@@ -268,6 +269,15 @@ def test_every_compared_setting_has_a_title_of_its_own(evidence):
     primary = evidence.study.primary
     titles = [figures.title_of(name) for name in (*primary.setting, *primary.against)]
     assert len(set(titles)) == len(titles)
+
+
+def test_our_own_constructions_are_marked_wherever_a_title_is_shown(evidence):
+    for setting in evidence.study.settings:
+        info = {**AUGMENTATIONS, **RELATIONS}.get(str(setting.config.get("remedy")))
+        if info is not None and not setting.name.endswith("-control"):
+            assert figures.title_of(setting.name).endswith(" (ours)") == info.is_ours, setting.name
+    for name, (title, *_) in {**FIVE_METHODS, **MORE_METHODS}.items():
+        assert title == figures.title_of(name.replace("_", "-")).removesuffix(" (ours)")
 
 
 @pytest.mark.parametrize("further", [False, True])

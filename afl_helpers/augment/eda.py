@@ -132,12 +132,14 @@ def checked(synonyms: Synonyms) -> LookUp:
 
     def look_up(word: str) -> Sequence[str]:
         found: Any = synonyms(word)
+        if found is None:  # as the `get` of a dict returns it
+            return ()
         if isinstance(found, Iterable) and not isinstance(found, str | bytes | set | frozenset):
             words = tuple(found)
             if all(isinstance(name, str) and name.strip() for name in words):
                 return words
         raise UsageError(
-            f"synonyms returns {found!r:.40} for {word!r}; it must return a list of words, empty for a word without synonyms"
+            f"synonyms returns {found!r:.40} for {word!r}; it must return a list of words, empty or None for a word without synonyms"
         )
 
     return look_up

@@ -372,8 +372,9 @@ def strengths(evidence: Evidence, titles: Mapping[str, str]) -> pd.DataFrame:
             run.setting, {"parameter": info.tuned, "default": "by a rule" if default is None else f"{default:g}"}
         )
         row[titles[run.data.corpus]] = f"{run.config['value']:g}"
-    table = pd.DataFrame({name: rows[name] for name in (own.name for own in evidence.study.settings) if name in rows})
-    return table.T.fillna("").rename(index=title_of)[["parameter", "default", *titles.values()]]
+    in_order = {setting.name: rows[setting.name] for setting in evidence.study.settings if setting.name in rows}
+    table = pd.DataFrame(in_order, index=["parameter", "default", *titles.values()])
+    return table.T.fillna("").rename(index=title_of)
 
 
 def describe_mildest(table: pd.DataFrame, titles: Mapping[str, str]) -> str:

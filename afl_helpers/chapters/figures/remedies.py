@@ -110,7 +110,7 @@ def related_documents() -> Figure:
     for name, x, y, colour in (("H", 0.2, 0.9, "#b3470d"), ("N", 0.42, 0.06, "#1b7340")):
         regularization.text(x, y, name, ha="right", va="center", fontsize=12, fontweight="bold", color=colour)
     below = "where scores are 1/2; dotted: without"
-    _related(regularization, "recursive regularization", "turns H and N the same way", below)
+    _related(regularization, "recursive regularisation", "turns H and N the same way", below)
     return figure
 
 

@@ -123,7 +123,7 @@ TABLE_TITLES = {
     "hidden-head": "hidden layer",
     "balanced-head": "weighted head",
     "per-parent": "one model per parent",
-    "recursive-regularization": "recursive regularization",
+    "recursive-regularization": "recursive regularisation",
     "label-graph": "label graph",
     "label-graph-contrast": "label graph, contrast",
     "label-attention": "label attention (ours)",
