@@ -13,7 +13,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*(ROOT / "book").glob("*.ipynb"), *(ROOT / "book").glob("*.md")])
 TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "results/README.md"))]
 #: Pages that say what our runs found.
-FINDINGS = ("index", "results", "what-reproduces", "beyond-the-paper", "beyond-films", "what-to-do", "more-remedies", "use-it")
+FINDINGS = (
+    "index",
+    "results",
+    "what-reproduces",
+    "beyond-the-paper",
+    "beyond-films",
+    "what-to-do",
+    "more-remedies",
+    "use-it",
+)
 #: American forms; the book is in British English. Names in code are not looked at.
 AMERICAN = re.compile(
     r"\b(colors?|colored|behaviors?|centers?|centered|favors?|gray|labeled|labeling|modeling|"

@@ -180,7 +180,9 @@ def test_the_registered_studies_ask_one_question(name):
     assert set(study.primary.endpoints) == {"average_precision_macro_tail", "f1_macro@tuned_proportional"}
     assert len(study.blocks) == 5 and [corpus.name for corpus in study.corpora if corpus.config is None] == []
     for setting in study.settings:
-        if setting.name == "bce-at-0.003" or setting.name.endswith("-default"):  # added later: the value is the question
+        if setting.name == "bce-at-0.003" or setting.name.endswith(
+            "-default"
+        ):  # added later: the value is the question
             continue
         tuned = study.tuned_fields(setting)
         assert setting.method == "tfidf" or (len(tuned) == 1 and len(next(iter(tuned.values()))) == 3), setting.name

@@ -66,7 +66,7 @@ def minus(text: str) -> str:
 def signed(row: Mapping[Any, Any]) -> str:
     """Return a difference with the interval of the test that decides."""
     low, high, _ = deciding_interval(row)
-    return minus(f"{row['estimate']:+.3f} [{low:+.3f}, {high:+.3f}]")
+    return minus(f"{row['estimate']:+z.3f} [{low:+z.3f}, {high:+z.3f}]")
 
 
 def require(holds: bool, sentence: str) -> None:
@@ -164,7 +164,7 @@ def difference_plot(table: pd.DataFrame) -> dict[str, Any]:
     limits = [deciding_interval(row)[:2] for row in table.to_dict("records")]
     reach = float(np.ceil(np.abs(limits).max() * 200) / 200)
     ticks = [
-        {"at": at, "name": minus(f"{at:+.2f}") if at else "0"}
+        {"at": at, "name": minus(f"{at:+z.2f}") if at else "0"}
         for at in (-0.02, -0.01, 0, 0.01, 0.02)
         if abs(at) <= reach
     ]
@@ -352,7 +352,7 @@ def tuned_order() -> str:
     require(bool((below["n_lower"] == below["n_blocks"]).all()), "AFL ranks the tail below BCE in every block")
     require(bool((above["estimate"] > 0).all()), "one gamma of AFL's mean ranks the tail above BCE")
     n_better = int((above["n_blocks"] - above["n_lower"]).sum())
-    worse, better = ([minus(f"{value:+.3f}") for value in rows["estimate"]] for rows in (below, above))
+    worse, better = ([minus(f"{value:+z.3f}") for value in rows["estimate"]] for rows in (below, above))
     return (
         f"With the whole encoder tuned, AFL ranks the rarest third of the genres worse than BCE in all {n_blocks} blocks of "
         f"two studies ({listed(worse)}). One gamma for all genres, AFL's mean, ranks them better than BCE in {n_better} ({listed(better)})."

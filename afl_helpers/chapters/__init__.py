@@ -24,7 +24,7 @@ only-thresholds  afl_helpers.evaluation
 losses           afl_helpers.losses
 more-metrics     afl_helpers.data, afl_helpers.evaluation
 more-results     afl_helpers.results, afl_helpers.studies
-more-remedies    afl_helpers.augment, afl_helpers.relations
+more-remedies    afl_helpers.results, afl_helpers.studies
 reference-files  afl_helpers.results
 speed            afl_helpers.studies
 ================ ========================================

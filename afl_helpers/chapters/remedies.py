@@ -165,7 +165,7 @@ def difference_table(compared: pd.DataFrame, endpoints: Mapping[str, str], title
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-0.000", "+0.000").replace("0.", ".", 1)
+    return f"{value:+z.3f}".replace("0.", ".", 1)
 
 
 def control_effects(evidence: Evidence) -> pd.DataFrame:
@@ -290,7 +290,7 @@ def extremes(table: pd.DataFrame, n: int = 3) -> str:
     means = table.groupby("setting")["estimate"].mean().sort_values()
 
     def named(part: pd.Series) -> str:
-        return ", ".join(f"{title_of(str(name))} {round(value, 3) + 0.0:+.3f}" for name, value in part.items())
+        return ", ".join(f"{title_of(str(name))} {value:+z.3f}" for name, value in part.items())
 
     return f"Highest mean effect: {named(means[::-1][:n])}. Lowest: {named(means[:n])}."
 

@@ -183,7 +183,7 @@ def _coloured(outcome: str) -> str:
 
 
 def _numbers(row: Mapping[Any, Any]) -> str:
-    return f"{row['estimate']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+    return f"{row['estimate']:+z.3f} [{row['low']:+z.3f}, {row['high']:+z.3f}]"
 
 
 def _text(words: object) -> str:

@@ -25,7 +25,7 @@ def describe_row(row: pd.Series) -> str:
     its level.
     """
     low, high, _ = deciding_interval(row.to_dict())
-    text = f"{endpoint_title(row['endpoint'])}, {row['setting']} - {row['rival']}: {row['estimate']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    text = f"{endpoint_title(row['endpoint'])}, {row['setting']} - {row['rival']}: {row['estimate']:+z.3f} [{low:+z.3f}, {high:+z.3f}]"
     level = row["interval"].rpartition(", ")[2].removesuffix(" % each")
     if level != "95":
         text += f" ({float(level):.3g} %)"

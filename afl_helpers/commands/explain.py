@@ -46,10 +46,10 @@ def _explain(args: argparse.Namespace) -> None:
             threshold = np.broadcast_to(chosen, len(predictor.label_names))[
                 predictor.label_names.index(explanation.label)
             ]
-            state += f", because its threshold lies at {logit(threshold):+.3f}"
+            state += f", because its threshold lies at {logit(threshold):+z.3f}"
         print(
-            f"{explanation.label}: log odds {explanation.log_odds:+.3f} = {explanation.start:+.3f} without words {rest:+.3f} "
+            f"{explanation.label}: log odds {explanation.log_odds:+z.3f} = {explanation.start:+z.3f} without words {rest:+z.3f} "
             f"by words; {state}"
         )
         for word, contribution in explanation.strongest(args.top):
-            print(f"  {contribution:+.3f}  {word}")
+            print(f"  {contribution:+z.3f}  {word}")

@@ -249,7 +249,7 @@ def _compare(args: argparse.Namespace) -> None:
         detectable = f", detectable {row['detectable']:.4f}" if outcome == "undecided" else ""
         print(
             f"{row['corpus']}, {row['endpoint']}: {row['setting']} minus {row['rival']} "
-            f"{row['estimate']:+.4f} [{low:+.4f}, {high:+.4f}], p {p_value:.3g}, {row['sample']}, "
+            f"{row['estimate']:+z.4f} [{low:+z.4f}, {high:+z.4f}], p {p_value:.3g}, {row['sample']}, "
             f"{row['decided_by']}: {outcome}{detectable}{'' if plain == outcome else f' (by the paired t: {plain})'}"
         )
     first, n_families = table.iloc[0], table["family"].nunique()

@@ -277,4 +277,4 @@ def _advice(corpus: Corpus) -> Finding:
 
 
 def _listed(values: dict[str, float]) -> str:
-    return ", ".join(f"{value:+.3f}" for value in values.values())
+    return ", ".join(f"{value:+z.3f}" for value in values.values())

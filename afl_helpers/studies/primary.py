@@ -164,7 +164,7 @@ def _moved(study: Study, results: Sequence[Result]) -> str:
     margin, found = study.primary.margin, []
     for endpoint in study.primary.endpoints:
         moved = [
-            f"{setting} by {shift:+.3f}"
+            f"{setting} by {shift:+z.3f}"
             for setting in study.primary.convergence
             for _, shift in _shifts(study, results, setting, endpoint)
             if abs(shift) >= margin

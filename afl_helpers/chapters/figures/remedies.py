@@ -37,8 +37,8 @@ MORE_METHODS: dict[str, tuple[str, str, dict[str, float], int]] = {
     "lp_rus": ("LP-RUS", "drops frequent label sets", {"rate": 0.4}, 0),
     "ratio_oversampling": ("copies by imbalance ratio", "the rarer, the more", {"rate": 0.4}, 0),
     "floor_oversampling": ("copies up to a floor", "up to a number", {"floor": 0.6}, 1),
-    "over_under_aligned": ("over- and under-sampling", "copies some, drops others", {}, 0),
     "remedial_ml_ros": ("REMEDIAL, ML-ROS", "splits D+H, copies H", {"rate": 0.4}, 1),
+    "over_under_aligned": ("over- and under-sampling", "copies some, drops others", {}, 0),
     "remedial_mlsmote": ("REMEDIAL, MLSMOTE", "splits D+H, makes H", {}, 31),
     "mlsmote_union": ("MLSMOTE, union", "new ones get all labels", {}, 31),
     "mlsmote_intersection": ("MLSMOTE, intersection", "new ones get shared labels", {}, 31),
@@ -322,7 +322,7 @@ def decision_tree() -> Figure:
         ("Has a label fewer than\n10 documents?", "yes", "2  Leave it out or collect\nmore, then go on"),
         ("Do you know how many false\nalarms, c, a miss costs?", "yes", "3  Threshold 1/(1+c) on\ncalibrated scores"),
         (
-            "Is micro F1 your metric, or do\ncounts differ by a factor below 8?",
+            "Is micro F1 your metric, or do\ncounts differ less than 8-fold?",
             "yes",
             "4  One threshold,\ntuned on validation",
         ),
