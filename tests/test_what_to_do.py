@@ -20,7 +20,9 @@ from afl_helpers.chapters.figures.remedies import (
     FIVE_TEXTS,
     FIVE_VECTORS,
     MORE_METHODS,
+    RELATED_LABELS,
     RELATED_TREE,
+    WRITTEN_METHODS,
 )
 from afl_helpers.data.imbalance import minority_labels
 from afl_helpers.errors import UsageError
@@ -352,6 +354,19 @@ def test_read_documents_show_what_the_caption_says():
     looking = [t.get_text().split("+") for t in attention.texts if t.get_fontsize() == 10.5][:-1]
     assert sum(map(len, looking)) == 2 * 5 and {name for row in looking for name in row} <= set(names)
     assert not any(text.get_fontweight() == "bold" for text in texts.texts)
+
+
+def test_written_documents_show_what_the_caption_says():
+    *written, keywords = figures.written_documents().axes
+    for axes, (name, (title, _, params, seed)) in zip(written, WRITTEN_METHODS.items()):
+        step = build_augmentation(name, **params)
+        texts, labels = step.fit_resample(list(FIVE_TEXTS), RELATED_LABELS, seed)
+        drawn = " / ".join(text.get_text() for text in axes.texts)
+        assert axes.get_title().strip() == title == figures.title_of(name.replace("_", "-")).removesuffix(" (ours)")
+        assert len(texts) > 5 and all(text in drawn for text in texts[5:])
+    assert labels[5:].tolist() == [[0, 1, 0], [0, 0, 1]] and list(texts[5:]) == ["son fears spy", "spy leaves home"]
+    bold = {text.get_text() for text in keywords.texts if text.get_fontweight() == "bold"}
+    assert bold == {"mother", "home", "fears", "ghosts", "spy", "town"}
 
 
 def test_labels_in_the_figures_are_readable():

@@ -57,6 +57,7 @@ _NAMES = {
         "read_documents",
         "related_documents",
         "remedy_effects",
+        "written_documents",
     ),
     "ranking": ("RANKED_BY", "ranks"),
     "paper": (

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from afl_helpers.augment import build_augmentation
+from afl_helpers.augment import TrigramModel, build_augmentation
 from afl_helpers.chapters.figures.style import legend_above, look_at, one_panel, panels, title_of
 from afl_helpers.relations import Hierarchy, build_relation
 from afl_helpers.relations.jaccard_contrast import jaccard_indices
 from afl_helpers.results import deciding_interval
+from afl_helpers.training.keyword_attention import label_keywords
 
 #: Five documents in two dimensions, and whether each carries D, a frequent label, and H, a rare one.
 FIVE_VECTORS = np.array([[0.1, 0.3], [0.22, 0.74], [0.52, 0.22], [0.9, 0.76], [0.78, 0.22]])
@@ -55,6 +56,17 @@ RELATED_LABELS = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]
 RELATED_TREE = Hierarchy.from_parents(["D", "H", "N"], {"H": "C", "N": "C"})
 #: Texts for the methods that read words; each word has a state of its own.
 FIVE_TEXTS = ("mother leaves home", "mother and son", "home at war", "son fears ghosts", "spy leaves town")
+#: The same as FIVE_METHODS, for methods that write texts.
+WRITTEN_METHODS: dict[str, tuple[str, str, dict[str, Any], int]] = {
+    "eda_without_synonyms": ("EDA without synonyms", "swaps or leaves out words", {"n_new": 1, "alpha": 0.3}, 1),
+    "floor_eda_without_synonyms": (
+        "floor, EDA without synonyms",
+        "the same for H and N",
+        {"floor": 0.6, "alpha": 0.3},
+        1,
+    ),
+    "generated_texts": ("texts from trigrams", "writes for H and N", {"model": TrigramModel(discount=0.75)}, 17),
+}
 #: The head that the panels start from, trained on the five documents.
 _HEAD = {"epochs": 60, "learning_rate": 0.05}
 
@@ -154,6 +166,31 @@ def read_documents() -> Figure:
     return figure
 
 
+def written_documents() -> Figure:
+    """Draw what WRITTEN_METHODS make of five texts, and the keywords of their labels, by the code of the methods."""
+    figure, all_axes = panels(2, 2, figsize=(7.4, 7.4))
+    for axes, (name, (title, does, params, seed)) in zip(all_axes, WRITTEN_METHODS.items()):
+        step = build_augmentation(name, **params)
+        texts, labels = step.fit_resample(list(FIVE_TEXTS), RELATED_LABELS, seed)
+        _words(axes, title, does, "in blue: new texts and their labels")
+        made: dict[tuple[int, str], list[str]] = {}
+        for position, text, row in list(zip(step.sample_indices_.tolist(), texts, labels))[len(FIVE_TEXTS) :]:
+            made.setdefault((position, _carried(row)), []).append(text)
+        for (position, name), own in made.items():
+            y = 0.93 - 0.21 * position
+            axes.text(-0.05, y, f"{name}: {' / '.join(own)}", va="top", fontsize=10.5, color="#0b5394")
+
+    words = [text.split() for text in FIVE_TEXTS]
+    known = sorted({word for text in words for word in text})
+    ids = [[known.index(word) for word in text] for text in words]
+    keywords = label_keywords(ids, RELATED_LABELS.astype(np.uint8), len(known), n_keywords=2)
+    label_of = {known[token]: name for name, own in zip(RELATED_TREE.names, keywords) for token in own.tolist()}
+    notes = [{position: label_of[word] for position, word in enumerate(text) if word in label_of} for text in words]
+    bold = [[word in label_of for word in text] for text in words]
+    _words(all_axes[3], "keywords", "weigh more in the mean", "below a word: the label it stands for", bold, notes)
+    return figure
+
+
 def _words(
     axes: Axes,
     title: str,
@@ -165,7 +202,7 @@ def _words(
     """Draw the five texts under each other, some words bold and the others grey, with a note below a word if it has one."""
     for line, (text, row) in enumerate(zip(FIVE_TEXTS, RELATED_LABELS)):
         y = 1.0 - 0.21 * line
-        name = "+".join(label for label, value in zip(RELATED_TREE.names, row) if value)
+        name = _carried(row)
         box = {"boxstyle": "round,pad=0.28", "facecolor": _FILLS[name], "edgecolor": "black", "linewidth": 0.7}
         axes.text(0.06, y, name, ha="center", va="center", fontsize=12, color="black", bbox=box)
         for position, word in enumerate(text.split()):
@@ -183,7 +220,7 @@ def _words(
 def _related(axes: Axes, title: str, does: str, below: str, words: list[str] | None = None) -> None:
     """Draw the five documents with their three labels, with words below each if there are any."""
     for position, (vector, row) in enumerate(zip(FIVE_VECTORS, RELATED_LABELS)):
-        name = "+".join(label for label, value in zip(RELATED_TREE.names, row) if value)
+        name = _carried(row)
         box = {"boxstyle": "round,pad=0.28", "facecolor": _FILLS[name], "edgecolor": "black", "linewidth": 0.7}
         x, y = vector
         axes.text(x, y, name, ha="center", va="center", fontsize=12, color="black", zorder=3, bbox=box)
@@ -197,6 +234,11 @@ def _boundary(axes: Axes, model: Any, label: int, colour: str, style: str) -> No
     x, y = np.meshgrid(np.linspace(-0.08, 1.1, 60), np.linspace(0, 1.1, 60))
     scores = model.scores(np.column_stack([x.ravel(), y.ravel()]))[:, label].reshape(x.shape)
     axes.contour(x, y, scores, levels=[0.5], colors=[colour], linestyles=[style], linewidths=1.8, zorder=1)
+
+
+def _carried(row: NDArray[np.integer]) -> str:
+    """The labels of a row of RELATED_LABELS, in words."""
+    return "+".join(name for name, value in zip(RELATED_TREE.names, row) if value)
 
 
 def _share(value: float) -> str:
