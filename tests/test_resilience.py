@@ -419,8 +419,10 @@ def test_an_interrupted_study_says_how_to_go_on_and_does(done, tmp_path, jobs):
     check_study(study, done[0])
 
 
-def test_an_interrupt_in_a_notebook_stays_one(stopped, monkeypatch):
+def test_an_interrupt_in_a_notebook_stays_one(stopped, monkeypatch, request):
     run, expected, folder = stopped
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(
             fine_tuning.ProgressBar, "on_step_end", lambda *args, **kwargs: signal.raise_signal(signal.SIGINT)
