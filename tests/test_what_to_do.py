@@ -429,8 +429,8 @@ def test_a_table_of_differences_keeps_order_and_shows_signs():
     found = remedies.difference_table(compared, {"x": "AP", "y": "F1"}, {"reuters": "news", "cmu-leads": "films"})
     assert list(found.columns) == ["AP", "F1"]
     assert [*found.index] == [("news", "MLTL"), ("news", "BCE"), ("films", "BCE")]
-    assert found.loc[("news", "MLTL"), "AP"] == "+.000 [-.010, +.020]"
-    assert found.loc[("films", "BCE"), "F1"] == "-.500 [-1.000, +1.000]"
+    assert found.loc[("news", "MLTL"), "AP"] == "+.000 [-.010,\u00a0+.020]"
+    assert found.loc[("films", "BCE"), "F1"] == "-.500 [-1.000,\u00a0+1.000]"
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def difference_table(compared: pd.DataFrame, endpoints: Mapping[str, str], title
     """
     ends = [deciding_interval(row)[:2] for row in compared.to_dict("records")]
     cells = [
-        f"{_signed(estimate)} [{_signed(low)}, {_signed(high)}]"
+        f"{_signed(estimate)} [{_signed(low)},\u00a0{_signed(high)}]"  # no break within an interval
         for estimate, (low, high) in zip(compared["estimate"], ends)
     ]
     rows = pd.DataFrame(
