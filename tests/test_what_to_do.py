@@ -124,6 +124,7 @@ def test_nothing_is_shown_until_the_comparison_is_complete(tmp_path, monkeypatch
     for empty in (remedies.effects, remedies.control_effects, remedies.costs, remedies.mildest):
         assert empty(found).empty
     assert remedies.rule_effects(found, ["at_0.5"]).empty and remedies.strengths(found, {}).empty
+    assert remedies.mean_effects(found, {}).empty
     assert remedies.extremes(pd.DataFrame()) == ""
     assert remedies.describe_effects(pd.DataFrame()) == remedies.describe_mildest(remedies.mildest(found), {}) == ""
     monkeypatch.setattr(remedies, "describe_progress", lambda study: None)
@@ -207,6 +208,23 @@ def test_the_least_of_a_remedy_is_the_value_nearest_to_its_neutral_one(evidence)
     assert remedies.describe_mildest(found, {run.data.corpus: "films"}) == (
         "Of the remedies that change documents, tuning chose the lowest strength that it tried for 1 of 1 on films."
     )
+
+
+def test_mean_effects_average_differences_over_blocks_and_corpora(evidence):
+    found = remedies.mean_effects(evidence, {"average_precision_macro_head": "head", "f1_macro@at_0.5": "0.5"})
+    assert list(found.columns) == ["head", "0.5"] and len(found) == len(evidence.study.primary.setting)
+    by_corpus = []
+    for corpus in (corpus.name for corpus in evidence.study.corpora):
+        own = {
+            setting: [
+                run.metric("f1_macro@at_0.5")
+                for run in evidence.runs
+                if (run.setting, run.data.corpus) == (setting, corpus)
+            ]
+            for setting in ("asl", "bce")
+        }
+        by_corpus.append(np.mean(own["asl"]) - np.mean(own["bce"]))
+    assert found.loc["ASL", "0.5"] == pytest.approx(np.mean(by_corpus))
 
 
 def test_strengths_are_those_of_the_classes_and_of_the_runs(evidence):

@@ -295,6 +295,25 @@ def extremes(table: pd.DataFrame, n: int = 3) -> str:
     return f"Highest mean effect: {named(means[::-1][:n])}. Lowest: {named(means[:n])}."
 
 
+def mean_effects(evidence: Evidence, endpoints: Mapping[str, str]) -> pd.DataFrame:
+    """Average each remedy minus cross-entropy over the corpora, for any endpoints. Exploratory: no test is made.
+
+    Args:
+        evidence: of a study of remedies.
+        endpoints: as :func:`afl_helpers.results.compare` takes them, and what to call each.
+
+    Returns:
+        One row per setting of the registered comparison, index its title, and a column per endpoint.
+    """
+    primary = evidence.study.primary
+    assert primary is not None
+    if not evidence.runs:
+        return pd.DataFrame()
+    found = compare(evidence.runs, primary.setting, primary.against, list(endpoints), correction="none")
+    means = found.pivot_table(index="setting", columns="endpoint", values="estimate")
+    return means.loc[list(primary.setting), list(endpoints)].rename(index=title_of, columns=endpoints)
+
+
 def costs(evidence: Evidence) -> pd.DataFrame:
     """Return what each remedy costs beside cross-entropy, and what it does to the training documents.
 
