@@ -379,7 +379,7 @@ def strengths(evidence: Evidence, titles: Mapping[str, str]) -> pd.DataFrame:
 
     Returns:
         One row per setting with a tuned parameter, in the order of the study, index its title: ``parameter``,
-        ``default``, that of the class, and a column per corpus. Numbers are in words, empty where nothing was tuned.
+        ``default``, that of the class, and a column per corpus. Numbers are strings, empty where nothing was tuned.
     """
     rows: dict[str, dict[str, str]] = {}
     for run in evidence.runs:
@@ -403,7 +403,7 @@ def describe_mildest(table: pd.DataFrame, titles: Mapping[str, str]) -> str:
         table: rows as :func:`mildest` returns them.
         titles: what to call each corpus.
     """
-    by_corpus = dict([*table.groupby("corpus")["least"]])
+    by_corpus = dict(list(table.groupby("corpus")["least"]))
     counts = "; ".join(
         f"{by_corpus[corpus].sum()} of {len(by_corpus[corpus])} on {title}"
         for corpus, title in titles.items()
