@@ -13,6 +13,18 @@ from afl_helpers.data.imbalance import mean_imbalance_ratio
 from afl_helpers.results import Result, compare, deciding_interval, find_results, read_study
 from afl_helpers.studies import Study, compare_study, describe_convergence, describe_progress, load_study
 
+#: What the pages on remedies call the corpora, in this order, and the endpoints of the registered comparison.
+CORPORA = {
+    "cmu-leads": "film genres",
+    "cmu-leads-masked": "film genres, masked",
+    "reuters": "news topics",
+    "hoc-nodes": "cancer, 37 nodes",
+}
+ENDPOINTS = {
+    "average_precision_macro_tail": "average precision, tail",
+    "f1_macro@tuned_proportional": "macro F1, the cut",
+}
+
 #: What tuning maximises on validation.
 _TUNED_BY = "average_precision_weighted"
 
@@ -403,11 +415,9 @@ def describe_mildest(table: pd.DataFrame, titles: Mapping[str, str]) -> str:
         table: rows as :func:`mildest` returns them.
         titles: what to call each corpus.
     """
-    by_corpus = dict(list(table.groupby("corpus")["least"]))
+    n_least, n = (table.groupby("corpus")["least"].agg(how).to_dict() for how in ("sum", "size"))
     counts = "; ".join(
-        f"{by_corpus[corpus].sum()} of {len(by_corpus[corpus])} on {title}"
-        for corpus, title in titles.items()
-        if corpus in by_corpus
+        f"{n_least[corpus]} of {n[corpus]} on {title}" for corpus, title in titles.items() if corpus in n
     )
     return (
         f"Of the remedies that change documents, tuning chose the lowest strength that it tried for {counts}."

@@ -56,6 +56,9 @@ RELATED_LABELS = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]
 RELATED_TREE = Hierarchy.from_parents(["D", "H", "N"], {"H": "C", "N": "C"})
 #: Texts for the methods that read words; each word has a state of its own.
 FIVE_TEXTS = ("mother leaves home", "mother and son", "home at war", "son fears ghosts", "spy leaves town")
+_WORDS = [text.split() for text in FIVE_TEXTS]
+_VOCABULARY = sorted({word for text in _WORDS for word in text})
+_IDS = [[_VOCABULARY.index(word) for word in text] for text in _WORDS]
 #: The same as FIVE_METHODS, for methods that write texts.
 WRITTEN_METHODS: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "eda_without_synonyms": ("EDA without synonyms", "swaps or leaves out words", {"n_new": 1, "alpha": 0.3}, 1),
@@ -136,9 +139,7 @@ def read_documents() -> Figure:
     changes = [f"{_share(a)}\n→{_share(b)}" for a, b in zip(model.scores(FIVE_VECTORS)[:, 2], after)]
     _related(graph, "label graph", "labels tell each other, along a tree", "scores of N, before and after", changes)
 
-    words = [text.split() for text in FIVE_TEXTS]
-    known = sorted({word for text in words for word in text})
-    states = [np.eye(len(known))[[known.index(word) for word in text]] for text in words]
+    states = [np.eye(len(_VOCABULARY))[own] for own in _IDS]
     _words(texts, "five texts", "and their labels", "for the panels below")
 
     model = build_relation("label_attention", top_k=1, n_queries=2, width=8, **_HEAD)
@@ -154,7 +155,7 @@ def read_documents() -> Figure:
         }
         for row, own in zip(chosen.tolist(), looks)
     ]
-    seen = [[position in own for position in range(len(text))] for own, text in zip(names, words)]
+    seen = [[position in own for position in range(len(text))] for own, text in zip(names, _WORDS)]
     below = "below a word: the label that looks at it"
     _words(attention, "label attention", "two labels look at words", below, seen, names)
 
@@ -180,13 +181,10 @@ def written_documents() -> Figure:
             y = 0.93 - 0.21 * position
             axes.text(-0.05, y, f"{name}: {' / '.join(own)}", va="top", fontsize=10.5, color="#0b5394")
 
-    words = [text.split() for text in FIVE_TEXTS]
-    known = sorted({word for text in words for word in text})
-    ids = [[known.index(word) for word in text] for text in words]
-    keywords = label_keywords(ids, RELATED_LABELS.astype(np.uint8), len(known), n_keywords=2)
-    label_of = {known[token]: name for name, own in zip(RELATED_TREE.names, keywords) for token in own.tolist()}
-    notes = [{position: label_of[word] for position, word in enumerate(text) if word in label_of} for text in words]
-    bold = [[word in label_of for word in text] for text in words]
+    keywords = label_keywords(_IDS, RELATED_LABELS.astype(np.uint8), len(_VOCABULARY), n_keywords=2)
+    label_of = {token: name for name, own in zip(RELATED_TREE.names, keywords) for token in own.tolist()}
+    notes = [{position: label_of[token] for position, token in enumerate(own) if token in label_of} for own in _IDS]
+    bold = [[token in label_of for token in own] for own in _IDS]
     _words(all_axes[3], "keywords", "weigh more in the mean", "below a word: the label it stands for", bold, notes)
     return figure
 
@@ -200,12 +198,12 @@ def _words(
     notes: Sequence[Mapping[int, str]] | None = None,
 ) -> None:
     """Draw the five texts under each other, some words bold and the others grey, with a note below a word if it has one."""
-    for line, (text, row) in enumerate(zip(FIVE_TEXTS, RELATED_LABELS)):
+    for line, (words, row) in enumerate(zip(_WORDS, RELATED_LABELS)):
         y = 1.0 - 0.21 * line
         name = _carried(row)
         box = {"boxstyle": "round,pad=0.28", "facecolor": _FILLS[name], "edgecolor": "black", "linewidth": 0.7}
         axes.text(0.06, y, name, ha="center", va="center", fontsize=12, color="black", bbox=box)
-        for position, word in enumerate(text.split()):
+        for position, word in enumerate(words):
             x = 0.34 + 0.3 * position
             style: dict[str, Any] = {"color": "black"}
             if bold is not None:
